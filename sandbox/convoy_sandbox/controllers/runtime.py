@@ -1,0 +1,73 @@
+"""What every controller is made of: keys that changes put in a queue, and a function that takes them out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+log = logging.getLogger(__name__)
+
+
+class Queue:
+    """A work queue: each key once, however often it is added; `reconcile` runs on the event loop.
+
+    A reconcile that fails is logged and tried again after a delay, as a controller's rate limiter does.
+    """
+
+    def __init__(self, name: str, reconcile: Callable[[Hashable], None], *, retry_seconds: float = 1.0) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._retry_seconds = retry_seconds
+        self._keys: dict[Hashable, None] = {}
+        self._timers: dict[Hashable, asyncio.TimerHandle] = {}
+        self._scheduled: asyncio.Handle | None = None
+        self._closed = False
+
+    def add(self, key: Hashable) -> None:
+        """Have a key reconciled soon: after the present call stack, never inside it."""
+        if self._closed:
+            return
+        self._keys[key] = None
+        if self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
+
+    def add_after(self, key: Hashable, seconds: float) -> None:
+        """Have a key reconciled after a delay; the earlier of two delays counts."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        when = loop.time() + seconds
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self._due, key)
+
+    def close(self) -> None:
+        """Forget everything that is queued."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._keys.clear()
+
+    def _due(self, key: Hashable) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _run_one(self) -> None:
+        self._scheduled = None
+        if self._closed or not self._keys:
+            return
+        key = next(iter(self._keys))
+        del self._keys[key]
+        try:
+            self._reconcile(key)
+        except Exception:
+            log.exception("%s: %s failed, tried again in %s s", self.name, key, self._retry_seconds)
+            self.add_after(key, self._retry_seconds)
+        if self._keys and self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
