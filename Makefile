@@ -1,0 +1,56 @@
+# Everything a newcomer, a developer and CI run. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+COLLECTION := .collections/ansible_collections/convoy/rollout
+export PATH := $(BIN):$(PATH)
+# A caller's Ansible settings must not decide what a test or the demo does.
+unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
+
+.PHONY: help setup demo down test lint unit conformance integration bench clean
+
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.ready $(COLLECTION) ## Install what the project needs into .venv
+
+.venv/.ready: requirements-dev.txt sandbox/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "convoy.rollout needs Python 3.11 or newer: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into .venv (about a minute the first time) ..."
+	@$(PYTHON) -m venv .venv \
+	  || { echo "This Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The checkout is found as convoy.rollout whatever its folder is called.
+$(COLLECTION):
+	@mkdir -p $(dir $@) && ln -s ../../.. $@
+
+demo: setup ## Start the sandbox, move live traffic from hello 1.0.0 to 2.0.0 and back
+	@bash playbooks/files/demo.sh
+
+down: ## Stop the demo's sandbox
+	@if [ -x $(BIN)/convoy-sandbox ]; then $(BIN)/convoy-sandbox down; else echo "Nothing to stop: make setup was never run here."; fi
+
+test: lint ## Run every check and every test
+	@$(BIN)/python -m pytest tests/unit tests/conformance tests/integration
+
+unit: setup ## Run the unit tests
+	@$(BIN)/python -m pytest tests/unit
+
+conformance: setup ## Hold the sandbox against the recordings of a real Kubernetes
+	@$(BIN)/python -m pytest tests/conformance -n 0 -s
+
+integration: setup ## Run the real playbooks (CONVOY_TEST_KUBECONFIG=... for another cluster)
+	@$(BIN)/python -m pytest tests/integration
+
+lint: setup ## Run every linter
+	@bash tests/lint.sh
+
+bench: setup ## Time bluegreen.yml against plain kubectl, and the sampler against wrk
+	@$(BIN)/python tests/bench/bench.py
+
+clean: down ## Remove what the other targets made
+	@rm -rf .venv .collections .sandbox .cache
