@@ -1,0 +1,47 @@
+"""A cluster for the session, and for each test the lab's application in a namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+from integration.playbooks import Lab, namespace_gone
+from kubernetes import client, config
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[str]:
+    """CONVOY_TEST_KUBECONFIG's cluster, else a sandbox that lives as long as the tests."""
+    warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+    given = os.environ.get("CONVOY_TEST_KUBECONFIG")
+    if given:
+        yield os.path.expanduser(given)
+        return
+    from convoy_sandbox.testing import sandbox
+
+    with sandbox(name=f"test-{uuid.uuid4().hex[:8]}") as cluster:
+        yield str(cluster.kubeconfig)
+
+
+@pytest.fixture
+def empty(kubeconfig: str) -> Iterator[Lab]:
+    """A namespace with nothing in it."""
+    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
+    name = f"convoy-test-{uuid.uuid4().hex[:8]}"
+    core.create_namespace({"metadata": {"name": name}})
+    try:
+        yield Lab(kubeconfig, name)
+    finally:
+        namespace_gone(core, name)
+
+
+@pytest.fixture
+def lab(empty: Lab) -> Lab:
+    """The lab's application, deployed: hello 1.0.0 behind the frontend."""
+    run = empty.play("app_deploy")
+    assert run.code == 0, run.output
+    return empty

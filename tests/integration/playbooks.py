@@ -1,0 +1,196 @@
+"""The real playbooks against a real API server, and what the tests look at afterwards."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+from kubernetes import client, config
+
+ROOT = Path(__file__).resolve().parents[2]
+DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
+
+
+def description() -> dict[str, Any]:
+    """The lab's application, to be changed by a test and given as extra variables."""
+    return copy.deepcopy(yaml.safe_load(DESCRIPTION.read_text())["applications"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of ansible-playbook."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, from the recap."""
+        recap = re.search(r"changed=(\d+)", self.output)
+        assert recap, self.output
+        return int(recap[1])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request of the background traffic got."""
+
+    status: int
+    version: str
+
+
+class Traffic:
+    """Requests to the frontend, one new connection each, from entry to exit."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._ask = lab.asker()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.answers: list[Answer] = []
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.answers.append(self._ask())
+            self._stop.wait(0.02)
+
+    def __enter__(self) -> Traffic:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    @property
+    def lost(self) -> list[Answer]:
+        """The requests that were not answered."""
+        return [answer for answer in self.answers if answer.status != 200]
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions that answered, in the order in which they first did."""
+        return list(dict.fromkeys(answer.version for answer in self.answers))
+
+
+@dataclass
+class Lab:
+    """The lab's application in one namespace of one cluster."""
+
+    kubeconfig: str
+    namespace: str
+    api: client.ApiClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.api = config.new_client_from_config(self.kubeconfig)
+        self.core = client.CoreV1Api(self.api)
+        self.apps = client.AppsV1Api(self.api)
+
+    def play(self, playbook: str, *options: str, **extra_vars: Any) -> Run:
+        """Run one of the collection's playbooks as a user does, with extra variables."""
+        variables = {"kubeconfig": self.kubeconfig, "application_namespace": self.namespace} | extra_vars
+        # A caller's Ansible settings must not decide what is tested.
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
+        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+        done = subprocess.run(
+            ["ansible-playbook", f"playbooks/{playbook}.yml", "--extra-vars", json.dumps(variables), *options],
+            cwd=ROOT,
+            env=env | {"ANSIBLE_NOCOLOR": "1"},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def objects(self) -> dict[str, Any]:
+        """Every object that the roles write, by kind and name, as the API server has it."""
+        listers = {
+            "Deployment": self.apps.list_namespaced_deployment,
+            "Service": self.core.list_namespaced_service,
+            "ConfigMap": self.core.list_namespaced_config_map,
+            "Secret": self.core.list_namespaced_secret,
+        }
+        return {
+            f"{kind} {item.metadata.name}": item
+            for kind, lister in listers.items()
+            for item in lister(self.namespace).items
+        }
+
+    def spec_versions(self) -> dict[str, tuple[str, int | None]]:
+        """What identifies each object's present wishes; a Deployment's status may still be moving."""
+        return {
+            name: (item.metadata.uid, item.metadata.generation)
+            if name.startswith("Deployment")
+            else (item.metadata.uid, item.metadata.resource_version)
+            for name, item in self.objects().items()
+        }
+
+    def selector(self, service: str = "hello") -> dict[str, str]:
+        """A Service's selector."""
+        return dict(self.core.read_namespaced_service(service, self.namespace).spec.selector)
+
+    def replicas(self, deployment: str) -> int:
+        """How many copies a Deployment is asked for."""
+        return int(self.apps.read_namespaced_deployment(deployment, self.namespace).spec.replicas)
+
+    def deployments(self) -> set[str]:
+        """The names of the Deployments."""
+        return {item.metadata.name for item in self.apps.list_namespaced_deployment(self.namespace).items}
+
+    def asker(self) -> Any:
+        """A function that asks the frontend once for its version, over a new connection."""
+        service = self.core.read_namespaced_service("frontend", self.namespace)
+        ingress = next(iter(service.status.load_balancer.ingress or []), None)
+        if ingress and not any(port.error for port in ingress.ports or []):
+            url, headers, options = f"https://{ingress.ip or ingress.hostname}/version", {}, {"cert_reqs": "CERT_NONE"}
+        else:
+            proxy = f"/api/v1/namespaces/{self.namespace}/services/https:frontend:443/proxy/version"
+            settings = self.api.configuration
+            url = settings.host + proxy
+            headers = {}
+            self.api.update_params_for_auth(headers, [], ["BearerToken"])
+            options = {"ca_certs": settings.ssl_ca_cert, "cert_file": settings.cert_file, "key_file": settings.key_file}
+
+        def ask() -> Answer:
+            with urllib3.PoolManager(retries=False, timeout=10, **options) as pool:
+                try:
+                    answer = pool.request("GET", url, headers=headers)
+                except urllib3.exceptions.HTTPError as error:
+                    return Answer(0, str(error))
+                body = answer.data.decode()
+                return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
+
+        return ask
+
+    def versions(self, requests: int = 20) -> Counter[str]:
+        """Which versions users get."""
+        ask = self.asker()
+        return Counter(answer.version for answer in (ask() for _ in range(requests)))
+
+
+def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:
+    """Delete a namespace and return when nothing of it is left."""
+    core.delete_namespace(namespace)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            core.read_namespace(namespace)
+        except client.ApiException as error:
+            if error.status == 404:
+                return
+            raise
+        time.sleep(0.2)
+    raise TimeoutError(f"namespace {namespace} is still there")

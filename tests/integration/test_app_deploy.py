@@ -1,0 +1,129 @@
+"""playbooks/app_deploy.yml: the application as described, its Secrets never shown."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from integration.playbooks import ROOT, Lab, description
+
+
+def test_a_first_run_deploys_and_a_second_changes_nothing(empty: Lab) -> None:
+    first = empty.play("app_deploy")
+    assert first.code == 0, first.output
+    assert "1.0.0" in first.output
+    assert empty.versions() == {"1.0.0": 20}
+    assert {item.status.ready_replicas for item in empty.apps.list_namespaced_deployment(empty.namespace).items} == {1, 3}
+
+    before = empty.spec_versions()
+    second = empty.play("app_deploy")
+    assert (second.code, second.changed) == (0, 0), second.output
+    assert empty.spec_versions() == before
+
+
+def test_check_mode_tells_what_would_change_and_changes_nothing(empty: Lab) -> None:
+    dry = empty.play("app_deploy", "--check", "--diff")
+    assert dry.code == 0, dry.output
+    assert dry.changed > 0
+    assert "Deployment hello" in dry.output
+    assert empty.deployments() == set()
+
+
+def test_secrets_never_show(empty: Lab) -> None:
+    applications = description()
+    applications["auth"]["secrets"] = {"token": {"data": {"token": "the-first-secret"}}}
+    runs = [empty.play("app_deploy", "-vvv", "--diff", applications=applications)]
+    applications["auth"]["secrets"]["token"]["data"]["token"] = "the-second-secret"
+    runs.append(empty.play("app_deploy", "-vvv", "--diff", "--check", applications=applications))
+    runs.append(empty.play("app_deploy", "-vvv", "--diff", applications=applications))
+
+    stored = {name: item.data for name, item in empty.objects().items() if name.startswith("Secret")}
+    assert base64.b64decode(stored["Secret token"]["token"]) == b"the-second-secret"
+    hidden = {value for data in stored.values() for value in data.values()} | {"the-first-secret", "the-second-secret"}
+    hidden |= {base64.b64encode(b"the-first-secret").decode(), "PRIVATE KEY"}
+    for run in runs:
+        assert run.code == 0, run.output
+        # --extra-vars are the command line's own and are shown by -vvv only as file names
+        assert not [secret for secret in hidden if secret in run.output]
+    assert "Secret token" in runs[2].output
+
+
+def test_diff_shows_what_changed(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["container"]["env"] = [{"name": "GREETING", "value": "good-morning"}]
+    dry = lab.play("app_deploy", "--check", "--diff", applications=applications)
+    assert dry.changed == 1
+    assert "good-morning" in dry.output
+    assert "Secret" not in dry.output.split("PLAY RECAP")[0].split("Show what changed")[1]
+
+
+def test_an_existing_certificate_is_kept(lab: Lab) -> None:
+    before = lab.objects()["Secret tls-certs"]
+    applications = description()
+    applications["frontend"]["config_maps"]["nginx-frontend-conf"]["frontend.conf"] += "# changed\n"
+    run = lab.play("app_deploy", applications=applications)
+    assert run.code == 0, run.output
+    after = lab.objects()["Secret tls-certs"]
+    assert (after.data, after.metadata.resource_version) == (before.data, before.metadata.resource_version)
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_changed_config_map_starts_new_pods(lab: Lab) -> None:
+    applications = description()
+    conf = applications["frontend"]["config_maps"]["nginx-frontend-conf"]
+    conf["frontend.conf"] = conf["frontend.conf"].replace("location /login", "location /version")
+    run = lab.play("app_deploy", applications=applications)
+    assert run.code == 0, run.output
+    revision = lab.apps.read_namespaced_deployment("frontend", lab.namespace).metadata.annotations
+    assert revision["deployment.kubernetes.io/revision"] == "2"
+
+
+def test_a_field_that_leaves_the_description_leaves_the_cluster(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["container"]["env"] = [{"name": "GREETING", "value": "hello"}]
+    assert lab.play("app_deploy", applications=applications).code == 0
+    assert lab.play("app_deploy").code == 0
+    pod = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec.template.spec
+    assert pod.containers[0].env is None
+
+
+def test_own_templates(empty: Lab, tmp_path: Path) -> None:
+    ours = (ROOT / "roles/app_deploy/templates/deployment.yaml.j2").read_text()
+    (tmp_path / "deployment.yaml.j2").write_text(ours.replace("metadata:\n  name:", "metadata:\n  annotations: {team: blue}\n  name:"))
+    (tmp_path / "budget.yaml.j2").write_text(
+        "{% for name in deployments %}\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\n"
+        "metadata: {name: '{{ name }}'}\n"
+        "spec: {maxUnavailable: 1, selector: {matchLabels: {app: '{{ name }}'}}}\n{% endfor %}\n"
+    )
+    templates = {"deployment": str(tmp_path / "deployment.yaml.j2"), "budget": str(tmp_path / "budget.yaml.j2")}
+    run = empty.play("app_deploy", application_templates=templates)
+    assert run.code == 0, run.output
+    hello = empty.apps.read_namespaced_deployment("hello", empty.namespace)
+    assert hello.metadata.annotations["team"] == "blue"
+    assert empty.versions() == {"1.0.0": 20}
+
+
+def test_a_refused_object_is_told(empty: Lab) -> None:
+    applications = description()
+    applications["hello"]["container"]["ports"][0]["containerPort"] = 700000
+    run = empty.play("app_deploy", applications=applications)
+    assert run.code != 0
+    assert "must be between 1 and 65535" in run.output
+
+
+def test_a_bad_description_stops_before_the_cluster_is_touched(empty: Lab) -> None:
+    applications = description()
+    applications["hello"]["version"] = 2.0
+    run = empty.play("app_deploy", applications=applications)
+    assert run.code != 0
+    assert "Application hello cannot be deployed" in run.output
+    assert empty.deployments() == set()
+
+
+def test_a_switched_service_stays_switched(lab: Lab) -> None:
+    assert lab.play("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=0).code == 0
+    before = lab.spec_versions()
+    run = lab.play("app_deploy")
+    assert (run.code, run.changed) == (0, 0), run.output
+    assert lab.spec_versions() == before
+    assert lab.versions() == {"2.0.0": 20}

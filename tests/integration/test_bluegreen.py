@@ -1,0 +1,182 @@
+"""playbooks/bluegreen.yml: forward, again, back, and everything that must not harm users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from integration.playbooks import Lab, Traffic, description
+
+
+def test_forward_again_and_back_lose_no_request(lab: Lab) -> None:
+    with Traffic(lab) as traffic:
+        forward = lab.play("bluegreen", version="2.0.0")
+        assert forward.code == 0, forward.output
+        assert lab.selector()["version"] == "2.0.0"
+        assert lab.versions() == {"2.0.0": 20}
+        assert lab.replicas("hello") == lab.replicas("hello-green") == 3
+        after_forward = lab.spec_versions()
+
+        again = lab.play("bluegreen", version="2.0.0")
+        assert (again.code, again.changed) == (0, 0), again.output
+        assert lab.spec_versions() == after_forward
+
+        back = lab.play("bluegreen", version="1.0.0")
+        assert back.code == 0, back.output
+        assert back.changed == 1, back.output
+        assert lab.versions() == {"1.0.0": 20}
+        moved = {name for name, seen in lab.spec_versions().items() if seen != after_forward[name]}
+        assert moved == {"Service hello"}
+    assert traffic.lost == []
+    assert traffic.versions == ["1.0.0", "2.0.0"]
+    assert len(traffic.answers) > 20
+
+
+def test_rollback_is_only_the_switch_and_happens_once(lab: Lab) -> None:
+    assert lab.play("bluegreen", version="2.0.0").code == 0
+    before = lab.spec_versions()
+    back = lab.play("bluegreen", rollback=True)
+    assert (back.code, back.changed) == (0, 1), back.output
+    assert lab.versions() == {"1.0.0": 20}
+    after = lab.spec_versions()
+    assert {name for name in after if after[name] != before[name]} == {"Service hello"}
+
+    again = lab.play("bluegreen", rollback=True)
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_third_version_takes_the_idle_colour(lab: Lab) -> None:
+    assert lab.play("bluegreen", version="2.0.0").code == 0
+    assert lab.play("bluegreen", rollback="true").code == 0
+    applications = description()
+    applications["hello"]["container"]["env"] = [{"name": "GREETING", "value": "again"}]
+    with Traffic(lab) as traffic:
+        forward = lab.play("bluegreen", version="2.0.0", applications=applications)
+        assert forward.code == 0, forward.output
+    assert traffic.lost == []
+    assert lab.deployments() == {"auth", "frontend", "hello", "hello-green"}
+    green = lab.apps.read_namespaced_deployment("hello-green", lab.namespace)
+    assert green.spec.template.spec.containers[0].env[0].value == "again"
+
+
+def test_previous_is_scaled_away_and_comes_back_for_a_rollback(lab: Lab) -> None:
+    with Traffic(lab) as traffic:
+        forward = lab.play("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=1)
+        assert forward.code == 0, forward.output
+        assert (lab.replicas("hello"), lab.replicas("hello-green")) == (0, 3)
+        again = lab.play("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=1)
+        assert (again.code, again.changed) == (0, 0), again.output
+
+        back = lab.play("bluegreen", rollback=True)
+        assert back.code == 0, back.output
+        assert lab.replicas("hello") == 3
+        assert lab.versions() == {"1.0.0": 20}
+    assert traffic.lost == []
+    assert traffic.versions == ["1.0.0", "2.0.0"]
+
+
+def test_a_version_that_never_gets_ready_takes_no_traffic(lab: Lab) -> None:
+    with Traffic(lab) as traffic:
+        run = lab.play("bluegreen", version="0.0.0-nowhere")
+    assert run.code != 0
+    assert "hello-green-" in run.output, run.output
+    assert "ErrImagePull" in run.output or "ImagePullBackOff" in run.output, run.output
+    assert lab.selector()["version"] == "1.0.0"
+    assert traffic.lost == []
+    assert traffic.versions == ["1.0.0"]
+
+    mended = lab.play("bluegreen", version="2.0.0")
+    assert mended.code == 0, mended.output
+    assert lab.versions() == {"2.0.0": 20}
+
+
+def test_a_probe_that_never_passes_runs_out_of_time(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["container"]["readinessProbe"]["httpGet"]["path"] = "/nothing-here"
+    run = lab.play("bluegreen", version="2.0.0", applications=applications, bluegreen_timeout=4)
+    assert run.code != 0
+    assert "hello-green" in run.output
+    assert lab.selector()["version"] == "1.0.0"
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_preview_that_answers_wrongly_is_not_switched_to(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["image"] = "kelseyhightower/auth"
+    applications["hello"]["container"]["env"] = []
+    run = lab.play("bluegreen", version="1.0.0-wrong", applications=applications)
+    assert run.code != 0
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_failed_verification_undoes_the_switch(lab: Lab) -> None:
+    # Users are said to come in by a Service that never leads to hello: after the switch none of its
+    # answers is hello's new version.
+    with Traffic(lab) as traffic:
+        run = lab.play(
+            "bluegreen", version="2.0.0", application_entry={"service": "auth", "path": "/version"}, bluegreen_settle=2
+        )
+    assert run.code != 0
+    assert "2.0.0" in run.output
+    assert "switched back" in run.output, run.output
+    assert lab.selector()["version"] == "1.0.0"
+    assert lab.versions() == {"1.0.0": 20}
+    assert traffic.lost == []
+
+
+def test_no_room_creates_nothing(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["container"]["resources"]["limits"]["cpu"] = "500"
+    before = lab.spec_versions()
+    run = lab.play("bluegreen", version="2.0.0", applications=applications)
+    assert run.code != 0
+    assert "needs 3 x 500 cpu" in run.output, run.output
+    assert lab.spec_versions() == before
+
+
+@pytest.mark.parametrize(
+    ("extra_vars", "sentence"),
+    [
+        ({}, "bluegreen_version"),
+        ({"version": ""}, "bluegreen_version"),
+        ({"version": 2.0}, "quote"),
+        ({"version": "two words"}, "label"),
+        ({"version": "2.0.0", "rollback": True}, "not both"),
+        ({"version": "2.0.0", "application": "goodbye"}, "goodbye"),
+        ({"version": "2.0.0", "bluegreen_samples": "many"}, "bluegreen_samples"),
+        ({"version": "2.0.0", "bluegreen_samples": 0}, "bluegreen_samples"),
+        ({"version": "2.0.0", "bluegreen_replicas": -1}, "bluegreen_replicas"),
+        ({"version": "2.0.0", "bluegreen_previous_delay": -1}, "bluegreen_previous_delay"),
+    ],
+)
+def test_a_bad_variable_touches_nothing(bad_lab: Lab, extra_vars: dict[str, Any], sentence: str) -> None:
+    before = bad_lab.spec_versions()
+    run = bad_lab.play("bluegreen", **extra_vars)
+    assert run.code != 0, run.output
+    assert sentence in run.output, run.output
+    assert bad_lab.spec_versions() == before
+
+
+def test_check_mode_says_what_it_would_do(lab: Lab) -> None:
+    before = lab.spec_versions()
+    dry = lab.play("bluegreen", "--check", "--diff", version="2.0.0")
+    assert dry.code == 0, dry.output
+    assert dry.changed > 0
+    assert "hello-green" in dry.output
+    assert lab.spec_versions() == before
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_check_mode_of_a_rollback(lab: Lab) -> None:
+    assert lab.play("bluegreen", version="2.0.0").code == 0
+    before = lab.spec_versions()
+    dry = lab.play("bluegreen", "--check", "--diff", rollback=True)
+    assert (dry.code, dry.changed) == (0, 1), dry.output
+    assert lab.spec_versions() == before
+
+
+def test_rolling_back_what_was_never_rolled_out(lab: Lab) -> None:
+    run = lab.play("bluegreen", rollback=True)
+    assert run.code != 0
+    assert "nothing to roll back to" in run.output
