@@ -6,30 +6,74 @@ validate, admit (quota, terminating namespaces), keep generation and field owner
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import copy
+import datetime
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .resources import Resource
-    from .store import Object, Store
+from . import apply as ownership
+from . import errors, kinds, patch, quota, resources, schema, selectors
+from .kinds import metadata as meta_rules
+from .kinds.pods import random_suffix
+from .kinds.services import has_node_ports
+from .resources import Resource
+from .store import Object, Store
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_SCALE = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
+
+
+def timestamp() -> str:
+    """The time now as Kubernetes writes it: UTC, whole seconds."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Registry:
     """Creates, reads, changes and deletes objects by the rules of their kinds.
 
     All calls raise `ApiError`. `manager` is the field manager that ownership is recorded under.
-    With `dry_run` everything happens but the storing.
+    With `dry_run` everything happens but the storing. `allocate_ip` gives a new cluster IP,
+    `allocate_node_port` a node port.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        allocate_ip: Callable[[], str] | None = None,
+        allocate_node_port: Callable[[], int] | None = None,
+    ) -> None:
         self.store = store
+        self._next = 0
+        self.allocate_ip = allocate_ip or self._count_ip
+        self.allocate_node_port = allocate_node_port or self._count_port
+
+    def _count_ip(self) -> str:
+        self._next += 1
+        return f"127.96.{self._next // 250}.{self._next % 250 + 1}"
+
+    def _count_port(self) -> int:
+        self._next += 1
+        return 30000 + self._next % 2768
+
+    # -- reading ---------------------------------------------------------------------------------
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """The object; ApiError 404 where there is none."""
-        raise NotImplementedError
+        found = self.store.get(resource, namespace, name)
+        if found is None:
+            raise errors.not_found(resource, name)
+        return found
+
+    def get_scale(self, resource: Resource, namespace: str, name: str) -> Object:
+        """The Scale of a workload."""
+        return scale_of(self.get(resource, namespace, name))
+
+    # -- creating --------------------------------------------------------------------------------
 
     def create(
         self,
@@ -42,7 +86,124 @@ class Registry:
         dry_run: bool = False,
     ) -> Object:
         """Store a new object (metadata.name or generateName) and return it as stored."""
-        raise NotImplementedError
+        new = self._decoded(resource, obj, validation)
+        return self._create(resource, namespace, new, manager=manager, dry_run=dry_run)
+
+    def _create(
+        self, resource: Resource, namespace: str, new: Object, *, manager: str, dry_run: bool, applied: bool = False
+    ) -> Object:
+        kind = kinds.kind_of(resource)
+        meta = new.setdefault("metadata", {})
+        if meta.get("resourceVersion"):
+            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+        self._place(resource, namespace, meta)
+        if meta.get("generateName") and not meta.get("name"):
+            meta["name"] = meta["generateName"][:58] + random_suffix()
+        if resource.namespaced:
+            self._admit_namespace(resource, meta["namespace"], meta.get("name", ""))
+        for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+            meta.pop(key, None)
+        meta["uid"] = str(uuid.uuid4())
+        meta["creationTimestamp"] = timestamp()
+        if kind.has_generation:
+            meta["generation"] = 1
+        else:
+            meta.pop("generation", None)
+        managed = meta.pop("managedFields", None) if applied else []
+        if _has_status(resource):
+            new.pop("status", None)
+        if not applied:
+            managed = ownership.record_update(
+                [], None, new, schema.root(resource),
+                manager=manager, api_version=resource.api_version, subresource="", now=timestamp(),
+            )  # fmt: skip
+        kind.default(new)
+        kind.prepare_create(new)
+        self._validated(resource, kind, new, None)
+        if self.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
+            raise errors.already_exists(resource, meta["name"])
+        quota.admit(self.store, resource, new)
+        if resource == resources.SERVICES:
+            self._allocate(new)
+        if managed:
+            meta["managedFields"] = managed
+        new = _ordered(resource, new)
+        return new if dry_run else self.store.put(resource, new)
+
+    def _decoded(self, resource: Resource, obj: Object, validation: str, kind: str = "") -> Object:
+        expected = kind or resource.kind
+        given = obj.get("kind") if isinstance(obj, dict) else None
+        if given and given != expected:
+            raise errors.bad_request(
+                f"{given} in version \"{obj.get('apiVersion', '')}\" cannot be handled as a {expected}: "
+                f"no kind \"{given}\" is registered here"
+                if given not in ("Status",)
+                else f"{given} cannot be handled as a {expected}"
+            )
+        if not kind and obj.get("apiVersion") and obj["apiVersion"] != resource.api_version:
+            raise errors.bad_request(
+                f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
+                f"({resource.api_version})"
+            )
+        decoded, unknown = schema.decode(resource, obj, kind=kind)
+        if unknown and validation == "Strict":
+            texts = ", ".join(f'unknown field "{name}"' for name in unknown)
+            raise errors.bad_request(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+                f"strict decoding error: {texts}"
+            )
+        decoded["kind"], decoded["apiVersion"] = expected, resource.api_version
+        return copy.deepcopy(decoded)
+
+    def _place(self, resource: Resource, namespace: str, meta: Object) -> None:
+        if not resource.namespaced:
+            meta.pop("namespace", None)
+            return
+        if meta.setdefault("namespace", namespace) != namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+
+    def _admit_namespace(self, resource: Resource, namespace: str, name: str) -> None:
+        found = self.store.get(resources.NAMESPACES, "", namespace)
+        if found is None:
+            raise errors.not_found(resources.NAMESPACES, namespace)
+        if found["metadata"].get("deletionTimestamp"):
+            error = errors.forbidden(
+                resource, name,
+                f"unable to create new content in namespace {namespace} because it is being terminated",
+            )  # fmt: skip
+            assert error.details is not None  # noqa: S101 - forbidden() always gives details
+            error.details["causes"] = [
+                {
+                    "reason": "NamespaceTerminating",
+                    "message": f"namespace {namespace} is being terminated",
+                    "field": "metadata.namespace",
+                }
+            ]
+            raise error
+
+    def _validated(self, resource: Resource, kind: kinds.Kind, obj: Object, old: Object | None) -> None:
+        causes = meta_rules.validate(obj["metadata"], kind.name_rule)
+        causes += kind.validate(obj, old)
+        if causes:
+            raise errors.invalid(resource, obj["metadata"].get("name", ""), causes)
+
+    def _allocate(self, obj: Object) -> None:
+        spec = obj["spec"]
+        if spec["type"] == "ExternalName":
+            return
+        if not spec.get("clusterIP"):
+            spec["clusterIP"] = self.allocate_ip()
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        if has_node_ports(spec):
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort"):
+                    port["nodePort"] = self.allocate_node_port()
+
+    # -- changing --------------------------------------------------------------------------------
 
     def update(
         self,
@@ -56,11 +217,137 @@ class Registry:
         validation: str = "Warn",
         dry_run: bool = False,
     ) -> Object:
-        """Replace an object (or its `status`); a resourceVersion in `obj` must be the current one.
+        """Replace an object (or its `status` or `scale`); a resourceVersion in `obj` must be the current one.
 
         An update that changes nothing is not stored and keeps the resourceVersion.
         """
-        raise NotImplementedError
+        old = self.get(resource, namespace, name)
+        given = (obj.get("metadata") or {}) if isinstance(obj, dict) else {}
+        if given.get("name") not in (None, "", name):
+            raise errors.bad_request(
+                f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
+            )
+        if subresource == "scale":
+            new = self._scaled(resource, old, self._scale_replicas(obj))
+            self._check_version(resource, name, given, old)
+        else:
+            new = self._decoded(resource, obj, validation)
+            self._check_version(resource, name, new["metadata"], old)
+        stored = self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=dry_run)
+        return scale_of(stored) if subresource == "scale" else stored
+
+    def _check_version(self, resource: Resource, name: str, meta: Object, old: Object) -> None:
+        given = meta.get("resourceVersion")
+        if given and given != old["metadata"]["resourceVersion"]:
+            raise errors.conflict(
+                resource,
+                name,
+                "the object has been modified; please apply your changes to the latest version and try again",
+            )
+        if meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
+            raise errors.conflict(
+                resource,
+                name,
+                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
+                f"{old['metadata']['uid']}",
+            )
+
+    def _scale_replicas(self, scale: Any) -> int:
+        spec = (scale.get("spec") or {}) if isinstance(scale, dict) else {}
+        replicas = spec.get("replicas", 0)
+        if isinstance(replicas, bool) or not isinstance(replicas, int):
+            raise errors.bad_request(
+                'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct '
+                "field ScaleSpec.spec.replicas of type int32"
+            )
+        return replicas
+
+    def _scaled(self, resource: Resource, old: Object, replicas: int) -> Object:
+        if replicas < 0:
+            raise errors.ApiError(
+                422, "Invalid",
+                f'Scale.autoscaling "{old["metadata"]["name"]}" is invalid: spec.replicas: Invalid value: '
+                f"{replicas}: must be greater than or equal to 0",
+                {
+                    "name": old["metadata"]["name"], "group": "autoscaling", "kind": "Scale",
+                    "causes": [
+                        {
+                            "reason": "FieldValueInvalid",
+                            "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
+                            "field": "spec.replicas",
+                        }
+                    ],
+                },
+            )  # fmt: skip
+        return {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "replicas": replicas}}
+
+    def _replace(
+        self,
+        resource: Resource,
+        old: Object,
+        new: Object,
+        *,
+        subresource: str,
+        manager: str,
+        dry_run: bool,
+        applied: bool = False,
+    ) -> Object:
+        """Store a new state of an object. `new` is this call's own at its top two levels."""
+        kind = kinds.kind_of(resource)
+        meta = new["metadata"] = dict(new.get("metadata") or {})
+        meta["name"] = old["metadata"]["name"]
+        if resource.namespaced:
+            meta["namespace"] = old["metadata"]["namespace"]
+        meta_rules.carry_over(meta, old["metadata"])
+        if subresource == "status":
+            status = new.get("status", {})
+            new = {**old, "metadata": {**old["metadata"], "managedFields": meta.get("managedFields")}}
+            meta = new["metadata"]
+            new["status"] = status
+            if resource == resources.NAMESPACES and not status:
+                new["status"] = old["status"]
+        elif _has_status(resource):
+            if "status" in old:
+                new["status"] = old["status"]
+            else:
+                new.pop("status", None)
+        if subresource != "status":
+            kind.default(new)
+            kind.prepare_update(new, old)
+            if resource == resources.SERVICES:
+                self._allocate(new)
+            self._validated(resource, kind, new, old)
+            if kind.has_generation and _content(new) != _content(old):
+                meta["generation"] = old["metadata"].get("generation", 0) + 1
+        managed = meta.pop("managedFields", None)
+        if not applied:
+            # Clients may hand managedFields back (kubectl migrates owners that way); [] resets them.
+            base = managed if managed is not None else old["metadata"].get("managedFields") or []
+            managed = ownership.record_update(
+                [entry for entry in base if entry], old, new, schema.root(resource),
+                manager=manager, api_version=resource.api_version, subresource=subresource, now=timestamp(),
+            )  # fmt: skip
+        if managed:
+            meta["managedFields"] = managed
+        meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+        new = _ordered(resource, new)
+        if _same(new, old):
+            return old
+        if resource == resources.PODS and subresource != "status":
+            quota.admit(self.store, resource, new, old)
+        if dry_run:
+            return new
+        if meta.get("deletionTimestamp") and self._is_finished(resource, new):
+            return self.store.remove(resource, meta.get("namespace", ""), meta["name"])
+        return self.store.put(resource, new)
+
+    def _is_finished(self, resource: Resource, obj: Object) -> bool:
+        """Whether an object that is being deleted waits for nothing any more."""
+        if obj["metadata"].get("finalizers"):
+            return False
+        if resource == resources.NAMESPACES:
+            return not obj["spec"].get("finalizers")
+        return not obj["metadata"].get("deletionGracePeriodSeconds")
 
     def modify(
         self,
@@ -73,7 +360,10 @@ class Registry:
         manager: str = "sandbox",
     ) -> Object:
         """Change a copy of the current object in place and store it: how controllers write."""
-        raise NotImplementedError
+        old = self.get(resource, namespace, name)
+        new = copy.deepcopy(old)
+        change(new)
+        return self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=False)
 
     def patch(
         self,
@@ -94,7 +384,88 @@ class Registry:
         `content_type` is the patch's media type, `force` settles apply conflicts. Returns the
         object and whether it was created (server-side apply only).
         """
-        raise NotImplementedError
+        if content_type == patch.APPLY:
+            return self._apply(
+                resource, namespace, name, body,
+                subresource=subresource, manager=manager, force=force, validation=validation, dry_run=dry_run,
+            )  # fmt: skip
+        old = self.get(resource, namespace, name)
+        document = scale_of(old) if subresource == "scale" else old
+        if content_type == patch.JSON:
+            patched = patch.json_patch(document, body)
+        elif content_type == patch.MERGE:
+            patched = patch.merge(document, body)
+        elif content_type == patch.STRATEGIC:
+            patched = patch.strategic(document, body, {} if subresource == "scale" else schema.root(resource))
+        else:
+            raise errors.ApiError(
+                415, "UnsupportedMediaType",
+                f"the body of the request was in an unknown format - accepted media types include: {patch.JSON}, "
+                f"{patch.MERGE}, {patch.STRATEGIC}, {patch.APPLY}",
+            )  # fmt: skip
+        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+            raise errors.bad_request("the patch leaves no object")
+        if subresource == "scale":
+            self._check_version(resource, name, patched["metadata"], old)
+            new = self._scaled(resource, old, self._scale_replicas(patched))
+        else:
+            new = self._decoded(resource, patched, validation)
+            if new["metadata"].get("name") != name:
+                raise errors.bad_request(
+                    f"the name of the object ({new['metadata'].get('name')}) does not match the name on the URL "
+                    f"({name})"
+                )
+            self._check_version(resource, name, new["metadata"], old)
+        stored = self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=dry_run)
+        return (scale_of(stored) if subresource == "scale" else stored), False
+
+    def _apply(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Any,
+        *,
+        subresource: str,
+        manager: str,
+        force: bool,
+        validation: str,
+        dry_run: bool,
+    ) -> tuple[Object, bool]:
+        config = self._decoded(resource, body, validation)
+        meta = config.setdefault("metadata", {})
+        if meta.setdefault("name", name) != name:
+            raise errors.bad_request(
+                f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
+            )
+        if meta.get("managedFields"):
+            raise errors.bad_request("metadata.managedFields must be nil")
+        live = self.store.get(resource, namespace, name)
+        if live is None and subresource:
+            raise errors.not_found(resource, name)
+        if live is not None:
+            self._check_version(resource, name, meta, live)
+        self._place(resource, namespace, meta)
+        if resource == resources.SECRETS:  # write-only: what is owned is the data it becomes
+            kinds.kind_of(resource).default(config)
+        merged = ownership.server_side_apply(
+            live, config, schema.root(resource),
+            manager=manager, api_version=resource.api_version, force=force, subresource=subresource,
+            now=timestamp(),
+        )  # fmt: skip
+        if live is not None and manager == "kubectl" and _LAST_APPLIED in (live["metadata"].get("annotations") or {}):
+            # The API server keeps client-side apply's annotation true for kubectl.
+            text = json.dumps(body, separators=(",", ":"), sort_keys=True) + "\n"
+            merged["metadata"]["annotations"] = {**merged["metadata"]["annotations"], _LAST_APPLIED: text}
+        if live is None:
+            created = self._create(resource, namespace, merged, manager=manager, dry_run=dry_run, applied=True)
+            return created, True
+        stored = self._replace(
+            resource, live, merged, subresource=subresource, manager=manager, dry_run=dry_run, applied=True
+        )
+        return stored, False
+
+    # -- deleting --------------------------------------------------------------------------------
 
     def delete(
         self,
@@ -111,4 +482,100 @@ class Registry:
 
         Returns the object and whether it is gone already.
         """
-        raise NotImplementedError
+        old = self.get(resource, namespace, name)
+        meta = old["metadata"]
+        for key, label in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            wanted = (preconditions or {}).get(key)
+            if wanted and wanted != meta[key]:
+                raise errors.conflict(
+                    resource, name,
+                    f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {meta[key]}",
+                )  # fmt: skip
+        grace = self._grace(resource, old, grace_period_seconds)
+        finalizers = [f for f in meta.get("finalizers") or () if f not in ("orphan", "foregroundDeletion")]
+        if propagation == "Foreground":
+            finalizers.append("foregroundDeletion")
+        elif propagation == "Orphan":
+            finalizers.append("orphan")
+        waits = bool(finalizers) or grace > 0
+        waits = waits or (resource == resources.NAMESPACES and bool(old["spec"].get("finalizers")))
+        if not waits:
+            return (old if dry_run else self.store.remove(resource, meta.get("namespace", ""), name)), True
+        if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
+            return old, False
+        new = copy.deepcopy(old)
+        when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=grace)
+        new["metadata"]["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+        new["metadata"]["deletionGracePeriodSeconds"] = grace
+        if finalizers:
+            new["metadata"]["finalizers"] = finalizers
+        if kinds.kind_of(resource).has_generation:
+            new["metadata"]["generation"] = new["metadata"].get("generation", 0) + 1
+        if resource == resources.NAMESPACES:
+            new["status"]["phase"] = "Terminating"
+        return (new if dry_run else self.store.put(resource, new)), False
+
+    def _grace(self, resource: Resource, obj: Object, asked: int | None) -> int:
+        """How many seconds a deletion waits: pods on a node are stopped by their kubelet first."""
+        if resource != resources.PODS or not obj["spec"].get("nodeName"):
+            return 0
+        if obj["status"].get("phase") in ("Succeeded", "Failed"):
+            return 0
+        if asked is None:
+            asked = obj["spec"].get("terminationGracePeriodSeconds", 30)
+        return max(0, asked)
+
+    def finalize(self, namespace: str) -> None:
+        """Take the `kubernetes` finalizer from a namespace that is empty: it goes."""
+
+        def change(obj: Object) -> None:
+            obj["spec"]["finalizers"] = []
+
+        old = self.get(resources.NAMESPACES, "", namespace)
+        new = copy.deepcopy(old)
+        change(new)
+        self._replace(resources.NAMESPACES, old, new, subresource="", manager="sandbox", dry_run=False)
+
+
+def scale_of(obj: Object) -> Object:
+    """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
+    meta = obj["metadata"]
+    keep = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    replicas = obj["spec"].get("replicas", 0)
+    status: Object = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
+    if obj["spec"].get("selector"):
+        status["selector"] = selectors.to_string(obj["spec"]["selector"])
+    return {
+        **_SCALE,
+        "metadata": {key: meta[key] for key in keep if key in meta},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def _has_status(resource: Resource) -> bool:
+    return any(entry["subresource"] == "status" for entry in resource.subresources)
+
+
+def _content(obj: Object) -> Object:
+    """What generation counts: everything that is neither metadata nor status."""
+    return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+
+
+def _same(new: Object, old: Object) -> bool:
+    return _timeless(new) == _timeless(old)
+
+
+def _timeless(obj: Object) -> Object:
+    """An object without the times of its managedFields: a new time alone is no change."""
+    meta = dict(obj["metadata"])
+    meta["managedFields"] = [
+        {key: value for key, value in entry.items() if key != "time"} for entry in meta.get("managedFields") or ()
+    ]
+    return {**obj, "metadata": meta}
+
+
+def _ordered(resource: Resource, obj: Object) -> Object:
+    """kind and apiVersion first, as the API server writes them."""
+    rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, **rest}

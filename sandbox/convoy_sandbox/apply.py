@@ -1,0 +1,328 @@
+"""Field ownership: who set which field (`managedFields`), and server-side apply on top of it.
+
+A field set is kept in the form of FieldsV1: nested dicts whose keys are `f:NAME` for fields,
+`k:{...}` for elements of lists by key, `v:VALUE` for elements of sets and `.` for the element itself.
+Source of the rules: the Kubernetes documentation on Server-Side Apply.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from . import schema
+from .errors import ApiError
+
+Fields = dict[str, Any]
+Path = tuple[str, ...]
+
+#: Set by the server or part of an object's identity: nobody's field.
+_NOT_OWNED = frozenset(
+    {
+        "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
+        "selfLink", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds",
+    }
+)  # fmt: skip
+
+
+def fields_of(obj: dict[str, Any], node: schema.Node) -> Fields:
+    """The field set of a whole object, without what nobody owns."""
+    body = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+    if "metadata" in body:
+        body["metadata"] = {k: v for k, v in body["metadata"].items() if k not in _NOT_OWNED}
+        if not body["metadata"]:
+            del body["metadata"]
+    return _fields(body, node)
+
+
+def _is_atomic(node: schema.Node) -> bool:
+    target = schema.resolve(node)
+    return "atomic" in (node.get("x-kubernetes-map-type"), target.get("x-kubernetes-map-type"))
+
+
+def list_keys(node: schema.Node) -> list[str] | None:
+    """The keys of a list whose elements are merged by key; None for a list of another type."""
+    if node.get("x-kubernetes-list-type") == "map":
+        keys: list[str] = node["x-kubernetes-list-map-keys"]
+        return keys
+    return None
+
+
+def _element_key(item: dict[str, Any], keys: list[str]) -> str:
+    # The protocol of a port is defaulted, so it belongs to the key even where it is not written.
+    identity = {key: item.get(key, "TCP" if key == "protocol" else None) for key in sorted(keys)}
+    return "k:" + json.dumps({k: v for k, v in identity.items() if v is not None}, separators=(",", ":"))
+
+
+def _children(value: Any, node: schema.Node) -> list[tuple[str, Any, schema.Node]] | None:
+    """The parts that are owned one by one, with their keys and schemas; None for a value owned whole."""
+    if isinstance(value, dict):
+        if _is_atomic(node) or not value:
+            return None
+        return [(f"f:{key}", item, schema.field(node, key)) for key, item in value.items()]
+    if isinstance(value, list):
+        element = schema.items(node)
+        keys = list_keys(node)
+        if keys:
+            return [(_element_key(item, keys), item, element) for item in value if isinstance(item, dict)]
+        if node.get("x-kubernetes-list-type") == "set":
+            return [("v:" + json.dumps(item), item, {}) for item in value]
+    return None
+
+
+def _fields(value: Any, node: schema.Node) -> Fields:
+    children = _children(value, node)
+    if children is None:
+        return {}
+    found: Fields = {key: _fields(item, child) for key, item, child in children}
+    is_map = isinstance(value, dict) and "properties" not in schema.resolve(node)
+    if is_map and node:
+        found = {".": {}, **found}
+    for key in found:
+        if key.startswith("k:"):
+            found[key] = {".": {}, **found[key]}
+    return found
+
+
+def leaves(fields: Fields, prefix: Path = ()) -> set[Path]:
+    """The paths of a set's leaves."""
+    if not fields:
+        return {prefix} if prefix else set()
+    found: set[Path] = set()
+    for key, inner in fields.items():
+        found |= leaves(inner, (*prefix, key))
+    return found
+
+
+def tree(paths: set[Path]) -> Fields:
+    """The field set of some paths."""
+    root: Fields = {}
+    for path in sorted(paths):
+        node = root
+        for key in path:
+            node = node.setdefault(key, {})
+    return root
+
+
+def value_at(obj: Any, path: Path, node: schema.Node) -> Any:
+    """The value at a path, or `MISSING`."""
+    for key in path:
+        if key == ".":
+            return PRESENT if obj is not MISSING else MISSING
+        children = _children(obj, node) or []
+        for name, item, child in children:
+            if name == key:
+                obj, node = item, child
+                break
+        else:
+            return MISSING
+    return obj
+
+
+MISSING = object()
+PRESENT = object()
+
+
+def changed_paths(before: dict[str, Any] | None, after: dict[str, Any], node: schema.Node) -> set[Path]:
+    """The leaves of `after` that were not there before or had another value."""
+    found = leaves(fields_of(after, node))
+    if before is None:
+        return found
+    return {path for path in found if value_at(before, path, node) != value_at(after, path, node)}
+
+
+def record_update(
+    managed: list[dict[str, Any]],
+    before: dict[str, Any] | None,
+    after: dict[str, Any],
+    node: schema.Node,
+    *,
+    manager: str,
+    api_version: str,
+    subresource: str,
+    now: str,
+) -> list[dict[str, Any]]:
+    """managedFields after a create, an update or a patch: what changed belongs to its author alone."""
+    changed = changed_paths(before, after, node)
+    present = leaves(fields_of(after, node))
+    entries: list[dict[str, Any]] = []
+    mine: dict[str, Any] | None = None
+    for entry in managed:
+        is_mine = _identity(entry) == (manager, "Update", subresource)
+        owned = leaves(entry.get("fieldsV1") or {})
+        kept = {path for path in owned if path in present and (is_mine or path not in changed)}
+        if is_mine:
+            mine = entry
+            kept |= changed
+        if kept == owned and not (is_mine and changed):
+            entries.append(entry)
+        elif kept:
+            stamp = {"time": now} if is_mine else {}
+            entries.append({**entry, **stamp, "fieldsV1": tree(kept)})
+    if mine is None and changed:
+        entries.append(_entry(manager, "Update", api_version, subresource, now, changed))
+    return entries
+
+
+def _identity(entry: dict[str, Any]) -> tuple[str, str, str]:
+    return entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", "")
+
+
+def _entry(
+    manager: str, operation: str, api_version: str, subresource: str, now: str, paths: set[Path]
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": api_version,
+        "time": now,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": tree(paths),
+    }
+    if subresource:
+        entry["subresource"] = subresource
+    return entry
+
+
+def server_side_apply(
+    live: dict[str, Any] | None,
+    config: dict[str, Any],
+    node: schema.Node,
+    *,
+    manager: str,
+    api_version: str,
+    force: bool,
+    subresource: str,
+    now: str,
+) -> dict[str, Any]:
+    """The object after an apply, with its new managedFields. Raises ApiError 409 on conflicts."""
+    wanted = leaves(fields_of(config, node))
+    if live is None:
+        merged = copy.deepcopy(config)
+        merged["metadata"]["managedFields"] = [
+            _entry(manager, "Apply", api_version, subresource, now, wanted)
+        ]
+        return merged
+    managed: list[dict[str, Any]] = live["metadata"].get("managedFields") or []
+    me = (manager, "Apply", subresource)
+    conflicts: list[tuple[dict[str, Any], list[Path]]] = []
+    taken: set[Path] = set()
+    for entry in managed:
+        if _identity(entry) == me:
+            continue
+        clash = [
+            path
+            for path in sorted(wanted & leaves(entry.get("fieldsV1") or {}))
+            if path[-1] != "." and value_at(live, path, node) != value_at(config, path, node)
+        ]
+        if clash:
+            conflicts.append((entry, clash))
+            taken.update(clash)
+    if conflicts and not force:
+        raise _conflict(conflicts)
+
+    previous = next((leaves(entry["fieldsV1"]) for entry in managed if _identity(entry) == me), set())
+    owned_by_others: set[Path] = set()
+    entries: list[dict[str, Any]] = []
+    for entry in managed:
+        if _identity(entry) == me:
+            continue
+        owned = leaves(entry.get("fieldsV1") or {})
+        kept = owned - taken
+        owned_by_others |= kept
+        if kept:
+            entries.append(entry if kept == owned else {**entry, "fieldsV1": tree(kept)})
+    merged = _merge(live, config, node)
+    for path in sorted(previous - wanted - owned_by_others, key=len, reverse=True):
+        _remove(merged, path, node, owned_by_others)
+    old = next((entry for entry in managed if _identity(entry) == me), None)
+    if old is not None and previous == wanted:
+        entries.insert(0, old)
+    else:
+        entries.insert(0, _entry(manager, "Apply", api_version, subresource, now, wanted))
+    merged["metadata"]["managedFields"] = entries
+    return merged
+
+
+def _conflict(conflicts: list[tuple[dict[str, Any], list[Path]]]) -> ApiError:
+    causes = []
+    texts = []
+    for entry, paths in sorted(conflicts, key=lambda item: _identity(item[0])):
+        name, _, subresource = _identity(entry)
+        who = f'"{name}"'
+        if subresource:
+            who += f' with subresource "{subresource}"'
+        who += f" using {entry['apiVersion']}"
+        texts.append((who, [dotted(path) for path in paths]))
+        causes += [
+            {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": dotted(path)}
+            for path in paths
+        ]
+    if len(causes) == 1:
+        text = f"Apply failed with 1 conflict: conflict with {texts[0][0]}: {texts[0][1][0]}"
+    else:
+        lines = [f"conflicts with {who}:\n" + "\n".join(f"- {path}" for path in paths) for who, paths in texts]
+        text = f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
+    return ApiError(409, "Conflict", text, {"causes": causes})
+
+
+def dotted(path: Path) -> str:
+    """A path as conflict messages write it: `.spec.containers[name="hello"].image`."""
+    text = ""
+    for key in path:
+        kind, _, name = key.partition(":")
+        if kind == "f":
+            text += f".{name}"
+        elif kind == "k":
+            text += "[" + ",".join(f"{k}={json.dumps(v)}" for k, v in json.loads(name).items()) + "]"
+        elif kind == "v":
+            text += f"[={name}]"
+    return text
+
+
+def _merge(live: Any, config: Any, node: schema.Node) -> Any:
+    """What is configured laid over what is there, element by element where the schema says so."""
+    if isinstance(config, dict) and isinstance(live, dict) and not _is_atomic(node):
+        result = {key: copy.deepcopy(value) for key, value in live.items()}
+        for key, value in config.items():
+            result[key] = (
+                _merge(live[key], value, schema.field(node, key)) if key in live else copy.deepcopy(value)
+            )
+        return result
+    keys = list_keys(node)
+    if isinstance(config, list) and isinstance(live, list) and keys:
+        element = schema.items(node)
+        old = {_element_key(item, keys): item for item in live}
+        new = {_element_key(item, keys): item for item in config}
+        merged = [
+            _merge(old[key], item, element) if key in old else copy.deepcopy(item)
+            for key, item in new.items()
+        ]
+        return merged + [copy.deepcopy(item) for key, item in old.items() if key not in new]
+    if isinstance(config, list) and isinstance(live, list) and node.get("x-kubernetes-list-type") == "set":
+        return copy.deepcopy(config) + [item for item in live if item not in config]
+    return copy.deepcopy(config)
+
+
+def _remove(obj: Any, path: Path, node: schema.Node, owned_by_others: set[Path]) -> None:
+    """Take a field away that its only owner no longer applies, and a list element with its last field."""
+    if path[-1] == ".":
+        path = path[:-1]
+        if any(other[: len(path)] == path for other in owned_by_others):
+            return
+    for key in path[:-1]:
+        for name, item, child in _children(obj, node) or []:
+            if name == key:
+                obj, node = item, child
+                break
+        else:
+            return
+    last = path[-1]
+    if last.startswith("f:") and isinstance(obj, dict):
+        obj.pop(last[2:], None)
+    elif isinstance(obj, list):
+        children = _children(obj, node) or []
+        gone = [index for index, (name, _, _) in enumerate(children) if name == last]
+        for index in reversed(gone):
+            del obj[index]

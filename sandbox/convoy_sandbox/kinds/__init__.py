@@ -1,0 +1,49 @@
+"""What exists in the cluster: the defaults and the validation of each kind that a rollout meets.
+
+Every other resource of discovery is stored by the rules of its schema alone.
+"""
+
+from __future__ import annotations
+
+from .. import resources
+from ..resources import Resource
+from .apps import DeploymentKind, ReplicaSetKind
+from .base import Kind
+from .core import (
+    ConfigMapKind,
+    EndpointSliceKind,
+    EventKind,
+    LeaseKind,
+    NamespaceKind,
+    NodeKind,
+    PodDisruptionBudgetKind,
+    ResourceQuotaKind,
+    SecretKind,
+)
+from .pods import PodKind
+from .services import ServiceKind
+
+_KINDS: dict[Resource, Kind] = {
+    resources.CONFIGMAPS: ConfigMapKind(),
+    resources.DEPLOYMENTS: DeploymentKind(),
+    resources.ENDPOINTSLICES: EndpointSliceKind(),
+    resources.EVENTS: EventKind(),
+    resources.LEASES: LeaseKind(),
+    resources.NAMESPACES: NamespaceKind(),
+    resources.NODES: NodeKind(),
+    resources.PODDISRUPTIONBUDGETS: PodDisruptionBudgetKind(),
+    resources.PODS: PodKind(),
+    resources.REPLICASETS: ReplicaSetKind(),
+    resources.RESOURCEQUOTAS: ResourceQuotaKind(),
+    resources.SECRETS: SecretKind(),
+    resources.SERVICES: ServiceKind(),
+}
+_PLAIN = Kind()
+
+
+def kind_of(resource: Resource) -> Kind:
+    """The rules of a resource's kind."""
+    return _KINDS.get(resource, _PLAIN)
+
+
+__all__ = ["Kind", "kind_of"]

@@ -1,0 +1,55 @@
+"""What the registry asks of a kind; this base class answers for every kind without rules of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import Cause
+from ..store import Object
+
+
+def required(field: str, message: str = "") -> Cause:
+    """A field that must be set is not."""
+    return Cause("FieldValueRequired", f"Required value: {message}" if message else "Required value", field)
+
+
+def wrong(field: str, value: Any, message: str) -> Cause:
+    """A field has a value that its rules forbid."""
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Cause("FieldValueInvalid", f"Invalid value: {shown}: {message}", field)
+
+
+def unsupported(field: str, value: Any, allowed: list[str]) -> Cause:
+    """A field has a value outside of an enumeration."""
+    choices = ", ".join(json.dumps(choice) for choice in allowed)
+    return Cause(
+        "FieldValueNotSupported", f"Unsupported value: {json.dumps(value)}: supported values: {choices}", field
+    )
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    """An element of a list stands in it twice."""
+    return Cause("FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}", field)
+
+
+class Kind:
+    """One kind's rules. `obj` arguments may be changed in place: they are the registry's own copies."""
+
+    #: How `metadata.name` is checked: "subdomain", "label" (RFC 1123) or "label1035".
+    name_rule = "subdomain"
+    #: Whether metadata.generation counts the changes of the spec.
+    has_generation = False
+
+    def default(self, obj: Object) -> None:
+        """Fill in what the API server fills in, on every write."""
+
+    def prepare_create(self, obj: Object) -> None:
+        """What only a creation sets, after the defaults."""
+
+    def prepare_update(self, obj: Object, old: Object) -> None:
+        """What an update carries over from the old object."""
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        """What is wrong with an object; `old` is set on updates."""
+        return []

@@ -1,0 +1,115 @@
+"""Services: defaults, the addresses they are given, validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import Cause
+from ..store import Object
+from .base import Kind, duplicate, required, unsupported, wrong
+from .metadata import label_causes, name_causes
+
+_TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
+#: What only Services that are reached from outside have.
+_EXTERNAL = ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort")
+
+
+def has_node_ports(spec: dict[str, Any]) -> bool:
+    """Whether a Service's ports get node ports."""
+    return spec["type"] == "NodePort" or (
+        spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts", True)
+    )
+
+
+class ServiceKind(Kind):
+    name_rule = "label1035"
+
+    def default(self, obj: Object) -> None:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("type", "ClusterIP")
+        spec.setdefault("sessionAffinity", "None")
+        if spec["sessionAffinity"] == "ClientIP":
+            client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
+            client.setdefault("timeoutSeconds", 10800)
+        else:
+            spec.pop("sessionAffinityConfig", None)
+        for port in spec.get("ports") or ():
+            port.setdefault("protocol", "TCP")
+            if not port.get("targetPort"):
+                port["targetPort"] = port.get("port")
+        if spec["type"] != "ExternalName":
+            spec.setdefault("internalTrafficPolicy", "Cluster")
+        if spec["type"] in ("NodePort", "LoadBalancer"):
+            spec.setdefault("externalTrafficPolicy", "Cluster")
+        if spec["type"] == "LoadBalancer":
+            spec.setdefault("allocateLoadBalancerNodePorts", True)
+        obj.setdefault("status", {}).setdefault("loadBalancer", {})
+
+    def prepare_update(self, obj: Object, old: Object) -> None:
+        """Keep what was allocated; drop what the new type does not have."""
+        spec, before = obj["spec"], old["spec"]
+        if spec["type"] != "ExternalName":
+            for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+                if key in before:
+                    spec.setdefault(key, before[key])
+        if spec["type"] not in ("NodePort", "LoadBalancer"):
+            for key in _EXTERNAL:
+                spec.pop(key, None)
+        if has_node_ports(spec):
+            known = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in before.get("ports", ())}
+            for port in spec.get("ports") or ():
+                node_port = known.get((port.get("protocol"), port.get("port")))
+                if node_port:
+                    port.setdefault("nodePort", node_port)
+        elif has_node_ports(before):
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        spec = obj["spec"]
+        causes: list[Cause] = []
+        if not spec.get("ports") and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+            causes.append(required("spec.ports"))
+        causes += _validate_ports(spec.get("ports") or [])
+        causes += label_causes(spec.get("selector") or {}, "spec.selector")
+        if spec["sessionAffinity"] not in ("ClientIP", "None"):
+            causes.append(unsupported("spec.sessionAffinity", spec["sessionAffinity"], ["ClientIP", "None"]))
+        if spec["type"] not in _TYPES:
+            causes.append(unsupported("spec.type", spec["type"], _TYPES))
+        if spec["type"] == "ExternalName" and not spec.get("externalName"):
+            causes.append(required("spec.externalName"))
+        if old is not None and "ExternalName" not in (spec["type"], old["spec"]["type"]):
+            before = old["spec"].get("clusterIP")
+            if before and spec.get("clusterIP") != before:
+                causes.append(
+                    wrong("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set")
+                )
+        return causes
+
+
+def _validate_ports(ports: list[dict[str, Any]]) -> list[Cause]:
+    causes: list[Cause] = []
+    names: set[str] = set()
+    numbers: set[tuple[str, int]] = set()
+    for index, port in enumerate(ports):
+        field = f"spec.ports[{index}]"
+        name = port.get("name", "")
+        if not name and len(ports) > 1:
+            causes.append(required(f"{field}.name"))
+        elif name:
+            causes += name_causes(name, "label", f"{field}.name")
+            if name in names:
+                causes.append(duplicate(f"{field}.name", name))
+            names.add(name)
+        number = port.get("port", 0)
+        if not 0 < number < 65536:
+            causes.append(wrong(f"{field}.port", number, "must be between 1 and 65535, inclusive"))
+        target = port.get("targetPort")
+        if isinstance(target, int) and not 0 < target < 65536:
+            causes.append(wrong(f"{field}.targetPort", target, "must be between 1 and 65535, inclusive"))
+        if port["protocol"] not in ("SCTP", "TCP", "UDP"):
+            causes.append(unsupported(f"{field}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"]))
+        if (port["protocol"], number) in numbers:
+            causes.append(duplicate(field, {"protocol": port["protocol"], "port": number}))
+        numbers.add((port["protocol"], number))
+    return causes
