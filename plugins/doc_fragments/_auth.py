@@ -1,0 +1,50 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """How a module says which API server it means."""
+
+    DOCUMENTATION = r"""
+options:
+  kubeconfig:
+    description:
+      - The path of a kubeconfig, several of them as in E(KUBECONFIG), or a kubeconfig as a dictionary.
+      - Without it and O(host), E(KUBECONFIG) counts, then C(~/.kube/config), then the pod that this runs in.
+      - Can also be given by E(K8S_AUTH_KUBECONFIG).
+    type: raw
+  context:
+    description: The context of the kubeconfig, by default its current one. Can also be given by
+      E(K8S_AUTH_CONTEXT).
+    type: str
+  host:
+    description: The URL of the API server, in the place of a kubeconfig. Can also be given by
+      E(K8S_AUTH_HOST).
+    type: str
+  api_key:
+    description: A bearer token. Can also be given by E(K8S_AUTH_API_KEY).
+    type: str
+  validate_certs:
+    description:
+      - Whether the API server's certificate must be one that is trusted, by default as the kubeconfig says.
+      - Can also be given by E(K8S_AUTH_VERIFY_SSL).
+    type: bool
+    aliases: [verify_ssl]
+  ca_cert:
+    description: The path of the CA that the API server's certificate is from. Can also be given by
+      E(K8S_AUTH_SSL_CA_CERT).
+    type: path
+    aliases: [ssl_ca_cert]
+  client_cert:
+    description: The path of a client certificate. Can also be given by E(K8S_AUTH_CERT_FILE).
+    type: path
+    aliases: [cert_file]
+  client_key:
+    description: The path of its key. Can also be given by E(K8S_AUTH_KEY_FILE).
+    type: path
+    aliases: [key_file]
+requirements:
+  - PyYAML, to read a kubeconfig
+"""

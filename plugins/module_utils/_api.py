@@ -1,0 +1,399 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one file that talks to the API server.
+
+It needs no more than the standard library, so that a task costs milliseconds. The Python client is
+imported only to read kubeconfigs that need it, those with an auth-provider.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import tempfile
+import typing as t
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode, urlsplit
+
+from ansible.module_utils.common.parameters import env_fallback
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+Object = t.Dict[str, t.Any]
+
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+TIMEOUT = 30.0  #: seconds that the API server may take to answer
+
+
+class ApiError(Failure):
+    """A Status that the API server answered with, or that it could not be reached (status 0)."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass
+class Access:
+    """How the API server is reached: what a kubeconfig's context comes down to."""
+
+    server: str
+    namespace: str = "default"
+    headers: dict[str, str] = field(default_factory=dict)
+    verify: bool = True
+    ca_file: str | None = None
+    ca_data: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    cert_data: str | None = None
+    key_data: str | None = None
+    server_name: str | None = None
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The TLS settings of a connection, None where the server speaks plain HTTP. Raises Failure."""
+        if not self.server.startswith("https:"):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file, cadata=self.ca_data)
+            if not self.verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self.cert_data and self.key_data:
+                # OpenSSL reads client certificates from files only.
+                with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
+                    pair.write(f"{self.cert_data}\n{self.key_data}\n")
+                    pair.flush()
+                    context.load_cert_chain(pair.name)
+            elif self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Failure(f"The certificates for {self.server} cannot be used: {error}.") from error
+        return context
+
+
+def access(options: t.Mapping[str, t.Any]) -> Access:
+    """What the options of a task come down to: a kubeconfig, or a host given by itself, or the pod we run in.
+
+    Raises Failure where there is nothing to reach an API server with.
+    """
+    if options.get("host"):
+        found = Access(options["host"].rstrip("/"))
+    else:
+        found = _from_kubeconfig(options) or _from_pod()
+    if options.get("api_key"):
+        found.headers["Authorization"] = f"Bearer {options['api_key']}"
+    if options.get("validate_certs") is not None:
+        found.verify = options["validate_certs"]
+    if options.get("ca_cert"):
+        found.ca_file, found.ca_data = options["ca_cert"], None
+    if options.get("client_cert"):
+        found.cert_file, found.key_file = options["client_cert"], options.get("client_key")
+        found.cert_data = found.key_data = None
+    return found
+
+
+def _from_pod() -> Access:
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not os.path.exists(f"{SERVICE_ACCOUNT}/token"):
+        raise Failure("There is no kubeconfig: give kubeconfig, or set K8S_AUTH_KUBECONFIG.")
+    with (
+        open(f"{SERVICE_ACCOUNT}/token", encoding="utf-8") as token,
+        open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as name,
+    ):
+        return Access(
+            f"https://{host}:{port}",
+            namespace=name.read().strip(),
+            headers={"Authorization": f"Bearer {token.read().strip()}"},
+            ca_file=f"{SERVICE_ACCOUNT}/ca.crt",
+        )
+
+
+def _from_kubeconfig(options: t.Mapping[str, t.Any]) -> Access | None:
+    given = options.get("kubeconfig")
+    if isinstance(given, dict):
+        return _context(given, "", options.get("context"), "kubeconfig")
+    paths = [
+        os.path.expanduser(path)
+        for path in (given or os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
+        if path
+    ]
+    present = [path for path in paths if os.path.exists(path)]
+    if not present:
+        if given:
+            raise Failure(
+                f"The kubeconfig {given} does not exist; start the cluster, or mend this host's kubeconfig."
+            )
+        return None
+    merged: Object = {}
+    for path in present:
+        for key, value in _read_yaml(path).items():
+            if isinstance(value, list):
+                merged.setdefault(key, []).extend(dict(item, _folder=os.path.dirname(path)) for item in value)
+            else:
+                merged.setdefault(key, value)
+    return _context(merged, os.path.dirname(present[0]), options.get("context"), os.pathsep.join(present))
+
+
+def _read_yaml(path: str) -> Object:
+    try:
+        import yaml
+    except ImportError as error:
+        raise Failure("PyYAML is needed to read a kubeconfig: pip install PyYAML.") from error
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = yaml.safe_load(stream)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"The kubeconfig {path} cannot be read: {error}.") from error
+    if not isinstance(document, dict):
+        raise Failure(f"The kubeconfig {path} is not a YAML mapping.")
+    return document
+
+
+def _named(document: Object, kind: str, name: str, where: str) -> Object:
+    for item in document.get(f"{kind}s") or []:
+        if item.get("name") == name:
+            return dict(item.get(kind) or {}, _folder=item.get("_folder", ""))
+    raise Failure(f"There is no {kind} {name!r} in {where}.")
+
+
+def _context(document: Object, folder: str, name: str | None, where: str) -> Access:
+    chosen = name or document.get("current-context")
+    if not chosen:
+        raise Failure(f"{where} has no current-context; give context.")
+    context = _named(document, "context", chosen, where)
+    cluster = _named(document, "cluster", context.get("cluster", ""), where)
+    user = _named(document, "user", context["user"], where) if context.get("user") else {}
+    if "auth-provider" in user:
+        return _by_client(document, chosen, where)
+
+    def path(entry: Object, key: str) -> str | None:
+        value = entry.get(key)
+        return os.path.join(entry.get("_folder") or folder, os.path.expanduser(value)) if value else None
+
+    found = Access(
+        server=str(cluster.get("server", "")).rstrip("/"),
+        namespace=context.get("namespace") or "default",
+        verify=not cluster.get("insecure-skip-tls-verify"),
+        ca_file=path(cluster, "certificate-authority"),
+        ca_data=_decoded(cluster, "certificate-authority-data"),
+        cert_file=path(user, "client-certificate"),
+        key_file=path(user, "client-key"),
+        cert_data=_decoded(user, "client-certificate-data"),
+        key_data=_decoded(user, "client-key-data"),
+        server_name=cluster.get("tls-server-name"),
+    )
+    token = user.get("token")
+    if not token and user.get("tokenFile"):
+        with open(t.cast(str, path(user, "tokenFile")), encoding="utf-8") as stream:
+            token = stream.read().strip()
+    if user.get("exec"):
+        credential = _exec_credential(user["exec"], where)
+        token = credential.get("token") or token
+        found.cert_data = credential.get("clientCertificateData") or found.cert_data
+        found.key_data = credential.get("clientKeyData") or found.key_data
+    if token:
+        found.headers["Authorization"] = f"Bearer {token}"
+    elif user.get("username"):
+        pair = f"{user['username']}:{user.get('password', '')}".encode()
+        found.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+    return found
+
+
+def _decoded(entry: Object, key: str) -> str | None:
+    return base64.b64decode(entry[key]).decode() if entry.get(key) else None
+
+
+def _exec_credential(plugin: Object, where: str) -> Object:
+    version = plugin.get("apiVersion", "client.authentication.k8s.io/v1")
+    asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
+    env = {item["name"]: item["value"] for item in plugin.get("env") or []}
+    command = [plugin["command"], *(plugin.get("args") or [])]
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(os.environ, KUBERNETES_EXEC_INFO=json.dumps(asked), **env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return t.cast(Object, json.loads(done.stdout)["status"])
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+        raise Failure(
+            f"The command {command[0]} that {where} gets its credentials from failed: {error}."
+        ) from error
+
+
+def _by_client(document: Object, context: str, where: str) -> Access:
+    try:
+        from kubernetes import config
+        from kubernetes.client import Configuration
+    except ImportError as error:
+        raise Failure(
+            f"{where} needs the Python client of Kubernetes for its auth-provider: pip install kubernetes."
+        ) from error
+    settings = Configuration()
+    config.load_kube_config_from_dict(
+        document, context=context, client_configuration=settings, persist_config=False
+    )
+    return Access(
+        settings.host,
+        headers={"Authorization": settings.get_api_key_with_prefix("authorization") or ""},
+        verify=settings.verify_ssl,
+        ca_file=settings.ssl_ca_cert,
+        cert_file=settings.cert_file,
+        key_file=settings.key_file,
+    )
+
+
+class Api:
+    """One API server. Calls raise ApiError; objects are plain dictionaries."""
+
+    def __init__(self, where: Access) -> None:
+        self.access = where
+        self.ssl_context = where.ssl_context()
+        parts = urlsplit(where.server)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Failure(f"The API server's address {where.server!r} is not an http or https URL.")
+        self.host: str = parts.hostname
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.base = parts.path.rstrip("/")
+        self._connection: http.client.HTTPConnection | None = None
+
+    def connect(self, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
+        """A new connection, not yet opened."""
+        if self.ssl_context is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection = http.client.HTTPSConnection(
+            self.host, self.port, timeout=timeout, context=self.ssl_context
+        )
+        if self.access.server_name:
+            connection.sock = self.ssl_context.wrap_socket(
+                socket.create_connection((self.host, self.port), timeout),
+                server_hostname=self.access.server_name,
+            )
+        return connection
+
+    def _send(
+        self, connection: http.client.HTTPConnection, path: str, query: t.Mapping[str, t.Any]
+    ) -> http.client.HTTPResponse:
+        target = self.base + path + ("?" + urlencode(query) if query else "")
+        try:
+            connection.request("GET", target, headers={"Accept": "application/json", **self.access.headers})
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _api_error(response.status, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ApiError(
+                0,
+                "Unreachable",
+                f"The API server {self.access.server} cannot be reached: {error or type(error).__name__}.",
+            ) from error
+        return response
+
+    def request(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> bytes:
+        """The body of a GET, over a connection that is kept."""
+        for attempt in (1, 2):
+            kept = self._connection
+            self._connection = connection = kept or self.connect()
+            try:
+                return self._send(connection, path, query or {}).read()
+            except ApiError as error:
+                # A kept connection may have been closed by the other side: once more, over a new one.
+                if error.status == 0:
+                    self._connection = None
+                if error.status or not kept or attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    def get(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> Object:
+        """One object, or one list."""
+        return t.cast(Object, json.loads(self.request(path, query)))
+
+    def items(self, path: str, **query: t.Any) -> list[Object]:
+        """The objects of a list."""
+        return self.get(path, query).get("items") or []
+
+    def watch(self, path: str, query: t.Mapping[str, t.Any], seconds: float) -> t.Iterator[Object]:
+        """The events of a watch until the server ends it, `seconds` at most. Raises ApiError."""
+        connection = self.connect(timeout=seconds + 5)
+        try:
+            asked = dict(query, watch="true", allowWatchBookmarks="true", timeoutSeconds=max(1, int(seconds)))
+            response = self._send(connection, path, asked)
+            while True:
+                try:
+                    line = response.readline()
+                except (OSError, http.client.HTTPException):
+                    return  # dropped: the caller goes on from the version that it has
+                if not line:
+                    return
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    return  # cut off in the middle of an event
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ApiError(
+                        status.get("code", 500),
+                        status.get("reason", ""),
+                        status.get("message", "The watch failed."),
+                    )
+                yield event
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+
+def _api_error(status: int, body: bytes) -> ApiError:
+    try:
+        answer = json.loads(body)
+        return ApiError(
+            status, answer.get("reason", ""), answer.get("message") or f"The API server answered {status}."
+        )
+    except (ValueError, AttributeError):
+        return ApiError(
+            status, "", f"The API server answered {status}: {body[:200].decode(errors='replace').strip()}"
+        )
+
+
+def api(options: t.Mapping[str, t.Any]) -> Api:
+    """The API server that the options of a task lead to."""
+    return Api(access(options))
+
+
+def path_of(plural: str, namespace: str | None = None, name: str | None = None, group: str = "") -> str:
+    """The path of a collection or an object, such as /apis/apps/v1/namespaces/default/deployments/hello."""
+    parts = [f"/apis/{group}/v1" if group else "/api/v1"]
+    if namespace:
+        parts.append(f"namespaces/{quote(namespace, safe='')}")
+    parts.append(plural)
+    if name:
+        parts.append(quote(name, safe=""))
+    return "/".join(parts)
+
+
+#: How a task says which API server it means, as kubernetes.core names it.
+ARGUMENTS: dict[str, t.Any] = {
+    name: dict(spec, fallback=(env_fallback, [f"K8S_AUTH_{env}"]))
+    for name, env, spec in (
+        ("kubeconfig", "KUBECONFIG", {"type": "raw"}),
+        ("context", "CONTEXT", {"type": "str"}),
+        ("host", "HOST", {"type": "str"}),
+        ("api_key", "API_KEY", {"type": "str", "no_log": True}),
+        ("validate_certs", "VERIFY_SSL", {"type": "bool", "aliases": ["verify_ssl"]}),
+        ("ca_cert", "SSL_CA_CERT", {"type": "path", "aliases": ["ssl_ca_cert"]}),
+        ("client_cert", "CERT_FILE", {"type": "path", "aliases": ["cert_file"]}),
+        ("client_key", "KEY_FILE", {"type": "path", "aliases": ["key_file"], "no_log": False}),
+    )
+}

@@ -1,0 +1,22 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""An operation as a module: parse, run, report."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+
+def run_operation(
+    arguments: dict[str, t.Any], operation: t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]
+) -> None:
+    """Run an operation with the module's options, and end the module with what it returns."""
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    try:
+        result = operation(module.params)
+    except Failure as failure:
+        module.fail_json(msg=failure.message, **failure.facts)
+    module.exit_json(**result)

@@ -1,0 +1,38 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin bluegreen_info do."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "namespace": {"type": "str", "default": "default"},
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str"},
+    "rollback": {"type": "bool", "default": False},
+}
+
+
+def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
+    api = _api.api(options)
+    namespace, name = options["namespace"], options["name"]
+    try:
+        service = api.get(_api.path_of("services", namespace, name))
+    except _api.ApiError as error:
+        if error.status == 404:
+            raise Failure(
+                f"There is no Service {name} in namespace {namespace}; run app_deploy.yml first."
+            ) from error
+        raise
+    deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
+    api.close()
+    plan = _bluegreen.plan(
+        service, deployments, version=options["version"] or "", rollback=options["rollback"]
+    )
+    return {"changed": False, **plan}

@@ -1,0 +1,222 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin version_distribution do."""
+
+from __future__ import annotations
+
+import ssl
+import typing as t
+from collections import Counter
+from urllib.parse import quote, urlsplit
+
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _statistics, _traffic, _versions
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "namespace": {"type": "str", "default": "default"},
+    "name": {"type": "str"},
+    "port": {"type": "int"},
+    "scheme": {"type": "str", "choices": ["http", "https"]},
+    "path": {"type": "str", "default": "/version"},
+    "url": {"type": "str"},
+    "via": {"type": "str", "choices": ["auto", "url", "proxy"], "default": "auto"},
+    "headers": {"type": "dict", "default": {}},
+    "target_validate_certs": {"type": "bool", "default": True},
+    "target_ca_cert": {"type": "path"},
+    "version_from": {
+        "type": "dict",
+        "default": {},
+        "options": {name: {"type": "str"} for name in _versions.SOURCES},
+        "mutually_exclusive": [_versions.SOURCES],
+    },
+    "expected": {"type": "dict", "default": {}},
+    "tolerance": {"type": "float", "default": 0.1},
+    "confidence": {"type": "float", "default": 0.99},
+    "min_success": {"type": "float", "default": 1.0},
+    "samples": {"type": "int", "default": 100},
+    "concurrency": {"type": "int", "default": 16},
+    "rate_limit": {"type": "float", "default": 200.0},
+    "timeout": {"type": "float", "default": 5.0},
+    "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
+}
+
+
+def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
+    """The expected shares, after a look at every number. Raises Failure."""
+    for name, least in (("samples", 1), ("concurrency", 1), ("rate_limit", 0)):
+        if options[name] < least:
+            raise Failure(f"{name} is {options[name]}; the least that works is {least}.")
+    if options["timeout"] <= 0:
+        raise Failure(f"timeout is {options['timeout']}; it must be more than 0 seconds.")
+    for name in ("tolerance", "min_success"):
+        if not 0 <= options[name] <= 1:
+            raise Failure(f"{name} is {options[name]}; it must be a share from 0 to 1.")
+    if not 0 < options["confidence"] < 1:
+        raise Failure(f"confidence is {options['confidence']}; it must be between 0 and 1, such as 0.99.")
+    if not options["url"] and not options["name"]:
+        raise Failure("Give name, the Service to sample, or url.")
+    shares: dict[str, float] = {}
+    for version, share in options["expected"].items():
+        try:
+            shares[str(version)] = float(share)
+        except (TypeError, ValueError):
+            raise Failure(
+                f"expected: the share of {version} is {share!r}; it must be a number from 0 to 1."
+            ) from None
+        if not 0 <= shares[str(version)] <= 1:
+            raise Failure(f"expected: the share of {version} is {share}; it must be from 0 to 1.")
+    if shares and abs(sum(shares.values()) - 1) > 1e-6:
+        raise Failure(f"expected: the shares add up to {sum(shares.values()):g}; they must add up to 1.")
+    return shares
+
+
+def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
+    """The Service's port that is meant: the one asked for, else the first. Raises Failure."""
+    ports = service.get("spec", {}).get("ports") or []
+    for item in ports:
+        if asked is None or item["port"] == asked:
+            return t.cast("dict[str, t.Any]", item)
+    has = ", ".join(str(item["port"]) for item in ports) or "none"
+    raise Failure(
+        f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace(
+            "  ", " "
+        )
+    )
+
+
+def external_address(service: dict[str, t.Any], port: int) -> str | None:
+    """The address outside of the cluster where this port of a Service can be reached, if it has one."""
+    for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
+        refused = any(item.get("port") == port and item.get("error") for item in ingress.get("ports") or [])
+        address = ingress.get("ip") or ingress.get("hostname")
+        if address and not refused:
+            return t.cast(str, address)
+    return None
+
+
+def scheme_of(port: dict[str, t.Any], asked: str | None) -> str:
+    """http or https: what was asked for, else what the port's protocol, name or number says."""
+    if asked:
+        return asked
+    if port.get("appProtocol") in ("http", "https"):
+        return t.cast(str, port["appProtocol"])
+    return "https" if port.get("name") == "https" or port["port"] == 443 else "http"
+
+
+def _by_url(url: str, options: t.Mapping[str, t.Any]) -> _traffic.Target:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        raise Failure(f"url is {url!r}; it must be an http or https URL.")
+    context = None
+    if parts.scheme == "https":
+        try:
+            context = ssl.create_default_context(cafile=options["target_ca_cert"])
+        except (OSError, ssl.SSLError) as error:
+            raise Failure(f"target_ca_cert {options['target_ca_cert']} cannot be read: {error}.") from error
+        if not options["target_validate_certs"]:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    default = 443 if context else 80
+    return _traffic.Target(
+        parts.hostname,
+        port or default,
+        path,
+        {str(k): str(v) for k, v in options["headers"].items()},
+        context,
+    )
+
+
+def _target(options: t.Mapping[str, t.Any]) -> tuple[str, str, _traffic.Target]:
+    """How the Service is reached: url or proxy, the URL in words, and what the samples ask."""
+    if options["url"]:
+        return "url", options["url"], _by_url(options["url"], options)
+    api = _api.api(options)
+    namespace, name = options["namespace"], options["name"]
+    service = api.get(_api.path_of("services", namespace, name))
+    api.close()
+    port = port_of(service, options["port"])
+    scheme = scheme_of(port, options["scheme"])
+    path = "/" + options["path"].lstrip("/")
+    address = None if options["via"] == "proxy" else external_address(service, port["port"])
+    if address:
+        named = f"[{address}]" if ":" in address else address
+        default = {"http": 80, "https": 443}[scheme]
+        url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
+        return "url", url, _by_url(url, options)
+    if options["via"] == "url":
+        raise Failure(
+            f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url."
+        )
+    backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
+    proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
+    headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
+    target = _traffic.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name)
+    return "proxy", f"{api.access.server}{proxied[len(api.base) :]}", target
+
+
+def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Sample, count and judge. Raises Failure, with everything that was counted."""
+    expected = checked(options)
+    read_version = _versions.reader(
+        {name: value for name, value in options["version_from"].items() if value is not None}
+    )
+    via, url, target = _target(options)
+    taken = _traffic.sample(
+        target,
+        read_version,
+        samples=options["samples"],
+        concurrency=options["concurrency"],
+        timeout=options["timeout"],
+        rate_limit=options["rate_limit"],
+    )
+    result = report(taken, expected, options)
+    result.update(via=via, url=url)
+    if options["fail_on"] != "never" and (
+        result["verdict"] == "fail"
+        or (result["verdict"] == "inconclusive" and options["fail_on"] == "inconclusive")
+    ):
+        raise Failure(f"{url}: {result['message']}", **result)
+    return result
+
+
+def report(
+    taken: t.Sequence[_traffic.Sample], expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict."""
+    total = len(taken)
+    counts = Counter(sample.version for sample in taken if sample.version is not None)
+    errors = Counter(sample.error for sample in taken if sample.error is not None)
+    verdict, why = _statistics.judge(
+        counts,
+        total,
+        expected,
+        tolerance=options["tolerance"],
+        confidence=options["confidence"],
+        min_success=options["min_success"],
+    )
+    seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
+    lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
+    message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (
+        f" ({lost})" if lost else ""
+    )
+    latency = [sample.seconds for sample in taken if sample.version is not None]
+    return {
+        "changed": False,
+        "samples": total,
+        "counts": dict(counts),
+        "errors": dict(errors),
+        "shares": {version: count / total for version, count in counts.items()},
+        "intervals": {
+            version: list(_statistics.clopper_pearson(counts[version], total, options["confidence"]))
+            for version in {**counts, **expected}
+        },
+        "latency": {f"p{p}": _statistics.percentile(latency, p / 100) for p in (50, 95, 99)},
+        "verdict": verdict,
+        "message": message + (f": {why}" if why else ""),
+    }

@@ -1,0 +1,152 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How far a Deployment's rollout is, and whether it can still succeed. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+Object = t.Dict[str, t.Any]
+
+REVISION = "deployment.kubernetes.io/revision"
+
+#: Why a container waits that will not start by itself any more.
+STUCK = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+#: What a registry says that will say the same the next time.
+REFUSED = ("not found", "no such host", "denied", "unauthorized", "manifest unknown", "does not exist")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a rollout cannot succeed: the pod and container it shows in, if it is one, and in what words."""
+
+    reason: str
+    message: str
+    pod: str | None = None
+    container: str | None = None
+    restarted: bool = False  #: the last words are the previous container's
+
+    def __str__(self) -> str:
+        place = f"pod {self.pod}" if self.pod else ""
+        if self.container:
+            place += f", container {self.container}"
+        return f"{place}{': ' if place else ''}{self.reason}{': ' if self.message else ''}{self.message}"
+
+
+def progress(deployment: Object) -> str | None:
+    """What a Deployment still waits for, in words; None when its rollout is complete.
+
+    Complete is what kubectl rollout status means by it: the controller has seen the newest
+    specification, and as many new copies are available as are wanted, and no old ones are left.
+    """
+    metadata, spec, status = deployment["metadata"], deployment.get("spec", {}), deployment.get("status", {})
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return "the controller has not seen the newest specification yet"
+    wanted = spec.get("replicas", 1)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    if updated < wanted:
+        return f"{updated} of {wanted} new copies exist"
+    if status.get("replicas", 0) > updated:
+        return f"{status['replicas'] - updated} old copies are still there"
+    if available < updated:
+        return f"{available} of {updated} new copies are available"
+    return None
+
+
+def new_replica_set(deployment: Object, replica_sets: t.Iterable[Object]) -> Object | None:
+    """The ReplicaSet of the Deployment's newest revision."""
+    revision = deployment["metadata"].get("annotations", {}).get(REVISION)
+    for item in replica_sets:
+        metadata = item["metadata"]
+        if (
+            _owner(item) == deployment["metadata"].get("uid")
+            and metadata.get("annotations", {}).get(REVISION) == revision
+        ):
+            return item
+    return None
+
+
+def fault(deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object]) -> Fault | None:
+    """Why the rollout of the newest specification can no longer succeed; None while it can."""
+    metadata, status = deployment["metadata"], deployment.get("status", {})
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return None
+    replica_set = new_replica_set(deployment, replica_sets)
+    if replica_set is not None:
+        mine = [pod for pod in pods if _owner(pod) == replica_set["metadata"].get("uid")]
+        leaving = any("deletionTimestamp" in pod["metadata"] for pod in pods)
+        for pod in sorted(mine, key=lambda pod: str(pod["metadata"]["name"])):
+            found = None if "deletionTimestamp" in pod["metadata"] else _pod_fault(pod, leaving)
+            if found:
+                return found
+        refused = _condition(replica_set, "ReplicaFailure")
+        if refused.get("status") == "True":
+            return Fault(refused.get("reason", "ReplicaFailure"), refused.get("message", ""))
+    stalled = _condition(deployment, "Progressing")
+    if stalled.get("status") == "False" and stalled.get("reason") == "ProgressDeadlineExceeded":
+        waiting = next((pod for pod in mine if not _ready(pod)), None) if replica_set is not None else None
+        name = waiting["metadata"]["name"] if waiting else None
+        return Fault("ProgressDeadlineExceeded", stalled.get("message", ""), pod=name)
+    return None
+
+
+def waiting_pod(
+    deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object]
+) -> Object | None:
+    """A pod of the newest revision that is not ready, for whoever wants to know what is being waited for."""
+    replica_set = new_replica_set(deployment, replica_sets)
+    if replica_set is None:
+        return None
+    uid = replica_set["metadata"].get("uid")
+    return next((pod for pod in pods if _owner(pod) == uid and not _ready(pod)), None)
+
+
+def _owner(item: Object) -> str | None:
+    for reference in item["metadata"].get("ownerReferences") or []:
+        if reference.get("controller"):
+            return t.cast("str | None", reference.get("uid"))
+    return None
+
+
+def _condition(item: Object, kind: str) -> Object:
+    for condition in item.get("status", {}).get("conditions") or []:
+        if condition.get("type") == kind:
+            return t.cast(Object, condition)
+    return {}
+
+
+def _ready(pod: Object) -> bool:
+    return bool(_condition(pod, "Ready").get("status") == "True")
+
+
+def _pod_fault(pod: Object, leaving: bool) -> Fault | None:
+    name = pod["metadata"]["name"]
+    scheduled = _condition(pod, "PodScheduled")
+    # A pod that ends may make room.
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable" and not leaving:
+        return Fault("Unschedulable", scheduled.get("message", ""), pod=name)
+    status = pod.get("status", {})
+    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
+        waiting = container.get("state", {}).get("waiting") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in STUCK or (reason == "ErrImagePull" and any(word in message.lower() for word in REFUSED)):
+            return Fault(
+                reason,
+                message,
+                pod=name,
+                container=container["name"],
+                restarted=container.get("restartCount", 0) > 0,
+            )
+    return None

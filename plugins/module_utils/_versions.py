@@ -1,0 +1,63 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading which version answered. Pure functions."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+#: Where a version can be read from; exactly one is given.
+SOURCES = ("json_pointer", "header", "regex")
+
+
+def pointed(document: t.Any, pointer: str) -> t.Any:
+    """What a JSON pointer (RFC 6901) leads to, None where it leads nowhere."""
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict):
+            document = document.get(key)
+        elif isinstance(document, list) and key.isdigit() and int(key) < len(document):
+            document = document[int(key)]
+        else:
+            return None
+    return document
+
+
+def reader(source: t.Mapping[str, str | None]) -> t.Callable[[t.Mapping[str, str], bytes], str | None]:
+    """A function of an answer's headers (names in lower case) and body that returns its version, or None.
+
+    Raises Failure where `source` cannot work.
+    """
+    json_pointer, header, regex = (source.get(name) for name in SOURCES)
+    if header:
+        name = header.lower()
+        return lambda headers, _body: headers.get(name) or None
+    if regex:
+        try:
+            pattern = re.compile(regex)
+        except re.error as error:
+            raise Failure(f"version_from.regex is not a regular expression: {error}.") from error
+
+        def search(_headers: t.Mapping[str, str], body: bytes) -> str | None:
+            found = pattern.search(body.decode(errors="replace"))
+            return (found.group(1) if pattern.groups else found.group(0)) if found else None
+
+        return search
+    pointer = json_pointer if json_pointer is not None else "/version"
+    if pointer and not pointer.startswith("/"):
+        raise Failure(
+            f"version_from.json_pointer is {pointer!r}; a JSON pointer begins with a slash, as /version does."
+        )
+
+    def point(_headers: t.Mapping[str, str], body: bytes) -> str | None:
+        try:
+            value = pointed(json.loads(body), pointer)
+        except ValueError:
+            return None
+        return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+
+    return point

@@ -1,0 +1,86 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: capacity
+short_description: Tell whether a cluster has room for more pods
+version_added: 0.1.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Counts how many copies of a pod template the nodes can take beside what runs on them, and what the
+    namespace's quotas
+    leave, before anything is created.
+  - Looks at requests (a limit is the request where none is given), the number of pods a node takes, cordons,
+    taints and node
+    selectors. Affinities and topology spreads are left to the scheduler.
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  template:
+    description: The pod template, as in a Deployment's C(spec.template).
+    type: dict
+    required: true
+  replicas:
+    description: How many copies there are to be.
+    type: int
+    required: true
+  deployment:
+    description: A Deployment whose copies are counted as being there already; it does not have to exist.
+    type: str
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._read_only
+"""
+
+EXAMPLES = r"""
+---
+- name: See whether three copies fit
+  convoy.rollout.capacity:
+    namespace: default
+    replicas: 3
+    template:
+      spec:
+        containers:
+          - name: hello
+            resources:
+              requests: {cpu: 200m}
+  register: room
+  failed_when: not room.fits
+"""
+
+RETURN = r"""
+fits:
+  description: Whether there is room for them.
+  returned: success
+  type: bool
+copies:
+  description: How many copies were looked for, without those that O(deployment) has.
+  returned: success
+  type: int
+message:
+  description: What is missing.
+  returned: success
+  type: str
+  sample: "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+msg:
+  description: The same, where Ansible looks for it when a task fails.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _capacity
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_capacity.ARGUMENTS, _capacity.run)
+
+
+if __name__ == "__main__":
+    main()

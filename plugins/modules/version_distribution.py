@@ -1,0 +1,200 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: version_distribution
+short_description: Sample which versions of an application answer, in which share
+version_added: 0.1.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Makes requests, each over a new connection, because Kubernetes balances connections, and counts which
+    version answered.
+  - A request that fails or does not name a version is counted under its error. None is dropped.
+  - Reaches a Service by its external address, or through the API server's service proxy where it has none.
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  name:
+    description: The name of the Service. Required without O(url).
+    type: str
+  port:
+    description: The Service's port, by default its first one.
+    type: int
+  scheme:
+    description: What the Service speaks, by default what its port's C(appProtocol), name or number says.
+    type: str
+    choices: [http, https]
+  path:
+    description: What is asked for.
+    type: str
+    default: /version
+  url:
+    description: Ask this URL, in the place of a Service.
+    type: str
+  via:
+    description: >-
+      V(url) asks the Service's external address, V(proxy) goes through the API server, V(auto) takes the
+      address
+      where there is one that can be used.
+    type: str
+    choices: [auto, url, proxy]
+    default: auto
+  headers:
+    description: Headers that each request carries.
+    type: dict
+    default: {}
+  target_validate_certs:
+    description: Whether the certificate of what is sampled must be one that is trusted. Has no meaning
+      through the proxy.
+    type: bool
+    default: true
+  target_ca_cert:
+    description: The path of the CA that its certificate is from.
+    type: path
+  version_from:
+    description: Where an answer says its version. By default at the JSON pointer C(/version) of the body.
+    type: dict
+    default: {}
+    suboptions:
+      json_pointer:
+        description: A JSON pointer into the body.
+        type: str
+      header:
+        description: A header of the answer.
+        type: str
+      regex:
+        description: A regular expression that finds it in the body, its first group if it has one.
+        type: str
+  expected:
+    description:
+      - The share, from 0 to 1, of each version. Without it every share passes.
+      - A share of V(1) or V(0) is meant exactly, any other within O(tolerance).
+    type: dict
+    default: {}
+  tolerance:
+    description: How far a share may be from the expected one.
+    type: float
+    default: 0.1
+  confidence:
+    description: How sure the verdict and the intervals are.
+    type: float
+    default: 0.99
+  min_success:
+    description: The share of requests that must be answered with a version.
+    type: float
+    default: 1.0
+  samples:
+    description: How many requests are made.
+    type: int
+    default: 100
+  concurrency:
+    description: How many of them at once, at most.
+    type: int
+    default: 16
+  rate_limit:
+    description: How many of them in a second, at most. V(0) sets no limit.
+    type: float
+    default: 200.0
+  timeout:
+    description: Seconds that a request may take.
+    type: float
+    default: 5.0
+  fail_on:
+    description: >-
+      Which verdict fails the task. V(inconclusive) means that one and V(fail).
+    type: str
+    choices: [fail, inconclusive, never]
+    default: fail
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._read_only
+"""
+
+EXAMPLES = r"""
+---
+- name: Every request gets 2.0.0
+  convoy.rollout.version_distribution:
+    namespace: default
+    name: frontend
+    target_validate_certs: false
+    expected: {"2.0.0": 1}
+
+- name: A canary gets a quarter of the requests
+  convoy.rollout.version_distribution:
+    url: https://shop.example.com/version
+    samples: 500
+    expected: {"1.0.0": 0.75, "2.0.0": 0.25}
+
+- name: The version is in a header
+  convoy.rollout.version_distribution:
+    name: hello
+    path: /
+    version_from:
+      header: X-App-Version
+    fail_on: never
+"""
+
+RETURN = r"""
+samples:
+  description: How many requests were made.
+  returned: always
+  type: int
+counts:
+  description: How many of them each version answered.
+  returned: always
+  type: dict
+  sample: {"1.0.0": 76, "2.0.0": 24}
+errors:
+  description: How many of them failed, by why.
+  returned: always
+  type: dict
+  sample: {"HTTP 503": 2, "timeout": 1}
+shares:
+  description: The share of all requests that each version answered.
+  returned: always
+  type: dict
+intervals:
+  description: The exact (Clopper-Pearson) interval of each share at O(confidence).
+  returned: always
+  type: dict
+latency:
+  description: Seconds from connecting to the end of an answer, for three percentiles of the answered
+    requests.
+  returned: always
+  type: dict
+  sample: {p50: 0.004, p95: 0.009, p99: 0.011}
+verdict:
+  description: V(pass), V(fail) or V(inconclusive).
+  returned: always
+  type: str
+message:
+  description: What was counted and, where it did not pass, why.
+  returned: always
+  type: str
+  sample: "2.0.0 100 of 100 requests, 0 lost"
+via:
+  description: V(url) or V(proxy).
+  returned: always
+  type: str
+url:
+  description: What was asked.
+  returned: always
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_version_distribution.ARGUMENTS, _version_distribution.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""An operation as an action: in the controller's own process where the connection is local."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+
+class OperationAction(ActionBase):
+    """Runs `operation` with the task's arguments, or hands over to the module of the same name."""
+
+    _requires_connection = False
+    arguments: t.ClassVar[dict[str, t.Any]]
+
+    @staticmethod
+    def operation(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """What is done. Raises Failure."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """What the module would return."""
+        super().run(tmp, task_vars)
+        if self._connection.transport != "local":
+            return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
+        _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
+        try:
+            return self.operation(options)
+        except Failure as failure:
+            return dict(failure.facts, failed=True, msg=failure.message)
