@@ -1,0 +1,173 @@
+"""The catalog: which images exist in a sandbox and what a container of each does."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .containers import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PROGRAMS = ("hello", "auth", "nginx")
+
+
+class CatalogError(ValueError):
+    """A catalog entry that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What containers of one image do.
+
+    Either `program` is one of the sandbox's own (`hello`, `auth`, `nginx`) or `command` is a command
+    line that is run on this machine. The other fields make the sandbox's hello and auth fail as real
+    versions do.
+    """
+
+    program: str = ""
+    command: tuple[str, ...] = ()
+    version: str = ""  #: what /version answers; by default the image's tag
+    ready: bool = True  #: whether /readiness ever succeeds
+    ready_after: float = 0.0  #: seconds until /readiness succeeds
+    error_share: float = 0.0  #: share (0..1) of the requests that are answered with 500
+    delay: float = 0.0  #: seconds that each answer takes
+    crash_after: float | None = None  #: seconds until the container ends with exit code 1
+
+
+_LAB = {
+    f"kelseyhightower/{program}:{version}": Image(program, version=version)
+    for program in ("hello", "auth")
+    for version in ("1.0.0", "2.0.0")
+}
+#: Versions of hello that go wrong, each in the way its tag says.
+_FAULTS = {
+    "kelseyhightower/hello:crash": Image("hello", crash_after=0.0),
+    "sandbox/hello:crash": Image("hello", crash_after=0.0),
+    "sandbox/hello:unready": Image("hello", ready=False),
+    "sandbox/hello:slow-start": Image("hello", ready_after=5.0),
+    "sandbox/hello:broken": Image("hello", error_share=1.0),
+    "sandbox/hello:flaky": Image("hello", error_share=0.2),
+    "sandbox/hello:slow": Image("hello", delay=1.0),
+    "sandbox/hello:liar": Image("hello", version="1.0.0"),
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image reference in full: `docker.io/library/nginx:latest`."""
+
+    registry: str
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}{'' if self.tag.startswith('@') else ':'}{self.tag}"
+
+
+def parse(image: str) -> Reference:
+    """An image reference with what is left out filled in as container engines do."""
+    name, at, digest = image.partition("@")
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = name, "latest"
+    first, slash, rest = head.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        registry, repository = first, rest
+    else:
+        registry, repository = "docker.io", head if slash else f"library/{head}"
+    return Reference(registry, repository, f"@{digest}" if at else tag)
+
+
+class Catalog:
+    """The images of one sandbox: its own, and those that a user registers."""
+
+    def __init__(self, images: Mapping[str, Image] | None = None) -> None:
+        self._images = {str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()}
+
+    def find(self, image: str) -> Image | None:
+        """What containers of an image do, or None if there is no such image."""
+        reference = parse(image)
+        found = self._images.get(str(reference))
+        if found is None and reference.registry == "docker.io" and reference.repository == "library/nginx":
+            return Image("nginx", version=reference.tag)
+        if found is not None and found.program and not found.version:
+            return dataclasses.replace(found, version=reference.tag)
+        return found
+
+    def pull(self, image: str) -> None:
+        """Raises ImageError, in containerd's words, for an image that the catalog does not have."""
+        if self.find(image) is not None:
+            return
+        reference = parse(image)
+        host = "registry-1.docker.io" if reference.registry == "docker.io" else reference.registry
+        manifest = f"https://{host}/v2/{reference.repository}/manifests/{reference.tag.removeprefix('@')}"
+        raise ImageError(
+            f'failed to pull and unpack image "{reference}": failed to resolve image: failed to do request: '
+            f'Head "{manifest}": dial tcp: lookup {host.partition(":")[0]} on 127.0.0.53:53: no such host'
+        )
+
+
+def from_argument(text: str) -> tuple[str, Image]:
+    """An image given as NAME=COMMAND. Raises CatalogError."""
+    name, equals, command = text.partition("=")
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as problem:
+        raise CatalogError(f"--image {text}: the command cannot be read: {problem}") from None
+    if not (name and equals and words):
+        raise CatalogError(f"--image {text}: give the image and its command line as NAME=COMMAND")
+    return name, Image(command=words)
+
+
+def from_file(path: Path) -> dict[str, Image]:
+    """The images of a YAML file: a map `images` of image references to the fields of `Image`.
+
+    Raises CatalogError.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as problem:
+        raise CatalogError(f"the catalog {path} cannot be read: {problem.strerror}") from None
+    except yaml.YAMLError as problem:
+        raise CatalogError(f"the catalog {path} is not YAML: {' '.join(str(problem).split())}") from None
+    images = document.get("images") if isinstance(document, dict) else None
+    if not isinstance(images, dict):
+        raise CatalogError(f"the catalog {path} has no map `images` of image names to what they do")
+    return {str(name): _entry(f"{path}: {name}", entry) for name, entry in images.items()}
+
+
+def _entry(where: str, entry: Any) -> Image:
+    if not isinstance(entry, dict):
+        raise CatalogError(f"{where}: an image is a map with `program` or `command`")
+    known = {field.name for field in dataclasses.fields(Image)}
+    unknown = sorted(str(key) for key in set(entry) - known)
+    if unknown:
+        raise CatalogError(f"{where}: there is no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
+    entry = dict(entry)
+    if bool(entry.get("program")) == bool(entry.get("command")):
+        raise CatalogError(f"{where}: give either `program` or `command`")
+    if entry.get("program") and entry["program"] not in PROGRAMS:
+        raise CatalogError(f"{where}: `program` is one of {', '.join(PROGRAMS)}")
+    command = entry.get("command")
+    if isinstance(command, str):
+        entry["command"] = tuple(shlex.split(command))
+    elif command:
+        entry["command"] = tuple(str(word) for word in command)
+    for key in ("ready_after", "error_share", "delay", "crash_after"):
+        value = entry.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise CatalogError(f"{where}: `{key}` is a number, 0 or more")
+    if not entry.get("error_share", 0) <= 1:
+        raise CatalogError(f"{where}: `error_share` is a share between 0 and 1")
+    if not isinstance(entry.get("ready", True), bool):
+        raise CatalogError(f"{where}: `ready` is true or false")
+    if "version" in entry and not isinstance(entry["version"], str):
+        raise CatalogError(f"{where}: `version` is a text; put it in quotes")
+    return Image(**entry)

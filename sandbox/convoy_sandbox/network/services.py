@@ -1,0 +1,376 @@
+"""Services as the network sees them: what kube-proxy and a cloud's load balancer do, from the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .. import resources
+from ..controllers.runtime import Queue
+from ..errors import ApiError
+from .addresses import Addresses, Ports
+from .sockets import Listener, Splice, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from ..registry import Registry
+    from ..store import Change, Object, Store
+
+log = logging.getLogger(__name__)
+
+SERVICE_NAME = "kubernetes.io/service-name"
+_PORT_ANNOTATION = "sandbox.convoy.rollout/port-"
+_AFFINITY_KEPT = 10_000  #: clients whose endpoint is remembered, per port of a Service
+
+Key = tuple[str, str]
+Backend = tuple[str, int]
+
+
+def backends(slices: Iterable[Object], port_name: str) -> list[Backend]:
+    """Where new connections to one port of a Service go: its ready endpoints.
+
+    Where none is ready, the ones that are terminating but still serve take the traffic, as kube-proxy
+    has it.
+    """
+    ready: list[Backend] = []
+    terminating: list[Backend] = []
+    for item in slices:
+        numbers = [
+            port["port"]
+            for port in item.get("ports") or ()
+            if (port.get("name") or "") == port_name and port.get("protocol", "TCP") == "TCP" and port.get("port")
+        ]
+        for endpoint in item.get("endpoints") or ():
+            conditions = endpoint.get("conditions") or {}
+            found = [(address, number) for address in endpoint["addresses"][:1] for number in numbers]
+            if conditions.get("ready", True):
+                ready += found
+            elif conditions.get("serving") and conditions.get("terminating"):
+                terminating += found
+    return ready or terminating
+
+
+@dataclass
+class _Target:
+    """One port of a Service: where its connections go, and who is tied to which endpoint."""
+
+    backends: list[Backend] = field(default_factory=list)
+    affinity_seconds: int = 0
+    tied: dict[str, tuple[Backend, float]] = field(default_factory=dict)
+
+    def choose(self, client: str, now: float) -> Backend:
+        """The endpoint of a new connection: at random, or with ClientIP affinity the client's own."""
+        if not self.affinity_seconds:
+            return random.choice(self.backends)
+        backend, last = self.tied.pop(client, (None, 0.0))
+        if backend is None or now - last > self.affinity_seconds or backend not in self.backends:
+            backend = random.choice(self.backends)
+        self.tied[client] = (backend, now)
+        if len(self.tied) > _AFFINITY_KEPT:
+            del self.tied[next(iter(self.tied))]
+        return backend
+
+
+@dataclass
+class _Face:
+    """One address and port that a Service is reached at."""
+
+    target: _Target
+    listener: Listener | None = None
+    bound: socket.socket | None = None  # holds the port while nothing listens
+    real: int = 0
+
+
+class ServiceProxy:
+    """Listens on the cluster IPs, node ports and external addresses of the Services of a store.
+
+    A port without endpoints refuses connections. A connection stays with its endpoint until either
+    side ends it, whatever becomes of the Service.
+    """
+
+    def __init__(self, store: Store, ports: Ports, node_ips: list[str]) -> None:
+        self._store = store
+        self._ports = ports
+        self._node_ips = node_ips
+        self._faces: dict[Key, dict[tuple[str, int], _Face]] = {}
+        self._targets: dict[Key, dict[str, _Target]] = {}
+        self._splices: set[Splice] = set()
+        self._loop = asyncio.get_running_loop()
+        self._unsubscribe = store.subscribe(self._changed)
+        for service in store.list(resources.SERVICES):
+            self.sync((service["metadata"]["namespace"], service["metadata"]["name"]))
+
+    def _changed(self, change: Change) -> None:
+        meta = change.object["metadata"]
+        if change.resource == resources.SERVICES:
+            self.sync((meta["namespace"], meta["name"]))
+        elif change.resource == resources.ENDPOINTSLICES:
+            name = (meta.get("labels") or {}).get(SERVICE_NAME)
+            if name:
+                self.sync((meta["namespace"], name))
+
+    def sync(self, key: Key) -> None:
+        """Make the listeners of one Service what the store says."""
+        service = self._store.get(resources.SERVICES, *key)
+        wanted = _faces_of(service, self._node_ips) if service else {}
+        slices = [
+            item
+            for item in self._store.list(resources.ENDPOINTSLICES, key[0])
+            if (item["metadata"].get("labels") or {}).get(SERVICE_NAME) == key[1]
+        ]
+        targets = self._targets.setdefault(key, {})
+        for name in set(wanted.values()):
+            target = targets.setdefault(name, _Target())
+            target.backends = backends(slices, name)
+            target.affinity_seconds = _affinity(service) if service else 0
+        faces = self._faces.setdefault(key, {})
+        for where in [where for where in faces if where not in wanted]:
+            self._remove(where, faces.pop(where))
+        for where, name in wanted.items():
+            face = faces.get(where)
+            if face is None:
+                face = self._bind(where, targets[name])
+                if face is None:
+                    continue
+                faces[where] = face
+            face.target = targets[name]
+            self._open_or_close(where, face)
+        for name in set(targets) - set(wanted.values()):
+            del targets[name]
+        if not faces:
+            del self._faces[key], self._targets[key]
+
+    def _bind(self, where: tuple[str, int], target: _Target) -> _Face | None:
+        try:
+            sock = self._ports.bind(*where)
+        except OSError as problem:
+            log.warning("%s:%s cannot be listened on: %s", *where, problem)
+            return None
+        return _Face(target, bound=sock, real=sock.getsockname()[1])
+
+    def _open_or_close(self, where: tuple[str, int], face: _Face) -> None:
+        if face.target.backends and face.listener is None:
+            sock = face.bound
+            if sock is not None:
+                face.bound = None
+                face.listener = Listener(sock, lambda client: self._accepted(face, client))
+        elif not face.target.backends and face.listener is not None:
+            # The one way to have connections refused again is to let the socket go and bind a new one.
+            face.listener.close()
+            face.listener = None
+            self._ports.release(*where)
+            try:
+                face.bound = self._ports.bind(*where, preferred=face.real)
+            except OSError as problem:
+                log.warning("%s:%s cannot be listened on any more: %s", *where, problem)
+
+    def _remove(self, where: tuple[str, int], face: _Face) -> None:
+        if face.listener is not None:
+            face.listener.close()
+        if face.bound is not None:
+            face.bound.close()
+        self._ports.release(*where)
+
+    def _accepted(self, face: _Face, client: socket.socket) -> None:
+        target = face.target
+        if not target.backends:
+            client.close()
+            return
+        try:
+            peer = client.getpeername()[0] if target.affinity_seconds else ""
+        except OSError:
+            client.close()
+            return
+        ip, port = target.choose(peer, time.monotonic())
+
+        def connected(server: socket.socket | None) -> None:
+            if server is None:
+                client.close()
+                return
+            splice = Splice(self._loop, client, server, self._splices.discard)
+            self._splices.add(splice)
+            splice.start()
+
+        connect(self._loop, (ip, self._ports.real(ip, port)), connected)
+
+    def close(self) -> None:
+        """Stop listening and reset every connection."""
+        self._unsubscribe()
+        for faces in self._faces.values():
+            for where, face in faces.items():
+                face.target.backends = []
+                self._remove(where, face)
+        self._faces.clear()
+        for splice in list(self._splices):
+            splice.abort()
+
+
+def _affinity(service: Object) -> int:
+    spec = service["spec"]
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    return int(((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800))
+
+
+def _faces_of(service: Object, node_ips: list[str]) -> dict[tuple[str, int], str]:
+    """Every address and port that a Service is reached at, with the name of its port."""
+    spec = service["spec"]
+    faces: dict[tuple[str, int], str] = {}
+    if spec.get("type") == "ExternalName" or spec.get("clusterIP") in (None, "", "None"):
+        return faces
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    for port in spec.get("ports") or ():
+        if port.get("protocol", "TCP") != "TCP":
+            continue
+        name = port.get("name") or ""
+        faces[spec["clusterIP"], port["port"]] = name
+        for entry in ingress:
+            if entry.get("ip", "").startswith("127."):
+                faces[entry["ip"], port["port"]] = name
+        if port.get("nodePort"):
+            for ip in node_ips:
+                faces[ip, port["nodePort"]] = name
+    return faces
+
+
+class LoadBalancers:
+    """The cloud's part of a Service of type LoadBalancer: an external address that leads to it."""
+
+    def __init__(self, store: Store, registry: Registry, addresses: Addresses, ports: Ports) -> None:
+        self._store = store
+        self._registry = registry
+        self._addresses = addresses
+        self._ports = ports
+        self._given: dict[Key, str] = {}
+        self._queue = Queue("service-lb", self._reconcile)
+        self._unsubscribe = store.subscribe(self._changed)
+        for service in store.list(resources.SERVICES):
+            self._queue.add((service["metadata"]["namespace"], service["metadata"]["name"]))
+
+    def _changed(self, change: Change) -> None:
+        if change.resource == resources.SERVICES:
+            meta = change.object["metadata"]
+            self._queue.add((meta["namespace"], meta["name"]))
+
+    def close(self) -> None:
+        """Give out nothing more."""
+        self._unsubscribe()
+        self._queue.close()
+
+    def _reconcile(self, key: Hashable) -> None:
+        assert isinstance(key, tuple)  # noqa: S101 - what _changed puts in
+        service = self._store.get(resources.SERVICES, *key)
+        if service is None or service["spec"].get("type") != "LoadBalancer":
+            address = self._given.pop(key, None)
+            if address:
+                self._addresses.external.release(address)
+            if service is not None and (service["status"].get("loadBalancer") or {}).get("ingress"):
+                self._write(key, [])
+            return
+        if key not in self._given:
+            asked = service["spec"].get("loadBalancerIP") or ""
+            self._given[key] = asked if self._addresses.external.claim(asked) else self._addresses.external.take()
+        ip = self._given[key]
+        ingress = [{"ip": ip, "ipMode": "VIP"}]
+        if (service["status"].get("loadBalancer") or {}).get("ingress", [{}])[0].get("ip") != ip:
+            self._write(key, ingress)  # the proxy listens as soon as this is stored
+            service = self._store.get(resources.SERVICES, *key)
+            if service is None:
+                return
+        self._report(key, service, ip)
+
+    def _report(self, key: Key, service: Object, ip: str) -> None:
+        """Say on the Service which of its external ports are elsewhere."""
+        statuses = []
+        elsewhere: dict[str, str] = {}
+        for port in service["spec"].get("ports") or ():
+            place = self._ports.place(ip, port["port"])
+            if place is not None and place.error:
+                error = f"sandbox.convoy.rollout/{place.error}"
+                statuses.append({"port": port["port"], "protocol": port.get("protocol", "TCP"), "error": error})
+                elsewhere[f"{_PORT_ANNOTATION}{port['port']}"] = str(place.port)
+        entry: dict[str, object] = {"ip": ip, "ipMode": "VIP"}
+        if statuses:
+            entry["ports"] = statuses
+        if service["status"]["loadBalancer"]["ingress"] != [entry]:
+            self._write(key, [entry])
+        annotations = service["metadata"].get("annotations") or {}
+        present = {name: value for name, value in annotations.items() if name.startswith(_PORT_ANNOTATION)}
+        if present == elsewhere:
+            return
+
+        def annotate(obj: Object) -> None:
+            kept = {name: value for name, value in annotations.items() if name not in present}
+            obj["metadata"]["annotations"] = {**kept, **elsewhere}
+
+        self._registry.modify(resources.SERVICES, *key, annotate, manager="service-lb")
+        for name, real in elsewhere.items():
+            number = name.removeprefix(_PORT_ANNOTATION)
+            self._event(
+                service,
+                f"{ip}:{number} cannot be listened on by this user or is taken; use {ip}:{real} instead",
+            )
+
+    def _write(self, key: Key, ingress: list[dict[str, object]] | list[dict[str, str]]) -> None:
+        def change(obj: Object) -> None:
+            obj["status"] = {**obj.get("status", {}), "loadBalancer": {"ingress": ingress} if ingress else {}}
+
+        self._registry.modify(resources.SERVICES, *key, change, subresource="status", manager="service-lb")
+
+    def _event(self, service: Object, message: str) -> None:
+        from ..registry import timestamp
+
+        meta = service["metadata"]
+        now = timestamp()
+        event = {
+            "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
+            "involvedObject": {
+                "kind": "Service", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"],
+                "apiVersion": "v1", "resourceVersion": meta["resourceVersion"],
+            },
+            "reason": "PortElsewhere", "message": message, "type": "Warning",
+            "source": {"component": "service-lb"}, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            "reportingComponent": "service-lb", "reportingInstance": "",
+        }  # fmt: skip
+        try:
+            self._registry.create(resources.EVENTS, meta["namespace"], event, manager="service-lb")
+        except ApiError as problem:
+            log.info("no event on %s/%s: %s", meta["namespace"], meta["name"], problem)
+
+
+def resolve(store: Store, namespace: str, host: str) -> str | None:
+    """The address of a host name inside the cluster, or None: a Service by its short or full name."""
+    name, _, rest = host.rstrip(".").partition(".")
+    zone, _, domain = rest.partition(".")
+    if domain not in ("", "svc", "svc.cluster.local"):
+        return None
+    service = store.get(resources.SERVICES, zone or namespace, name)
+    ip = service["spec"].get("clusterIP") if service else None
+    return ip if ip and ip != "None" else None
+
+
+def environment(store: Store, ports: Ports, namespace: str) -> dict[str, str]:
+    """The variables by which a container finds the Services of its namespace (HELLO_SERVICE_HOST ...).
+
+    The ports are those that really listen, so that a plain program reaches them.
+    """
+    found: dict[str, str] = {}
+    for service in store.list(resources.SERVICES, namespace):
+        ip = service["spec"].get("clusterIP")
+        if not ip or ip == "None":
+            continue
+        prefix = service["metadata"]["name"].upper().replace("-", "_")
+        found[f"{prefix}_SERVICE_HOST"] = ip
+        for index, port in enumerate(service["spec"].get("ports") or ()):
+            real = str(ports.real(ip, port["port"]))
+            if index == 0:
+                found[f"{prefix}_SERVICE_PORT"] = real
+            if port.get("name"):
+                found[f"{prefix}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}"] = real
+    return found
