@@ -301,7 +301,9 @@ class Registry:
         meta_rules.carry_over(meta, old["metadata"])
         if subresource == "status":
             status = new.get("status", {})
-            new = {**old, "metadata": {**old["metadata"], "managedFields": meta.get("managedFields")}}
+            # Of the metadata a status write changes the annotations only, as the Deployment controller does.
+            kept = {key: meta[key] for key in ("annotations", "managedFields") if key in meta}
+            new = {**old, "metadata": {**old["metadata"], **kept}}
             meta = new["metadata"]
             new["status"] = status
             if resource == resources.NAMESPACES and not status:
@@ -465,6 +467,12 @@ class Registry:
         )
         return stored, False
 
+    def bind(self, namespace: str, name: str, node: str, condition: Object) -> Object:
+        """Put a pod on a node and say so in one write, as the scheduler's binding does."""
+        old = self.get(resources.PODS, namespace, name)
+        status = {**old["status"], "conditions": [condition]}
+        return self.store.put(resources.PODS, {**old, "spec": {**old["spec"], "nodeName": node}, "status": status})
+
     # -- deleting --------------------------------------------------------------------------------
 
     def delete(
@@ -500,7 +508,12 @@ class Registry:
         waits = bool(finalizers) or grace > 0
         waits = waits or (resource == resources.NAMESPACES and bool(old["spec"].get("finalizers")))
         if not waits:
-            return (old if dry_run else self.store.remove(resource, meta.get("namespace", ""), name)), True
+            if dry_run:
+                return old, True
+            if meta.get("deletionGracePeriodSeconds"):  # the kubelet has stopped the pod: its grace is over
+                meta = {**meta, "deletionGracePeriodSeconds": 0}
+                self.store.put(resource, {**old, "metadata": meta})
+            return self.store.remove(resource, meta.get("namespace", ""), name), True
         if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return old, False
         new = copy.deepcopy(old)
@@ -527,14 +540,7 @@ class Registry:
 
     def finalize(self, namespace: str) -> None:
         """Take the `kubernetes` finalizer from a namespace that is empty: it goes."""
-
-        def change(obj: Object) -> None:
-            obj["spec"]["finalizers"] = []
-
-        old = self.get(resources.NAMESPACES, "", namespace)
-        new = copy.deepcopy(old)
-        change(new)
-        self._replace(resources.NAMESPACES, old, new, subresource="", manager="sandbox", dry_run=False)
+        self.modify(resources.NAMESPACES, "", namespace, lambda obj: obj["spec"].update(finalizers=[]))
 
 
 def scale_of(obj: Object) -> Object:

@@ -1,0 +1,89 @@
+"""Which form of an answer a client wants, and how its body is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from .. import protobuf
+from ..errors import ApiError, bad_request
+
+_ACCEPTED = (
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One acceptable form: `as_` is Table, PartialObjectMetadata(List), APIGroupDiscoveryList or ""."""
+
+    as_: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def accepted(accept: str) -> Form:
+    """The first form of an Accept header that the sandbox can answer in: always JSON.
+
+    Raises ApiError 406 where JSON is not acceptable at all.
+    """
+    if not accept:
+        return Form()
+    for part in accept.split(","):
+        media, *rest = (piece.strip() for piece in part.split(";"))
+        parameters = dict(piece.split("=", 1) for piece in rest if "=" in piece)
+        if media not in ("application/json", "*/*", "application/*", "text/plain"):
+            continue
+        as_ = parameters.get("as", "")
+        if as_ and parameters.get("v") not in ("v1", "v2"):
+            continue
+        return Form(as_, parameters)
+    raise ApiError(
+        406,
+        "NotAcceptable",
+        "only the following media types are accepted: application/json",
+    )
+
+
+def decoded(content_type: str, body: bytes) -> Any:
+    """A request body as plain data. Raises ApiError 400 or 415."""
+    media = content_type.partition(";")[0].strip().lower()
+    if not body:
+        return None
+    if media == "application/vnd.kubernetes.protobuf" or body.startswith(protobuf.MAGIC):
+        return protobuf.decode(body)
+    if media in ("application/yaml", "application/apply-patch+yaml", "text/yaml"):
+        try:
+            return yaml.load(body, Loader=_YamlLoader)
+        except yaml.YAMLError as error:
+            raise bad_request(f"error decoding YAML: {error}") from None
+    if media not in ("", "application/json") and not media.endswith("+json"):
+        raise ApiError(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+            + ", ".join(_ACCEPTED),
+        )
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+
+
+class _YamlLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as Kubernetes reads it: a time stays a string."""
+
+
+_YamlLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _YamlLoader.yaml_implicit_resolvers.items()
+}
+
+
+def field_manager(query_manager: str, user_agent: str) -> str:
+    """Under which name changes are recorded: as asked for, else the program of the user agent."""
+    return (query_manager or user_agent.partition("/")[0] or "unknown")[:128]

@@ -1,0 +1,49 @@
+"""What a request path means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from ..resources import Resource, find
+
+
+@dataclass(frozen=True)
+class Target:
+    """A resource path: a collection where `name` is "", else an object or its subresource.
+
+    `tail` is what follows the subresource (the path behind a proxy).
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    subresource: str = ""
+    tail: str = ""
+
+
+def parse(path: str) -> Target | None:
+    """The target of a path below /api/v1 or /apis/GROUP/VERSION, or None where there is no such resource."""
+    parts = path.split("/")[1:]
+    if parts[:2] == ["api", "v1"]:
+        group, version, rest = "", "v1", parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    # /namespaces/NAME[/status] is the namespace itself, /namespaces/NAME/PLURAL what is in it.
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+        namespace, rest = unquote(rest[1]), rest[2:]
+    resource = find(group, version, rest[0])
+    if resource is None or (namespace and not resource.namespaced):
+        return None
+    name = unquote(rest[1]) if len(rest) > 1 else ""
+    subresource = rest[2] if len(rest) > 2 else ""
+    if name and resource.namespaced and not namespace:
+        return None
+    if subresource == "proxy":
+        return Target(resource, namespace, name, subresource, "/".join(rest[3:]))
+    if len(rest) > 3:
+        return None
+    return Target(resource, namespace, name, subresource)

@@ -1,0 +1,313 @@
+"""Tables: what `kubectl get` prints, with the columns of the real API server."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from .. import resources, selectors
+from ..resources import Resource
+from ..store import Object
+
+Row = list[Any]
+Columns = list[tuple[str, str, int]]  # name, type, priority
+
+_NONE = "<none>"
+
+
+def human_duration(seconds: float) -> str:
+    """An age as kubectl writes it: "59s", "5m10s", "3h", "2d4h"."""
+    whole = int(seconds)
+    if whole < -1:
+        return "<invalid>"
+    if whole < 120:
+        return f"{max(whole, 0)}s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 10:
+        rest = whole % 60
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        rest = minutes % 60
+        return f"{hours}h{rest}m" if rest else f"{hours}h"
+    if hours < 48:
+        return f"{hours}h"
+    if days < 8:
+        rest = hours % 24
+        return f"{days}d{rest}h" if rest else f"{days}d"
+    if days < 365 * 2:
+        return f"{days}d"
+    years = days // 365
+    rest = days % 365
+    return f"{years}y{rest}d" if years < 8 and rest else f"{years}y"
+
+
+def _since(text: str | None) -> str:
+    if not text:
+        return "<unknown>"
+    when = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return human_duration((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds())
+
+
+def _age(obj: Object) -> str:
+    return _since(obj["metadata"].get("creationTimestamp"))
+
+
+def _containers(spec: Object) -> tuple[str, str]:
+    containers = spec.get("containers") or []
+    return ",".join(c["name"] for c in containers), ",".join(c["image"] for c in containers)
+
+
+def _deployment(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    return [
+        obj["metadata"]["name"], ready, status.get("updatedReplicas", 0), status.get("availableReplicas", 0),
+        _age(obj), names, images, selectors.to_string(spec["selector"]),
+    ]  # fmt: skip
+
+
+def _replica_set(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    return [
+        obj["metadata"]["name"], spec.get("replicas", 0), status.get("replicas", 0),
+        status.get("readyReplicas", 0), _age(obj), names, images, selectors.to_string(spec["selector"]),
+    ]  # fmt: skip
+
+
+def pod_status(pod: Object) -> str:
+    """The STATUS column of a pod."""
+    status = pod.get("status") or {}
+    reason = str(status.get("reason") or status.get("phase") or "Unknown")
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "SchedulingGated":
+            reason = "SchedulingGated"
+    total = len(pod["spec"].get("initContainers") or ())
+    for index, container in enumerate(status.get("initContainerStatuses") or ()):
+        state = container.get("state") or {}
+        if "terminated" in state and state["terminated"].get("exitCode") == 0:
+            continue
+        waiting = (state.get("waiting") or {}).get("reason")
+        if "terminated" in state:
+            return f"Init:{state['terminated'].get('reason') or 'Error'}"
+        return f"Init:{waiting}" if waiting and waiting != "PodInitializing" else f"Init:{index}/{total}"
+    running = False
+    for container in reversed(status.get("containerStatuses") or ()):
+        state = container.get("state") or {}
+        if (state.get("waiting") or {}).get("reason"):
+            reason = state["waiting"]["reason"]
+        elif "terminated" in state:
+            reason = state["terminated"].get("reason") or f"ExitCode:{state['terminated'].get('exitCode')}"
+        elif container.get("ready") and "running" in state:
+            running = True
+    if reason == "Completed" and running:
+        reason = "Running"
+    if pod["metadata"].get("deletionTimestamp"):
+        reason = "Terminating"
+    return reason
+
+
+def _pod(obj: Object) -> Row:
+    status = obj.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    ready = sum(1 for c in containers if c.get("ready"))
+    restarts = sum(c.get("restartCount", 0) for c in containers)
+    finished = [
+        c["lastState"]["terminated"].get("finishedAt")
+        for c in containers
+        if "terminated" in (c.get("lastState") or {})
+    ]
+    text = f"{restarts} ({_since(max(filter(None, finished)))} ago)" if restarts and any(finished) else str(restarts)
+    return [
+        obj["metadata"]["name"], f"{ready}/{len(obj['spec'].get('containers') or ())}", pod_status(obj), text,
+        _age(obj), status.get("podIP") or _NONE, obj["spec"].get("nodeName") or _NONE,
+        status.get("nominatedNodeName") or _NONE, _NONE,
+    ]  # fmt: skip
+
+
+def _service(obj: Object) -> Row:
+    spec = obj["spec"]
+    ingress = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    addresses = ",".join(entry.get("ip") or entry.get("hostname", "") for entry in ingress)
+    external = spec.get("externalName") or addresses or ("<pending>" if spec["type"] == "LoadBalancer" else _NONE)
+    ports = [
+        f"{p['port']}:{p['nodePort']}/{p['protocol']}" if p.get("nodePort") else f"{p['port']}/{p['protocol']}"
+        for p in spec.get("ports") or ()
+    ]
+    selector = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items()))
+    return [
+        obj["metadata"]["name"], spec["type"], spec.get("clusterIP") or _NONE, external, ",".join(ports) or _NONE,
+        _age(obj), selector or _NONE,
+    ]  # fmt: skip
+
+
+def _endpoint_slice(obj: Object) -> Row:
+    ports = ",".join(str(p.get("port", "*")) for p in obj.get("ports") or ()) or "<unset>"
+    addresses = [address for e in obj.get("endpoints") or () for address in e.get("addresses") or ()]
+    shown = ",".join(addresses[:3]) or "<unset>"
+    if len(addresses) > 3:
+        shown += f" + {len(addresses) - 3} more..."
+    return [obj["metadata"]["name"], obj.get("addressType"), ports, shown, _age(obj)]
+
+
+def _node(obj: Object) -> Row:
+    status = obj.get("status") or {}
+    ready = next((c["status"] for c in status.get("conditions") or () if c["type"] == "Ready"), "Unknown")
+    text = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
+    if obj["spec"].get("unschedulable"):
+        text += ",SchedulingDisabled"
+    prefix = "node-role.kubernetes.io/"
+    roles = sorted(k[len(prefix) :] for k in selectors.labels_of(obj) if k.startswith(prefix))
+    info = status.get("nodeInfo") or {}
+    internal = [a["address"] for a in status.get("addresses") or () if a["type"] == "InternalIP"]
+    return [
+        obj["metadata"]["name"], text, ",".join(roles) or _NONE, _age(obj), info.get("kubeletVersion", ""),
+        internal[0] if internal else _NONE, _NONE, info.get("osImage") or "<unknown>",
+        info.get("kernelVersion") or "<unknown>", info.get("containerRuntimeVersion") or "<unknown>",
+    ]  # fmt: skip
+
+
+def _event(obj: Object) -> Row:
+    involved = obj.get("involvedObject") or {}
+    source = obj.get("source") or {}
+    last = obj.get("lastTimestamp") or obj.get("eventTime")
+    first = obj.get("firstTimestamp") or obj.get("eventTime")
+    who = source.get("component") or obj.get("reportingComponent", "")
+    return [
+        _since(last), obj.get("type", ""), obj.get("reason", ""),
+        f"{involved.get('kind', '').lower()}/{involved.get('name', '')}", involved.get("fieldPath", ""),
+        ", ".join(filter(None, (who, source.get("host")))), obj.get("message", "").strip(), _since(first),
+        obj.get("count", 1), obj["metadata"]["name"],
+    ]  # fmt: skip
+
+
+def _quota(obj: Object) -> Row:
+    status = obj.get("status") or {}
+    hard = status.get("hard") or obj["spec"].get("hard") or {}
+    used = status.get("used") or {}
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for name in sorted(hard):
+        parts[name.startswith("limits")].append(f"{name}: {used.get(name, '0')}/{hard[name]}")
+    return [obj["metadata"]["name"], ", ".join(parts[False]), ", ".join(parts[True]), _age(obj)]
+
+
+def _budget(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"], str(spec.get("minAvailable", "N/A")), str(spec.get("maxUnavailable", "N/A")),
+        status.get("disruptionsAllowed", 0), _age(obj),
+    ]  # fmt: skip
+
+
+_NAME = ("Name", "string", 0)
+_AGE = ("Age", "string", 0)
+_WIDE: Columns = [("Containers", "string", 1), ("Images", "string", 1), ("Selector", "string", 1)]
+
+_TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
+    resources.DEPLOYMENTS: (
+        [_NAME, *((n, "string", 0) for n in ("Ready", "Up-to-date", "Available", "Age")), *_WIDE],
+        _deployment,
+    ),
+    resources.REPLICASETS: (
+        [_NAME, *((n, "integer", 0) for n in ("Desired", "Current", "Ready")), _AGE, *_WIDE],
+        _replica_set,
+    ),
+    resources.PODS: (
+        [
+            _NAME, *((n, "string", 0) for n in ("Ready", "Status", "Restarts", "Age")),
+            *((n, "string", 1) for n in ("IP", "Node", "Nominated Node", "Readiness Gates")),
+        ],
+        _pod,
+    ),
+    resources.SERVICES: (
+        [
+            _NAME, *((n, "string", 0) for n in ("Type", "Cluster-IP", "External-IP", "Port(s)", "Age")),
+            ("Selector", "string", 1),
+        ],
+        _service,
+    ),
+    resources.ENDPOINTSLICES: (
+        [_NAME, *((n, "string", 0) for n in ("AddressType", "Ports", "Endpoints", "Age"))],
+        _endpoint_slice,
+    ),
+    resources.NODES: (
+        [
+            _NAME, *((n, "string", 0) for n in ("Status", "Roles", "Age", "Version")),
+            *((n, "string", 1) for n in ("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime")),
+        ],
+        _node,
+    ),
+    resources.NAMESPACES: (
+        [_NAME, ("Status", "string", 0), _AGE],
+        lambda obj: [obj["metadata"]["name"], (obj.get("status") or {}).get("phase", ""), _age(obj)],
+    ),
+    resources.EVENTS: (
+        [
+            ("Last Seen", "string", 0), ("Type", "string", 0), ("Reason", "string", 0), ("Object", "string", 0),
+            ("Subobject", "string", 1), ("Source", "string", 1), ("Message", "string", 0),
+            ("First Seen", "string", 1), ("Count", "string", 1), ("Name", "string", 1),
+        ],
+        _event,
+    ),
+    resources.CONFIGMAPS: (
+        [_NAME, ("Data", "string", 0), _AGE],
+        lambda obj: [
+            obj["metadata"]["name"], str(len(obj.get("data") or ()) + len(obj.get("binaryData") or ())), _age(obj),
+        ],
+    ),
+    resources.SECRETS: (
+        [_NAME, ("Type", "string", 0), ("Data", "string", 0), _AGE],
+        lambda obj: [obj["metadata"]["name"], obj.get("type"), str(len(obj.get("data") or ())), _age(obj)],
+    ),
+    resources.SERVICEACCOUNTS: (
+        [_NAME, ("Secrets", "string", 0), _AGE],
+        lambda obj: [obj["metadata"]["name"], str(len(obj.get("secrets") or ())), _age(obj)],
+    ),
+    resources.LEASES: (
+        [_NAME, ("Holder", "string", 0), _AGE],
+        lambda obj: [obj["metadata"]["name"], (obj.get("spec") or {}).get("holderIdentity", ""), _age(obj)],
+    ),
+    resources.RESOURCEQUOTAS: ([_NAME, ("Request", "string", 0), ("Limit", "string", 0), _AGE], _quota),
+    resources.PODDISRUPTIONBUDGETS: (
+        [
+            _NAME, ("Min Available", "string", 0), ("Max Unavailable", "string", 0),
+            ("Allowed Disruptions", "integer", 0), _AGE,
+        ],
+        _budget,
+    ),
+}  # fmt: skip
+
+
+def _created(obj: Object) -> Row:
+    return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp", "")]
+
+
+def table(
+    resource: Resource, items: list[Object], meta: Object, *, include: str = "Metadata", columns: bool = True
+) -> Object:
+    """A meta.k8s.io/v1 Table of some objects; `include` is Metadata, Object or None."""
+    definition, row = _TABLES.get(resource, ([_NAME, ("Created At", "date", 0)], _created))
+    result: Object = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
+    result["columnDefinitions"] = [
+        {"name": name, "type": type_, "format": "name" if name == "Name" else "", "priority": priority}
+        for name, type_, priority in (definition if columns else [])
+    ]
+    if not columns:
+        result["columnDefinitions"] = None
+    result["rows"] = [{"cells": row(obj), **_included(obj, include)} for obj in items]
+    return result
+
+
+def _included(obj: Object, include: str) -> Object:
+    if include == "None":
+        return {}
+    return {"object": obj if include == "Object" else partial(obj)}
+
+
+def partial(obj: Object) -> Object:
+    """A PartialObjectMetadata."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}

@@ -1,0 +1,96 @@
+"""The controllers of a cluster, all of them started and stopped together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .. import resources
+from ..network.containers import ContainerRuntime
+from ..registry import Registry
+from ..settings import Settings
+from ..store import Store
+from . import nodes
+from .deployment import DeploymentController
+from .disruption import DisruptionController
+from .endpointslice import EndpointSliceController
+from .garbage import GarbageCollector
+from .kubelet import Kubelet
+from .namespaces import NamespaceController
+from .owners import Index
+from .quota import QuotaController
+from .replicaset import ReplicaSetController
+from .scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Controllers:
+    """What runs; the kubelet is named because the API server reads logs from it."""
+
+    kubelet: Kubelet
+    others: tuple[
+        DeploymentController
+        | ReplicaSetController
+        | EndpointSliceController
+        | GarbageCollector
+        | NamespaceController
+        | QuotaController
+        | DisruptionController
+        | Scheduler,
+        ...,
+    ]
+    index: Index
+
+    async def close(self) -> None:
+        """Stop them; every container ends."""
+        for controller in self.others:
+            controller.close()
+        self.index.close()
+        await self.kubelet.close()
+
+
+def start_all(
+    store: Store,
+    registry: Registry,
+    settings: Settings,
+    runtime: ContainerRuntime,
+    *,
+    allocate_ip: Callable[[], str],
+    release_ip: Callable[[str], None],
+    ca: str = "",
+) -> Controllers:
+    """Start every controller and make what each cluster has from the beginning: namespaces, nodes, a Service.
+
+    `allocate_ip` and `release_ip` give out and take back pods' addresses; `ca` is the PEM text published
+    in each namespace.
+    """
+    index = Index(store)
+    kubelet = Kubelet(store, registry, settings, runtime, allocate_ip, release_ip)
+    kubelet.start()
+    controllers = Controllers(
+        kubelet,
+        (
+            GarbageCollector(store, registry, index),
+            DeploymentController(store, registry, index),
+            ReplicaSetController(store, registry, index),
+            EndpointSliceController(store, registry),
+            NamespaceController(store, registry, ca),
+            QuotaController(store, registry),
+            DisruptionController(store, registry),
+            Scheduler(store, registry),
+        ),
+        index,
+    )
+    for controller in controllers.others:
+        controller.start()
+    nodes.register(registry, settings)
+    registry.create(
+        resources.SERVICES,
+        "default",
+        {
+            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {"ports": [{"name": "https", "port": 443, "targetPort": 6443, "protocol": "TCP"}]},
+        },
+        manager="kube-apiserver",
+    )
+    return controllers

@@ -1,0 +1,570 @@
+"""The kubelet: pods on nodes become containers that run, are probed, restarted and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+
+from .. import errors, resources
+from ..errors import ApiError
+from ..network.containers import Container, ContainerRuntime, ImageError, StartError
+from ..registry import Registry, timestamp
+from ..settings import Settings
+from ..store import Change, Object, Store
+from . import pod_inputs, pod_status
+from .events import Recorder
+from .pod_status import ContainerState
+
+log = logging.getLogger(__name__)
+
+_MAX_BACKOFF = 300.0
+#: A container that ran this long starts again without delay.
+_BACKOFF_RESET = 600.0
+_IMAGE = re.compile(
+    r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[a-f0-9]+)?"
+)
+HOST_IP = "127.0.0.1"
+
+Key = tuple[str, str]
+
+
+class Kubelet:
+    """All nodes' kubelets: one worker a pod."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        settings: Settings,
+        runtime: ContainerRuntime,
+        allocate_ip: Callable[[], str],
+        release_ip: Callable[[str], None],
+    ) -> None:
+        self.store = store
+        self.registry = registry
+        self.settings = settings
+        self.runtime = runtime
+        self.allocate_ip = allocate_ip
+        self.release_ip = release_ip
+        self.events = Recorder(registry, "kubelet")
+        self._workers: dict[str, PodWorker] = {}
+
+    def start(self) -> None:
+        """Follow pods."""
+        self._unsubscribe = self.store.subscribe(self._changed)
+
+    async def close(self) -> None:
+        """Kill every container."""
+        self._unsubscribe()
+        await asyncio.gather(*(worker.kill() for worker in list(self._workers.values())))
+
+    def _changed(self, change: Change) -> None:
+        if change.resource in (resources.CONFIGMAPS, resources.SECRETS):
+            for worker in self._workers.values():
+                worker.inputs_changed.set()
+            return
+        if change.resource != resources.PODS or not change.object["spec"].get("nodeName"):
+            return
+        uid = change.object["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        if change.type == "DELETED":
+            if worker is not None:
+                worker.removed()
+            return
+        if worker is None:
+            if change.object["status"].get("phase") in ("Succeeded", "Failed"):
+                return
+            worker = self._workers[uid] = PodWorker(self, change.object)
+        if change.object["metadata"].get("deletionTimestamp"):
+            worker.terminate()
+
+    def forget(self, uid: str) -> None:
+        """A worker has ended."""
+        self._workers.pop(uid, None)
+
+    # -- logs ------------------------------------------------------------------------------------
+
+    def read(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        """All that a container has printed. Raises ApiError 400."""
+        worker = self._worker(namespace, pod)
+        state = worker.states.get(container) if worker else None
+        if worker is None or state is None:
+            raise errors.bad_request(
+                f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating'
+            )
+        if previous:
+            if container not in worker.previous_logs:
+                raise errors.bad_request(
+                    f'previous terminated container "{container}" in pod "{pod}" not found'
+                )
+            return worker.previous_logs[container]
+        handle = worker.handles.get(container)
+        if handle is not None:
+            return handle.logs()
+        if container in worker.previous_logs:
+            return worker.previous_logs[container]
+        waiting = (state.state.get("waiting") or {}).get("reason", "ContainerCreating")
+        if waiting in ("ErrImagePull", "ImagePullBackOff"):
+            waiting = "trying and failing to pull image"
+        raise errors.bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {waiting}')
+
+    async def follow(self, namespace: str, pod: str, container: str) -> AsyncIterator[str]:
+        """All that a container prints, as it comes, until it ends."""
+        worker = self._worker(namespace, pod)
+        handle = worker.handles.get(container) if worker else None
+        shown = 0
+        while handle is not None:
+            text = handle.logs()
+            if len(text) > shown:
+                yield text[shown:]
+                shown = len(text)
+            if handle.exited.done():
+                return
+            await asyncio.wait([handle.exited], timeout=0.1)
+
+    def _worker(self, namespace: str, name: str) -> PodWorker | None:
+        pod = self.store.get(resources.PODS, namespace, name)
+        return self._workers.get(pod["metadata"]["uid"]) if pod else None
+
+
+class PodWorker:
+    """Runs one pod from its binding to its end."""
+
+    def __init__(self, kubelet: Kubelet, pod: Object) -> None:
+        self._kubelet = kubelet
+        self._key: Key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        self._uid = pod["metadata"]["uid"]
+        self._ip = ""
+        self._shown_ip = ""
+        self._start_time = timestamp()
+        self._sandbox_ready = False
+        self._terminating = False
+        self.inputs_changed = asyncio.Event()
+        self.states = {
+            c["name"]: ContainerState(c["name"], c["image"])
+            for c in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+        }
+        for c in pod["spec"]["containers"]:
+            if pod["spec"].get("initContainers"):
+                self.states[c["name"]].state = {"waiting": {"reason": "PodInitializing"}}
+        self._initialized = not pod["spec"].get("initContainers")
+        self.handles: dict[str, Container] = {}
+        self.previous_logs: dict[str, str] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._main = asyncio.get_running_loop().create_task(self._guard())
+
+    @property
+    def _pod(self) -> Object | None:
+        pod = self._kubelet.store.get(resources.PODS, *self._key)
+        return pod if pod is not None and pod["metadata"]["uid"] == self._uid else None
+
+    # -- lifecycle -------------------------------------------------------------------------------
+
+    async def _guard(self) -> None:
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("pod %s/%s", *self._key)
+
+    async def _run(self) -> None:
+        # The binding has just been written: let its other watchers see it first.
+        await asyncio.sleep(0)
+        self._sync()
+        await self._mount()
+        self._ip = self._kubelet.allocate_ip()
+        self._sandbox_ready = True
+        self._sync()
+        pod = self._pod
+        if pod is None:
+            return
+        for container in pod["spec"].get("initContainers") or ():
+            if container.get("restartPolicy") == "Always":
+                self._spawn(self._keep(container))
+                continue
+            if not await self._initialize(container):
+                return
+        self._initialized = True
+        for container in pod["spec"]["containers"]:
+            self.states[container["name"]].state = {"waiting": {"reason": "ContainerCreating"}}
+        if pod["spec"].get("initContainers"):
+            self._sync()
+        await asyncio.gather(*(self._keep(container) for container in pod["spec"]["containers"]))
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _mount(self) -> None:
+        """Wait until every ConfigMap and Secret that a volume names is there."""
+        while (pod := self._pod) is not None:
+            self.inputs_changed.clear()
+            try:
+                self._files = pod_inputs.volumes(self._kubelet.store, pod, self._ip)
+                return
+            except pod_inputs.Missing as missing:
+                self._event("FailedMount", str(missing), warning=True)
+            await self.inputs_changed.wait()
+
+    def terminate(self) -> None:
+        """The pod is to be deleted: stop it within its grace period. A second call is for a shorter one."""
+        if not self._terminating:
+            self._terminating = True
+            self._spawn(self._stop())
+
+    async def _stop(self) -> None:
+        pod = self._pod
+        if pod is None:
+            return
+        grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+        running = [name for name, state in self.states.items() if state.running]
+        for name in running:
+            self._event("Killing", f"Stopping container {name}", container=name)
+        self._main.cancel()
+        self._sync()
+        specs = {c["name"]: c for c in pod["spec"]["containers"]}
+
+        async def stop(name: str) -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pre_stop(specs.get(name) or {}), grace)
+            handle = self.handles.get(name)
+            if handle is not None:
+                await handle.stop(grace)
+                state = self.states[name]
+                code = handle.exited.result() if handle.exited.done() else 137
+                state.state = {"terminated": self._terminated(state, code)}
+                state.ready = state.started = False
+
+        await asyncio.gather(*(stop(name) for name in running))
+        for task in list(self._background):
+            if task is not asyncio.current_task():
+                task.cancel()
+        for name, state in self.states.items():
+            if "waiting" in state.state and name not in running and state.exit_code is None:
+                state.state = {"waiting": {"reason": "ContainerCreating"}}
+        if running and self._initialized:
+            self._sync()
+        self._free()
+        with contextlib.suppress(ApiError):
+            if self._pod is not None:
+                self._kubelet.registry.delete(resources.PODS, *self._key, grace_period_seconds=0)
+        self._kubelet.forget(self._uid)
+
+    async def _pre_stop(self, container: Object) -> None:
+        hook = (container.get("lifecycle") or {}).get("preStop") or {}
+        if "sleep" in hook:
+            await asyncio.sleep(hook["sleep"]["seconds"])
+        elif "exec" in hook:
+            # The sandbox's images have no shell: of commands it knows the one that drains connections.
+            match = re.search(r"\bsleep\s+(\d+(?:\.\d+)?)", " ".join(hook["exec"].get("command") or ()))
+            if match:
+                await asyncio.sleep(float(match.group(1)))
+        elif "httpGet" in hook and (pod := self._pod) is not None:
+            await self._kubelet.runtime.probe(pod, container, hook, ip=self._ip)
+
+    def removed(self) -> None:
+        """The pod is gone from the API (deleted by force): nothing to wait for."""
+        if not self._terminating:
+            self._terminating = True
+            self._spawn(self.kill())
+
+    async def kill(self) -> None:
+        """Stop at once."""
+        self._main.cancel()
+        for task in list(self._background):
+            if task is not asyncio.current_task():
+                task.cancel()
+        await asyncio.gather(*(handle.stop(0) for handle in self.handles.values()), return_exceptions=True)
+        self._free()
+        self._kubelet.forget(self._uid)
+
+    def _free(self) -> None:
+        if self._ip:
+            self._kubelet.release_ip(self._ip)
+            self._ip = ""
+
+    # -- containers ------------------------------------------------------------------------------
+
+    async def _initialize(self, container: Object) -> bool:
+        """Run an init container to its end; whether the pod may go on."""
+        await self._keep(container, until_success=True)
+        return self.states[container["name"]].exit_code == 0
+
+    async def _keep(self, container: Object, *, until_success: bool = False) -> None:
+        """Start a container and start it again as the pod's restart policy says."""
+        state = self.states[container["name"]]
+        backoff = 0.0
+        while (pod := self._pod) is not None:
+            began = asyncio.get_running_loop().time()
+            code = await self._run_once(pod, container, state)
+            policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
+            if until_success and policy == "Always":
+                policy = "OnFailure"
+            if policy == "Never" or (policy == "OnFailure" and code == 0):
+                return
+            if asyncio.get_running_loop().time() - began > _BACKOFF_RESET:
+                backoff = 0.0
+            state.last = {"terminated": state.state["terminated"]}
+            if backoff:
+                self._wait_to_restart(pod, state, backoff)
+                await asyncio.sleep(backoff)
+            backoff = min(max(backoff * 2, self._kubelet.settings.timing.crash_backoff), _MAX_BACKOFF)
+            state.restarts += 1
+
+    def _wait_to_restart(self, pod: Object, state: ContainerState, seconds: float) -> None:
+        where = f"{self._key[1]}_{self._key[0]}({self._uid})"
+        state.state = {
+            "waiting": {
+                "reason": "CrashLoopBackOff",
+                "message": f"back-off {_go_duration(seconds)} restarting failed container={state.name} pod={where}",
+            }
+        }
+        self._sync()
+        self._event(
+            "BackOff", f"Back-off restarting failed container {state.name} in pod {where}",
+            warning=True, container=state.name,
+        )  # fmt: skip
+
+    async def _run_once(self, pod: Object, container: Object, state: ContainerState) -> int:
+        """From the image to the container's end; its exit code."""
+        await self._pull(container, state)
+        env = await self._environment(pod, container, state)
+        await asyncio.sleep(self._kubelet.settings.timing.start)
+        container_id = f"containerd://{secrets.token_hex(32)}"
+        try:
+            handle = await self._kubelet.runtime.start(
+                pod, container, ip=self._ip, env=env, mounts=pod_inputs.mounts(container, self._files)
+            )
+        except StartError as error:
+            state.container_id = container_id
+            state.state = {
+                "terminated": {
+                    **self._terminated(state, 128),
+                    "reason": error.reason,
+                    "message": error.message,
+                }
+            }
+            self._event("Failed", f"Error: {error.message}", warning=True, container=state.name)
+            self._sync()
+            return 128
+        self.handles[state.name] = handle
+        state.container_id = handle.container_id or container_id
+        self._event("Created", "Container created", container=state.name)
+        self._event("Started", "Container started", container=state.name)
+        state.state = {"running": {"startedAt": timestamp()}}
+        state.started = "startupProbe" not in container
+        state.ready = state.started and "readinessProbe" not in container
+        self._shown_ip = self._ip
+        self._sync()
+        probes = self._probe(container, state, handle)
+        try:
+            code = await asyncio.shield(handle.exited)
+        finally:
+            for task in probes:
+                # Readiness is asked for until the container has ended, also while it is being stopped.
+                if not self._terminating or task.get_name() != "readinessProbe":
+                    task.cancel()
+        self.previous_logs[state.name] = handle.logs()
+        self.handles.pop(state.name, None)
+        state.state = {"terminated": self._terminated(state, code)}
+        state.ready = state.started = False
+        self._sync()
+        return code
+
+    def _terminated(self, state: ContainerState, code: int) -> Object:
+        started = (state.state.get("running") or {}).get("startedAt") or timestamp()
+        reason = {0: "Completed", 137: "Error"}.get(code, "Error")
+        return {
+            "exitCode": code,
+            "reason": reason,
+            "startedAt": started,
+            "finishedAt": timestamp(),
+            "containerID": state.container_id,
+        }
+
+    async def _pull(self, container: Object, state: ContainerState) -> None:
+        image, policy = container["image"], container.get("imagePullPolicy", "IfNotPresent")
+        runtime, timing = self._kubelet.runtime, self._kubelet.settings.timing
+        backoff = timing.crash_backoff
+        while True:
+            if not _IMAGE.fullmatch(image):
+                message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format'
+                self._event("InspectFailed", message, warning=True, container=state.name)
+                await self._wait(state, "InvalidImageName", message, backoff)
+                continue
+            if policy != "Always" and runtime.has_image(image):
+                self._event(
+                    "Pulled",
+                    f'Container image "{image}" already present on machine and can be accessed by the pod',
+                    container=state.name,
+                )
+                return
+            if policy == "Never":
+                message = f'Container image "{image}" is not present with pull policy of Never'
+                self._event("ErrImageNeverPull", message, warning=True, container=state.name)
+                await self._wait(state, "ErrImageNeverPull", message, backoff)
+                continue
+            self._event("Pulling", f'Pulling image "{image}"', container=state.name)
+            try:
+                await asyncio.sleep(timing.pull)
+                await runtime.pull(image)
+            except ImageError as error:
+                await self._pull_failed(state, image, str(error), backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF)
+                continue
+            spent = f"{int(timing.pull * 1000)}ms"
+            self._event(
+                "Pulled",
+                f'Successfully pulled image "{image}" in {spent} ({spent} including waiting). Image size: 0 bytes.',
+                container=state.name,
+            )
+            return
+
+    async def _pull_failed(self, state: ContainerState, image: str, why: str, backoff: float) -> None:
+        self._event("Failed", f'Failed to pull image "{image}": {why}', warning=True, container=state.name)
+        self._event("Failed", "Error: ErrImagePull", warning=True, container=state.name)
+        state.state = {"waiting": {"reason": "ErrImagePull", "message": why}}
+        self._sync()
+        await asyncio.sleep(min(1.0, backoff))
+        self._event("BackOff", f'Back-off pulling image "{image}"', container=state.name)
+        self._event("Failed", "Error: ImagePullBackOff", warning=True, container=state.name)
+        await self._wait(
+            state, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {why}', backoff
+        )
+
+    async def _environment(self, pod: Object, container: Object, state: ContainerState) -> dict[str, str]:
+        while True:
+            self.inputs_changed.clear()
+            try:
+                return pod_inputs.environment(self._kubelet.store, pod, container, self._ip)
+            except pod_inputs.Missing as missing:
+                self._event("Failed", f"Error: {missing}", warning=True, container=state.name)
+                state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(missing)}}
+                self._sync()
+            await self.inputs_changed.wait()
+
+    async def _wait(self, state: ContainerState, reason: str, message: str, seconds: float) -> None:
+        state.state = {"waiting": {"reason": reason, "message": message}}
+        self._sync()
+        await asyncio.sleep(seconds)
+
+    # -- probes ----------------------------------------------------------------------------------
+
+    def _probe(self, container: Object, state: ContainerState, handle: Container) -> list[asyncio.Task[None]]:
+        started = asyncio.Event()
+        if state.started:
+            started.set()
+        tasks = []
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if kind in container:
+                work = self._probe_loop(kind, container, state, handle, started)
+                task = asyncio.get_running_loop().create_task(work, name=kind)
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
+                tasks.append(task)
+        return tasks
+
+    async def _probe_loop(
+        self, kind: str, container: Object, state: ContainerState, handle: Container, started: asyncio.Event
+    ) -> None:
+        probe = container[kind]
+        if kind != "startupProbe":
+            await started.wait()
+        await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+        passed = failed = 0
+        while not handle.exited.done():
+            pod = self._pod
+            if pod is None:
+                return
+            why = await self._ask(pod, container, probe)
+            if handle.exited.done():
+                return
+            if why:
+                passed, failed = 0, failed + 1
+                title = kind.removesuffix("Probe").capitalize()
+                self._event("Unhealthy", f"{title} probe failed: {why}", warning=True, container=state.name)
+            else:
+                passed, failed = passed + 1, 0
+            if kind == "readinessProbe":
+                self._judge_readiness(state, probe, passed, failed)
+            elif kind == "startupProbe" and passed >= probe["successThreshold"]:
+                state.started = True
+                state.ready = "readinessProbe" not in container
+                started.set()
+                self._sync()
+                return
+            elif failed >= probe["failureThreshold"]:
+                what = "startup" if kind == "startupProbe" else "liveness"
+                self._event(
+                    "Killing", f"Container {state.name} failed {what} probe, will be restarted", container=state.name
+                )
+                grace = probe.get("terminationGracePeriodSeconds", pod["spec"]["terminationGracePeriodSeconds"])
+                await handle.stop(float(grace))
+                return
+            await asyncio.sleep(probe["periodSeconds"])
+
+    def _judge_readiness(self, state: ContainerState, probe: Object, passed: int, failed: int) -> None:
+        ready = state.ready
+        if passed >= probe["successThreshold"]:
+            ready = True
+        elif failed >= probe["failureThreshold"]:
+            ready = False
+        if ready != state.ready and state.running:
+            state.ready = ready
+            self._sync()
+
+    async def _ask(self, pod: Object, container: Object, probe: Object) -> str:
+        try:
+            return await asyncio.wait_for(
+                self._kubelet.runtime.probe(pod, container, probe, ip=self._ip), probe["timeoutSeconds"]
+            )
+        except TimeoutError:
+            return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+
+    # -- telling ---------------------------------------------------------------------------------
+
+    def _sync(self) -> None:
+        """Write the status that follows from the containers' states."""
+        pod = self._pod
+        if pod is None:
+            return
+        names = {c["name"] for c in pod["spec"].get("initContainers") or ()}
+        status = pod_status.compute(
+            pod,
+            [state for name, state in self.states.items() if name in names],
+            [state for name, state in self.states.items() if name not in names],
+            ip=self._shown_ip,
+            host_ip=HOST_IP,
+            sandbox_ready=self._sandbox_ready,
+            initialized=self._initialized,
+            start_time=self._start_time,
+            now=timestamp(),
+        )
+        with contextlib.suppress(ApiError):
+            self._kubelet.registry.modify(
+                resources.PODS, *self._key, lambda obj: obj.update(status=status),
+                subresource="status", manager="kubelet",
+            )  # fmt: skip
+
+    def _event(self, reason: str, message: str, *, warning: bool = False, container: str = "") -> None:
+        pod = self._pod
+        if pod is None:
+            return
+        field = f"spec.containers{{{container}}}" if container else ""
+        self._kubelet.events.event(
+            pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
+        )
+
+
+def _go_duration(seconds: float) -> str:
+    whole = int(seconds)
+    if seconds < 1:
+        return f"{int(seconds * 1000)}ms"
+    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"

@@ -1,0 +1,78 @@
+"""Namespaces: what each one is given when it is made, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from .. import resources
+from ..errors import ApiError
+from ..registry import Registry
+from ..resources import RESOURCES
+from ..store import Change, Object, Store
+from .runtime import Queue
+
+INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class NamespaceController:
+    """Gives a namespace its ServiceAccount and CA, and empties one that is deleted before it goes."""
+
+    def __init__(self, store: Store, registry: Registry, ca: str) -> None:
+        self._store = store
+        self._registry = registry
+        self._ca = ca
+        self._queue = Queue("namespaces", self._reconcile)
+
+    def start(self) -> None:
+        """Make the namespaces that every cluster has, and follow all of them."""
+        self._unsubscribe = self._store.subscribe(self._changed)
+        for name in INITIAL:
+            self._registry.create(resources.NAMESPACES, "", {"metadata": {"name": name}})
+
+    def close(self) -> None:
+        """Stop."""
+        self._unsubscribe()
+        self._queue.close()
+
+    def _changed(self, change: Change) -> None:
+        meta = change.object["metadata"]
+        if change.resource == resources.NAMESPACES:
+            self._queue.add(meta["name"])
+        elif change.type == "DELETED" and meta.get("namespace"):
+            namespace = self._store.get(resources.NAMESPACES, "", meta["namespace"])
+            if namespace is not None and namespace["metadata"].get("deletionTimestamp"):
+                self._queue.add(meta["namespace"])
+
+    def _reconcile(self, key: Hashable) -> None:
+        name = str(key)
+        namespace = self._store.get(resources.NAMESPACES, "", name)
+        if namespace is None:
+            return
+        if namespace["metadata"].get("deletionTimestamp"):
+            self._empty(name)
+            return
+        self._ensure(resources.SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
+        self._ensure(
+            resources.CONFIGMAPS, name, {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": self._ca}}
+        )
+
+    def _ensure(self, resource: resources.Resource, namespace: str, obj: Object) -> None:
+        if self._store.get(resource, namespace, obj["metadata"]["name"]) is None:
+            self._registry.create(resource, namespace, obj, manager="kube-controller-manager")
+
+    def _empty(self, name: str) -> None:
+        left = False
+        for resource in RESOURCES.values():
+            if not resource.namespaced:
+                continue
+            for obj in self._store.list(resource, name):
+                if obj["metadata"].get("deletionTimestamp"):
+                    left = True
+                    continue
+                try:
+                    _, gone = self._registry.delete(resource, name, obj["metadata"]["name"])
+                except ApiError:
+                    continue
+                left = left or not gone
+        if not left:
+            self._registry.finalize(name)

@@ -1,0 +1,72 @@
+"""Who owns an object, and an index from owners to what they own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..resources import Resource
+from ..store import Change, Object, Store
+
+Key = tuple[Resource, str, str]  # resource, namespace, name
+
+
+def controller_of(obj: Object) -> Object | None:
+    """The owner reference of the controller of an object."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            found: Object = owner
+            return found
+    return None
+
+
+def owned_by(obj: Object, uid: str) -> bool:
+    """Whether an object's controller has this uid."""
+    owner = controller_of(obj)
+    return owner is not None and owner["uid"] == uid
+
+
+def owner_reference(owner: Object) -> Object:
+    """The reference by which a controller owns an object."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+class Index:
+    """The objects of each owner, kept as the store changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._owned: dict[str, dict[Key, None]] = {}
+        self._close = store.subscribe(self._changed)
+
+    def close(self) -> None:
+        """Stop following the store."""
+        self._close()
+
+    def of(self, uid: str, resource: Resource | None = None) -> Iterator[tuple[Key, Object]]:
+        """The objects, of one resource or of all, that name this uid as an owner."""
+        for key in list(self._owned.get(uid, ())):
+            if resource is None or key[0] == resource:
+                obj = self._store.get(*key)
+                if obj is not None:
+                    yield key, obj
+
+    def _changed(self, change: Change) -> None:
+        meta = change.object["metadata"]
+        key = (change.resource, meta.get("namespace", ""), meta["name"])
+        before = {o["uid"] for o in ((change.old or {}).get("metadata") or {}).get("ownerReferences") or ()}
+        after = set()
+        if change.type != "DELETED":
+            after = {o["uid"] for o in meta.get("ownerReferences") or ()}
+        for uid in before - after:
+            self._owned.get(uid, {}).pop(key, None)
+            if not self._owned.get(uid):
+                self._owned.pop(uid, None)
+        for uid in after - before:
+            self._owned.setdefault(uid, {})[key] = None

@@ -1,0 +1,54 @@
+"""The quota controller: `status.used` of every ResourceQuota."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from .. import quota, resources
+from ..registry import Registry
+from ..store import Change, Object, Store
+from .runtime import Queue
+
+
+class QuotaController:
+    """Counts again what a namespace uses whenever something in it changes."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._queue = Queue("quota", self._reconcile)
+
+    def start(self) -> None:
+        """Follow every namespaced object."""
+        self._unsubscribe = self._store.subscribe(self._changed)
+
+    def close(self) -> None:
+        """Stop."""
+        self._unsubscribe()
+        self._queue.close()
+
+    def _changed(self, change: Change) -> None:
+        namespace = change.object["metadata"].get("namespace")
+        if not namespace or change.resource == resources.EVENTS:
+            return
+        for item in self._store.list(resources.RESOURCEQUOTAS, namespace):
+            self._queue.add((namespace, item["metadata"]["name"]))
+
+    def _reconcile(self, key: Hashable) -> None:
+        namespace, name = key  # type: ignore[misc]
+        item = self._store.get(resources.RESOURCEQUOTAS, namespace, name)
+        if item is None:
+            return
+        hard = item["spec"].get("hard") or {}
+        used = quota.used(self._store, namespace, hard)
+
+        def change(obj: Object) -> None:
+            obj["status"] = {
+                "hard": dict(hard),
+                "used": {resource: quota.text(resource, amount) for resource, amount in used.items()},
+            }
+
+        self._registry.modify(
+            resources.RESOURCEQUOTAS, namespace, name, change,
+            subresource="status", manager="kube-controller-manager",
+        )  # fmt: skip

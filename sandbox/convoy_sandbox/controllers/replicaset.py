@@ -1,0 +1,225 @@
+"""The ReplicaSet controller: as many pods as asked for, and their counts."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from collections.abc import Hashable
+
+from .. import resources
+from ..errors import ApiError
+from ..registry import Registry
+from ..selectors import labels_of, matches
+from ..store import Change, Object, Store
+from . import conditions
+from .events import Recorder
+from .owners import Index, controller_of, owned_by, owner_reference
+from .runtime import Queue
+
+
+def is_active(pod: Object) -> bool:
+    """Whether a pod counts as a replica."""
+    return (
+        pod["status"].get("phase") not in ("Succeeded", "Failed")
+        and not pod["metadata"].get("deletionTimestamp")
+    )
+
+
+def is_terminating(pod: Object) -> bool:
+    """Whether a pod is on its way out but still there."""
+    return bool(pod["metadata"].get("deletionTimestamp")) and pod["status"].get("phase") not in (
+        "Succeeded",
+        "Failed",
+    )
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod's Ready condition is True."""
+    return conditions.is_true(pod["status"], "Ready")
+
+
+def seconds_until_available(pod: Object, min_ready_seconds: int) -> float | None:
+    """0 for an available pod, what is left of minReadySeconds for a ready one, None for one not ready."""
+    condition = conditions.find(pod["status"], "Ready")
+    if condition is None or condition["status"] != "True":
+        return None
+    if min_ready_seconds == 0:
+        return 0.0
+    since = datetime.datetime.strptime(condition["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ")
+    ready = datetime.datetime.now(datetime.timezone.utc) - since.replace(tzinfo=datetime.timezone.utc)
+    return max(0.0, min_ready_seconds - ready.total_seconds())
+
+
+def deletion_order(pods: list[Object], pods_on_node: dict[str, int]) -> list[Object]:
+    """The pods of a ReplicaSet, those first that are taken away first.
+
+    Not scheduled before scheduled, not ready before ready, lower deletion cost, fuller nodes, ready for
+    a shorter time, created later.
+    """
+
+    def rank(pod: Object) -> tuple[object, ...]:
+        annotations = pod["metadata"].get("annotations") or {}
+        cost = int(annotations.get("controller.kubernetes.io/pod-deletion-cost") or 0)
+        phase = {"Pending": 0, "Unknown": 1}.get(pod["status"].get("phase", "Pending"), 2)
+        return (
+            bool(pod["spec"].get("nodeName")),
+            phase,
+            is_ready(pod),
+            cost,
+            -pods_on_node.get(pod["spec"].get("nodeName", ""), 0),
+        )
+
+    # Two stable sorts: the younger first among equals.
+    younger_first = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
+    return sorted(younger_first, key=rank)
+
+
+def compute_status(replica_set: Object, active: list[Object], terminating: int, failure: ApiError | None) -> Object:
+    """The counts, and the ReplicaFailure condition where pods cannot be created."""
+    wanted = replica_set["spec"]["template"]["metadata"].get("labels") or {}
+    seconds = replica_set["spec"].get("minReadySeconds", 0)
+    available = sum(1 for pod in active if seconds_until_available(pod, seconds) == 0)
+    counts = {
+        "fullyLabeledReplicas": sum(1 for pod in active if wanted.items() <= labels_of(pod).items()),
+        "readyReplicas": sum(1 for pod in active if is_ready(pod)),
+        "availableReplicas": available,
+    }
+    status: Object = {"replicas": len(active), **{name: count for name, count in counts.items() if count}}
+    status["terminatingReplicas"] = terminating
+    status["observedGeneration"] = replica_set["metadata"]["generation"]
+    old = replica_set["status"].get("conditions")
+    if old:
+        status["conditions"] = copy.deepcopy(old)
+    if failure is not None:
+        conditions.put(status, "ReplicaFailure", "True", "FailedCreate", failure.message, updated=False)
+    elif old:
+        status["conditions"] = [c for c in status["conditions"] if c["type"] != "ReplicaFailure"]
+        if not status["conditions"]:
+            del status["conditions"]
+    return status
+
+
+class ReplicaSetController:
+    """Creates and deletes pods."""
+
+    def __init__(self, store: Store, registry: Registry, index: Index) -> None:
+        self._store = store
+        self._registry = registry
+        self._index = index
+        self._events = Recorder(registry, "replicaset-controller")
+        self._queue = Queue("replicaset", self._reconcile)
+        self._backoff: dict[Hashable, float] = {}
+
+    def start(self) -> None:
+        """Follow ReplicaSets and their pods."""
+        self._unsubscribe = self._store.subscribe(self._changed)
+        for replica_set in self._store.list(resources.REPLICASETS):
+            self._queue.add((replica_set["metadata"]["namespace"], replica_set["metadata"]["name"]))
+
+    def close(self) -> None:
+        """Stop."""
+        self._unsubscribe()
+        self._queue.close()
+
+    def _changed(self, change: Change) -> None:
+        meta = change.object["metadata"]
+        if change.resource == resources.REPLICASETS:
+            self._queue.add((meta["namespace"], meta["name"]))
+        elif change.resource == resources.PODS:
+            owner = controller_of(change.object)
+            if owner is not None and owner["kind"] == "ReplicaSet":
+                self._queue.add((meta["namespace"], owner["name"]))
+            elif owner is None and change.type == "ADDED":
+                for replica_set in self._store.list(resources.REPLICASETS, meta["namespace"]):
+                    if matches(replica_set["spec"]["selector"], labels_of(change.object)):
+                        self._queue.add((meta["namespace"], replica_set["metadata"]["name"]))
+
+    def _reconcile(self, key: Hashable) -> None:
+        namespace, name = key  # type: ignore[misc]
+        replica_set = self._store.get(resources.REPLICASETS, namespace, name)
+        if replica_set is None:
+            self._backoff.pop(key, None)
+            return
+        uid = replica_set["metadata"]["uid"]
+        self._adopt(replica_set)
+        pods = [pod for _, pod in self._index.of(uid, resources.PODS) if owned_by(pod, uid)]
+        active = [pod for pod in pods if is_active(pod)]
+        failure = None
+        if not replica_set["metadata"].get("deletionTimestamp"):
+            failure = self._manage(replica_set, active)
+        status = compute_status(replica_set, active, sum(1 for pod in pods if is_terminating(pod)), failure)
+        self._registry.modify(
+            resources.REPLICASETS, namespace, name, lambda obj: obj.update(status=status),
+            subresource="status", manager="kube-controller-manager",
+        )  # fmt: skip
+        seconds = replica_set["spec"].get("minReadySeconds", 0)
+        waits = [left for pod in active if (left := seconds_until_available(pod, seconds))]
+        if waits:
+            self._queue.add_after(key, min(waits))
+        if failure is None:
+            self._backoff.pop(key, None)
+        else:
+            delay = self._backoff[key] = min(self._backoff.get(key, 0.5) * 2, 60.0)
+            self._queue.add_after(key, delay)
+
+    def _adopt(self, replica_set: Object) -> None:
+        meta = replica_set["metadata"]
+        if meta.get("deletionTimestamp"):
+            return
+        for pod in self._store.list(resources.PODS, meta["namespace"]):
+            if controller_of(pod) is None and is_active(pod) and matches(
+                replica_set["spec"]["selector"], labels_of(pod)
+            ):
+                self._registry.modify(
+                    resources.PODS, meta["namespace"], pod["metadata"]["name"],
+                    lambda obj: obj["metadata"].setdefault("ownerReferences", []).append(owner_reference(replica_set)),
+                )  # fmt: skip
+
+    def _manage(self, replica_set: Object, active: list[Object]) -> ApiError | None:
+        missing = replica_set["spec"]["replicas"] - len(active)
+        if missing < 0:
+            on_node: dict[str, int] = {}
+            for pod in active:
+                node = pod["spec"].get("nodeName", "")
+                on_node[node] = on_node.get(node, 0) + 1
+            for pod in deletion_order(active, on_node)[:-missing]:
+                self._registry.delete(resources.PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+                self._events.event(replica_set, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
+        # Batches of 1, 2, 4 ...: what cannot succeed fails a few times only.
+        batch = 1
+        while missing > 0:
+            for _ in range(min(batch, missing)):
+                try:
+                    self._create(replica_set)
+                except ApiError as error:
+                    return error
+            missing -= min(batch, missing)
+            batch *= 2
+        return None
+
+    def _create(self, replica_set: Object) -> None:
+        from ..kinds.pods import random_suffix
+
+        meta = replica_set["metadata"]
+        template = copy.deepcopy(replica_set["spec"]["template"])
+        prefix = f"{meta['name']}-"
+        name = prefix[:58] + random_suffix()
+        pod: Object = {
+            "metadata": {
+                **template.get("metadata", {}),
+                "generateName": prefix,
+                "name": name,
+                "namespace": meta["namespace"],
+                "ownerReferences": [owner_reference(replica_set)],
+            },
+            "spec": template["spec"],
+        }
+        try:
+            self._registry.create(resources.PODS, meta["namespace"], pod, manager="kube-controller-manager")
+        except ApiError as error:
+            if error.reason != "NotFound":
+                self._events.event(
+                    replica_set, "FailedCreate", f"Error creating: {error.message}", warning=True
+                )
+            raise
+        self._events.event(replica_set, "SuccessfulCreate", f"Created pod: {name}")
