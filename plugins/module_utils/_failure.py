@@ -10,7 +10,7 @@ import typing as t
 class Failure(Exception):
     """What went wrong in one sentence, and the facts that the task returns beside it."""
 
-    def __init__(self, message: str, **facts: t.Any) -> None:
+    def __init__(self, message: str, /, **facts: t.Any) -> None:
         super().__init__(message)
         self.message = message
         self.facts = facts
