@@ -2,14 +2,113 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import errno
+from typing import TYPE_CHECKING, Self
+
+from . import certificates, controllers, kubeconfig, resources
+from .api.server import ApiServer
+from .network import nginx
+from .network.addresses import Addresses, Ports
+from .network.images import Catalog
+from .network.pods import Runtime
+from .network.services import LoadBalancers, ServiceProxy
+from .registry import Registry
+from .store import Change, Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
     from .settings import Settings
 
 
+class PortInUse(Exception):
+    """The port asked for is not free."""
+
+
 class Cluster:
-    """`async with Cluster(settings)`: up on entry, every listener and task gone on exit."""
+    """`async with Cluster(settings)`: up on entry, every listener and task gone on exit.
+
+    Entry raises PortInUse where the API server's port is taken and NoFreeBlock where no loopback
+    addresses are left.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.store = Store()
+        self.certificates = certificates.make()
+        self.ports = Ports()
+        self._stack = contextlib.AsyncExitStack()
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return self.api.url
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """Write the administrator's kubeconfig, readable by its owner only."""
+        kubeconfig.write(path, self.settings.name, self.server, self.certificates)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        settings, store, stack = self.settings, self.store, self._stack
+        self.addresses = Addresses.claim(settings.name)
+        stack.callback(self.addresses.close)
+        self.registry = Registry(store, allocate_ip=self.addresses.services.take)
+        stack.callback(store.subscribe(self._release_cluster_ip))
+        runtime = Runtime(
+            store,
+            self.ports,
+            Catalog(settings.images),
+            nginx_program=nginx.program() if settings.real_nginx else None,
+        )
+        self.controllers = controllers.start_all(
+            store,
+            self.registry,
+            settings,
+            runtime,
+            allocate_ip=self.addresses.pods.take,
+            release_ip=self.addresses.pods.release,
+            ca=self.certificates.ca.decode(),
+        )
+        stack.push_async_callback(self.controllers.close)
+        proxy = ServiceProxy(store, self.ports)
+        stack.callback(proxy.close)
+        if settings.load_balancer:
+            balancers = LoadBalancers(store, self.registry, proxy, self.addresses, self.ports)
+            stack.callback(balancers.close)
+        self.api = ApiServer(
+            store,
+            self.registry,
+            certificates=self.certificates,
+            pod_logs=self.controllers.kubelet,
+            dial=lambda ip, port: (ip, self.ports.real(ip, port)),
+            port=settings.port,
+        )
+        stack.push_async_callback(self.api.close)
+        try:
+            await self.api.start()
+        except OSError as problem:
+            if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            raise PortInUse(
+                f"port {settings.port} of 127.0.0.1 is taken or not permitted; give another one, or none to have a "
+                "free one chosen"
+            ) from None
+
+    def _release_cluster_ip(self, change: Change) -> None:
+        if change.resource == resources.SERVICES and change.type == "DELETED":
+            self.addresses.services.release(change.object["spec"].get("clusterIP") or "")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()

@@ -1,8 +1,13 @@
-"""How a sandbox is made: its nodes and how long things take in it."""
+"""How a sandbox is made: its nodes, its images, and how long things take in it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .network.images import Image
 
 
 @dataclass(frozen=True)
@@ -24,3 +29,7 @@ class Settings:
     node_memory: str = "3.75Gi"
     node_pods: int = 110
     timing: Timing = field(default_factory=Timing)
+    port: int = 0  #: the API server's; 0 takes a free one
+    images: Mapping[str, Image] = field(default_factory=dict)  #: besides the sandbox's own, by reference
+    load_balancer: bool = True  #: whether Services of type LoadBalancer get an external address
+    real_nginx: bool = True  #: whether an nginx of this machine runs the nginx image, where there is one

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from .. import resources
 from ..controllers.runtime import Queue
 from ..errors import ApiError
+from ..registry import timestamp
 from .addresses import Addresses, Ports
-from .sockets import Listener, Splice, connect
+from .sockets import Listener, Splice, connect, reset
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -94,10 +95,10 @@ class ServiceProxy:
     side ends it, whatever becomes of the Service.
     """
 
-    def __init__(self, store: Store, ports: Ports, node_ips: list[str]) -> None:
+    def __init__(self, store: Store, ports: Ports) -> None:
         self._store = store
         self._ports = ports
-        self._node_ips = node_ips
+        self._external: dict[Key, str] = {}
         self._faces: dict[Key, dict[tuple[str, int], _Face]] = {}
         self._targets: dict[Key, dict[str, _Target]] = {}
         self._splices: set[Splice] = set()
@@ -115,10 +116,18 @@ class ServiceProxy:
             if name:
                 self.sync((meta["namespace"], name))
 
+    def expose(self, key: Key, ip: str | None) -> None:
+        """Listen on an external address for one Service too, or with None no longer."""
+        if ip is None:
+            self._external.pop(key, None)
+        else:
+            self._external[key] = ip
+        self.sync(key)
+
     def sync(self, key: Key) -> None:
         """Make the listeners of one Service what the store says."""
         service = self._store.get(resources.SERVICES, *key)
-        wanted = _faces_of(service, self._node_ips) if service else {}
+        wanted = _faces_of(service, _node_ips(self._store), self._external.get(key)) if service else {}
         slices = [
             item
             for item in self._store.list(resources.ENDPOINTSLICES, key[0])
@@ -180,7 +189,7 @@ class ServiceProxy:
     def _accepted(self, face: _Face, client: socket.socket) -> None:
         target = face.target
         if not target.backends:
-            client.close()
+            reset(client)
             return
         try:
             peer = client.getpeername()[0] if target.affinity_seconds else ""
@@ -191,7 +200,7 @@ class ServiceProxy:
 
         def connected(server: socket.socket | None) -> None:
             if server is None:
-                client.close()
+                reset(client)
                 return
             splice = Splice(self._loop, client, server, self._splices.discard)
             self._splices.add(splice)
@@ -218,33 +227,46 @@ def _affinity(service: Object) -> int:
     return int(((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800))
 
 
-def _faces_of(service: Object, node_ips: list[str]) -> dict[tuple[str, int], str]:
+def _node_ips(store: Store) -> list[str]:
+    """The nodes' addresses, each once."""
+    found = {
+        entry["address"]: None
+        for node in store.list(resources.NODES)
+        for entry in (node.get("status") or {}).get("addresses") or ()
+        if entry["type"] == "InternalIP"
+    }
+    return list(found)
+
+
+def _faces_of(service: Object, node_ips: list[str], external: str | None) -> dict[tuple[str, int], str]:
     """Every address and port that a Service is reached at, with the name of its port."""
     spec = service["spec"]
     faces: dict[tuple[str, int], str] = {}
     if spec.get("type") == "ExternalName" or spec.get("clusterIP") in (None, "", "None"):
         return faces
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
     for port in spec.get("ports") or ():
         if port.get("protocol", "TCP") != "TCP":
             continue
         name = port.get("name") or ""
         faces[spec["clusterIP"], port["port"]] = name
-        for entry in ingress:
-            if entry.get("ip", "").startswith("127."):
-                faces[entry["ip"], port["port"]] = name
+        if external:
+            faces[external, port["port"]] = name
         if port.get("nodePort"):
             for ip in node_ips:
                 faces[ip, port["nodePort"]] = name
-    return faces
+    # Addresses are the cluster's own; should a client have brought another one, nobody listens on it.
+    return {where: name for where, name in faces.items() if where[0].startswith("127.")}
 
 
 class LoadBalancers:
     """The cloud's part of a Service of type LoadBalancer: an external address that leads to it."""
 
-    def __init__(self, store: Store, registry: Registry, addresses: Addresses, ports: Ports) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, proxy: ServiceProxy, addresses: Addresses, ports: Ports
+    ) -> None:
         self._store = store
         self._registry = registry
+        self._proxy = proxy
         self._addresses = addresses
         self._ports = ports
         self._given: dict[Key, str] = {}
@@ -266,66 +288,59 @@ class LoadBalancers:
     def _reconcile(self, key: Hashable) -> None:
         assert isinstance(key, tuple)  # noqa: S101 - what _changed puts in
         service = self._store.get(resources.SERVICES, *key)
-        if service is None or service["spec"].get("type") != "LoadBalancer":
+        wanted = service is not None and service["spec"].get("type") == "LoadBalancer"
+        if not wanted:
             address = self._given.pop(key, None)
             if address:
+                self._proxy.expose(key, None)
                 self._addresses.external.release(address)
-            if service is not None and (service["status"].get("loadBalancer") or {}).get("ingress"):
-                self._write(key, [])
-            return
-        if key not in self._given:
-            asked = service["spec"].get("loadBalancerIP") or ""
+        elif key not in self._given:
+            asked = service["spec"].get("loadBalancerIP") or "" if service else ""
             self._given[key] = asked if self._addresses.external.claim(asked) else self._addresses.external.take()
-        ip = self._given[key]
-        ingress = [{"ip": ip, "ipMode": "VIP"}]
-        if (service["status"].get("loadBalancer") or {}).get("ingress", [{}])[0].get("ip") != ip:
-            self._write(key, ingress)  # the proxy listens as soon as this is stored
-            service = self._store.get(resources.SERVICES, *key)
-            if service is None:
-                return
-        self._report(key, service, ip)
+            self._proxy.expose(key, self._given[key])
+        if service is not None:
+            self._report(key, service)
 
-    def _report(self, key: Key, service: Object, ip: str) -> None:
-        """Say on the Service which of its external ports are elsewhere."""
+    def _report(self, key: Key, service: Object) -> None:
+        """Write the address into the Service, and which of its ports are elsewhere."""
+        ip = self._given.get(key)
         statuses = []
         elsewhere: dict[str, str] = {}
-        for port in service["spec"].get("ports") or ():
-            place = self._ports.place(ip, port["port"])
+        for port in service["spec"].get("ports") or () if ip else ():
+            place = self._ports.place(ip or "", port["port"])
             if place is not None and place.error:
                 error = f"sandbox.convoy.rollout/{place.error}"
                 statuses.append({"port": port["port"], "protocol": port.get("protocol", "TCP"), "error": error})
                 elsewhere[f"{_PORT_ANNOTATION}{port['port']}"] = str(place.port)
-        entry: dict[str, object] = {"ip": ip, "ipMode": "VIP"}
-        if statuses:
-            entry["ports"] = statuses
-        if service["status"]["loadBalancer"]["ingress"] != [entry]:
-            self._write(key, [entry])
-        annotations = service["metadata"].get("annotations") or {}
-        present = {name: value for name, value in annotations.items() if name.startswith(_PORT_ANNOTATION)}
-        if present == elsewhere:
+        self._annotate(key, service, ip or "", elsewhere)
+        entry: dict[str, object] = {"ip": ip, "ipMode": "VIP", **({"ports": statuses} if statuses else {})}
+        ingress = [entry] if ip else []
+        if ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress", []) == ingress:
             return
 
-        def annotate(obj: Object) -> None:
-            kept = {name: value for name, value in annotations.items() if name not in present}
-            obj["metadata"]["annotations"] = {**kept, **elsewhere}
-
-        self._registry.modify(resources.SERVICES, *key, annotate, manager="service-lb")
-        for name, real in elsewhere.items():
-            number = name.removeprefix(_PORT_ANNOTATION)
-            self._event(
-                service,
-                f"{ip}:{number} cannot be listened on by this user or is taken; use {ip}:{real} instead",
-            )
-
-    def _write(self, key: Key, ingress: list[dict[str, object]] | list[dict[str, str]]) -> None:
         def change(obj: Object) -> None:
             obj["status"] = {**obj.get("status", {}), "loadBalancer": {"ingress": ingress} if ingress else {}}
 
         self._registry.modify(resources.SERVICES, *key, change, subresource="status", manager="service-lb")
 
-    def _event(self, service: Object, message: str) -> None:
-        from ..registry import timestamp
+    def _annotate(self, key: Key, service: Object, ip: str, elsewhere: dict[str, str]) -> None:
+        annotations = service["metadata"].get("annotations") or {}
+        present = {name: value for name, value in annotations.items() if name.startswith(_PORT_ANNOTATION)}
+        if present == elsewhere:
+            return
+        kept = {name: value for name, value in annotations.items() if name not in present}
 
+        def change(obj: Object) -> None:
+            obj["metadata"]["annotations"] = {**kept, **elsewhere}
+
+        self._registry.modify(resources.SERVICES, *key, change, manager="service-lb")
+        for name, real in elsewhere.items():
+            number = name.removeprefix(_PORT_ANNOTATION)
+            self._event(
+                service, f"port {number} of {ip} is not permitted to this user or taken; port {real} stands in for it"
+            )
+
+    def _event(self, service: Object, message: str) -> None:
         meta = service["metadata"]
         now = timestamp()
         event = {

@@ -24,6 +24,12 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 _BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+def reset(sock: socket.socket) -> None:
+    """Close a connection so that the peer sees it reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    sock.close()
+
+
 class Listener:
     """Accepts connections on a bound socket until closed."""
 
@@ -178,28 +184,29 @@ class Wire:
 
     def _finish(self, what: str) -> None:
         if what == "all":
-            self.abort(reset=False)
+            self.abort(with_reset=False)
             return
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._lost()
 
-    def abort(self, *, reset: bool = True) -> None:
-        """Close at once; with `reset` the peer sees its connection reset."""
+    def abort(self, *, with_reset: bool = True) -> None:
+        """Close at once; the peer sees its connection reset, or else an end of file."""
         if self.closed:
             return
         self.pause()
         if self._buffer:
             self._loop.remove_writer(self.sock)
             self._buffer = b""
-        if reset:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.sock.close()
+        if with_reset:
+            reset(self.sock)
+        else:
+            self.sock.close()
 
     def _lost(self) -> None:
         if not self.closed:
-            self.abort(reset=False)
+            self.abort(with_reset=False)
             self.on_end(True)
 
 

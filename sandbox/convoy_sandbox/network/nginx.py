@@ -1,0 +1,327 @@
+"""Containers of the nginx image, with the configuration that the pod mounts.
+
+A real `nginx` runs it where the machine has one, else the sandbox's stand-in does
+(`nginx_standin`). Either way only addresses change: `listen` becomes the pod's address, names of
+Services become their cluster IPs when the container starts, as they do for a real nginx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import posixpath
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .addresses import PortTaken
+from .nginx_conf import ConfError, Directive, dump, load
+from .processes import Process
+from .programs import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .addresses import Ports
+    from .containers import Container, Mount
+
+CONF = "/etc/nginx/nginx.conf"
+_OLDEST = (1, 19, 5)  # the first with -e, without which start-up errors go to a file of the machine's own
+#: Modules that want a temporary directory each, under a path compiled in, unless told.
+_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+#: What the machine, not the pod, decides.
+_DROPPED = {"user", "pid", "daemon", "master_process", "worker_processes", "load_module", "resolver"}
+_LOGS = {"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "stderr", "/dev/stderr": "stderr"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: The image's own files.
+_IMAGE = {
+    CONF: b"""\
+error_log /var/log/nginx/error.log notice;
+events { worker_connections 1024; }
+http {
+    include /etc/nginx/mime.types;
+    default_type application/octet-stream;
+    access_log /var/log/nginx/access.log;
+    keepalive_timeout 65;
+    include /etc/nginx/conf.d/*.conf;
+}
+""",
+    "/etc/nginx/conf.d/default.conf": b"""\
+server {
+    listen 80;
+    server_name localhost;
+    location / {
+        root /usr/share/nginx/html;
+        index index.html index.htm;
+    }
+}
+""",
+    "/etc/nginx/mime.types": b"""\
+types {
+    text/html html htm;
+    text/css css;
+    text/plain txt;
+    text/xml xml;
+    application/javascript js;
+    application/json json;
+    image/gif gif;
+    image/jpeg jpeg jpg;
+    image/png png;
+    image/svg+xml svg;
+}
+""",
+    "/usr/share/nginx/html/index.html": (
+        b"<!DOCTYPE html>\n<html><head><title>Welcome to nginx!</title></head>"
+        b"<body><h1>Welcome to nginx!</h1></body></html>\n"
+    ),
+}
+
+
+def root_files(mounts: list[Mount]) -> dict[str, bytes]:
+    """The files that a container of the image sees, by path: the image's and, over them, the mounted ones."""
+    files = dict(_IMAGE)
+    for mount in sorted(mounts, key=lambda item: item.path):
+        path = posixpath.normpath(mount.path)
+        for hidden in [name for name in files if name == path or name.startswith(f"{path}/")]:
+            del files[hidden]
+        for name, content in mount.files.items():
+            files[posixpath.join(path, name) if name else path] = content
+    return files
+
+
+@dataclass
+class Site:
+    """What to listen on and how to find others: the pod's side of a configuration."""
+
+    ip: str
+    ports: Ports
+    resolve: Callable[[str], str | None]
+    bound: dict[int, int] = field(default_factory=dict)  # port in the pod -> port that is really used
+
+    def listen(self, port: int) -> int:
+        """Reserve a port of the pod, once. Raises PortTaken."""
+        if port not in self.bound:
+            self.bound[port] = self.ports.reserve(self.ip, port)
+        return self.bound[port]
+
+    def address(self, host: str) -> str | None:
+        """The address of a host of the cluster; None for an unknown one."""
+        ip = host if re.fullmatch(r"[0-9.]+", host) else self.resolve(host)
+        if host == "localhost" or (ip or "").startswith("127.0.0."):
+            return self.ip  # a pod's own loopback is its address here
+        return ip
+
+    def release(self) -> None:
+        """Let go of the ports."""
+        for port in self.bound:
+            self.ports.release(self.ip, port)
+        self.bound.clear()
+
+
+def listen_port(directive: Directive) -> int | None:
+    """The port of a `listen` directive; None for one that the sandbox has no address for (IPv6, unix)."""
+    text = directive.args[0] if directive.args else ""
+    if text.startswith(("[", "unix:")):
+        return None
+    number = text.rpartition(":")[2] if ":" in text else text
+    if number.isdigit():
+        return int(number)
+    if text and ":" not in text:
+        return 80  # an address alone
+    raise directive.error(f'invalid port in "{text}" of the "listen" directive')
+
+
+def split_host(text: str, default: int) -> tuple[str, int]:
+    """`host[:port]` in its parts."""
+    host, colon, port = text.rpartition(":")
+    if colon and port.isdigit():
+        return host, int(port)
+    return text, default
+
+
+def find(directives: list[Directive] | None, name: str) -> list[Directive]:
+    """The directives of one name in a block."""
+    return [directive for directive in directives or () if directive.name == name]
+
+
+def walk(directives: list[Directive]) -> list[Directive]:
+    """All directives, those in blocks too."""
+    found = []
+    for directive in directives:
+        found.append(directive)
+        found += walk(directive.block or [])
+    return found
+
+
+def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: str) -> list[Directive]:
+    """The configuration that a real nginx of this machine runs. Raises ConfError, PortTaken.
+
+    `root` is the directory that the container's files have been written below.
+    """
+    conf = [directive for directive in conf if directive.name not in _DROPPED]
+    folders = {folder for name in files for folder in map(str, Path(name).parents)} - {"/"}
+    for http in find(conf, "http"):
+        assert http.block is not None  # noqa: S101 - nginx_conf gives http a block or ConfError follows
+        http.block = [directive for directive in http.block if directive.name != "resolver"]
+        upstreams = {upstream.args[0] for upstream in find(http.block, "upstream") if upstream.args}
+        for upstream in find(http.block, "upstream"):
+            for server in find(upstream.block, "server"):
+                server.args[0] = _endpoint(server, site, *split_host(server.args[0], 80))
+        for server in find(http.block, "server"):
+            _localize_server(server, site)
+        made: dict[str, Directive] = {}
+        for directive in walk(http.block):
+            if directive.name == "proxy_pass":
+                _localize_proxy(directive, site, upstreams, made)
+        http.block[:0] = made.values()
+        http.block[:0] = [
+            Directive(f"{kind}_temp_path", [f"{root}/tmp"]) for kind in _TEMPORARY if kind not in _left_out()
+        ]
+    for directive in walk(conf):
+        directive.args = [_path(arg, files, folders, root) for arg in directive.args]
+    head = [Directive("daemon", ["off"]), Directive("master_process", ["off"]), Directive("pid", [f"{root}/nginx.pid"])]
+    return [*head, *conf]
+
+
+def _localize_server(server: Directive, site: Site) -> None:
+    assert server.block is not None  # noqa: S101 - see localize
+    if not find(server.block, "listen"):
+        server.block.insert(0, Directive("listen", ["80"], server.file, server.line))
+    kept = []
+    for directive in server.block:
+        if directive.name == "listen":
+            port = listen_port(directive)
+            if port is None:
+                continue
+            directive.args[0] = f"{site.ip}:{site.listen(port)}"
+        kept.append(directive)
+    server.block = [directive for directive in kept if directive.name != "resolver"]
+
+
+def _localize_proxy(directive: Directive, site: Site, upstreams: set[str], made: dict[str, Directive]) -> None:
+    scheme, host, port, uri = proxy_parts(directive)
+    if host in upstreams:
+        return
+    # By an upstream of its name, so that the Host header stays the name that was given.
+    name = host if port == _DEFAULT_PORTS[scheme] else f"{host}_{port}"
+    if name not in made:
+        endpoint = Directive("server", [_endpoint(directive, site, host, port)])
+        made[name] = Directive("upstream", [name], block=[endpoint])
+    directive.args[0] = f"{scheme}://{name}{uri}"
+
+
+def proxy_parts(directive: Directive) -> tuple[str, str, int, str]:
+    """Scheme, host, port and URI (may be empty) of a proxy_pass. Raises ConfError."""
+    url = directive.args[0] if directive.args else ""
+    match = re.fullmatch(r"(https?)://([^/]+)(/.*)?", url)
+    if not match:
+        raise directive.error("invalid URL prefix")
+    if "$" in url:
+        raise directive.error("the sandbox has no DNS server for a proxy_pass with variables; name the Service")
+    scheme, authority, uri = match[1], match[2], match[3] or ""
+    host, port = split_host(authority, _DEFAULT_PORTS[scheme])
+    return scheme, host, port, uri
+
+
+def _endpoint(directive: Directive, site: Site, host: str, port: int) -> str:
+    ip = site.address(host)
+    if ip is None:
+        raise directive.error(f'host not found in upstream "{host}"')
+    return f"{ip}:{site.ports.real(ip, port)}"
+
+
+def _path(arg: str, files: dict[str, bytes], folders: set[str], root: str) -> str:
+    if arg in _LOGS:
+        return _LOGS[arg]
+    path = posixpath.normpath(posixpath.join("/etc/nginx", arg)) if arg else arg
+    return root + path if path in files or (arg.startswith("/") and path in folders) else arg
+
+
+@functools.cache
+def _build() -> tuple[tuple[int, ...], str]:
+    """The version of this machine's nginx, () if there is none, and how it was built."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        return (), ""
+    try:
+        text = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=5, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return (), ""
+    match = re.search(r"nginx/([0-9.]+)", text)
+    return (tuple(int(part) for part in match[1].split(".")) if match else ()), f"{program}\n{text}"
+
+
+def _left_out() -> set[str]:
+    return set(re.findall(r"--without-http_(\w+)_module", _build()[1]))
+
+
+def program() -> str | None:
+    """The nginx of this machine that the sandbox can use, or None."""
+    version, text = _build()
+    return text.partition("\n")[0] if version >= _OLDEST else None
+
+
+class _Failed(Base):
+    """An nginx that did not start: its log says why, its exit code is 1."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.log(f"nginx: [emerg] {why}")
+        self.ended(1)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Nothing runs."""
+
+
+async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> Container:
+    """Start nginx with what is mounted: the `executable`, or the stand-in for None."""
+    files = root_files(mounts)
+    try:
+        if CONF not in files:
+            return _Failed(f'open() "{CONF}" failed (2: No such file or directory)')
+        conf = load(files, CONF)
+        if executable is None:
+            from .nginx_standin import Standin
+
+            return await Standin.start(conf, files, site)
+        return await _start_real(executable, conf, files, site)
+    except ConfError as problem:
+        site.release()
+        return _Failed(str(problem))
+    except PortTaken as problem:
+        site.release()
+        return _Failed(f"bind() failed (98: Address already in use): {problem.strerror}")
+
+
+async def _start_real(executable: str, conf: list[Directive], files: dict[str, bytes], site: Site) -> Container:
+    root = tempfile.mkdtemp(prefix="convoy-nginx-")
+
+    def end() -> None:
+        site.release()
+        shutil.rmtree(root, ignore_errors=True)
+
+    try:
+        await asyncio.to_thread(_write, root, files)
+        text = dump(localize(conf, site, files, root))
+        Path(root, "nginx.conf").write_text(text)
+        return await Process.start(
+            [executable, "-p", root, "-c", f"{root}/nginx.conf", "-e", "stderr"],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, cwd=root, hide=root, stop_signal="SIGQUIT", ended=end,
+        )  # fmt: skip
+    except BaseException:
+        end()
+        raise
+
+
+def _write(root: str, files: dict[str, bytes]) -> None:
+    Path(root, "tmp").mkdir()
+    for name, content in files.items():
+        path = Path(root + name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(content)

@@ -1,0 +1,118 @@
+"""Containers that are a program of this machine: nginx, and the command lines that users register."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from .containers import StartError
+from .programs import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAX_LINE = 16384
+
+
+class Process(Base):
+    """A child process; what it prints is its log."""
+
+    def __init__(self, process: asyncio.subprocess.Process, *, hide: str, stop_signal: str) -> None:
+        super().__init__()
+        self._process = process
+        self._hide = hide
+        self._stop_signal = signal.Signals[stop_signal]
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        command: list[str],
+        *,
+        env: dict[str, str],
+        cwd: str | None = None,
+        hide: str = "",
+        stop_signal: str = "SIGTERM",
+        ended: Callable[[], None] | None = None,
+    ) -> Process:
+        """Start a command line. `hide` is taken out of what it prints, `ended` is called at its end.
+
+        Raises StartError where there is no such program.
+        """
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *command, env=env, cwd=cwd,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+        except OSError as problem:
+            raise StartError(
+                "StartError",
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
+                f'failed: unable to start container process: error during container init: exec: "{command[0]}": '
+                f"{(problem.strerror or '').lower()}",
+            ) from None
+        process = cls(child, hide=hide, stop_signal=stop_signal)
+        process._task = asyncio.create_task(process._follow(ended))
+        return process
+
+    async def _follow(self, ended: Callable[[], None] | None) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            rest = b""
+            while data := await self._process.stdout.read(65536):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._print(line)
+                if len(rest) > _MAX_LINE:
+                    self._print(rest)
+                    rest = b""
+            if rest:
+                self._print(rest)
+            code = await self._process.wait()
+        finally:
+            if ended is not None:
+                ended()
+        self.ended(code if code >= 0 else 128 - code)
+
+    def _print(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        self.log(text.replace(self._hide, "") if self._hide else text)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """The image's stop signal, then SIGKILL after the grace period."""
+        if self.exited.done():
+            return
+        self._signal(self._stop_signal)
+        try:
+            await asyncio.wait_for(asyncio.shield(self.exited), max(grace_seconds, 0.001))
+        except TimeoutError:
+            self._signal(signal.SIGKILL)
+            await self.exited
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+
+async def run(command: list[str], *, env: dict[str, str], timeout_seconds: float) -> tuple[int, str]:
+    """The exit code of a command line and what it printed. Raises TimeoutError, OSError."""
+    child = await asyncio.create_subprocess_exec(
+        *command, env=env,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        output, _ = await asyncio.wait_for(child.communicate(), timeout_seconds)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+        raise
+    return child.returncode or 0, output.decode("utf-8", "replace")
+
+
+def machine_environment() -> dict[str, str]:
+    """What a command line of this machine needs to run at all."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
