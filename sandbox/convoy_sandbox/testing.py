@@ -1,0 +1,76 @@
+"""A sandbox for tests, as a context manager; `pytest_plugin` makes a fixture of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .cluster import Cluster
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A cluster that runs in a thread of this process."""
+
+    cluster: Cluster
+    kubeconfig: Path
+    _loop: asyncio.AbstractEventLoop
+
+    def call(self, function: Callable[[], _T]) -> _T:
+        """Call a function on the cluster's own event loop, where its store may be read and written."""
+
+        async def run() -> _T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+
+@contextlib.contextmanager
+def sandbox(*, name: str | None = None, **settings: Any) -> Iterator[Sandbox]:
+    """A cluster that lives as long as the `with` block; `settings` are those of `Settings`."""
+    name = name or f"test-{uuid.uuid4().hex[:8]}"
+    cluster = Cluster(Settings(name=name, **settings))
+    with tempfile.TemporaryDirectory(prefix="convoy-sandbox-") as directory:
+        kubeconfig = Path(directory, "kubeconfig")
+        up, stop = threading.Event(), asyncio.Event()
+        loop = asyncio.new_event_loop()
+        failures: list[BaseException] = []
+
+        async def live() -> None:
+            async with cluster:
+                cluster.write_kubeconfig(kubeconfig)
+                up.set()
+                await stop.wait()
+
+        def run() -> None:
+            try:
+                with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                    runner.run(live())
+            except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread
+                failures.append(failure)
+            finally:
+                up.set()
+
+        thread = threading.Thread(target=run, name=f"sandbox-{name}", daemon=True)
+        thread.start()
+        up.wait()
+        try:
+            if failures:
+                raise failures[0]
+            yield Sandbox(cluster, kubeconfig, loop)
+        finally:
+            if thread.is_alive():
+                loop.call_soon_threadsafe(stop.set)
+            thread.join()
