@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,11 @@ class Home:
     def state(self) -> Path:
         return self.path / "state.json"
 
+    @property
+    def scratch(self) -> Path:
+        """What containers need on disk while they run."""
+        return self.path / "tmp"
+
     def read(self) -> dict[str, Any] | None:
         """What the running sandbox has written about itself; None if none runs."""
         try:
@@ -77,6 +83,7 @@ class Home:
         """Take away what would let the sandbox look alive; the log stays."""
         for path in (self.state, self.kubeconfig):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def start_time(pid: int) -> int | None:
@@ -109,8 +116,9 @@ def up(home: Home, settings: Callable[[], Settings], arguments: Sequence[str], *
         _say_next(home)
         return
     settings()  # a mistake in an image or catalog is told here, not in a log
-    home.path.mkdir(parents=True, exist_ok=True)
     _sweep(home)
+    home.clear()
+    home.scratch.mkdir(parents=True, mode=0o700)
     if foreground:
         _serve(home, settings(), None)
         return
@@ -165,12 +173,14 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
     """Run a sandbox in this process until SIGTERM or SIGINT."""
     import asyncio
     import logging
+    import tempfile
 
     from .cluster import Cluster, PortInUse
     from .network.addresses import NoFreeBlock
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _allow_many_files()
+    tempfile.tempdir = str(home.scratch)
 
     async def live() -> None:
         stop = asyncio.Event()

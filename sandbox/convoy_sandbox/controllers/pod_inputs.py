@@ -194,8 +194,7 @@ def mounts(container: Object, files: dict[str, dict[str, bytes]]) -> list[Mount]
         if mount.get("subPath"):
             part = mount["subPath"]
             if part in content:
-                directory, _, name = mount["mountPath"].rpartition("/")
-                found.append(Mount(directory or "/", {name: content[part]}))
+                found.append(Mount(mount["mountPath"], {"": content[part]}))
                 continue
             content = {k[len(part) + 1 :]: v for k, v in content.items() if k.startswith(part + "/")}
         found.append(Mount(mount["mountPath"], content))

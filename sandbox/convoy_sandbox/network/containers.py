@@ -26,7 +26,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Mount:
-    """A volume of the pod as files: path in the container to content."""
+    """A volume of the pod at a path of the container: file names to content; "" where the path is a file."""
 
     path: str
     files: dict[str, bytes] = field(default_factory=dict)
