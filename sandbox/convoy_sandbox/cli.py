@@ -29,7 +29,7 @@ _START_SECONDS = 30.0
 _FORGET_SECONDS = 5.0
 
 
-class Failure(Exception):
+class UsageError(Exception):
     """What a user is told, in one sentence; the command ends with exit code 1."""
 
 
@@ -128,9 +128,14 @@ def up(home: Home, settings: Callable[[], Settings], arguments: Sequence[str], *
     with home.log.open("wb") as log, os.fdopen(reader, "rb", buffering=0) as ready:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writer], start_new_session=True,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer],
+                start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, _python_path()))},
-            )  # fmt: skip
+            )
         finally:
             os.close(writer)
         answer = _answer(ready)
@@ -138,7 +143,7 @@ def up(home: Home, settings: Callable[[], Settings], arguments: Sequence[str], *
         if not answer:
             _kill_group(process.pid)
         process.wait(_FORGET_SECONDS)
-        raise Failure(answer or f"sandbox {home.name} did not start; its log is {home.log}")
+        raise UsageError(answer or f"sandbox {home.name} did not start; its log is {home.log}")
     state = home.read() or {}
     print(f"Sandbox {home.name} is up after {time.monotonic() - started:.1f} s: {state.get('server')}")
     _say_next(home)
@@ -175,10 +180,12 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
     import logging
     import tempfile
 
-    from .cluster import Cluster, PortInUse
-    from .network.addresses import NoFreeBlock
+    from .cluster import Cluster, PortInUseError
+    from .network.addresses import NoFreeBlockError
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The API server logs its own failures; aiohttp's are clients that went away in the middle of a watch.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     _allow_many_files()
     tempfile.tempdir = str(home.scratch)
 
@@ -191,10 +198,14 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
             cluster.write_kubeconfig(home.kubeconfig)
             home.write(
                 {
-                    "name": home.name, "pid": os.getpid(), "started": start_time(os.getpid()), "server": cluster.server,
-                    "kubeconfig": str(home.kubeconfig), "token": cluster.certificates.token,
+                    "name": home.name,
+                    "pid": os.getpid(),
+                    "started": start_time(os.getpid()),
+                    "server": cluster.server,
+                    "kubeconfig": str(home.kubeconfig),
+                    "token": cluster.certificates.token,
                 }
-            )  # fmt: skip
+            )
             if ready is None:
                 print(f"Sandbox {home.name} is up: {cluster.server}; Ctrl-C ends it")
                 _say_next(home)
@@ -206,9 +217,9 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
 
     try:
         asyncio.run(live())
-    except (PortInUse, NoFreeBlock) as problem:
+    except (PortInUseError, NoFreeBlockError) as problem:
         if ready is None:
-            raise Failure(str(problem)) from None
+            raise UsageError(str(problem)) from None
         os.write(ready, str(problem).encode())
         sys.exit(1)
     finally:
@@ -260,7 +271,9 @@ def _ends(state: dict[str, Any], seconds: float) -> bool:
             time.sleep(0.02)
         return True
     try:
-        return start_time(state["pid"]) != state["started"] or bool(select.select([handle], [], [], seconds)[0])
+        return start_time(state["pid"]) != state["started"] or bool(
+            select.select([handle], [], [], seconds)[0]
+        )
     finally:
         os.close(handle)
 
@@ -287,7 +300,9 @@ def _kill_group(pid: int) -> None:
 def status(directory: Path, name: str | None, *, as_json: bool) -> None:
     """Print the sandboxes of a directory that run."""
     found = [
-        _describe(state) for home in homes(directory) if name in (None, home.name) and (state := home.read()) is not None
+        _describe(state)
+        for home in homes(directory)
+        if name in (None, home.name) and (state := home.read()) is not None
     ]
     if as_json:
         print(json.dumps(found, indent=2))
@@ -331,6 +346,7 @@ def _external(service: dict[str, Any]) -> Iterator[str]:
 
 
 def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
+    import base64
     import ssl
     import urllib.request
 
@@ -338,16 +354,15 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
 
     try:
         config = yaml.safe_load(Path(state["kubeconfig"]).read_text())
-        import base64
-
         ca = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - https, by our own state file
             f"{state['server']}/api/v1/{plural}", headers={"Authorization": f"Bearer {state['token']}"}
         )
-        with urllib.request.urlopen(request, context=ssl.create_default_context(cadata=ca), timeout=5) as answer:
+        context = ssl.create_default_context(cadata=ca)
+        with urllib.request.urlopen(request, context=context, timeout=5) as answer:  # noqa: S310
             return list(json.load(answer)["items"])
     except (OSError, ValueError, KeyError) as problem:
-        raise Failure(
+        raise UsageError(
             f"sandbox {state['name']} runs (process {state['pid']}) but does not answer: {problem}; "
             f"end it with: convoy-sandbox down --name {state['name']}"
         ) from None
@@ -357,14 +372,18 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process.")
+    parser = argparse.ArgumentParser(
+        prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("up", help="start a sandbox in the background")
     stop = commands.add_parser("down", help="end a sandbox")
     show = commands.add_parser("status", help="list the sandboxes that run")
     for command in (start, stop, show):
         command.add_argument(
-            "--name", default=None if command is show else DEFAULT_NAME, help=f"its name (default: {DEFAULT_NAME})"
+            "--name",
+            default=None if command is show else DEFAULT_NAME,
+            help=f"its name (default: {DEFAULT_NAME})",
         )
         command.add_argument(
             "--directory", type=Path, default=Path(os.environ.get("CONVOY_SANDBOX_DIR") or ".sandbox"),
@@ -378,42 +397,49 @@ def _parser() -> argparse.ArgumentParser:
         "--pod-start", type=float, default=None, metavar="SECONDS", help="how long a container takes to start"
     )
     start.add_argument(
-        "--image", action="append", default=[], metavar="NAME=COMMAND",
-        help="an image whose containers run this command line; it is told POD_IP, PORT and PORT_<containerPort>",
-    )  # fmt: skip
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="an image whose containers run this command line; told POD_IP, PORT and PORT_<containerPort>",
+    )
     start.add_argument("--catalog", type=Path, help="a YAML file of more images")
     start.add_argument(
-        "--no-load-balancer", action="store_true", help="give Services of type LoadBalancer no external address"
+        "--no-load-balancer",
+        action="store_true",
+        help="give Services of type LoadBalancer no external address",
     )
-    start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox")
+    start.add_argument(
+        "--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox"
+    )
     show.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Raises Failure where an option makes no sense."""
+    """Raises UsageError where an option makes no sense."""
     from . import quantities
     from .network import images
     from .settings import Settings, Timing
 
     if not 0 < options.nodes <= 1000:
-        raise Failure(f"--nodes {options.nodes}: give a number between 1 and 1000")
+        raise UsageError(f"--nodes {options.nodes}: give a number between 1 and 1000")
     if not 0 <= options.port < 65536:
-        raise Failure(f"--port {options.port}: give a number between 1 and 65535, or 0 for a free one")
+        raise UsageError(f"--port {options.port}: give a number between 1 and 65535, or 0 for a free one")
     if options.pod_start is not None and not options.pod_start >= 0:
-        raise Failure(f"--pod-start {options.pod_start}: give seconds, 0 or more")
+        raise UsageError(f"--pod-start {options.pod_start}: give seconds, 0 or more")
     for option, value in (("--node-cpu", options.node_cpu), ("--node-memory", options.node_memory)):
         try:
             positive = quantities.parse(value) > 0
         except ValueError:
             positive = False
         if not positive:
-            raise Failure(f"{option} {value}: give a quantity as Kubernetes writes it, like 500m or 4Gi")
+            raise UsageError(f"{option} {value}: give a quantity as Kubernetes writes it, like 500m or 4Gi")
     try:
         catalog = images.from_file(options.catalog) if options.catalog else {}
         catalog.update(images.from_argument(text) for text in options.image)
     except images.CatalogError as problem:
-        raise Failure(str(problem)) from None
+        raise UsageError(str(problem)) from None
     return Settings(
         name=options.name,
         nodes=options.nodes,
@@ -430,7 +456,7 @@ def _run(arguments: Sequence[str], ready: int | None) -> None:
     options = _parser().parse_args(arguments)
     directory = options.directory.expanduser().absolute()
     if options.name is not None and not _NAME.fullmatch(options.name):
-        raise Failure(f"--name {options.name}: give lower-case letters, digits and dashes, at most 63")
+        raise UsageError(f"--name {options.name}: give lower-case letters, digits and dashes, at most 63")
     if options.command == "status":
         status(directory, options.name, as_json=options.json)
         return
@@ -443,7 +469,7 @@ def _run(arguments: Sequence[str], ready: int | None) -> None:
         try:
             up(home, lambda: _settings(options), arguments, foreground=options.foreground)
         except OSError as problem:
-            raise Failure(f"sandbox {home.name} cannot be started: {problem}") from None
+            raise UsageError(f"sandbox {home.name} cannot be started: {problem}") from None
 
 
 def main() -> NoReturn:
@@ -454,7 +480,7 @@ def main() -> NoReturn:
         ready, arguments = int(arguments[1]), arguments[2:]
     try:
         _run(arguments, ready)
-    except Failure as failure:
+    except UsageError as failure:
         print(f"convoy-sandbox: {failure}", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)

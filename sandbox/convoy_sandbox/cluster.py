@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
-class PortInUse(Exception):
+class PortInUseError(Exception):
     """The port asked for is not free."""
 
 
 class Cluster:
     """`async with Cluster(settings)`: up on entry, every listener and task gone on exit.
 
-    Entry raises PortInUse where the API server's port is taken and NoFreeBlock where no loopback
+    Entry raises PortInUseError where the API server's port is taken and NoFreeBlockError where no loopback
     addresses are left.
     """
 
@@ -99,9 +99,9 @@ class Cluster:
         except OSError as problem:
             if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-            raise PortInUse(
-                f"port {settings.port} of 127.0.0.1 is taken or not permitted; give another one, or none to have a "
-                "free one chosen"
+            raise PortInUseError(
+                f"port {settings.port} of 127.0.0.1 is taken or not permitted; give another one, or none to "
+                "have a free one chosen"
             ) from None
 
     def _release_cluster_ip(self, change: Change) -> None:

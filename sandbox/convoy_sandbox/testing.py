@@ -58,7 +58,7 @@ def sandbox(*, name: str | None = None, **settings: Any) -> Iterator[Sandbox]:
             try:
                 with asyncio.Runner(loop_factory=lambda: loop) as runner:
                     runner.run(live())
-            except BaseException as failure:  # noqa: BLE001 - handed to the caller's thread
+            except BaseException as failure:  # handed to the caller
                 failures.append(failure)
             finally:
                 up.set()

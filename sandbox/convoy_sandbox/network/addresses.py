@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIRST, _LAST = 64, 250  #: second octets of the blocks; the low ones are other programs' (127.0.0.53, 127.1.1.1)
+_FIRST, _LAST = (
+    64,
+    250,
+)  #: second octets of the blocks; the low ones are other programs' (127.0.0.53, 127.1.1.1)
 _LOCK = "255.254"  #: the address of a block whose owner is who has bound it
 _LOCK_PORT = 47127
 
 
-class NoFreeBlock(Exception):
+class NoFreeBlockError(Exception):
     """Every block of 127.0.0.0/8 is taken by another sandbox."""
 
 
-class PortTaken(OSError):
+class PortTakenError(OSError):
     """The address and port are in use by another container or Service of this cluster."""
 
     def __init__(self, ip: str, port: int) -> None:
@@ -86,7 +89,7 @@ class Addresses:
     def claim(cls, name: str) -> Addresses:
         """A block that no other sandbox on this machine has; the same name begins at the same one.
 
-        Raises NoFreeBlock.
+        Raises NoFreeBlockError.
         """
         count = _LAST - _FIRST + 1
         start = zlib.crc32(name.encode()) % count
@@ -107,7 +110,9 @@ class Addresses:
                 nodes=Pool(f"{prefix}.224.0/20"),
                 _lock=lock,
             )
-        raise NoFreeBlock(f"all {count} blocks of loopback addresses are in use; stop a sandbox that is not needed")
+        raise NoFreeBlockError(
+            f"all {count} blocks of loopback addresses are in use; stop a sandbox that is not needed"
+        )
 
     def close(self) -> None:
         """Let another sandbox have the block."""
@@ -116,7 +121,7 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an address and port really are: `port` is another one if it could not be bound, `error` says why."""
+    """Where a port really is: `port` is another one if it could not be bound, `error` says why."""
 
     port: int
     error: str = ""
@@ -145,10 +150,10 @@ class Ports:
     def bind(self, ip: str, port: int, *, preferred: int = 0) -> socket.socket:
         """A socket bound to the port, or else to a high one (`preferred`, if that is free).
 
-        Raises PortTaken where this cluster itself has it, OSError where not even a high port is free.
+        Raises PortTakenError where this cluster itself has it, OSError where not even a high port is free.
         """
         if (ip, port) in self._places:
-            raise PortTaken(ip, port)
+            raise PortTakenError(ip, port)
         error = ""
         try:
             sock = _bound(ip, port)

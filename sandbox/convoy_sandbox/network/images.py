@@ -87,7 +87,9 @@ class Catalog:
     """The images of one sandbox: its own, and those that a user registers."""
 
     def __init__(self, images: Mapping[str, Image] | None = None) -> None:
-        self._images = {str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()}
+        self._images = {
+            str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()
+        }
 
     def find(self, image: str) -> Image | None:
         """What containers of an image do, or None if there is no such image."""
@@ -149,7 +151,9 @@ def _entry(where: str, entry: Any) -> Image:
     known = {field.name for field in dataclasses.fields(Image)}
     unknown = sorted(str(key) for key in set(entry) - known)
     if unknown:
-        raise CatalogError(f"{where}: there is no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
+        raise CatalogError(
+            f"{where}: there is no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}"
+        )
     entry = dict(entry)
     if bool(entry.get("program")) == bool(entry.get("command")):
         raise CatalogError(f"{where}: give either `program` or `command`")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .addresses import PortTaken
+from .addresses import PortTakenError
 from .nginx_conf import ConfError, Directive, dump, load
 from .processes import Process
 from .programs import Base
@@ -33,9 +33,14 @@ CONF = "/etc/nginx/nginx.conf"
 _OLDEST = (1, 19, 5)  # the first with -e, without which start-up errors go to a file of the machine's own
 #: Modules that want a temporary directory each, under a path compiled in, unless told.
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+_SCRATCH = "scratch"
 #: What the machine, not the pod, decides.
 _DROPPED = {"user", "pid", "daemon", "master_process", "worker_processes", "load_module", "resolver"}
-_LOGS = {"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "stderr", "/dev/stderr": "stderr"}
+_LOGS = {
+    "/var/log/nginx/access.log": "/dev/stdout",
+    "/var/log/nginx/error.log": "stderr",
+    "/dev/stderr": "stderr",
+}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 #: The image's own files.
@@ -104,7 +109,7 @@ class Site:
     bound: dict[int, int] = field(default_factory=dict)  # port in the pod -> port that is really used
 
     def listen(self, port: int) -> int:
-        """Reserve a port of the pod, once. Raises PortTaken."""
+        """Reserve a port of the pod, once. Raises PortTakenError."""
         if port not in self.bound:
             self.bound[port] = self.ports.reserve(self.ip, port)
         return self.bound[port]
@@ -159,7 +164,7 @@ def walk(directives: list[Directive]) -> list[Directive]:
 
 
 def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: str) -> list[Directive]:
-    """The configuration that a real nginx of this machine runs. Raises ConfError, PortTaken.
+    """The configuration that a real nginx of this machine runs. Raises ConfError, PortTakenError.
 
     `root` is the directory that the container's files have been written below.
     """
@@ -180,11 +185,17 @@ def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: s
                 _localize_proxy(directive, site, upstreams, made)
         http.block[:0] = made.values()
         http.block[:0] = [
-            Directive(f"{kind}_temp_path", [f"{root}/tmp"]) for kind in _TEMPORARY if kind not in _left_out()
+            Directive(f"{kind}_temp_path", [f"{root}/{_SCRATCH}"])
+            for kind in _TEMPORARY
+            if kind not in _left_out()
         ]
     for directive in walk(conf):
         directive.args = [_path(arg, files, folders, root) for arg in directive.args]
-    head = [Directive("daemon", ["off"]), Directive("master_process", ["off"]), Directive("pid", [f"{root}/nginx.pid"])]
+    head = [
+        Directive("daemon", ["off"]),
+        Directive("master_process", ["off"]),
+        Directive("pid", [f"{root}/nginx.pid"]),
+    ]
     return [*head, *conf]
 
 
@@ -203,7 +214,9 @@ def _localize_server(server: Directive, site: Site) -> None:
     server.block = [directive for directive in kept if directive.name != "resolver"]
 
 
-def _localize_proxy(directive: Directive, site: Site, upstreams: set[str], made: dict[str, Directive]) -> None:
+def _localize_proxy(
+    directive: Directive, site: Site, upstreams: set[str], made: dict[str, Directive]
+) -> None:
     scheme, host, port, uri = proxy_parts(directive)
     if host in upstreams:
         return
@@ -222,7 +235,9 @@ def proxy_parts(directive: Directive) -> tuple[str, str, int, str]:
     if not match:
         raise directive.error("invalid URL prefix")
     if "$" in url:
-        raise directive.error("the sandbox has no DNS server for a proxy_pass with variables; name the Service")
+        raise directive.error(
+            "the sandbox has no DNS server for a proxy_pass with variables; name the Service"
+        )
     scheme, authority, uri = match[1], match[2], match[3] or ""
     host, port = split_host(authority, _DEFAULT_PORTS[scheme])
     return scheme, host, port, uri
@@ -293,12 +308,14 @@ async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> C
     except ConfError as problem:
         site.release()
         return _Failed(str(problem))
-    except PortTaken as problem:
+    except PortTakenError as problem:
         site.release()
         return _Failed(f"bind() failed (98: Address already in use): {problem.strerror}")
 
 
-async def _start_real(executable: str, conf: list[Directive], files: dict[str, bytes], site: Site) -> Container:
+async def _start_real(
+    executable: str, conf: list[Directive], files: dict[str, bytes], site: Site
+) -> Container:
     root = tempfile.mkdtemp(prefix="convoy-nginx-")
 
     def end() -> None:
@@ -306,20 +323,23 @@ async def _start_real(executable: str, conf: list[Directive], files: dict[str, b
         shutil.rmtree(root, ignore_errors=True)
 
     try:
-        await asyncio.to_thread(_write, root, files)
         text = dump(localize(conf, site, files, root))
-        Path(root, "nginx.conf").write_text(text)
+        await asyncio.to_thread(_write, root, {**files, "/nginx.conf": text.encode()})
         return await Process.start(
             [executable, "-p", root, "-c", f"{root}/nginx.conf", "-e", "stderr"],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, cwd=root, hide=root, stop_signal="SIGQUIT", ended=end,
-        )  # fmt: skip
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            cwd=root,
+            hide=root,
+            stop_signal="SIGQUIT",
+            ended=end,
+        )
     except BaseException:
         end()
         raise
 
 
 def _write(root: str, files: dict[str, bytes]) -> None:
-    Path(root, "tmp").mkdir()
+    Path(root, _SCRATCH).mkdir()
     for name, content in files.items():
         path = Path(root + name)
         path.parent.mkdir(parents=True, exist_ok=True)

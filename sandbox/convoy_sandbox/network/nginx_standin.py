@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .nginx import find, listen_port, proxy_parts, split_host
+from .nginx_conf import Directive
 from .programs import Base
 
 if TYPE_CHECKING:
     from .nginx import Site
-    from .nginx_conf import Directive
 
 _MAX_HEAD = 32768
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "upgrade", "expect"}
@@ -41,27 +41,29 @@ _KNOWN = {
     "upstream": {"server"},
 }
 _ANYWHERE = {
-    "proxy_set_header", "add_header", "client_max_body_size", "proxy_connect_timeout", "proxy_read_timeout",
-    "keepalive_timeout", "root", "index", "proxy_http_version", "default_type",
+    "proxy_set_header", "add_header", "client_max_body_size", "proxy_connect_timeout",
+    "proxy_read_timeout", "keepalive_timeout", "root", "index", "proxy_http_version", "default_type",
 }  # fmt: skip
 _HANDLERS = {"return", "proxy_pass"}
 #: Directives that change how nginx works inside, or its logs, but no answer.
 _WITHOUT_EFFECT = {
-    "user", "pid", "daemon", "master_process", "worker_processes", "worker_rlimit_nofile", "load_module", "error_log",
-    "access_log", "log_format", "log_not_found", "sendfile", "tcp_nopush", "tcp_nodelay", "gzip", "gzip_types",
-    "gzip_vary", "gzip_min_length", "gzip_proxied", "gzip_comp_level", "gzip_disable", "server_tokens",
-    "types_hash_max_size", "server_names_hash_bucket_size", "server_names_hash_max_size", "ssl_protocols",
-    "ssl_ciphers", "ssl_prefer_server_ciphers", "ssl_session_cache", "ssl_session_timeout", "ssl_session_tickets",
-    "ssl_dhparam", "ssl_ecdh_curve", "ssl_buffer_size", "proxy_buffering", "proxy_buffers", "proxy_buffer_size",
-    "proxy_busy_buffers_size", "proxy_redirect", "proxy_send_timeout", "proxy_request_buffering", "send_timeout",
-    "client_body_timeout", "client_header_timeout", "client_body_buffer_size", "client_header_buffer_size",
-    "large_client_header_buffers", "keepalive", "keepalive_requests", "zone", "resolver", "resolver_timeout",
-    "reset_timedout_connection", "proxy_ssl_verify", "proxy_ssl_server_name", "charset", "http2", "absolute_redirect",
+    "user", "pid", "daemon", "master_process", "worker_processes", "worker_rlimit_nofile", "load_module",
+    "error_log", "access_log", "log_format", "log_not_found", "sendfile", "tcp_nopush", "tcp_nodelay",
+    "gzip", "gzip_types", "gzip_vary", "gzip_min_length", "gzip_proxied", "gzip_comp_level",
+    "gzip_disable", "server_tokens", "types_hash_max_size", "server_names_hash_bucket_size",
+    "server_names_hash_max_size", "ssl_protocols", "ssl_ciphers", "ssl_prefer_server_ciphers",
+    "ssl_session_cache", "ssl_session_timeout", "ssl_session_tickets", "ssl_dhparam", "ssl_ecdh_curve",
+    "ssl_buffer_size", "proxy_buffering", "proxy_buffers", "proxy_buffer_size", "proxy_busy_buffers_size",
+    "proxy_redirect", "proxy_send_timeout", "proxy_request_buffering", "send_timeout",
+    "client_body_timeout", "client_header_timeout", "client_body_buffer_size",
+    "client_header_buffer_size", "large_client_header_buffers", "keepalive", "keepalive_requests", "zone",
+    "resolver", "resolver_timeout", "reset_timedout_connection", "proxy_ssl_verify",
+    "proxy_ssl_server_name", "charset", "http2", "absolute_redirect",
 }  # fmt: skip
 _VARIABLES = {
-    "host", "http_host", "remote_addr", "scheme", "request_uri", "uri", "document_uri", "args", "query_string",
-    "is_args", "proxy_host", "server_port", "server_name", "server_addr", "proxy_add_x_forwarded_for",
-    "request_method", "server_protocol", "hostname", "request",
+    "host", "http_host", "remote_addr", "scheme", "request_uri", "uri", "document_uri", "args",
+    "query_string", "is_args", "proxy_host", "server_port", "server_name", "server_addr",
+    "proxy_add_x_forwarded_for", "request_method", "server_protocol", "hostname", "request",
 }  # fmt: skip
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
 
@@ -133,7 +135,7 @@ class _Request:
         return "close" not in connection and (self.version == "HTTP/1.1" or "keep-alive" in connection)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A request that is answered with an error page."""
 
     def __init__(self, status: int) -> None:
@@ -147,7 +149,9 @@ def _seconds(directive: Directive | None, default: float) -> float:
 
 
 def _bytes(directive: Directive | None, default: int) -> int:
-    match = re.fullmatch(r"(\d+)([kmg]?)", directive.args[0].lower()) if directive and directive.args else None
+    match = (
+        re.fullmatch(r"(\d+)([kmg]?)", directive.args[0].lower()) if directive and directive.args else None
+    )
     return int(match[1]) * {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}[match[2]] if match else default
 
 
@@ -167,7 +171,7 @@ class Standin(Base):
 
     @classmethod
     async def start(cls, conf: list[Directive], files: dict[str, bytes], site: Site) -> Standin:
-        """Listen as the configuration says. Raises ConfError, PortTaken."""
+        """Listen as the configuration says. Raises ConfError, PortTakenError."""
         self = cls(site, files)
         ports: dict[int, list[_VirtualServer]] = {}
         _check(conf, "main")
@@ -187,12 +191,14 @@ class Standin(Base):
         _check(block, "http")
         for types in find(block, "types"):
             for entry in types.block or ():
-                self._types.update({extension: entry.name for extension in entry.args})
+                self._types.update(dict.fromkeys(entry.args, entry.name))
         upstreams: dict[str, list[tuple[str, int]]] = {}
         for upstream in find(block, "upstream"):
             _check(upstream.block or [], "upstream")
             members = find(upstream.block, "server")
-            upstreams[upstream.args[0]] = [self._address(member, *split_host(member.args[0], 80)) for member in members]
+            upstreams[upstream.args[0]] = [
+                self._address(member, *split_host(member.args[0], 80)) for member in members
+            ]
         for server in find(block, "server"):
             self._read_server(server, block, upstreams, ports)
 
@@ -206,14 +212,17 @@ class Standin(Base):
         block = server.block or []
         _check(block, "server")
         names = [name for directive in find(block, "server_name") for name in directive.args]
-        locations = [self._read_location(entry, [http, block], upstreams) for entry in find(block, "location")]
+        locations = [
+            self._read_location(entry, [http, block], upstreams) for entry in find(block, "location")
+        ]
         if any(directive.name in _HANDLERS for directive in block) or not locations:
             locations = [self._location("", "/", block, [http, block], upstreams)]
-        for listen in find(block, "listen") or [None]:
-            port = 80 if listen is None else listen_port(listen)
+        default = Directive("listen", ["80"], server.file, server.line)
+        for listen in find(block, "listen") or [default]:
+            port = listen_port(listen)
             if port is None:
                 continue
-            options = listen.args[1:] if listen else []
+            options = listen.args[1:]
             virtual = _VirtualServer(names, locations, default="default_server" in options)
             if "ssl" in options or any(directive.args == ["on"] for directive in find(block, "ssl")):
                 virtual.context = self._tls(server, [http, block])
@@ -267,14 +276,15 @@ class Standin(Base):
                 source = posixpath.join("/etc/nginx", found[-1].args[0])
                 if source not in self._files:
                     raise found[-1].error(
-                        f'cannot load certificate "{source}": BIO_new_file() failed (No such file or directory)'
+                        f'cannot load certificate "{source}": BIO_new_file() failed '
+                        "(No such file or directory)"
                     )
                 path = Path(directory, name)
                 path.touch(mode=0o600)
                 path.write_bytes(self._files[source])
                 paths.append(path)
             try:
-                context.load_cert_chain(*paths)
+                context.load_cert_chain(paths[0], paths[1])
             except (ssl.SSLError, OSError) as problem:
                 raise server.error(f"cannot load the certificate and its key: {problem}") from None
         return context
@@ -289,7 +299,7 @@ class Standin(Base):
                 if found is not None:
                     sock.context = found
 
-            context.sni_callback = choose  # type: ignore[assignment]
+            context.sni_callback = choose
         sock: socket.socket = self._site.ports.bind(self._site.ip, port)
         self._site.bound[port] = self._site.ports.real(self._site.ip, port)
 
@@ -303,7 +313,11 @@ class Standin(Base):
     # -- serving ---------------------------------------------------------------------------------
 
     async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, servers: list[_VirtualServer]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        port: int,
+        servers: list[_VirtualServer],
     ) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - start_server makes one
@@ -312,7 +326,13 @@ class Standin(Base):
             while again:
                 self._idle[task] = True
                 again = await self._serve_one(task, reader, writer, port, servers)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, asyncio.CancelledError):
+        except (
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            TimeoutError,
+            asyncio.CancelledError,
+        ):
             pass  # the client has gone, says nothing, or this nginx stops
         finally:
             self._idle.pop(task, None)
@@ -331,7 +351,9 @@ class Standin(Base):
         self._idle[task] = False
         encrypted = writer.get_extra_info("ssl_object") is not None
         try:
-            request = _parse(head, writer.get_extra_info("peername")[0], "https" if encrypted else "http", port)
+            request = _parse(
+                head, writer.get_extra_info("peername")[0], "https" if encrypted else "http", port
+            )
         except ValueError:
             writer.write(_page(400, close=True))
             return False
@@ -341,18 +363,18 @@ class Standin(Base):
         status = 404
         try:
             if encrypted != (server.context is not None):
-                raise _Refused(400)
+                raise _RefusedError(400)
             if location is None:
-                raise _Refused(404)
+                raise _RefusedError(404)
             await _read_body(request, reader, _bytes(location.last("client_max_body_size"), 2**20))
             status, closed = await self._answer(request, location, writer, close=close)
             close = close or closed
-        except _Refused as problem:
+        except _RefusedError as problem:
             status = problem.status
             close = close or status in (400, 413)
             writer.write(_page(status, close=close))
         self.log(
-            f'{request.remote} - - [{time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())}] '
+            f"{request.remote} - - [{time.strftime('%d/%b/%Y:%H:%M:%S +0000', time.gmtime())}] "
             f'"{request.method} {request.target} {request.version}" {status}'
         )
         await writer.drain()
@@ -370,7 +392,13 @@ class Standin(Base):
         return self._static(request, location, writer, close=close), False
 
     def _return(
-        self, request: _Request, location: _Location, directive: Directive, writer: asyncio.StreamWriter, *, close: bool
+        self,
+        request: _Request,
+        location: _Location,
+        directive: Directive,
+        writer: asyncio.StreamWriter,
+        *,
+        close: bool,
     ) -> int:
         code, *texts = directive.args
         if not code.isdigit():
@@ -388,9 +416,11 @@ class Standin(Base):
             writer.write(_page(status, close=close, headers=headers))
         return status
 
-    def _static(self, request: _Request, location: _Location, writer: asyncio.StreamWriter, *, close: bool) -> int:
+    def _static(
+        self, request: _Request, location: _Location, writer: asyncio.StreamWriter, *, close: bool
+    ) -> int:
         if request.method not in ("GET", "HEAD"):
-            raise _Refused(405)
+            raise _RefusedError(405)
         root = location.last("root")
         index = location.last("index")
         base = posixpath.join("/etc/nginx", root.args[0]) if root else "/etc/nginx/html"
@@ -400,7 +430,7 @@ class Standin(Base):
             names = [posixpath.join(path, name) for name in (index.args if index else ["index.html"])]
         found = next((name for name in names if name in self._files), None)
         if found is None:
-            raise _Refused(404)
+            raise _RefusedError(404)
         default = location.last("default_type")
         kind = self._types.get(found.rpartition(".")[2]) or mimetypes.guess_type(found)[0]
         headers = [("Content-Type", kind or (default.args[0] if default else "text/plain"))]
@@ -427,21 +457,27 @@ class Standin(Base):
                 status = 504
                 continue
             except OSError as problem:
-                self.log(f"[error] connect() failed ({problem.strerror}) while connecting to upstream {ip}:{port}")
+                self.log(
+                    f"[error] connect() failed ({problem.strerror}) while connecting to upstream {ip}:{port}"
+                )
                 continue
             try:
                 upstream.write(self._upstream_request(request, location))
                 async with asyncio.timeout(read_seconds):
                     head = await reader.readuntil(b"\r\n\r\n")
-                return await self._relay(request, location, head, reader, writer, close=close, seconds=read_seconds)
+                return await self._relay(
+                    request, location, head, reader, writer, close=close, seconds=read_seconds
+                )
             except TimeoutError:
-                raise _Refused(504) from None
+                raise _RefusedError(504) from None
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, ConnectionError):
-                self.log(f"[error] upstream {ip}:{port} prematurely closed connection or sent an invalid header")
-                raise _Refused(502) from None
+                self.log(
+                    f"[error] upstream {ip}:{port} prematurely closed connection or sent an invalid header"
+                )
+                raise _RefusedError(502) from None
             finally:
                 upstream.close()
-        raise _Refused(status)
+        raise _RefusedError(status)
 
     def _upstream_request(self, request: _Request, location: _Location) -> bytes:
         target = request.target
@@ -507,7 +543,8 @@ class Standin(Base):
 
     def _added(self, request: _Request, location: _Location) -> list[tuple[str, str]]:
         return [
-            (entry.args[0], self._expand(entry.args[1], request, location)) for entry in location.all("add_header")
+            (entry.args[0], self._expand(entry.args[1], request, location))
+            for entry in location.all("add_header")
         ]
 
     def _expand(self, text: str, request: _Request, location: _Location) -> str:
@@ -516,18 +553,33 @@ class Standin(Base):
             if name.startswith("http_"):
                 return request.header(name[5:].replace("_", "-"))
             forwarded = request.header("x-forwarded-for")
-            path, _, query = request.target.partition("?")
-            names = [arg for scope in location.scopes for item in find(scope, "server_name") for arg in item.args]
+            _path, _, query = request.target.partition("?")
+            names = [
+                arg for scope in location.scopes for item in find(scope, "server_name") for arg in item.args
+            ]
             host = request.header("host").partition(":")[0] or (names[0] if names else "")
             return {
-                "host": host, "remote_addr": request.remote, "scheme": request.scheme, "request_uri": request.target,
-                "uri": request.path, "document_uri": request.path, "args": query, "query_string": query,
-                "is_args": "?" if query else "", "proxy_host": location.proxy_host, "server_port": str(request.port),
-                "server_name": names[0] if names else "", "server_addr": self._site.ip,
-                "proxy_add_x_forwarded_for": f"{forwarded}, {request.remote}" if forwarded else request.remote,
-                "request_method": request.method, "server_protocol": request.version, "hostname": socket.gethostname(),
+                "host": host,
+                "remote_addr": request.remote,
+                "scheme": request.scheme,
+                "request_uri": request.target,
+                "uri": request.path,
+                "document_uri": request.path,
+                "args": query,
+                "query_string": query,
+                "is_args": "?" if query else "",
+                "proxy_host": location.proxy_host,
+                "server_port": str(request.port),
+                "server_name": names[0] if names else "",
+                "server_addr": self._site.ip,
+                "proxy_add_x_forwarded_for": f"{forwarded}, {request.remote}"
+                if forwarded
+                else request.remote,
+                "request_method": request.method,
+                "server_protocol": request.version,
+                "hostname": socket.gethostname(),
                 "request": f"{request.method} {request.target} {request.version}",
-            }[name]  # fmt: skip
+            }[name]
 
         return re.sub(r"\$\{?(\w+)\}?", value, text)
 
@@ -571,8 +623,8 @@ def _check(block: list[Directive], where: str) -> None:
     for directive in block:
         if directive.name not in known:
             raise directive.error(
-                f'directive "{directive.name}" is not known to the sandbox\'s stand-in for nginx (install nginx on '
-                "this machine and the sandbox runs that)"
+                f'directive "{directive.name}" is not known to the sandbox\'s stand-in for nginx '
+                "(install nginx on this machine and the sandbox runs that)"
             )
 
 
@@ -595,7 +647,7 @@ async def _read_body(request: _Request, reader: asyncio.StreamReader, limit: int
         parts: list[bytes] = []
         while size := int((await reader.readline()).partition(b";")[0], 16):
             if limit and sum(map(len, parts)) + size > limit:
-                raise _Refused(413)
+                raise _RefusedError(413)
             parts.append(await reader.readexactly(size))
             await reader.readline()
         while (await reader.readline()).strip():
@@ -604,9 +656,9 @@ async def _read_body(request: _Request, reader: asyncio.StreamReader, limit: int
         return
     text = request.header("content-length") or "0"
     if not text.isdigit():
-        raise _Refused(400)
+        raise _RefusedError(400)
     if limit and int(text) > limit:
-        raise _Refused(413)
+        raise _RefusedError(413)
     request.body = await reader.readexactly(int(text))
 
 
@@ -622,9 +674,9 @@ def _find_location(locations: list[_Location], path: str) -> _Location | None:
     for location in locations:
         if location.kind == "=" and location.pattern == path:
             return location
-        if location.kind in ("", "^~") and path.startswith(location.pattern):
-            if best is None or len(location.pattern) > len(best.pattern):
-                best = location
+        prefix = location.kind in ("", "^~") and path.startswith(location.pattern)
+        if prefix and (best is None or len(location.pattern) > len(best.pattern)):
+            best = location
     if best is not None and best.kind == "^~":
         return best
     for location in locations:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from . import nginx, probes, processes
-from .addresses import Ports, PortTaken
+from .addresses import Ports, PortTakenError
 from .containers import StartError
 from .programs import App
 from .services import environment, resolve
@@ -63,7 +63,9 @@ class Runtime:
         if command and PurePosixPath(command[0]).name != image.program:
             raise _not_executable(command[0])
         if image.program == "nginx":
-            site = nginx.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
+            site = nginx.Site(
+                ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])
+            )
             return await nginx.start(mounts, site, executable=self._nginx_program)
         return App(image, ip, self._ports, [*command[1:], *arguments])
 
@@ -76,7 +78,7 @@ class Runtime:
             for port in container.get("ports") or ():
                 if port.get("protocol", "TCP") == "TCP":
                     reserved[port["containerPort"]] = self._ports.reserve(ip, port["containerPort"])
-        except PortTaken as problem:
+        except PortTakenError as problem:
             self._release(ip, reserved)
             raise StartError("StartError", f"listen {problem.strerror}") from None
         told = {"POD_IP": ip, **{f"PORT_{port}": str(real) for port, real in reserved.items()}}
@@ -98,6 +100,7 @@ class Runtime:
 
     async def probe(self, pod: Object, container: Object, probe: Object, *, ip: str) -> str:
         """Run a probe once; "" is success, else what failed in the kubelet's words."""
+        del pod  # the address says enough
         seconds = float(probe.get("timeoutSeconds", 1))
         if "httpGet" in probe:
             get = probe["httpGet"]
@@ -116,9 +119,9 @@ class Runtime:
             # The sandbox's own programs are, like the lab's images, without a shell or any other program.
             name = command[0] if command else ""
             return (
-                "command error: rpc error: code = Unknown desc = failed to exec in container: failed to start exec: "
-                f'OCI runtime exec failed: exec failed: unable to start container process: exec: "{name}": executable '
-                "file not found in $PATH: unknown"
+                "command error: rpc error: code = Unknown desc = failed to exec in container: failed to "
+                "start exec: OCI runtime exec failed: exec failed: unable to start container process: exec: "
+                f'"{name}": executable file not found in $PATH: unknown'
             )
         try:
             code, output = await processes.run(
@@ -130,9 +133,4 @@ class Runtime:
 
 
 def _not_executable(name: str) -> StartError:
-    return StartError(
-        "StartError",
-        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
-        f'unable to start container process: error during container init: exec: "{name}": executable file not found '
-        "in $PATH",
-    )
+    return processes.not_started(name, "executable file not found in $PATH")

@@ -44,16 +44,15 @@ class Process(Base):
         """
         try:
             child = await asyncio.create_subprocess_exec(
-                *command, env=env, cwd=cwd,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
+                *command,
+                env=env,
+                cwd=cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
         except OSError as problem:
-            raise StartError(
-                "StartError",
-                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-                f'failed: unable to start container process: error during container init: exec: "{command[0]}": '
-                f"{(problem.strerror or '').lower()}",
-            ) from None
+            raise not_started(command[0], (problem.strerror or "").lower()) from None
         process = cls(child, hide=hide, stop_signal=stop_signal)
         process._task = asyncio.create_task(process._follow(ended))
         return process
@@ -97,12 +96,25 @@ class Process(Base):
             self._process.send_signal(number)
 
 
+def not_started(program: str, why: str) -> StartError:
+    """What containerd says of a program that it cannot start."""
+    return StartError(
+        "StartError",
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+        "create failed: unable to start container process: error during container init: exec: "
+        f'"{program}": {why}',
+    )
+
+
 async def run(command: list[str], *, env: dict[str, str], timeout_seconds: float) -> tuple[int, str]:
     """The exit code of a command line and what it printed. Raises TimeoutError, OSError."""
     child = await asyncio.create_subprocess_exec(
-        *command, env=env,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+        *command,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     try:
         output, _ = await asyncio.wait_for(child.communicate(), timeout_seconds)
     except TimeoutError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -21,7 +22,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .addresses import Ports, PortTaken
+from .addresses import Ports, PortTakenError
 from .containers import StartError
 from .sockets import Listener, Wire
 
@@ -82,7 +83,9 @@ class Request:
                 raise ValueError(line)
             self.headers[name.lower()] = value.strip()
         connection = self.headers.get("connection", "").lower()
-        self.keep_alive = "close" not in connection and (self.version == "HTTP/1.1" or "keep-alive" in connection)
+        self.keep_alive = "close" not in connection and (
+            self.version == "HTTP/1.1" or "keep-alive" in connection
+        )
 
     @property
     def length(self) -> int:
@@ -97,7 +100,9 @@ class Response:
 
     __slots__ = ("body", "content_type", "status")
 
-    def __init__(self, status: int, body: bytes = b"", content_type: str = "text/plain; charset=utf-8") -> None:
+    def __init__(
+        self, status: int, body: bytes = b"", content_type: str = "text/plain; charset=utf-8"
+    ) -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
@@ -111,8 +116,9 @@ class Response:
         """The bytes to send in answer to a request."""
         connection = "Connection: close\r\n" if close else ""
         head = (
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\nContent-Type: {self.content_type}\r\n"
-            f"Date: {_http_date(int(time.time()))}\r\nContent-Length: {len(self.body)}\r\n{connection}\r\n"
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
+            f"Content-Type: {self.content_type}\r\nDate: {_http_date(int(time.time()))}\r\n"
+            f"Content-Length: {len(self.body)}\r\n{connection}\r\n"
         ).encode("latin-1")
         return head if request.method == "HEAD" else head + self.body
 
@@ -206,7 +212,9 @@ class _Connection:
 class Server:
     """An HTTP server on a bound socket; `handle` answers, after `delay` seconds."""
 
-    def __init__(self, sock: socket.socket, handle: Callable[[Request], Response], *, delay: float = 0.0) -> None:
+    def __init__(
+        self, sock: socket.socket, handle: Callable[[Request], Response], *, delay: float = 0.0
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.handle = handle
         self.delay = delay
@@ -237,10 +245,8 @@ class Server:
         if self._connections:
             self._drained = asyncio.Event()
             patience = seconds if self.delay else min(seconds, _PATIENCE_SECONDS)
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), patience)
-            except TimeoutError:
-                pass
         self.close()
 
     def close(self) -> None:
@@ -283,7 +289,7 @@ class App(Base):
         self._say(f"{name} service listening on 0.0.0.0:{port}")
         try:
             sock = self._ports.bind(self._ip, port)
-        except PortTaken:
+        except PortTakenError:
             self._say(f"listen tcp 0.0.0.0:{port}: bind: address already in use")
             self._end(1)
             return False
@@ -305,7 +311,9 @@ class App(Base):
         return Response(self._health[f"/{check}"])
 
     def _handle_http(self, request: Request) -> Response:
-        self._say(f'"{request.method} {request.path} {request.version}" {request.headers.get("user-agent", "")}')
+        self._say(
+            f'"{request.method} {request.path} {request.version}" {request.headers.get("user-agent", "")}'
+        )
         share = self._image.error_share
         if share and random.random() < share:
             return Response(500, b"Internal Server Error\n")
@@ -377,8 +385,12 @@ def _signature(text: str) -> str:
 def make_token(now: int) -> str:
     """A JSON web token (HS256) as the lab's auth gives out, valid from `now` (Unix seconds) on."""
     claims = {
-        "email": "user@example.com", "exp": now + _TOKEN_SECONDS, "iat": now, "iss": "auth.service", "sub": "user",
-    }  # fmt: skip
+        "email": "user@example.com",
+        "exp": now + _TOKEN_SECONDS,
+        "iat": now,
+        "iss": "auth.service",
+        "sub": "user",
+    }
     parts = ({"alg": "HS256", "typ": "JWT"}, claims)
     text = ".".join(_encoded(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
     return f"{text}.{_signature(text)}"
