@@ -1,0 +1,287 @@
+"""nginx with mounted configurations: the same tests for a real one, where there is one, and the stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from convoy_sandbox.network import nginx
+from convoy_sandbox.network.addresses import Addresses, Ports
+from convoy_sandbox.network.containers import Container, Mount
+from convoy_sandbox.network.images import Image
+from unit.sandbox.network.support import addresses, app, exchange, get, refused
+
+REAL = nginx.program()
+HIGH = ("-http=0.0.0.0:8080", "-health=0.0.0.0:8081")
+HELLO = Image("hello", version="1.0.0")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(None, id="standin"),
+        pytest.param(REAL, id="real", marks=pytest.mark.skipif(REAL is None, reason="no nginx on this machine")),
+    ]
+)
+def executable(request: pytest.FixtureRequest) -> str | None:
+    path: str | None = request.param
+    return path
+
+
+@dataclass
+class Frontend:
+    ip: str
+    ports: Ports
+    container: Container
+
+    def port(self, number: int) -> int:
+        return self.ports.real(self.ip, number)
+
+
+@contextlib.asynccontextmanager
+async def frontend(
+    executable: str | None, block: Addresses, ports: Ports, conf: str, names: dict[str, str], *mounts: Mount
+) -> AsyncIterator[Frontend]:
+    """nginx with one file in conf.d, once it listens on 8443."""
+    ip = block.pods.take()
+    site = nginx.Site(ip, ports, names.get)
+    all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
+    container = await nginx.start(all_mounts, site, executable=executable)
+    running = Frontend(ip, ports, container)
+    try:
+        async with asyncio.timeout(10):
+            while await refused(ip, running.port(8443)):
+                assert not container.exited.done(), container.logs()
+                await asyncio.sleep(0.01)
+        yield running
+    finally:
+        await container.stop(1)
+
+
+async def failure(executable: str | None, conf: str, *mounts: Mount) -> str:
+    """The log of an nginx that ends at once."""
+    with addresses() as block:
+        site = nginx.Site(block.pods.take(), Ports(), {}.get)
+        all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
+        container = await nginx.start(all_mounts, site, executable=executable)
+        assert await asyncio.wait_for(container.exited, 10) == 1
+        return container.logs()
+
+
+def _certificate() -> dict[str, bytes]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "frontend")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return {
+        "tls.crt": certificate.public_bytes(pem),
+        "tls.key": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    }
+
+
+LAB = """
+upstream hello { server hello.default.svc.cluster.local:8080; }
+server {
+    listen 8443 ssl;
+    server_name frontend;
+    ssl_certificate /etc/tls/tls.crt;
+    ssl_certificate_key /etc/tls/tls.key;
+    location / { proxy_pass http://hello; proxy_set_header X-Seen $scheme; }
+    location /login { proxy_pass http://auth:8080; }
+}
+"""
+
+
+def test_the_labs_frontend(executable: str | None) -> None:
+    async def run() -> None:
+        with addresses() as block:
+            ports, one, two = Ports(), block.pods.take(), block.pods.take()
+            names = {"hello.default.svc.cluster.local": one, "auth": two}
+            tls = Mount("/etc/tls", _certificate())
+            auth = Image("auth", version="1.0.0")
+            async with app(one, ports, HELLO, *HIGH) as hello, app(two, ports, auth, *HIGH):
+                async with frontend(executable, block, ports, LAB, names, tls) as running:
+                    answer = await get(running.ip, running.port(8443), "/version", tls=True)
+                    assert (answer.status, answer.body) == (200, b'{"version":"1.0.0"}\n')
+                    assert answer.headers["server"].startswith("nginx")
+                    assert answer.headers["content-type"] == "application/json"
+                    login = await get(running.ip, running.port(8443), "/login", tls=True)
+                    assert (login.status, login.body) == (401, b"authorization failed\n")
+                    await hello.stop(0)
+                    assert (await get(running.ip, running.port(8443), "/", tls=True)).status == 502
+                    # Its upstreams are asked anew each time: as soon as one is back, it answers.
+                    async with app(one, ports, Image("hello", version="2.0.0"), *HIGH):
+                        again = await get(running.ip, running.port(8443), "/version", tls=True)
+                        assert again.body == b'{"version":"2.0.0"}\n'
+                assert await refused(running.ip, running.port(8443))
+                assert running.container.exited.result() == 0
+                assert '"GET /version HTTP/1.1" 200' in running.container.logs()
+
+    asyncio.run(run())
+
+
+def test_what_the_upstream_is_sent(executable: str | None) -> None:
+    requests: list[bytes] = []
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        requests.append(head + await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 201 Created\r\nX-From: upstream\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    conf = """
+    server {
+        listen 8443;
+        location /api/ { proxy_pass http://up:7000/v1/; proxy_set_header X-Real-IP $remote_addr; }
+        location /plain { proxy_pass http://up:7000; proxy_set_header Host $host; add_header X-More yes; }
+    }
+    """
+
+    async def run() -> None:
+        with addresses() as block:
+            ip = block.pods.take()
+            server = await asyncio.start_server(upstream, ip, 7000)
+            async with frontend(executable, block, Ports(), conf, {"up": ip}) as running:
+                answer = await get(running.ip, running.port(8443), "/api/a?b=c", method="POST", body=b"12345")
+                assert (answer.status, answer.body, answer.headers["x-from"]) == (201, b"ok", "upstream")
+                other = await get(running.ip, running.port(8443), "/plain/x")
+                assert other.status == 201
+                assert "x-more" in other.headers
+            server.close()
+
+    asyncio.run(run())
+    first, second = (request.decode() for request in requests)
+    assert first.startswith("POST /v1/a?b=c HTTP/1.0\r\n")
+    assert first.endswith("\r\n\r\n12345")
+    assert "\r\nX-Real-IP: 127.0.0.1\r\n" in first
+    assert "\r\nConnection: close\r\n" in first
+    assert second.startswith("GET /plain/x HTTP/1.0\r\n")
+    assert "\r\nHost: test\r\n" in second
+
+
+def test_locations_servers_and_answers_of_its_own(executable: str | None) -> None:
+    conf = """
+    server {
+        listen 8443 default_server;
+        location / { return 200 "rest $request_uri"; }
+        location = /exact { return 204; }
+        location /exact { return 403; }
+        location ~* \\.PNG$ { return 410; }
+        location ^~ /static/ { root /usr/share/pages; }
+        location /moved { return 301 https://$host/new; }
+    }
+    server { listen 8443; server_name other.test *.wild.test; return 418; }
+    """
+    pages = Mount("/usr/share/pages/static", {"a.html": b"<p>page</p>", "b.png": b"png"})
+
+    async def run() -> None:
+        with addresses() as block:
+            async with frontend(executable, block, Ports(), conf, {}, pages) as running:
+
+                async def ask(path: str, host: str = "test") -> tuple[int, bytes]:
+                    answer = await get(running.ip, running.port(8443), path, headers={"Host": host})
+                    return answer.status, answer.body
+
+                assert await ask("/any?x=1") == (200, b"rest /any?x=1")
+                assert (await ask("/exact"))[0] == 204
+                assert (await ask("/exactly"))[0] == 403
+                assert (await ask("/a.png"))[0] == 410
+                assert await ask("/static/a.html") == (200, b"<p>page</p>")
+                assert await ask("/static/b.png") == (200, b"png")
+                assert (await ask("/static/none"))[0] == 404
+                assert (await ask("/static/../../etc/passwd"))[0] in (200, 400)
+                assert (await ask("/", "other.test"))[0] == 418
+                assert (await ask("/", "a.wild.test"))[0] == 418
+                moved = await get(running.ip, running.port(8443), "/moved")
+                assert (moved.status, moved.headers["location"]) == (301, "https://test/new")
+
+    asyncio.run(run())
+
+
+def test_the_images_own_page(executable: str | None) -> None:
+    async def run() -> None:
+        with addresses() as block:
+            ip, ports = block.pods.take(), Ports()
+            container = await nginx.start([], nginx.Site(ip, ports, {}.get), executable=executable)
+            async with asyncio.timeout(10):
+                while await refused(ip, ports.real(ip, 80)):
+                    await asyncio.sleep(0.01)
+            answer = await get(ip, ports.real(ip, 80), "/")
+            await container.stop(1)
+            assert answer.status == 200
+            assert answer.headers["content-type"] == "text/html"
+            assert b"Welcome to nginx!" in answer.body
+
+    asyncio.run(run())
+
+
+def test_keep_alive_and_bad_requests(executable: str | None) -> None:
+    conf = "server { listen 8443; location / { return 200 yes; } }"
+
+    async def run() -> tuple[bytes, bytes]:
+        with addresses() as block:
+            async with frontend(executable, block, Ports(), conf, {}) as running:
+                port = running.port(8443)
+                both = await exchange(
+                    running.ip, port,
+                    b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                )  # fmt: skip
+                return both, await exchange(running.ip, port, b"nonsense\r\n\r\n")
+
+    both, bad = asyncio.run(run())
+    assert both.count(b"HTTP/1.1 200") == 2
+    assert b" 400 Bad Request" in bad
+
+
+def test_a_name_that_is_no_service_ends_it(executable: str | None) -> None:
+    log = asyncio.run(failure(executable, "server {\n listen 8443;\n location / { proxy_pass http://nobody; }\n}"))
+    assert 'nginx: [emerg] host not found in upstream "nobody" in /etc/nginx/conf.d/test.conf:3' in log
+
+
+def test_a_certificate_that_is_missing_ends_it(executable: str | None) -> None:
+    conf = "server { listen 8443 ssl; ssl_certificate /etc/tls/tls.crt; ssl_certificate_key /etc/tls/tls.key; }"
+    log = asyncio.run(failure(executable, conf))
+    assert "[emerg]" in log
+    assert "/etc/tls/tls.crt" in log
+
+
+def test_mistakes_in_the_configuration_end_it(executable: str | None) -> None:
+    assert "[emerg]" in asyncio.run(failure(executable, "server { listen }"))
+    assert "[emerg]" in asyncio.run(failure(executable, "server { no_such_directive on; }"))
+    assert "DNS" in asyncio.run(failure(executable, "server { location / { proxy_pass http://$host; } }"))
+
+
+def test_a_directive_that_the_standin_does_not_know_is_named() -> None:
+    log = asyncio.run(failure(None, "server { listen 8443; location / { auth_basic secret; } }"))
+    assert 'directive "auth_basic" is not known to the sandbox\'s stand-in for nginx (install nginx' in log
+
+
+def test_mounts_lie_over_the_image() -> None:
+    files = nginx.root_files(
+        [
+            Mount("/etc/nginx/conf.d", {"a.conf": b"a"}),
+            Mount("/etc/nginx/mime.types", {"": b"types {}"}),
+        ]
+    )
+    assert files["/etc/nginx/conf.d/a.conf"] == b"a"
+    assert "/etc/nginx/conf.d/default.conf" not in files
+    assert files["/etc/nginx/mime.types"] == b"types {}"
+    assert "/etc/nginx/nginx.conf" in files
