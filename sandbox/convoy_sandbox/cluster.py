@@ -77,6 +77,7 @@ class Cluster:
             runtime,
             allocate_ip=self.addresses.pods.take,
             release_ip=self.addresses.pods.release,
+            allocate_node_ip=self.addresses.nodes.take,
             ca=self.certificates.ca.decode(),
         )
         stack.push_async_callback(self.controllers.close)

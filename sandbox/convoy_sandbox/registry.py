@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import random
 import uuid
 from collections.abc import Callable
 from typing import Any, Literal
@@ -36,8 +37,7 @@ class Registry:
     """Creates, reads, changes and deletes objects by the rules of their kinds.
 
     All calls raise `ApiError`. `manager` is the field manager that ownership is recorded under.
-    With `dry_run` everything happens but the storing. `allocate_ip` gives a new cluster IP,
-    `allocate_node_port` a node port.
+    With `dry_run` everything happens but the storing. `allocate_ip` gives a new cluster IP.
     """
 
     def __init__(
@@ -45,20 +45,23 @@ class Registry:
         store: Store,
         *,
         allocate_ip: Callable[[], str] | None = None,
-        allocate_node_port: Callable[[], int] | None = None,
     ) -> None:
         self.store = store
         self._next = 0
         self.allocate_ip = allocate_ip or self._count_ip
-        self.allocate_node_port = allocate_node_port or self._count_port
 
     def _count_ip(self) -> str:
         self._next += 1
         return f"127.96.{self._next // 250}.{self._next % 250 + 1}"
 
-    def _count_port(self) -> int:
-        self._next += 1
-        return 30000 + self._next % 2768
+    def _free_node_port(self) -> int:
+        """A random port of the real range that no Service has."""
+        taken = {
+            port.get("nodePort")
+            for service in self.store.list(resources.SERVICES)
+            for port in service["spec"].get("ports") or ()
+        }
+        return random.choice([port for port in range(30000, 32768) if port not in taken])
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -201,7 +204,7 @@ class Registry:
         if has_node_ports(spec):
             for port in spec.get("ports") or ():
                 if not port.get("nodePort"):
-                    port["nodePort"] = self.allocate_node_port()
+                    port["nodePort"] = self._free_node_port()
 
     # -- changing --------------------------------------------------------------------------------
 
@@ -319,7 +322,7 @@ class Registry:
             if resource == resources.SERVICES:
                 self._allocate(new)
             self._validated(resource, kind, new, old)
-            if kind.has_generation and _content(new) != _content(old):
+            if kind.has_generation and _content(kind, new) != _content(kind, old):
                 meta["generation"] = old["metadata"].get("generation", 0) + 1
         managed = meta.pop("managedFields", None)
         if not applied:
@@ -563,9 +566,12 @@ def _has_status(resource: Resource) -> bool:
     return any(entry["subresource"] == "status" for entry in resource.subresources)
 
 
-def _content(obj: Object) -> Object:
-    """What generation counts: everything that is neither metadata nor status."""
-    return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+def _content(kind: kinds.Kind, obj: Object) -> Object:
+    """What generation counts: everything that is neither metadata nor status, and some kinds' annotations."""
+    content = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    if kind.generation_counts_annotations:
+        content["annotations"] = obj["metadata"].get("annotations")
+    return content
 
 
 def _same(new: Object, old: Object) -> bool:

@@ -57,11 +57,12 @@ def start_all(
     *,
     allocate_ip: Callable[[], str],
     release_ip: Callable[[str], None],
+    allocate_node_ip: Callable[[], str],
     ca: str = "",
 ) -> Controllers:
     """Start every controller and make what each cluster has from the beginning: namespaces, nodes, a Service.
 
-    `allocate_ip` and `release_ip` give out and take back pods' addresses; `ca` is the PEM text published
+    `allocate_ip` and `release_ip` give out and take back pods' addresses, `allocate_node_ip` the nodes'; `ca` is the PEM text published
     in each namespace.
     """
     index = Index(store)
@@ -83,7 +84,7 @@ def start_all(
     )
     for controller in controllers.others:
         controller.start()
-    nodes.register(registry, settings)
+    nodes.register(registry, settings, allocate_node_ip)
     registry.create(
         resources.SERVICES,
         "default",

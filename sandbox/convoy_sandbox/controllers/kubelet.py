@@ -27,7 +27,6 @@ _BACKOFF_RESET = 600.0
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[a-f0-9]+)?"
 )
-HOST_IP = "127.0.0.1"
 
 Key = tuple[str, str]
 
@@ -237,6 +236,7 @@ class PodWorker:
             handle = self.handles.get(name)
             if handle is not None:
                 await handle.stop(grace)
+                await asyncio.sleep(self._kubelet.settings.timing.stop)
                 state = self.states[name]
                 code = handle.exited.result() if handle.exited.done() else 137
                 state.state = {"terminated": self._terminated(state, code)}
@@ -541,7 +541,7 @@ class PodWorker:
             [state for name, state in self.states.items() if name in names],
             [state for name, state in self.states.items() if name not in names],
             ip=self._shown_ip,
-            host_ip=HOST_IP,
+            host_ip=self._host_ip(pod),
             sandbox_ready=self._sandbox_ready,
             initialized=self._initialized,
             start_time=self._start_time,
@@ -552,6 +552,11 @@ class PodWorker:
                 resources.PODS, *self._key, lambda obj: obj.update(status=status),
                 subresource="status", manager="kubelet",
             )  # fmt: skip
+
+    def _host_ip(self, pod: Object) -> str:
+        node = self._kubelet.store.get(resources.NODES, "", pod["spec"]["nodeName"])
+        addresses = node["status"].get("addresses") or () if node else ()
+        return next((entry["address"] for entry in addresses if entry["type"] == "InternalIP"), "")
 
     def _event(self, reason: str, message: str, *, warning: bool = False, container: str = "") -> None:
         pod = self._pod

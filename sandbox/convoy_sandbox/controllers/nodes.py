@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import platform
+from collections.abc import Callable
 
 from .. import quantities, resources, schema
 from ..registry import Registry, timestamp
@@ -17,10 +19,10 @@ _CONDITIONS = (
 )
 
 
-def register(registry: Registry, settings: Settings) -> None:
-    """Make the Node objects."""
+def register(registry: Registry, settings: Settings, allocate_ip: Callable[[], str]) -> None:
+    """Make the Node objects, each with an address of its own."""
     for number in range(1, settings.nodes + 1):
-        name = f"node{number}"
+        name, address = f"node{number}", allocate_ip()
         registry.create(
             resources.NODES,
             "",
@@ -36,13 +38,18 @@ def register(registry: Registry, settings: Settings) -> None:
             },
             manager="kubelet",
         )
+        status = _status(name, address, settings)
         registry.modify(
-            resources.NODES, "", name, lambda obj: obj["status"].update(_status(obj, settings)),
+            resources.NODES, "", name, functools.partial(_set_status, status),
             subresource="status", manager="kubelet",
         )  # fmt: skip
 
 
-def _status(node: Object, settings: Settings) -> Object:
+def _set_status(status: Object, node: Object) -> None:
+    node["status"].update(status)
+
+
+def _status(name: str, address: str, settings: Settings) -> Object:
     capacity = {
         "cpu": quantities.canonical(settings.node_cpu),
         "ephemeral-storage": "100Gi",
@@ -61,8 +68,8 @@ def _status(node: Object, settings: Settings) -> Object:
             for type_, status, reason, message in _CONDITIONS
         ],
         "addresses": [
-            {"type": "InternalIP", "address": "127.0.0.1"},
-            {"type": "Hostname", "address": node["metadata"]["name"]},
+            {"type": "InternalIP", "address": address},
+            {"type": "Hostname", "address": name},
         ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {

@@ -56,6 +56,8 @@ class _Workload(Kind):
 
 
 class DeploymentKind(_Workload):
+    generation_counts_annotations = True
+
     def default(self, obj: Object) -> None:
         super().default(obj)
         spec = obj["spec"]

@@ -40,6 +40,8 @@ class Kind:
     name_rule = "subdomain"
     #: Whether metadata.generation counts the changes of the spec.
     has_generation = False
+    #: Whether it counts the changes of the annotations as well.
+    generation_counts_annotations = False
 
     def default(self, obj: Object) -> None:
         """Fill in what the API server fills in, on every write."""

@@ -169,8 +169,12 @@ class ServiceProxy:
         if face.target.backends and face.listener is None:
             sock = face.bound
             if sock is not None:
+                try:
+                    face.listener = Listener(sock, lambda client: self._accepted(face, client))
+                except OSError as problem:  # another program has begun to listen on the same address
+                    log.warning("%s:%s cannot be listened on: %s", *where, problem)
+                    return
                 face.bound = None
-                face.listener = Listener(sock, lambda client: self._accepted(face, client))
         elif not face.target.backends and face.listener is not None:
             # The one way to have connections refused again is to let the socket go and bind a new one.
             face.listener.close()

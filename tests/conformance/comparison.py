@@ -1,0 +1,170 @@
+"""Whether two answers of two clusters say the same: what differs from cluster to cluster is set aside.
+
+Pure functions: they know neither the recordings' files nor the sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+#: Fields whose values differ from cluster to cluster, each with its reason. Only that they are there counts.
+VOLATILE: dict[str, str] = {
+    "uid": "made at random",
+    "resourceVersion": "counts every write of its cluster",
+    "clusterIP": "allocated at random from the cluster's own range",
+    "clusterIPs": "allocated at random from the cluster's own range",
+    "nodePort": "allocated at random",
+    "podIP": "the cluster's own network",
+    "podIPs": "the cluster's own network",
+    "hostIP": "the cluster's own network",
+    "hostIPs": "the cluster's own network",
+    "containerID": "made at random",
+    "imageID": "a digest of the recorder's image, which was one image under many names",
+    "user": "the user of the recorder's image",
+    "serverAddress": "where this server listens",
+}
+#: Fields that are set aside whether they are there or not.
+ABSENT: dict[str, str] = {
+    "managedFields": "taken out of the recordings",
+    "metadata.annotations.endpoints.kubernetes.io/last-change-trigger-time": "a time",
+}
+#: Texts inside values that differ, with what stands for them.
+_PATTERNS: list[tuple[re.Pattern[str], str, str]] = [
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>", "a time"),
+    (re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"), "<ip>", "the cluster's own network"),
+    (re.compile(rf"kube-api-access-[{_ALPHABET}]{{5}}"), "kube-api-access-<suffix>", "made at random"),
+    (
+        re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+        "<uid>",
+        "made at random",
+    ),
+    (re.compile(r'"docker\.io/[^"]*"'), '"<image>"', "the recorder's image was one image under many names"),
+]
+#: `NAME-HASH` and `NAME-HASH-SUFFIX`: the hash must map one to one, the suffix is random.
+_GENERATED = re.compile(
+    rf"\b(hello(?:-green|-canary)?)-([{_ALPHABET}]{{7,10}})(?:-([{_ALPHABET}]{{5}}))?(?![a-z0-9]|-[a-z0-9])"
+)
+_HASH = re.compile(rf"[{_ALPHABET}]{{7,10}}")
+_SLICE = re.compile(rf"^(hello(?:-green|-canary)?)-[{_ALPHABET}0-9]{{5}}$")
+_AGE = re.compile(r"^(\d+[smhdy])+$|^<unknown>$")
+
+
+@dataclass
+class Names:
+    """The hashes of one cluster's templates as they map to another's: one to one, or it is a difference."""
+
+    forward: dict[str, str] = field(default_factory=dict)
+    backward: dict[str, str] = field(default_factory=dict)
+
+    def pair(self, recorded: str, ours: str) -> bool:
+        """Whether two hashes may stand for the same template; remembers that they do."""
+        if recorded not in self.forward and ours not in self.backward:
+            self.forward[recorded], self.backward[ours] = ours, recorded
+        return self.forward.get(recorded) == ours
+
+
+def normalised(value: Any, key: str = "") -> Any:
+    """A value with what is volatile in it replaced by placeholders; hashes stay as they are."""
+    if key in VOLATILE:
+        return "<volatile>"
+    if isinstance(value, dict):
+        if key == "annotations":
+            return _kept_annotations(value)
+        # How often an EndpointSlice is written depends on how many pods become ready at once.
+        counted = "kubernetes.io/service-name" in (value.get("labels") or ())
+        return {
+            name: "<volatile>" if counted and name == "generation" else normalised(item, name)
+            for name, item in value.items()
+            if name not in ABSENT and not (name == "annotations" and not _kept_annotations(item))
+        }
+    if isinstance(value, list):
+        if key == "cells":
+            return [_text(value[0], "name"), *(_cell(item) for item in value[1:])]
+        items = [normalised(item) for item in value]
+        # Pods, endpoints and rows come in the order of names, and those are random.
+        if key in ("items", "rows", "endpoints"):
+            items.sort(key=_without_names)
+        return items
+    if isinstance(value, str):
+        return _text(value, key)
+    return value
+
+
+def _without_names(item: Any) -> str:
+    """A value as text to sort by, in which generated names do not count."""
+    text = re.sub(r'"pod-template-hash": "\w+"', "", json.dumps(item, sort_keys=True))
+    return _GENERATED.sub(r"\1-<hash>", text)
+
+
+def _kept_annotations(value: Any) -> Any:
+    return {
+        name: _text(str(item), name)
+        for name, item in (value or {}).items()
+        if f"metadata.annotations.{name}" not in ABSENT
+    }
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if _AGE.match(value):
+        return "<age>"
+    return _text(re.sub(r"\(\S+ ago\)", "(<age> ago)", value), "")
+
+
+def _text(value: str, key: str) -> str:
+    if key == "image" and value.startswith("docker.io/"):
+        return "<image>"
+    for pattern, placeholder, _ in _PATTERNS:
+        value = pattern.sub(placeholder, value)
+    return _SLICE.sub(r"\1-<suffix>", value) if key == "name" else value
+
+
+def differences(recorded: Any, ours: Any, names: Names, path: str = "") -> list[str]:
+    """Where two normalised values differ, in words; [] where they agree."""
+    if isinstance(recorded, dict) and isinstance(ours, dict):
+        found = [f"{path}.{key} is missing" for key in recorded if key not in ours]
+        found += [f"{path}.{key} should not be there" for key in ours if key not in recorded]
+        for key in recorded:
+            if key in ours:
+                found += differences(recorded[key], ours[key], names, f"{path}.{key}")
+        return found
+    if isinstance(recorded, list) and isinstance(ours, list):
+        if len(recorded) != len(ours):
+            return [f"{path} has {len(ours)} elements, recorded {len(recorded)}"]
+        return [
+            text
+            for index, (a, b) in enumerate(zip(recorded, ours, strict=True))
+            for text in differences(a, b, names, f"{path}[{index}]")
+        ]
+    if isinstance(recorded, str) and isinstance(ours, str):
+        return _text_differences(recorded, ours, names, path)
+    if type(recorded) is not type(ours) or recorded != ours:
+        return [f"{path} is {ours!r}, recorded {recorded!r}"]
+    return []
+
+
+def _text_differences(recorded: str, ours: str, names: Names, path: str) -> list[str]:
+    if path.endswith(".pod-template-hash") and _HASH.fullmatch(recorded) and _HASH.fullmatch(ours):
+        if names.pair(recorded, ours):
+            return []
+    elif _skeleton(recorded) == _skeleton(ours):
+        pairs = zip(_GENERATED.findall(recorded), _GENERATED.findall(ours), strict=True)
+        if all(names.pair(a[1], b[1]) for a, b in pairs):
+            return []
+    return [f"{path} is {ours!r}, recorded {recorded!r}"]
+
+
+def _skeleton(text: str) -> str:
+    text = re.sub(rf"pod-template-hash=[{_ALPHABET}]{{7,10}}", "pod-template-hash=<hash>", text)
+    return _GENERATED.sub(lambda m: f"{m[1]}-<hash>" + ("-<suffix>" if m[3] else ""), text)
+
+
+def generated_names(text: str) -> list[tuple[str, str, str]]:
+    """The generated names in a text: (Deployment, hash, suffix)."""
+    return _GENERATED.findall(text)

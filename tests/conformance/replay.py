@@ -1,0 +1,303 @@
+"""Drives a cluster as a recording was driven, and holds each answer against the recorded one."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+from conformance.comparison import Names, differences, generated_names, normalised
+from conformance.recordings import Exchange
+
+#: How long an answer may take to become the recorded one: the cluster works while the client asks again.
+PATIENCE_SECONDS = 20.0
+_ASK_AGAIN_SECONDS = 0.05
+
+
+@dataclass
+class Result:
+    """What one exchange came to: `differences` is empty where it agrees."""
+
+    index: int
+    title: str
+    differences: list[str]
+
+
+@dataclass
+class Answer:
+    """A status code, a content type and a decoded body."""
+
+    status: int
+    content_type: str
+    body: Any
+
+
+@dataclass
+class Watching:
+    """A watch that runs beside the other exchanges."""
+
+    status: int
+    events: list[Any] = field(default_factory=list)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+
+class Replay:
+    """One recording against one cluster. `send` asks the cluster; `open_watch` starts a watch."""
+
+    def __init__(
+        self,
+        send: Callable[[str, str, dict[str, str], bytes | None], Answer],
+        open_watch: Callable[[str, dict[str, str]], Watching],
+    ) -> None:
+        self._send = send
+        self._open_watch = open_watch
+        self._names = Names()
+        self._versions: dict[str, str] = {}  # recorded resourceVersion to the cluster's
+        self._pods: dict[str, str] = {}  # recorded pod name to a pod of the same template here
+        self._bodies: dict[str, Any] = {}  # what a path was last recorded to answer
+        self._watches: dict[int, Watching] = {}
+        self._since = 0  # where in the Deployments' history the present state may begin
+
+    def run(self, exchanges: list[Exchange], namespace: str, times: dict[str, float]) -> list[Result]:
+        """The results, in the order of the recording.
+
+        `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
+        request was sent must have been shown here as well before it is sent.
+        """
+        results = []
+        ended: dict[int, list[str]] = {}
+        self._history = self._open_watch(f"/apis/apps/v1/namespaces/{namespace}/deployments?watch=true", {})
+        for index, exchange in enumerate(exchanges):
+            # A watch stands in the recording where it ended; it is opened when it began.
+            for later in range(index, len(exchanges)):
+                if (
+                    "watch" in exchanges[later]
+                    and later not in self._watches
+                    and exchanges[later]["t"] <= exchange["t"]
+                ):
+                    self._watches[later] = self._open(exchanges[later])
+            for open_, watching in self._watches.items():
+                if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"]:
+                    ended[open_] = self._end_watch(exchanges[open_], watching)
+            title = f"{exchange['method']} {exchange['path']}"
+            if "watch" not in exchange:
+                found = self._exchange(exchange)
+            elif index in ended:
+                found = ended[index]
+            else:
+                found = ended[index] = self._end_watch(exchange, self._watches[index])
+            results.append(Result(index, title, found))
+        return results
+
+    # -- one exchange ----------------------------------------------------------------------------
+
+    def _exchange(self, exchange: Exchange) -> list[str]:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        if exchange["method"] != "GET":
+            self._since = len(self._history.events)
+        while True:
+            answer = self._ask(exchange)
+            found = self._compare(exchange, answer)
+            if found:
+                answer = self._a_moment_ago(exchange, answer) or answer
+                found = self._compare(exchange, answer)
+            if not found:
+                self._learn(exchange, answer)
+                return []
+            if exchange["method"] != "GET" or time.monotonic() > deadline or _never_changes(exchange):
+                self._learn(exchange, answer)
+                return found
+            time.sleep(_ASK_AGAIN_SECONDS)
+
+    def _a_moment_ago(self, exchange: Exchange, answer: Answer) -> Answer | None:
+        """The recorded answer, where the cluster would have given it to a client that asked sooner.
+
+        A state that lasts milliseconds cannot be asked for in time. The Deployments are watched from
+        the start, so every state since the last write is known as the API server told it.
+        """
+        recorded = self._recorded(exchange)
+        if answer.status != 200 or not isinstance(recorded, dict):
+            return None
+        for index in range(self._since, len(self._history.events)):
+            state = self._history.events[index]["object"]
+            if recorded.get("kind") == "Deployment":
+                body = state
+            elif recorded.get("kind") == "DeploymentList" and len(recorded["items"]) == 1:
+                item = {key: value for key, value in state.items() if key not in ("kind", "apiVersion")}
+                body = {**answer.body, "items": [item]}
+                body["metadata"] = {"resourceVersion": state["metadata"]["resourceVersion"]}
+            else:
+                return None
+            past = Answer(answer.status, answer.content_type, body)
+            if not self._compare(exchange, past):
+                self._since = index
+                return past
+        return None
+
+    def _ask(self, exchange: Exchange) -> Answer:
+        body: bytes | None = None
+        if "body" in exchange and exchange["body"] is not None:
+            body = json.dumps(self._translated(exchange["body"])).encode()
+        elif exchange.get("body_text"):
+            body = exchange["body_text"].encode()
+        return self._send(exchange["method"], self._path(exchange["path"]), exchange["headers"], body)
+
+    def _path(self, path: str) -> str:
+        for deployment, hash_, suffix in generated_names(path):
+            if suffix:
+                name = f"{deployment}-{hash_}-{suffix}"
+                path = path.replace(name, self._pods.get(name, name))
+        return re.sub(
+            r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path
+        )
+
+    def _translated(self, body: Any, key: str = "") -> Any:
+        """A recorded body with the recorded cluster's own names replaced by this one's."""
+        if isinstance(body, dict):
+            if body.get("path") == "/metadata/resourceVersion":
+                return {**body, "value": self._versions.get(body["value"], body["value"])}
+            return {name: self._translated(item, name) for name, item in body.items()}
+        if isinstance(body, list):
+            return [self._translated(item) for item in body]
+        if key == "resourceVersion":
+            return self._versions.get(body, body)
+        if key == "pod-template-hash":
+            return self._names.forward.get(body, body)
+        return body
+
+    def _recorded(self, exchange: Exchange) -> Any:
+        if exchange.get("response_same_as_before"):
+            return self._bodies.get(exchange["path"])
+        return exchange.get("response")
+
+    def _compare(self, exchange: Exchange, answer: Answer) -> list[str]:
+        if answer.status != exchange["status"]:
+            said = answer.body.get("message", "") if isinstance(answer.body, dict) else ""
+            return [f"status code is {answer.status} ({said}), recorded {exchange['status']}"]
+        if exchange.get("response_omitted"):
+            return [] if answer.content_type == "application/json" else ["the document is not JSON"]
+        if "response_text" in exchange and exchange["headers"].get("accept", "").startswith(
+            "application/vnd.kubernetes.protobuf"
+        ):
+            # Recorded in protobuf, which the sandbox answers in JSON, as the Accept header allows.
+            return []
+        if "response_text" in exchange:
+            same = isinstance(answer.body, str) == isinstance(exchange["response_text"], str)
+            return [] if same else [f"the text is {answer.body!r}"]
+        recorded = self._recorded(exchange)
+        return differences(normalised(recorded), normalised(answer.body), self._names)
+
+    def _learn(self, exchange: Exchange, answer: Answer) -> None:
+        """Remember what this cluster calls the things that the recording names."""
+        recorded = self._recorded(exchange)
+        if exchange.get("response") is not None:
+            self._bodies[exchange["path"]] = exchange["response"]
+        self._learn_versions(recorded, answer.body)
+        if isinstance(recorded, dict) and recorded.get("kind") == "PodList" and isinstance(answer.body, dict):
+            ours: dict[str, list[str]] = {}
+            for pod in answer.body.get("items") or ():
+                ours.setdefault(pod["metadata"]["labels"].get("pod-template-hash", ""), []).append(
+                    pod["metadata"]["name"]
+                )
+            for pod in recorded["items"]:
+                hash_ = pod["metadata"]["labels"].get("pod-template-hash", "")
+                same = ours.get(self._names.forward.get(hash_, ""))
+                if same:
+                    self._pods[pod["metadata"]["name"]] = same[0]
+
+    def _learn_versions(self, recorded: Any, ours: Any) -> None:
+        if not isinstance(recorded, dict) or not isinstance(ours, dict):
+            return
+        a, b = ((value.get("metadata") or {}).get("resourceVersion") for value in (recorded, ours))
+        if a and b:
+            self._versions[a] = b
+        if len(recorded.get("items") or ()) == len(ours.get("items") or ()):
+            for pair in zip(recorded.get("items") or (), ours.get("items") or (), strict=True):
+                self._learn_versions(*pair)
+
+    # -- watches ---------------------------------------------------------------------------------
+
+    def _open(self, exchange: Exchange) -> Watching:
+        return self._open_watch(self._path(exchange["path"]), exchange["headers"])
+
+    def _end_watch(self, exchange: Exchange, watching: Watching) -> list[str]:
+        """The states between depend on which pod is ready first; the last one must come."""
+        if watching.status != exchange["status"]:
+            return [f"status code is {watching.status}, recorded {exchange['status']}"]
+        if not exchange["watch"]:
+            return []
+        last = exchange["watch"][-1]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        found: list[str] = ["no event came"]
+        seen = 0
+        with watching.arrived:
+            while True:
+                for event in watching.events[seen:]:
+                    seen += 1
+                    found = differences(normalised(last), normalised(event), self._names)
+                    if not found:
+                        self._learn_versions(last.get("object"), event.get("object"))
+                        return []
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return found
+                watching.arrived.wait(left)
+
+
+def _last_seen(exchange: Exchange, times: dict[str, float]) -> float:
+    """When a recorded watch had shown all it would show, in seconds; infinite where that is not known."""
+    if not exchange["watch"]:
+        return exchange["t"]
+    version = exchange["watch"][-1]["object"]["metadata"]["resourceVersion"]
+    return times.get(version, float("inf"))
+
+
+def _never_changes(exchange: Exchange) -> bool:
+    """Whether asking again is of no use: documents."""
+    path = urllib.parse.urlsplit(exchange["path"]).path
+    return "/namespaces/" not in path
+
+
+class HttpCluster:
+    """A cluster behind a kubeconfig, for `Replay`."""
+
+    def __init__(self, pool: urllib3.PoolManager, server: str) -> None:
+        self._pool = pool
+        self._server = server
+
+    def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        """Ask once."""
+        response = self._pool.request(
+            method, self._server + path, headers=headers, body=body, timeout=30, retries=False
+        )
+        content_type = response.headers.get("Content-Type", "").partition(";")[0]
+        text = response.data.decode(errors="replace")
+        body_ = json.loads(text) if content_type == "application/json" and text else text
+        return Answer(response.status, content_type, body_)
+
+    def open_watch(self, path: str, headers: dict[str, str]) -> Watching:
+        """Start to watch in a thread, which ends with the watch."""
+        response = self._pool.request(
+            "GET", self._server + path, headers=headers, preload_content=False, timeout=120, retries=False
+        )
+        watching = Watching(response.status)
+
+        def read() -> None:
+            rest = b""
+            try:
+                for chunk in response.stream(65536):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    with watching.arrived:
+                        watching.events += [json.loads(line) for line in lines if line]
+                        watching.arrived.notify_all()
+            except (urllib3.exceptions.HTTPError, OSError):
+                return  # the cluster was stopped
+
+        threading.Thread(target=read, daemon=True).start()
+        return watching
