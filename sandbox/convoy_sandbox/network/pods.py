@@ -129,7 +129,7 @@ class Runtime:
             )
         except TimeoutError:
             return f'command timed out: "{" ".join(command)}" timed out after {seconds:g}s'
-        return "" if code == 0 else output
+        return "" if code == 0 else output or f"command exited with code {code}"
 
 
 def _not_executable(name: str) -> StartError:

@@ -69,7 +69,12 @@ def test_includes_are_followed_in_order() -> None:
         "/etc/nginx/inner": b"c 1;",
     }
     conf = load(files, "/etc/nginx/nginx.conf")
-    assert [(entry.name, entry.args) for entry in conf] == [("a", ["1"]), ("b", ["1"]), ("b", ["2"]), ("http", [])]
+    assert [(entry.name, entry.args) for entry in conf] == [
+        ("a", ["1"]),
+        ("b", ["1"]),
+        ("b", ["2"]),
+        ("http", []),
+    ]
     assert conf[3].block is not None
     assert conf[3].block[0].name == "c"
 
@@ -77,7 +82,10 @@ def test_includes_are_followed_in_order() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"include missing.conf;", r'open\(\) "/etc/nginx/missing.conf" failed \(2: No such file or directory\)'),
+        (
+            b"include missing.conf;",
+            r'open\(\) "/etc/nginx/missing.conf" failed \(2: No such file or directory\)',
+        ),
         (b"include;", "invalid number of arguments"),
         (b"include nginx.conf;", "nested too deep"),
     ],

@@ -49,8 +49,12 @@ def test_a_login_opens_what_is_secured() -> None:
             async with app(ip, Ports(), HELLO, *HIGH), app(other, Ports(), auth, *HIGH):
                 login = await get(other, 8080, "/login", headers=_basic("user:password"))
                 token = json.loads(login.body)["token"]
-                assert (await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}"})).status == 200
-                assert (await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}x"})).status == 401
+                assert (
+                    await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}"})
+                ).status == 200
+                assert (
+                    await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}x"})
+                ).status == 401
                 for headers in (_basic("user:wrong"), {"Authorization": "Basic ?"}, {}):
                     assert (await get(other, 8080, "/login", headers=headers)).status == 401
                 assert json.loads((await get(other, 8080, "/version")).body) == {"version": "2.0.0"}
@@ -86,7 +90,12 @@ def test_one_connection_carries_many_requests() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET / HTTP/1.1\r\nx\r\n\r\n"]
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx\r\n\r\n",
+    ],
 )
 def test_what_is_no_request_is_refused(request_: bytes) -> None:
     async def run() -> bytes:
@@ -103,7 +112,14 @@ def test_health_can_be_switched() -> None:
         with addresses() as block:
             ip = block.pods.take()
             async with app(ip, Ports(), HELLO, *HIGH):
-                paths = ["/readiness", "/readiness/status", "/readiness", "/healthz", "/readiness/status", "/readiness"]
+                paths = [
+                    "/readiness",
+                    "/readiness/status",
+                    "/readiness",
+                    "/healthz",
+                    "/readiness/status",
+                    "/readiness",
+                ]
                 return [(await get(ip, 8081, path)).status for path in paths]
 
     assert asyncio.run(run()) == [200, 200, 503, 200, 200, 200]

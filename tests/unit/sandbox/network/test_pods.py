@@ -1,0 +1,184 @@
+"""The container runtime: what a pod's spec says is what runs, and probes speak as the kubelet does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+from convoy_sandbox.network.addresses import Addresses, Ports
+from convoy_sandbox.network.containers import Container, ImageError, StartError
+from convoy_sandbox.network.images import Catalog, Image
+from convoy_sandbox.network.pods import Runtime
+from convoy_sandbox.store import Store
+from unit.sandbox.network.support import addresses, get
+
+POD: dict[str, Any] = {"metadata": {"name": "hello", "namespace": "lab"}}
+SERVER = """
+import http.server, os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), sys.exit(3)))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = " ".join([os.environ["POD_IP"], os.environ["GREETING"], *sys.argv[1:]]).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args): pass
+server = http.server.HTTPServer((os.environ["POD_IP"], int(os.environ["PORT_8080"])), Handler)
+print("listening", os.environ["PORT"] == os.environ["PORT_8080"], flush=True)
+server.serve_forever()
+"""
+IMAGES = {
+    "example/server:1": Image(command=(sys.executable, "-c", SERVER)),
+    "example/exits:1": Image(command=(sys.executable, "-c", "print('so long'); raise SystemExit(7)")),
+    "example/stubborn:1": Image(
+        command=(
+            sys.executable,
+            "-c",
+            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
+        )
+    ),  # fmt: skip
+    "example/missing:1": Image(command=("no-such-program",)),
+}
+
+
+def _runtime(ports: Ports | None = None) -> Runtime:
+    return Runtime(Store(), ports or Ports(), Catalog(IMAGES))
+
+
+def _container(image: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "main", "image": image, "ports": [{"containerPort": 8080}], **fields}
+
+
+async def _start(runtime: Runtime, container: dict[str, Any], ip: str, **env: str) -> Container:
+    return await runtime.start(POD, container, ip=ip, env=env, mounts=[])
+
+
+def with_block(test: Any) -> None:
+    async def run() -> None:
+        with addresses() as block:
+            await asyncio.wait_for(test(block), 30)
+
+    asyncio.run(run())
+
+
+async def _printed(container: Container, text: str) -> None:
+    while text not in container.logs():
+        assert not container.exited.done(), container.logs()
+        await asyncio.sleep(0.01)
+
+
+def test_a_registered_command_line_is_told_where_to_listen() -> None:
+    async def test(block: Addresses) -> None:
+        ip, ports = block.pods.take(), Ports()
+        runtime = _runtime(ports)
+        container = await _start(runtime, _container("example/server:1", args=["more"]), ip, GREETING="hi")
+        await _printed(container, "listening True")
+        assert (await get(ip, ports.real(ip, 8080))).body == f"{ip} hi more".encode()
+        await container.stop(5)
+        assert container.exited.result() == 3
+        assert container.logs() == "listening True\nasked to end\n"
+        assert ports.place(ip, 8080) is None
+
+    with_block(test)
+
+
+def test_exit_codes_and_last_words_are_kept() -> None:
+    async def test(block: Addresses) -> None:
+        container = await _start(_runtime(), _container("example/exits:1"), block.pods.take())
+        assert await container.exited == 7
+        assert container.logs() == "so long\n"
+        await container.stop(0)
+
+    with_block(test)
+
+
+def test_who_does_not_end_is_killed_after_the_grace_period() -> None:
+    async def test(block: Addresses) -> None:
+        container = await _start(_runtime(), _container("example/stubborn:1"), block.pods.take())
+        await _printed(container, "up")
+        await container.stop(0.05)
+        assert container.exited.result() == 137
+
+    with_block(test)
+
+
+def test_a_program_that_is_not_there_does_not_start() -> None:
+    async def test(block: Addresses) -> None:
+        ip, ports = block.pods.take(), Ports()
+        with pytest.raises(StartError, match='exec: "no-such-program": no such file or directory'):
+            await _start(_runtime(ports), _container("example/missing:1"), ip)
+        assert ports.place(ip, 8080) is None
+        for image in ("kelseyhightower/hello:1.0.0", "example/server:1"):
+            with pytest.raises(StartError, match=r'exec: "sh": executable file not found in \$PATH'):
+                await _start(_runtime(), _container(image, command=["sh", "-c", "true"]), ip)
+
+    with_block(test)
+
+
+def test_images_are_pulled_from_the_catalog_only() -> None:
+    async def test(_: Addresses) -> None:
+        runtime = _runtime()
+        assert runtime.has_image("example/server:1")
+        assert not runtime.has_image("example/server:2")
+        await runtime.pull("nginx")
+        with pytest.raises(ImageError, match="failed to pull and unpack image"):
+            await runtime.pull("example/server:2")
+        with pytest.raises(StartError, match="not in the catalog"):
+            await _start(runtime, _container("example/server:2"), "127.0.0.1")
+
+    with_block(test)
+
+
+def test_probes_speak_as_the_kubelet_does() -> None:
+    async def test(block: Addresses) -> None:
+        ip, runtime = block.pods.take(), _runtime()
+        spec = _container("kelseyhightower/hello:1.0.0", args=["-http=:8080", "-health=:8081"])
+        spec["ports"] = [{"name": "http", "containerPort": 8080}, {"name": "health", "containerPort": 8081}]
+        container = await _start(runtime, spec, ip)
+
+        async def ask(**probe: Any) -> str:
+            return await runtime.probe(POD, spec, {"timeoutSeconds": 1, **probe}, ip=ip)
+
+        assert await ask(httpGet={"path": "/readiness", "port": "health"}) == ""
+        assert await ask(httpGet={"path": "healthz", "port": 8081}) == ""
+        assert await ask(tcpSocket={"port": "http"}) == ""
+        assert await ask(httpGet={"path": "/none", "port": 8081}) == "HTTP probe failed with statuscode: 404"
+        assert await ask(httpGet={"path": "/", "port": 8082}) == (
+            f'Get "http://{ip}:8082/": dial tcp {ip}:8082: connect: connection refused'
+        )
+        assert await ask(tcpSocket={"port": 8082}) == f"dial tcp {ip}:8082: connect: connection refused"
+        assert 'exec: "cat": executable file not found in $PATH' in await ask(exec={"command": ["cat"]})
+        assert await ask(grpc={"port": 1}) != ""
+        await container.stop(0)
+
+    with_block(test)
+
+
+def test_a_probe_that_gets_no_answer_runs_out_of_time() -> None:
+    async def test(block: Addresses) -> None:
+        ip, runtime = block.pods.take(), _runtime()
+        silent = await asyncio.start_server(lambda *_: asyncio.sleep(5), ip, 8080)
+        probe = {"timeoutSeconds": 0.05, "httpGet": {"path": "/x", "port": 8080}}
+        assert await runtime.probe(POD, _container("nginx"), probe, ip=ip) == (
+            f'Get "http://{ip}:8080/x": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        )
+        silent.close()
+
+    with_block(test)
+
+
+def test_exec_probes_of_registered_command_lines_are_run() -> None:
+    async def test(block: Addresses) -> None:
+        ip, runtime, spec = block.pods.take(), _runtime(), _container("example/stubborn:1")
+
+        async def ask(*command: str) -> str:
+            return await runtime.probe(
+                POD, spec, {"timeoutSeconds": 5, "exec": {"command": list(command)}}, ip=ip
+            )
+
+        assert await ask(sys.executable, "-c", "") == ""
+        assert await ask(sys.executable, "-c", "print('not yet'); raise SystemExit(1)") == "not yet\n"
+        assert await ask(sys.executable, "-c", "raise SystemExit(1)") != ""
+
+    with_block(test)
