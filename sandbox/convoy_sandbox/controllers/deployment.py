@@ -274,10 +274,10 @@ class DeploymentController:
         deployment, new = self._new_set(deployment, sets, create=False)
         sets = self._fresh(sets)
         self._scale(deployment, new, sets)
-        sets = self._fresh(sets)
         if deployment["spec"].get("paused"):
             self._clean_up(deployment, new, sets)
-        self._write_status(deployment, compute_status(deployment, self._again(new), sets))
+        # As recorded: this status is from before the scaling, the next one will know of it.
+        self._write_status(deployment, compute_status(deployment, new, sets))
 
     def _scale(self, deployment: Object, new: Object | None, sets: list[Object]) -> None:
         replicas = deployment["spec"]["replicas"]
@@ -493,7 +493,7 @@ class DeploymentController:
         old = [s for s in sets if new is None or s["metadata"]["uid"] != new["metadata"]["uid"]]
         scaled = [self._resize(deployment, s, 0) for s in old if s["spec"]["replicas"] > 0]
         if any(scaled) or self._pods_run(old):
-            self._finish(deployment, new, self._fresh(old))
+            self._finish(deployment, new, old)
             return
         if new is None:
             deployment, new = self._new_set(deployment, sets, create=True)
@@ -501,7 +501,7 @@ class DeploymentController:
                 return
         if new["spec"]["replicas"] != deployment["spec"]["replicas"]:
             self._resize(deployment, new, deployment["spec"]["replicas"])
-        self._finish(deployment, new, self._fresh(old))
+        self._finish(deployment, new, old)
 
     def _pods_run(self, sets: list[Object]) -> bool:
         return any(
@@ -512,8 +512,6 @@ class DeploymentController:
 
     def _finish(self, deployment: Object, new: Object | None, old: list[Object]) -> None:
         """The status of a rollout, and the old revisions gone once it is complete."""
-        new = self._again(new)
-        old = self._fresh(old)
         sets = [*old, *([new] if new else [])]
         status = compute_status(deployment, new, sets)
         self._progress(deployment, status, new, sets)
@@ -593,9 +591,6 @@ class DeploymentController:
             )
 
     # -- reading again, writing ------------------------------------------------------------------
-
-    def _again(self, replica_set: Object | None) -> Object | None:
-        return self._fresh([replica_set])[0] if replica_set else None
 
     def _fresh(self, sets: list[Object]) -> list[Object]:
         found = [
