@@ -165,11 +165,11 @@ def test_cluster_ips_are_used_again_after_their_service() -> None:
 
 
 def test_what_fails_at_the_start_is_raised_in_the_test() -> None:
-    with pytest.raises(PortInUseError), socket.socket() as other:
+    with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with sandbox(port=other.getsockname()[1]):
-            pass
+        with pytest.raises(PortInUseError), sandbox(port=other.getsockname()[1]):
+            raise AssertionError("it is up")
 
 
 def test_the_fixture_gives_a_running_cluster(convoy_sandbox: Sandbox) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from convoy_sandbox.network.addresses import Addresses, Ports
@@ -67,6 +67,20 @@ async def get(
     first, *others = head.decode().split("\r\n")
     pairs = (line.partition(":") for line in others)
     return Answer(int(first.split()[1]), {name.lower(): value.strip() for name, _, value in pairs}, rest)
+
+
+async def until(seen: Callable[[], object]) -> None:
+    """Let the event loop turn until something is seen."""
+    async with asyncio.timeout(10):
+        while not seen():  # noqa: ASYNC110 - what is watched has no event of its own
+            await asyncio.sleep(0.001)
+
+
+async def listening(ip: str, port: int) -> None:
+    """Wait until somebody listens there."""
+    async with asyncio.timeout(10):
+        while await refused(ip, port):  # noqa: ASYNC110 - only trying tells
+            await asyncio.sleep(0.01)
 
 
 async def refused(ip: str, port: int) -> bool:

@@ -52,7 +52,8 @@ def test_an_unknown_image_fails_in_containerds_words() -> None:
         Catalog().pull("kelseyhightower/hello:9.9.9")
     assert str(failure.value).startswith(
         'failed to pull and unpack image "docker.io/kelseyhightower/hello:9.9.9": failed to resolve image: '
-        'failed to do request: Head "https://registry-1.docker.io/v2/kelseyhightower/hello/manifests/9.9.9": dial tcp'
+        'failed to do request: Head "https://registry-1.docker.io/v2/kelseyhightower/hello/manifests/9.9.9": '
+        "dial tcp"
     )
     with pytest.raises(ImageError, match=r"https://gcr.io/v2/a/b/manifests/1.*lookup gcr.io on"):
         Catalog().pull("gcr.io/a/b:1")

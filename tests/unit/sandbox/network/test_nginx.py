@@ -13,7 +13,7 @@ from convoy_sandbox.network import nginx
 from convoy_sandbox.network.addresses import Addresses, Ports
 from convoy_sandbox.network.containers import Container, Mount
 from convoy_sandbox.network.images import Image
-from unit.sandbox.network.support import addresses, app, exchange, get, refused
+from unit.sandbox.network.support import addresses, app, exchange, get, listening, refused
 
 REAL = nginx.program()
 HIGH = ("-http=0.0.0.0:8080", "-health=0.0.0.0:8081")
@@ -80,7 +80,7 @@ def _certificate() -> dict[str, bytes]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "frontend")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -225,9 +225,7 @@ def test_the_images_own_page(executable: str | None) -> None:
         with addresses() as block:
             ip, ports = block.pods.take(), Ports()
             container = await nginx.start([], nginx.Site(ip, ports, {}.get), executable=executable)
-            async with asyncio.timeout(10):
-                while await refused(ip, ports.real(ip, 80)):
-                    await asyncio.sleep(0.01)
+            await listening(ip, ports.real(ip, 80))
             answer = await get(ip, ports.real(ip, 80), "/")
             await container.stop(1)
             assert answer.status == 200
@@ -246,7 +244,8 @@ def test_keep_alive_and_bad_requests(executable: str | None) -> None:
                 port = running.port(8443)
                 both = await exchange(
                     running.ip, port,
-                    b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
                 )  # fmt: skip
                 return both, await exchange(running.ip, port, b"nonsense\r\n\r\n")
 

@@ -62,7 +62,7 @@ def test_mistakes_are_told_as_nginx_tells_them(text: str, message: str) -> None:
 
 def test_includes_are_followed_in_order() -> None:
     files = {
-        "/etc/nginx/nginx.conf": b"a 1;\ninclude conf.d/*.conf;\nhttp { include inner; }\ninclude none/*.conf;",
+        "/etc/nginx/nginx.conf": b"a 1;\ninclude conf.d/*.conf; http { include inner; } include none/*.conf;",
         "/etc/nginx/conf.d/b.conf": b"b 2;",
         "/etc/nginx/conf.d/a.conf": b"b 1;",
         "/etc/nginx/conf.d/deep/c.conf": b"never;",

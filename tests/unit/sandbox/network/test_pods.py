@@ -28,16 +28,18 @@ server = http.server.HTTPServer((os.environ["POD_IP"], int(os.environ["PORT_8080
 print("listening", os.environ["PORT"] == os.environ["PORT_8080"], flush=True)
 server.serve_forever()
 """
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(60)
+"""
 IMAGES = {
     "example/server:1": Image(command=(sys.executable, "-c", SERVER)),
     "example/exits:1": Image(command=(sys.executable, "-c", "print('so long'); raise SystemExit(7)")),
     "example/stubborn:1": Image(
-        command=(
-            sys.executable,
-            "-c",
-            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
-        )
-    ),  # fmt: skip
+        command=(sys.executable, "-c", STUBBORN),
+    ),
     "example/missing:1": Image(command=("no-such-program",)),
 }
 
@@ -161,7 +163,8 @@ def test_a_probe_that_gets_no_answer_runs_out_of_time() -> None:
         silent = await asyncio.start_server(lambda *_: asyncio.sleep(5), ip, 8080)
         probe = {"timeoutSeconds": 0.05, "httpGet": {"path": "/x", "port": 8080}}
         assert await runtime.probe(POD, _container("nginx"), probe, ip=ip) == (
-            f'Get "http://{ip}:8080/x": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+            f'Get "http://{ip}:8080/x": context deadline exceeded '
+            "(Client.Timeout exceeded while awaiting headers)"
         )
         silent.close()
 
@@ -173,9 +176,8 @@ def test_exec_probes_of_registered_command_lines_are_run() -> None:
         ip, runtime, spec = block.pods.take(), _runtime(), _container("example/stubborn:1")
 
         async def ask(*command: str) -> str:
-            return await runtime.probe(
-                POD, spec, {"timeoutSeconds": 5, "exec": {"command": list(command)}}, ip=ip
-            )
+            probe = {"timeoutSeconds": 5, "exec": {"command": list(command)}}
+            return await runtime.probe(POD, spec, probe, ip=ip)
 
         assert await ask(sys.executable, "-c", "") == ""
         assert await ask(sys.executable, "-c", "print('not yet'); raise SystemExit(1)") == "not yet\n"

@@ -11,7 +11,7 @@ from convoy_sandbox.network.addresses import Ports
 from convoy_sandbox.network.containers import StartError
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.network.programs import App, make_token, token_is_valid
-from unit.sandbox.network.support import addresses, app, exchange, get, refused
+from unit.sandbox.network.support import addresses, app, exchange, get, refused, until
 
 HELLO = Image("hello", version="1.0.0")
 # Ports that any user may bind, so that these tests say the same to everybody.
@@ -137,8 +137,8 @@ def test_versions_that_go_wrong() -> None:
                 assert (await get(ip, 8081, "/readiness")).status == 200
             async with app(ip, ports, Image("hello", version="x", ready_after=0.05), *HIGH):
                 assert (await get(ip, 8081, "/readiness")).status == 503
-                async with asyncio.timeout(5):
-                    while (await get(ip, 8081, "/readiness")).status != 200:
+                async with asyncio.timeout(10):
+                    while (await get(ip, 8081, "/readiness")).status != 200:  # noqa: ASYNC110 - only asking tells
                         await asyncio.sleep(0.01)
             async with app(ip, ports, Image("hello", version="x", crash_after=0.0), *HIGH) as crashed:
                 assert await asyncio.wait_for(crashed.exited, 5) == 1
@@ -155,8 +155,7 @@ def test_a_stop_answers_what_is_under_way() -> None:
             running = App(Image("hello", version="1.0.0", delay=0.2), ip, ports, list(HIGH))
             asked = asyncio.create_task(get(ip, 8080, "/version"))
             idle, idle_writer = await asyncio.open_connection(ip, 8081)
-            while '"GET /version' not in running.logs() and not running._servers[1]._connections:
-                await asyncio.sleep(0)
+            await until(lambda: running._servers[1]._connections)
             stopping = asyncio.create_task(running.stop(5))
             answer = await asyncio.wait_for(asked, 5)
             assert (answer.status, answer.headers["connection"]) == (200, "close")

@@ -17,7 +17,7 @@ from convoy_sandbox.network.programs import App
 from convoy_sandbox.network.services import LoadBalancers, ServiceProxy, backends, environment, resolve
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.store import Store
-from unit.sandbox.network.support import addresses, exchange, get, refused
+from unit.sandbox.network.support import addresses, exchange, get, refused, until
 
 HIGH = ["-http=0.0.0.0:8080", "-health=0.0.0.0:8081"]
 
@@ -89,6 +89,12 @@ class Lab:
     def endpoints(self, *endpoints: tuple[str, dict[str, bool]]) -> None:
         self.store.put(resources.ENDPOINTSLICES, _slice(*endpoints))
 
+    def balancing(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.registry.get(resources.SERVICES, "lab", "hello")["status"][
+            "loadBalancer"
+        ]
+        return found
+
     async def close(self) -> None:
         self.proxy.close()
         for app in self.apps:
@@ -146,8 +152,7 @@ def test_a_switch_of_endpoints_takes_the_next_connection_and_leaves_the_open_one
         blue, green = lab.pod("1", delay=0.2), lab.pod("2")
         lab.endpoints((blue, READY))
         asked = asyncio.create_task(get(ip, 8000, "/version"))
-        while not lab.proxy._splices:
-            await asyncio.sleep(0)
+        await until(lambda: lab.proxy._splices)
         lab.endpoints((green, READY))
         assert await _versions(ip, 8000, 5) == {"2": 5}
         assert json.loads((await asked).body) == {"version": "1"}
@@ -228,12 +233,9 @@ def test_nothing_listens_beyond_loopback() -> None:
 
 
 async def _ingress(lab: Lab) -> dict[str, Any]:
-    while True:
-        service = lab.registry.get(resources.SERVICES, "lab", "hello")
-        if service["status"]["loadBalancer"].get("ingress"):
-            (ingress,) = service["status"]["loadBalancer"]["ingress"]
-            return dict(ingress)
-        await asyncio.sleep(0)
+    await until(lab.balancing)
+    (ingress,) = lab.balancing()["ingress"]
+    return dict(ingress)
 
 
 def test_a_load_balancer_has_an_external_address_for_as_long_as_it_is_one() -> None:
@@ -249,8 +251,7 @@ def test_a_load_balancer_has_an_external_address_for_as_long_as_it_is_one() -> N
             obj["spec"]["type"] = "ClusterIP"
 
         lab.registry.modify(resources.SERVICES, "lab", "hello", internal)
-        while lab.registry.get(resources.SERVICES, "lab", "hello")["status"]["loadBalancer"]:
-            await asyncio.sleep(0)
+        await until(lambda: not lab.balancing())
         assert await refused(ingress["ip"], 8000)
         balancers.close()
 
