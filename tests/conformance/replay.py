@@ -17,6 +17,7 @@ from conformance.recordings import Exchange
 
 #: How long an answer may take to become the recorded one: the cluster works while the client asks again.
 PATIENCE_SECONDS = 20.0
+_BRIEF_SECONDS = 1.0
 _ASK_AGAIN_SECONDS = 0.05
 
 
@@ -64,11 +65,14 @@ class Replay:
         self._watches: dict[int, Watching] = {}
         self._since = 0  # where in the Deployments' history the present state may begin
 
-    def run(self, exchanges: list[Exchange], namespace: str, times: dict[str, float]) -> list[Result]:
+    def run(
+        self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int]
+    ) -> list[Result]:
         """The results, in the order of the recording.
 
         `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
-        request was sent must have been shown here as well before it is sent.
+        request was sent must have been shown here as well before it is sent. What is `known` to differ
+        is not waited for.
         """
         results = []
         ended: dict[int, list[str]] = {}
@@ -87,7 +91,7 @@ class Replay:
                     ended[open_] = self._end_watch(exchanges[open_], watching)
             title = f"{exchange['method']} {exchange['path']}"
             if "watch" not in exchange:
-                found = self._exchange(exchange)
+                found = self._exchange(exchange, _BRIEF_SECONDS if index in known else PATIENCE_SECONDS)
             elif index in ended:
                 found = ended[index]
             else:
@@ -97,8 +101,8 @@ class Replay:
 
     # -- one exchange ----------------------------------------------------------------------------
 
-    def _exchange(self, exchange: Exchange) -> list[str]:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def _exchange(self, exchange: Exchange, patience: float) -> list[str]:
+        deadline = time.monotonic() + patience
         if exchange["method"] != "GET":
             self._since = len(self._history.events)
         while True:
@@ -199,17 +203,13 @@ class Replay:
         if exchange.get("response") is not None:
             self._bodies[exchange["path"]] = exchange["response"]
         self._learn_versions(recorded, answer.body)
-        if isinstance(recorded, dict) and recorded.get("kind") == "PodList" and isinstance(answer.body, dict):
-            ours: dict[str, list[str]] = {}
-            for pod in answer.body.get("items") or ():
-                ours.setdefault(pod["metadata"]["labels"].get("pod-template-hash", ""), []).append(
-                    pod["metadata"]["name"]
-                )
-            for pod in recorded["items"]:
-                hash_ = pod["metadata"]["labels"].get("pod-template-hash", "")
-                same = ours.get(self._names.forward.get(hash_, ""))
-                if same:
-                    self._pods[pod["metadata"]["name"]] = same[0]
+        ours: dict[str, list[str]] = {}
+        for _, hash_, name in _pods_of(answer.body):
+            ours.setdefault(hash_, []).append(name)
+        for _, hash_, name in _pods_of(recorded):
+            same = ours.get(self._names.forward.get(hash_, ""))
+            if same:
+                self._pods[name] = same[0]
 
     def _learn_versions(self, recorded: Any, ours: Any) -> None:
         if not isinstance(recorded, dict) or not isinstance(ours, dict):
@@ -248,6 +248,19 @@ class Replay:
                 if left <= 0:
                     return found
                 watching.arrived.wait(left)
+
+
+def _pods_of(body: Any) -> list[tuple[str, str, str]]:
+    """The pods of a list or a table: (namespace, template hash, name)."""
+    if not isinstance(body, dict):
+        return []
+    items = body.get("items") or [row.get("object") or {} for row in body.get("rows") or ()]
+    metas = [item.get("metadata") or {} for item in items]
+    return [
+        (meta.get("namespace", ""), meta["labels"]["pod-template-hash"], meta["name"])
+        for meta in metas
+        if "generateName" in meta and "pod-template-hash" in (meta.get("labels") or {})
+    ]
 
 
 def _last_seen(exchange: Exchange, times: dict[str, float]) -> float:

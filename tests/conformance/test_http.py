@@ -9,6 +9,7 @@ import pytest
 import yaml
 from conformance import recordings
 from conformance.replay import HttpCluster, Replay, Result
+from convoy_sandbox.network.images import Image
 from convoy_sandbox.settings import Timing
 from convoy_sandbox.testing import sandbox
 
@@ -21,14 +22,16 @@ _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 
 def replay(name: str) -> list[Result]:
     """The results of one recording against a sandbox of its own."""
-    with sandbox(nodes=1, node_cpu="2", timing=_PACE, load_balancer=False) as cluster:
+    images = {"kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6)}
+    with sandbox(nodes=1, node_cpu="2", timing=_PACE, load_balancer=False, images=images) as cluster:
         client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
         kubernetes.client.CoreV1Api(client).create_namespace({"metadata": {"name": name}})
         http = HttpCluster(client.rest_client.pool_manager, client.configuration.host)
         times = {
             line["object"]["metadata"]["resourceVersion"]: line["t"] for line in recordings.read(f"{name}.timeline")
         }
-        return Replay(http.send, http.open_watch).run(recordings.read(f"{name}.http"), name, times)
+        known = set(_KNOWN.get(name) or ())
+        return Replay(http.send, http.open_watch).run(recordings.read(f"{name}.http"), name, times, known)
 
 
 @pytest.mark.parametrize("name", ["lab", "faults", "core"])

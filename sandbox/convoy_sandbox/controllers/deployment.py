@@ -379,16 +379,10 @@ class DeploymentController:
                 if old:
                     history = [item for item in annotations.get(HISTORY, "").split(",") if item]
                     annotations[HISTORY] = ",".join([*history, str(old)])
-            if obj["spec"]["replicas"] > 0 or old < revision:
-                annotations[DESIRED] = str(deployment["spec"]["replicas"])
-                annotations[MAXIMUM] = str(deployment["spec"]["replicas"] + limits(deployment)[0])
             if obj["spec"].get("minReadySeconds", 0) != deployment["spec"].get("minReadySeconds", 0):
                 obj["spec"]["minReadySeconds"] = deployment["spec"].get("minReadySeconds", 0)
 
         meta = new["metadata"]
-        # A scaled Deployment is recognised by the annotation of its ReplicaSets: it stays until they are scaled.
-        if self._was_scaled(deployment, [new]):
-            return new
         return self._registry.modify(resources.REPLICASETS, meta["namespace"], meta["name"], change)
 
     def _record(self, deployment: Object, revision: int, *, created: str = "", found: str = "") -> Object:

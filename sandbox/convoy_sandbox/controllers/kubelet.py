@@ -227,6 +227,9 @@ class PodWorker:
         for name in running:
             self._event("Killing", f"Stopping container {name}", container=name)
         self._main.cancel()
+        for state in self.states.values():
+            if "waiting" in state.state and not state.last:
+                state.state = {"waiting": {"reason": "ContainerCreating"}}
         self._sync()
         specs = {c["name"]: c for c in pod["spec"]["containers"]}
 
@@ -246,11 +249,12 @@ class PodWorker:
         for task in list(self._background):
             if task is not asyncio.current_task():
                 task.cancel()
-        for name, state in self.states.items():
-            if "waiting" in state.state and name not in running and state.exit_code is None:
-                state.state = {"waiting": {"reason": "ContainerCreating"}}
-        if running and self._initialized:
-            self._sync()
+        if not running:
+            await asyncio.sleep(self._kubelet.settings.timing.stop)
+        for state in self.states.values():
+            if "waiting" in state.state:
+                state.state = {"terminated": _never_seen()}
+        self._sync()
         self._free()
         with contextlib.suppress(ApiError):
             if self._pod is not None:
@@ -430,8 +434,7 @@ class PodWorker:
     async def _pull_failed(self, state: ContainerState, image: str, why: str, backoff: float) -> None:
         self._event("Failed", f'Failed to pull image "{image}": {why}', warning=True, container=state.name)
         self._event("Failed", "Error: ErrImagePull", warning=True, container=state.name)
-        state.state = {"waiting": {"reason": "ErrImagePull", "message": why}}
-        self._sync()
+        self._hold(state, "ErrImagePull", why)
         await asyncio.sleep(min(1.0, backoff))
         self._event("BackOff", f'Back-off pulling image "{image}"', container=state.name)
         self._event("Failed", "Error: ImagePullBackOff", warning=True, container=state.name)
@@ -446,14 +449,18 @@ class PodWorker:
                 return pod_inputs.environment(self._kubelet.store, pod, container, self._ip)
             except pod_inputs.Missing as missing:
                 self._event("Failed", f"Error: {missing}", warning=True, container=state.name)
-                state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(missing)}}
-                self._sync()
+                self._hold(state, "CreateContainerConfigError", str(missing))
             await self.inputs_changed.wait()
 
     async def _wait(self, state: ContainerState, reason: str, message: str, seconds: float) -> None:
-        state.state = {"waiting": {"reason": reason, "message": message}}
-        self._sync()
+        self._hold(state, reason, message)
         await asyncio.sleep(seconds)
+
+    def _hold(self, state: ContainerState, reason: str, message: str) -> None:
+        """A container cannot start for now. Its pod has an address all the same, and shows it."""
+        state.state = {"waiting": {"reason": reason, "message": message}}
+        self._shown_ip = self._ip
+        self._sync()
 
     # -- probes ----------------------------------------------------------------------------------
 
@@ -566,6 +573,17 @@ class PodWorker:
         self._kubelet.events.event(
             pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
         )
+
+
+def _never_seen() -> Object:
+    """The end of a container that did not run when its pod was stopped."""
+    return {
+        "exitCode": 137,
+        "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+        "startedAt": None,
+        "finishedAt": None,
+    }
 
 
 def _go_duration(seconds: float) -> str:

@@ -17,6 +17,10 @@ from .owners import Index, controller_of, owned_by, owner_reference
 from .runtime import Queue
 
 
+#: How long a ReplicaSet that cannot create pods waits, doubled each time: the controllers' rate limiter.
+_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.005, 1000.0
+
+
 def is_active(pod: Object) -> bool:
     """Whether a pod counts as a replica."""
     return (
@@ -159,7 +163,8 @@ class ReplicaSetController:
         if failure is None:
             self._backoff.pop(key, None)
         else:
-            delay = self._backoff[key] = min(self._backoff.get(key, 0.5) * 2, 60.0)
+            delay = self._backoff.get(key, _FIRST_RETRY_SECONDS)
+            self._backoff[key] = min(delay * 2, _LAST_RETRY_SECONDS)
             self._queue.add_after(key, delay)
 
     def _adopt(self, replica_set: Object) -> None:
