@@ -29,7 +29,7 @@ $(COLLECTION):
 	@mkdir -p $(dir $@) && ln -s ../../.. $@
 
 demo: setup ## Start the sandbox, move live traffic from hello 1.0.0 to 2.0.0 and back
-	@bash playbooks/files/demo.sh
+	@bash demo.sh
 
 down: ## Stop the demo's sandbox
 	@if [ -x $(BIN)/convoy-sandbox ]; then $(BIN)/convoy-sandbox down; else echo "Nothing to stop: make setup was never run here."; fi

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# What `make demo` shows: each command as a person would type it, and what it prints.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+run() {
+  printf '\n$ %s\n' "$*"
+  "$@"
+}
+
+start=$SECONDS
+run convoy-sandbox up
+run ansible-playbook playbooks/app_deploy.yml
+run ansible-playbook playbooks/bluegreen.yml -e version=2.0.0
+run ansible-playbook playbooks/bluegreen.yml -e version=1.0.0
+
+python - "$((SECONDS - start))" <<'PYTHON'
+import json, subprocess, sys
+
+status = json.loads(subprocess.run(["convoy-sandbox", "status", "--json"], check=True, capture_output=True).stdout)
+sandbox = next(item for item in status if item["name"] == "convoy")
+address = next(item.split()[1] for item in sandbox["external"] if item.startswith("default/frontend "))
+print(f"""
+Live traffic went from hello 1.0.0 to 2.0.0 and back in {sys.argv[1]} s. Look around:
+
+  curl --insecure https://{address}/version
+  kubectl --kubeconfig {sandbox["kubeconfig"]} get deployments,services,pods
+  .venv/bin/ansible-playbook playbooks/bluegreen.yml -e version=2.0.0
+  make down
+""")
+PYTHON
