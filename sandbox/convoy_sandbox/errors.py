@@ -31,6 +31,7 @@ class ApiError(Exception):
         details: dict[str, Any] | None = None,
         *,
         retry_after: int | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -38,6 +39,7 @@ class ApiError(Exception):
         self.message = message
         self.details = details
         self.retry_after = retry_after
+        self.metadata = metadata or {}
 
     @property
     def status(self) -> dict[str, Any]:
@@ -45,7 +47,7 @@ class ApiError(Exception):
         body: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
         }
@@ -100,6 +102,34 @@ def bad_request(message: str) -> ApiError:
 def expired(message: str) -> ApiError:
     """410: the resourceVersion asked for is no longer kept."""
     return ApiError(410, "Expired", message)
+
+
+def too_large_version(asked: int, current: int) -> ApiError:
+    """504: the resourceVersion asked for is yet to come."""
+    return ApiError(
+        504,
+        "Timeout",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        {
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+        retry_after=1,
+    )
+
+
+def invalid_options(kind: str, field: str, reason: str, message: str) -> ApiError:
+    """422: a query parameter breaks the rules of its options; `kind` is CreateOptions, ListOptions, ..."""
+    return ApiError(
+        422,
+        "Invalid",
+        f'{kind}.meta.k8s.io "" is invalid: {field}: {message}',
+        {
+            "group": "meta.k8s.io",
+            "kind": kind,
+            "causes": [{"reason": reason, "message": message, "field": field}],
+        },
+    )
 
 
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:

@@ -127,6 +127,11 @@ class Watch:
             self._offer(change)
         self._unsubscribe = store.subscribe(self._offer)
 
+    @property
+    def idle(self) -> bool:
+        """Whether every change so far was read."""
+        return self._queue.empty()
+
     def _offer(self, change: Change) -> None:
         if change.resource == self._resource:
             self._queue.put_nowait(change)

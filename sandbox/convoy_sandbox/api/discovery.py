@@ -135,6 +135,12 @@ def aggregated(*, core: bool) -> Document:
     }
 
 
+@cache
+def aggregated_text(*, core: bool) -> bytes:
+    """The same as JSON text: clients ask for it often."""
+    return json.dumps(aggregated(core=core), separators=(",", ":")).encode()
+
+
 def _aggregated_resource(entry: Document) -> Document:
     resource = {
         "resource": entry["resource"],

@@ -58,7 +58,7 @@ def decoded(content_type: str, body: bytes) -> Any:
         return protobuf.decode(body)
     if media in ("application/yaml", "application/apply-patch+yaml", "text/yaml"):
         try:
-            return yaml.load(body, Loader=_YamlLoader)
+            return yaml.load(body, Loader=_YamlLoader)  # noqa: S506 - a SafeLoader
         except yaml.YAMLError as error:
             raise bad_request(f"error decoding YAML: {error}") from None
     if media not in ("", "application/json") and not media.endswith("+json"):
@@ -82,6 +82,17 @@ _YamlLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _YamlLoader.yaml_implicit_resolvers.items()
 }
+
+
+def flag(query: Any, name: str) -> bool:
+    """A query parameter that is on or off."""
+    return query.get(name) in ("true", "True", "1")
+
+
+def warning(text: str) -> str:
+    """The value of a Warning header."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{escaped}"'
 
 
 def field_manager(query_manager: str, user_agent: str) -> str:

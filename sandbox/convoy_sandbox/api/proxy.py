@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 
@@ -83,6 +84,9 @@ def _unavailable(message: str) -> errors.ApiError:
     return errors.ApiError(503, "ServiceUnavailable", message)
 
 
-def unreachable(error: OSError) -> errors.ApiError:
+def unreachable(backend: Backend, error: Exception) -> errors.ApiError:
     """503: the endpoint does not answer."""
-    return _unavailable(f"error trying to reach service: {error}")
+    why = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        why = f"connect: {os.strerror(error.errno).lower()}"
+    return _unavailable(f"error trying to reach service: dial tcp {backend.ip}:{backend.port}: {why}")

@@ -7,17 +7,19 @@ import hmac
 import json
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from aiohttp import web
 
-from .. import errors, patch, resources
+from .. import errors, patch, resources, schema, selectors
 from ..errors import ApiError
-from ..registry import Registry, timestamp
+from ..network.containers import LogLine
+from ..registry import Registry
 from ..store import Object, Store
-from . import discovery, lists, negotiation, openapi, paths, proxy, tables, watches
+from . import discovery, lists, logs, negotiation, openapi, options, paths, proxy, reviews, tables, watches
 
 if TYPE_CHECKING:
     from ..certificates import Certificates
@@ -35,7 +37,7 @@ _RETURNED_WHEN_DELETED = frozenset(
 _HOP_BY_HOP = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade", "host", "authorization", "content-length", "content-encoding",
+        "transfer-encoding", "upgrade", "host", "authorization", "content-length",
     }
 )  # fmt: skip
 
@@ -43,11 +45,11 @@ _HOP_BY_HOP = frozenset(
 class PodLogs(Protocol):
     """Where the text of containers' logs comes from."""
 
-    def read(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+    def read(self, namespace: str, pod: str, container: str, *, previous: bool) -> list[LogLine]:
         """All that a container has printed. Raises ApiError."""
 
-    def follow(self, namespace: str, pod: str, container: str) -> AsyncIterator[str]:
-        """All that it prints, as it comes, until it ends."""
+    def follow(self, namespace: str, pod: str, container: str, after: int) -> AsyncIterator[list[LogLine]]:
+        """What it prints after the line of that number, as it comes, until it ends."""
 
 
 class ApiServer:
@@ -74,7 +76,6 @@ class ApiServer:
         self.port = port
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
-        self._tokens = {certificates.token}
 
     @property
     def url(self) -> str:
@@ -85,7 +86,8 @@ class ApiServer:
         """Listen. Raises OSError where the port is taken."""
         app = web.Application(client_max_size=8 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        # A client that goes away takes its watch with it.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(
             self._runner, self._host, self.port, ssl_context=self._certificates.server_context(), backlog=512
@@ -96,6 +98,8 @@ class ApiServer:
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0, ssl=_no_verification()),
             auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         )
 
     async def close(self) -> None:
@@ -115,7 +119,10 @@ class ApiServer:
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
             return _json(error.status, error.code, headers)
-        except (ConnectionResetError, aiohttp.ClientConnectionResetError):
+        except web.HTTPRequestEntityTooLarge as large:
+            refusal = ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {large.text}")
+            return _json(refusal.status, refusal.code)
+        except ConnectionResetError:
             raise
         except Exception as error:
             log.exception("%s %s", request.method, request.path_qs)
@@ -126,7 +133,9 @@ class ApiServer:
         if transport is not None and transport.get_extra_info("peercert"):
             return True
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and any(hmac.compare_digest(token, known) for known in self._tokens)
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            token.encode(), self._certificates.token.encode()
+        )
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"
@@ -135,7 +144,7 @@ class ApiServer:
             return document
         target = paths.parse(request.rel_url.raw_path if "/proxy" in path else path)
         if target is None:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource", {})
+            raise _no_such_path()
         if target.subresource == "proxy":
             return await self._proxy(request, target)
         if target.subresource == "log":
@@ -160,7 +169,7 @@ class ApiServer:
             form = negotiation.accepted(request.headers.get("Accept", ""))
             if form.as_ == "APIGroupDiscoveryList" and form.parameters.get("v") == "v2":
                 return web.Response(
-                    body=_bytes(discovery.aggregated(core=path == "/api")),
+                    body=discovery.aggregated_text(core=path == "/api"),
                     headers={
                         "Content-Type": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
                     },
@@ -179,31 +188,29 @@ class ApiServer:
     # -- resources -------------------------------------------------------------------------------
 
     async def _resource(self, request: web.Request, target: paths.Target) -> web.StreamResponse:
+        if target.subresource and not any(
+            entry["subresource"] == target.subresource for entry in target.resource.subresources
+        ):
+            raise _no_such_path()
         form = negotiation.accepted(request.headers.get("Accept", ""))
         method = request.method
         if method in ("GET", "HEAD"):
             return await self._read(request, target, form)
         if method == "POST" and target.subresource == "eviction":
             return await self._evict(request, target)
+        if target.resource.namespaced and not target.namespace:
+            raise _method_not_allowed()
         if method == "POST" and not target.name:
-            if target.resource.plural == "selfsubjectaccessreviews":
-                return _json(_allowed(await _body(request)), 201)
-            return self._shown(target, await self._create(request, target), form, 201)
+            return await self._create(request, target, form)
         if target.subresource and target.subresource not in _SUBRESOURCES:
             raise _method_not_allowed()
         if method == "PUT" and target.name:
-            new = self._registry.update(
-                target.resource, target.namespace, target.name, await _body(request) or {},
-                subresource=target.subresource, **_options(request),
-            )  # fmt: skip
-            return self._shown(target, new, form)
+            return await self._update(request, target, form)
         if method == "PATCH" and target.name:
             return await self._patch(request, target, form)
-        if method == "DELETE":
-            options = await _body(request) or {}
-            if target.name:
-                return self._delete(request, target, options)
-            return self._delete_collection(request, target, options)
+        if method == "DELETE" and not target.subresource:
+            how = options.deletion(request.query, await _body(request))
+            return self._delete(target, how) if target.name else self._delete_collection(request, target, how)
         raise _method_not_allowed()
 
     async def _read(
@@ -216,6 +223,8 @@ class ApiServer:
         if target.name:
             if target.subresource == "scale":
                 return _json(self._registry.get_scale(target.resource, target.namespace, target.name))
+            if target.subresource not in ("", "status"):
+                raise _method_not_allowed()
             found = self._registry.get(target.resource, target.namespace, target.name)
             return self._shown(target, found, form, include=request.query.get("includeObject", "Metadata"))
         items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
@@ -231,15 +240,7 @@ class ApiServer:
                     "items": [tables.partial(obj) for obj in items],
                 }
             )
-        return _json(
-            {
-                "kind": f"{target.resource.kind}List",
-                "apiVersion": target.resource.api_version,
-                "metadata": meta,
-                # Elements of a typed list carry no kind of their own.
-                "items": [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items],
-            }
-        )
+        return _json(lists.listed(target.resource, items, meta))
 
     async def _watch(
         self, request: web.Request, target: paths.Target, form: negotiation.Form
@@ -249,8 +250,6 @@ class ApiServer:
         )
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
-        # Selectors are checked before the status line is sent: anext would wait for the first event.
-        lists.predicate(target.resource, request.query)
         await response.prepare(request)
         async with contextlib.aclosing(frames):
             async for frame in frames:
@@ -258,43 +257,62 @@ class ApiServer:
         await response.write_eof()
         return response
 
-    async def _create(self, request: web.Request, target: paths.Target) -> Object:
-        if target.resource.verbs and "list" not in target.resource.verbs:
-            raise _method_not_allowed()
+    async def _create(
+        self, request: web.Request, target: paths.Target, form: negotiation.Form
+    ) -> web.StreamResponse:
         body = await _body(request)
         if body is None:
             raise errors.bad_request("the body of the request is empty")
-        return self._registry.create(target.resource, target.namespace, body, **_options(request))
+        if "list" not in target.resource.verbs:
+            answer = reviews.answer(target.resource, body)
+            if answer is None:
+                raise _method_not_allowed()
+            return _json(answer, 201)
+        how = _writing(request, "CreateOptions")
+        created = self._registry.create(target.resource, target.namespace, body, **how)
+        return self._shown(target, created, form, 201, warnings=_warnings(target, body, how))
+
+    async def _update(
+        self, request: web.Request, target: paths.Target, form: negotiation.Form
+    ) -> web.StreamResponse:
+        body = await _body(request)
+        if body is None:
+            raise errors.bad_request("the body of the request is empty")
+        how = _writing(request, "UpdateOptions")
+        stored = self._registry.update(
+            target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
+        )
+        return self._shown(target, stored, form, warnings=_warnings(target, body, how))
 
     async def _patch(
         self, request: web.Request, target: paths.Target, form: negotiation.Form
     ) -> web.StreamResponse:
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        if content_type == patch.APPLY and not request.query.get("fieldManager"):
-            raise errors.bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+        apply = content_type == patch.APPLY
+        force = options.force(request.query, apply=apply)
+        body = await _body(request)
+        if body is None:
+            raise errors.bad_request("the body of the request is empty")
+        how = _writing(request, "PatchOptions")
         stored, created = self._registry.patch(
-            target.resource, target.namespace, target.name, content_type, await _body(request),
-            subresource=target.subresource, force=request.query.get("force") == "true", **_options(request),
+            target.resource, target.namespace, target.name, content_type, body,
+            subresource=target.subresource, force=force, **how,
         )  # fmt: skip
-        return self._shown(target, stored, form, 201 if created else 200)
+        warnings = _warnings(target, body, how) if apply else []
+        return self._shown(target, stored, form, 201 if created else 200, warnings=warnings)
 
-    def _delete(self, request: web.Request, target: paths.Target, options: Object) -> web.Response:
-        query = request.query
-        grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-        propagation = options.get("propagationPolicy") or query.get("propagationPolicy")
-        if propagation is None and options.get("orphanDependents") is True:
-            propagation = "Orphan"
+    def _delete(self, target: paths.Target, how: options.Deletion) -> web.Response:
         obj, gone = self._registry.delete(
             target.resource,
             target.namespace,
             target.name,
-            propagation=propagation,
-            grace_period_seconds=None if grace is None else int(grace),
-            preconditions=options.get("preconditions"),
-            dry_run=_dry_run(request) or bool(options.get("dryRun")),
+            propagation=how.propagation,
+            grace_period_seconds=how.grace_period_seconds,
+            preconditions=how.preconditions,
+            dry_run=how.dry_run,
         )
         if not gone or target.resource in _RETURNED_WHEN_DELETED:
-            waits = not gone and propagation in ("Foreground", "Orphan")
+            waits = not gone and how.propagation in ("Foreground", "Orphan")
             return _json(obj, 202 if waits else 200)
         details: Object = {"name": target.name}
         if target.resource.group:
@@ -304,7 +322,9 @@ class ApiServer:
             {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         )
 
-    def _delete_collection(self, request: web.Request, target: paths.Target, options: Object) -> web.Response:
+    def _delete_collection(
+        self, request: web.Request, target: paths.Target, how: options.Deletion
+    ) -> web.Response:
         if "deletecollection" not in target.resource.verbs:
             raise _method_not_allowed()
         items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
@@ -313,34 +333,29 @@ class ApiServer:
                 target.resource,
                 obj["metadata"].get("namespace", ""),
                 obj["metadata"]["name"],
-                propagation=options.get("propagationPolicy"),
-                grace_period_seconds=options.get("gracePeriodSeconds"),
-                dry_run=_dry_run(request),
+                propagation=how.propagation,
+                grace_period_seconds=how.grace_period_seconds,
+                preconditions=how.preconditions,
+                dry_run=how.dry_run,
             )
-        return _json(
-            {
-                "kind": f"{target.resource.kind}List",
-                "apiVersion": target.resource.api_version,
-                "metadata": meta,
-                "items": items,
-            }
-        )
+        return _json(lists.listed(target.resource, items, meta))
 
     async def _evict(self, request: web.Request, target: paths.Target) -> web.Response:
         """Delete a pod unless a PodDisruptionBudget forbids it."""
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
         body = await _body(request) or {}
         for budget in self._store.list(resources.PODDISRUPTIONBUDGETS, target.namespace):
-            if lists.selectors.matches(budget["spec"].get("selector"), lists.selectors.labels_of(pod)):
-                if budget["status"].get("disruptionsAllowed", 0) < 1:
-                    raise ApiError(
-                        429,
-                        "TooManyRequests",
-                        "Cannot evict pod as it would violate the pod's disruption budget.",
-                        retry_after=10,
-                    )
-        grace = (body.get("deleteOptions") or {}).get("gracePeriodSeconds")
-        self._registry.delete(resources.PODS, target.namespace, target.name, grace_period_seconds=grace)
+            if (
+                selectors.matches(budget["spec"].get("selector"), selectors.labels_of(pod))
+                and (budget.get("status") or {}).get("disruptionsAllowed", 0) < 1
+            ):
+                raise ApiError(
+                    429,
+                    "TooManyRequests",
+                    "Cannot evict pod as it would violate the pod's disruption budget.",
+                    retry_after=10,
+                )
+        self._delete(target, options.deletion(request.query, body.get("deleteOptions")))
         return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, 201)
 
     def _shown(
@@ -351,41 +366,40 @@ class ApiServer:
         code: int = 200,
         *,
         include: str = "Metadata",
+        warnings: list[str] | None = None,
     ) -> web.Response:
+        shown = obj
         if form.as_ == "Table" and obj.get("kind") == target.resource.kind:
             meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            return _json(tables.table(target.resource, [obj], meta, include=include), code)
-        if form.as_ == "PartialObjectMetadata":
-            return _json(tables.partial(obj), code)
-        return _json(obj, code)
+            shown = tables.table(target.resource, [obj], meta, include=include)
+        elif form.as_ == "PartialObjectMetadata":
+            shown = tables.partial(obj)
+        response = _json(shown, code)
+        for warning in warnings or ():
+            response.headers.add("Warning", warning)
+        return response
 
     # -- what lies behind pods and Services ------------------------------------------------------
 
     async def _log(self, request: web.Request, target: paths.Target) -> web.StreamResponse:
+        query = request.query
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
-        container = _log_container(pod, request.query.get("container", ""))
-        if request.query.get("follow") in ("true", "1"):
-            self._pod_logs.read(target.namespace, target.name, container, previous=False)
-            response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-            await response.prepare(request)
-            async for piece in self._pod_logs.follow(target.namespace, target.name, container):
-                await response.write(piece.encode())
-            await response.write_eof()
-            return response
-        text = self._pod_logs.read(
-            target.namespace, target.name, container, previous=request.query.get("previous") in ("true", "1")
+        container = logs.container(pod, query.get("container", ""))
+        lines = self._pod_logs.read(
+            target.namespace, target.name, container, previous=negotiation.flag(query, "previous")
         )
-        tail = request.query.get("tailLines")
-        if tail is not None:
-            lines = text.splitlines(keepends=True)
-            text = "".join(lines[max(0, len(lines) - int(tail)) :])
-        limit = request.query.get("limitBytes")
-        if limit is not None:
-            text = text.encode()[: int(limit)].decode(errors="ignore")
-        if request.query.get("timestamps") in ("true", "1"):
-            stamp = timestamp()
-            text = "".join(f"{stamp} {line}" for line in text.splitlines(keepends=True))
-        return web.Response(text=text, content_type="text/plain")
+        found = logs.selected(lines, query, time.time())
+        shown = logs.limited(logs.text(found, query), query)
+        if not negotiation.flag(query, "follow"):
+            return web.Response(body=shown, content_type="text/plain")
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(request)
+        await response.write(shown)
+        after = lines[-1].number if lines else -1
+        async for more in self._pod_logs.follow(target.namespace, target.name, container, after):
+            await response.write(logs.text(more, query).encode())
+        await response.write_eof()
+        return response
 
     async def _proxy(self, request: web.Request, target: paths.Target) -> web.StreamResponse:
         find = proxy.service_backend if target.resource == resources.SERVICES else proxy.pod_backend
@@ -403,10 +417,8 @@ class ApiServer:
             ) as answer:  # fmt: skip
                 kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP]
                 return web.Response(status=answer.status, body=await answer.read(), headers=kept)
-        except aiohttp.ClientOSError as error:
-            raise proxy.unreachable(error) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(503, "ServiceUnavailable", f"error trying to reach service: {error}") from None
+            raise proxy.unreachable(backend, error) from None
 
 
 def _no_verification() -> ssl.SSLContext:
@@ -429,56 +441,22 @@ async def _body(request: web.Request) -> Any:
     return negotiation.decoded(request.headers.get("Content-Type", ""), await request.read())
 
 
-def _dry_run(request: web.Request) -> bool:
-    value = request.query.get("dryRun")
-    if value not in (None, "", "All"):
-        raise ApiError(422, "Invalid", f'dryRun: Unsupported value: "{value}": supported values: "All"')
-    return value == "All"
+def _writing(request: web.Request, kind: str) -> dict[str, Any]:
+    return options.writing(request.query, request.headers.get("User-Agent", ""), kind)
 
 
-def _options(request: web.Request) -> dict[str, Any]:
-    """What every write takes from the query."""
-    manager = negotiation.field_manager(
-        request.query.get("fieldManager", ""), request.headers.get("User-Agent", "")
-    )
-    return {
-        "manager": manager,
-        "validation": request.query.get("fieldValidation", "Warn"),
-        "dry_run": _dry_run(request),
-    }
+def _warnings(target: paths.Target, body: Any, how: dict[str, Any]) -> list[str]:
+    """Fields that were left out because nobody knows them, as Warning headers."""
+    if how["validation"] != "Warn" or target.subresource == "scale":
+        return []
+    return [negotiation.warning(f'unknown field "{name}"') for name in schema.decode(target.resource, body)[1]]
+
+
+def _no_such_path() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def _method_not_allowed() -> ApiError:
     return ApiError(
         405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-    )
-
-
-def _allowed(review: Object | None) -> Object:
-    """A SelfSubjectAccessReview's answer: the sandbox's one user is the administrator."""
-    return {
-        "kind": "SelfSubjectAccessReview",
-        "apiVersion": "authorization.k8s.io/v1",
-        "metadata": {"creationTimestamp": None},
-        "spec": (review or {}).get("spec", {}),
-        "status": {"allowed": True},
-    }
-
-
-def _log_container(pod: Object, asked: str) -> str:
-    """Whose log is meant. Raises ApiError 400 where it is not clear."""
-    spec = pod["spec"]
-    names = [container["name"] for container in spec.get("containers") or ()]
-    initial = [container["name"] for container in spec.get("initContainers") or ()]
-    if asked:
-        if asked not in names + initial:
-            raise errors.bad_request(f"container {asked} is not valid for pod {pod['metadata']['name']}")
-        return asked
-    if len(names) == 1:
-        return str(names[0])
-    listed = f"[{' '.join(names)}]"
-    if initial:
-        listed += f" or one of the init containers: [{' '.join(initial)}]"
-    raise errors.bad_request(
-        f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: {listed}"
     )

@@ -47,8 +47,8 @@ def human_duration(seconds: float) -> str:
 def _since(text: str | None) -> str:
     if not text:
         return "<unknown>"
-    when = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    return human_duration((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds())
+    when = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.UTC)
+    return human_duration((datetime.datetime.now(datetime.UTC) - when).total_seconds())
 
 
 def _age(obj: Object) -> str:
@@ -237,7 +237,8 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     resources.NODES: (
         [
             _NAME, *((n, "string", 0) for n in ("Status", "Roles", "Age", "Version")),
-            *((n, "string", 1) for n in ("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime")),
+            *((n, "string", 1) for n in ("Internal-IP", "External-IP", "OS-Image", "Kernel-Version")),
+            ("Container-Runtime", "string", 1),
         ],
         _node,
     ),

@@ -1,19 +1,20 @@
-"""Watches: a stream of frames, one JSON object a line."""
+"""Watches: what a client sees of the store's changes, one JSON object a line."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .. import errors
 from ..resources import Resource
 from ..store import Change, Object, Store, Watch
 from . import tables
-from .lists import Predicate, predicate
-from .negotiation import Form
+from .lists import Predicate, number, predicate
+from .negotiation import Form, flag
 
 _BOOKMARK_SECONDS = 60.0
 
@@ -24,7 +25,11 @@ def frame(type_: str, obj: Object) -> bytes:
 
 
 def visible(change: Change, namespace: str, fits: Predicate) -> tuple[str, Object] | None:
-    """What a watcher with a selector sees of a change: an object that leaves its view is deleted for it."""
+    """What a watcher with a selector sees of a change.
+
+    An object that enters its view is added for it; one that leaves is deleted, in the last state
+    that was in view.
+    """
     meta = change.object["metadata"]
     if namespace and meta.get("namespace") != namespace:
         return None
@@ -32,71 +37,116 @@ def visible(change: Change, namespace: str, fits: Predicate) -> tuple[str, Objec
     was_in = change.old is not None and fits(change.old)
     if is_in:
         return ("MODIFIED" if was_in else "ADDED"), change.object
-    if was_in:
+    if not was_in or change.old is None:
+        return None
+    if change.type == "DELETED":
         return "DELETED", change.object
-    return None
+    old = change.old
+    version = change.object["metadata"]["resourceVersion"]
+    return "DELETED", {**old, "metadata": {**old["metadata"], "resourceVersion": version}}
 
 
-async def stream(
+@dataclass(frozen=True)
+class Wanted:
+    """What a watch request asks for.
+
+    `since` is the resourceVersion to go on from, None for now; `initial` whether the present objects
+    come first, `initial_end` whether a bookmark says when they are through; `seconds` how long it lasts.
+    """
+
+    since: int | None
+    initial: bool
+    initial_end: bool
+    bookmarks: bool
+    seconds: float
+
+
+def wanted(query: Any) -> Wanted:
+    """The parameters of a watch request. Raises ApiError 400 or 422."""
+    version = query.get("resourceVersion", "")
+    if version and not version.isdigit():
+        raise errors.bad_request(
+            f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+        )
+    asked = query.get("sendInitialEvents")
+    if asked is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+        raise errors.invalid_options(
+            "ListOptions", "resourceVersionMatch", "FieldValueForbidden",
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )  # fmt: skip
+    since = int(version) if version not in ("", "0") else None
+    listed = flag(query, "sendInitialEvents")
+    bookmarks = flag(query, "allowWatchBookmarks")
+    return Wanted(
+        since=since,
+        initial=listed or (asked is None and since is None),
+        initial_end=listed and bookmarks,
+        bookmarks=bookmarks,
+        seconds=float(number(query, "timeoutSeconds") or random.randint(1800, 3600)),
+    )
+
+
+def stream(
     store: Store, resource: Resource, namespace: str, name: str, query: Any, form: Form
-) -> AsyncIterator[bytes]:
-    """The frames of a watch until its time is up. Raises ApiError 400 before the first frame."""
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a watch until its time is up. Raises ApiError 400 or 422 at once, before any frame."""
     selected = predicate(resource, query)
 
     def fits(obj: Object) -> bool:
         return (not name or obj["metadata"]["name"] == name) and selected(obj)
 
-    def shown(obj: Object, *, first: bool = False) -> Object:
+    include = query.get("includeObject", "Metadata")
+    first = True
+
+    def shown(obj: Object) -> Object:
+        nonlocal first
+        columns, first = first, False
         if form.as_ == "Table":
             meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-            return tables.table(
-                resource, [obj], meta, include=query.get("includeObject", "Metadata"), columns=first
-            )
+            return tables.table(resource, [obj], meta, include=include, columns=columns)
         return tables.partial(obj) if form.as_ == "PartialObjectMetadata" else obj
 
-    text = query.get("resourceVersion", "")
-    if text and not text.isdigit():
-        raise errors.bad_request(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax')
-    timeout = float(query.get("timeoutSeconds") or random.randint(1800, 3600))
-    bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
-    initial = query.get("sendInitialEvents") == "true" or text in ("", "0")
-    watch: Watch | None = None
+    return _frames(store, resource, namespace, wanted(query), fits, shown)
+
+
+async def _frames(
+    store: Store,
+    resource: Resource,
+    namespace: str,
+    asked: Wanted,
+    fits: Predicate,
+    shown: Callable[[Object], Object],
+) -> AsyncGenerator[bytes, None]:
+    # The resourceVersion up to which the client knows everything: what a bookmark may say.
+    known = store.revision if asked.since is None or asked.initial else asked.since
     try:
-        try:
-            watch = Watch(store, resource, store.revision if initial else int(text))
-        except errors.ApiError as gone:
-            yield frame("ERROR", gone.status)
-            return
-        first = True
-        if initial:
+        watch = Watch(store, resource, known)
+    except errors.ApiError as gone:
+        yield frame("ERROR", gone.status)
+        return
+    try:
+        if asked.initial:
             for obj in store.list(resource, namespace):
                 if fits(obj):
-                    yield frame("ADDED", shown(obj, first=first))
-                    first = False
-            if query.get("sendInitialEvents") == "true" and bookmarks:
-                yield frame("BOOKMARK", bookmark(resource, store.revision, initial_end=True))
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                if bookmarks:
-                    yield frame("BOOKMARK", bookmark(resource, store.revision))
-                return
+                    yield frame("ADDED", shown(obj))
+            if asked.initial_end:
+                yield frame("BOOKMARK", bookmark(resource, known, initial_end=True))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + asked.seconds
+        while (left := end - loop.time()) > 0:
             try:
                 change = await asyncio.wait_for(anext(watch), min(left, _BOOKMARK_SECONDS))
             except TimeoutError:
-                if bookmarks and left > _BOOKMARK_SECONDS:
-                    yield frame("BOOKMARK", bookmark(resource, store.revision))
+                known = store.revision if watch.idle else known
+                if asked.bookmarks:
+                    yield frame("BOOKMARK", bookmark(resource, known))
                 continue
-            except StopAsyncIteration:
-                return
+            known = change.revision
             seen = visible(change, namespace, fits)
             if seen is not None:
-                yield frame(seen[0], shown(seen[1], first=first))
-                first = False
+                yield frame(seen[0], shown(seen[1]))
     finally:
-        if watch is not None:
-            watch.close()
+        watch.close()
 
 
 def bookmark(resource: Resource, revision: int, *, initial_end: bool = False) -> Object:

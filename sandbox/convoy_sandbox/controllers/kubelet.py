@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from .. import errors, resources
 from ..errors import ApiError
-from ..network.containers import Container, ContainerRuntime, ImageError, StartError
+from ..network.containers import Container, ContainerRuntime, ImageError, LogLine, StartError
 from ..registry import Registry, timestamp
 from ..settings import Settings
 from ..store import Change, Object, Store
@@ -87,7 +87,7 @@ class Kubelet:
 
     # -- logs ------------------------------------------------------------------------------------
 
-    def read(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+    def read(self, namespace: str, pod: str, container: str, *, previous: bool) -> list[LogLine]:
         """All that a container has printed. Raises ApiError 400."""
         worker = self._worker(namespace, pod)
         state = worker.states.get(container) if worker else None
@@ -103,7 +103,7 @@ class Kubelet:
             return worker.previous_logs[container]
         handle = worker.handles.get(container)
         if handle is not None:
-            return handle.logs()
+            return handle.log_lines()
         if container in worker.previous_logs:
             return worker.previous_logs[container]
         waiting = (state.state.get("waiting") or {}).get("reason", "ContainerCreating")
@@ -111,17 +111,17 @@ class Kubelet:
             waiting = "trying and failing to pull image"
         raise errors.bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {waiting}')
 
-    async def follow(self, namespace: str, pod: str, container: str) -> AsyncIterator[str]:
-        """All that a container prints, as it comes, until it ends."""
+    async def follow(self, namespace: str, pod: str, container: str, after: int) -> AsyncIterator[list[LogLine]]:
+        """What a container prints after a line of that number, as it comes, until it ends."""
         worker = self._worker(namespace, pod)
         handle = worker.handles.get(container) if worker else None
-        shown = 0
         while handle is not None:
-            text = handle.logs()
-            if len(text) > shown:
-                yield text[shown:]
-                shown = len(text)
-            if handle.exited.done():
+            ended = handle.exited.done()
+            lines = [line for line in handle.log_lines() if line.number > after]
+            if lines:
+                yield lines
+                after = lines[-1].number
+            if ended:
                 return
             await asyncio.wait([handle.exited], timeout=0.1)
 
@@ -152,7 +152,7 @@ class PodWorker:
                 self.states[c["name"]].state = {"waiting": {"reason": "PodInitializing"}}
         self._initialized = not pod["spec"].get("initContainers")
         self.handles: dict[str, Container] = {}
-        self.previous_logs: dict[str, str] = {}
+        self.previous_logs: dict[str, list[LogLine]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._main = asyncio.get_running_loop().create_task(self._guard())
@@ -375,7 +375,7 @@ class PodWorker:
                 # Readiness is asked for until the container has ended, also while it is being stopped.
                 if not self._terminating or task.get_name() != "readinessProbe":
                     task.cancel()
-        self.previous_logs[state.name] = handle.logs()
+        self.previous_logs[state.name] = handle.log_lines()
         self.handles.pop(state.name, None)
         state.state = {"terminated": self._terminated(state, code)}
         state.ready = state.started = False

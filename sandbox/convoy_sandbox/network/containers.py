@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,6 +32,14 @@ class Mount:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
+class LogLine(NamedTuple):
+    """A line a container has printed: its number from 0 on, when (seconds since the epoch), and its text."""
+
+    number: int
+    time: float
+    text: str
+
+
 class Container(Protocol):
     """A container that runs."""
 
@@ -40,6 +48,9 @@ class Container(Protocol):
 
     def logs(self) -> str:
         """Everything it has printed, newest last (bounded)."""
+
+    def log_lines(self) -> list[LogLine]:
+        """The same, line by line."""
 
     async def stop(self, grace_seconds: float) -> None:
         """SIGTERM, then SIGKILL after the grace period; returns when it has ended."""

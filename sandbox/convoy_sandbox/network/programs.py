@@ -23,7 +23,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from .addresses import Ports, PortTakenError
-from .containers import StartError
+from .containers import LogLine, StartError
 from .sockets import Listener, Wire
 
 if TYPE_CHECKING:
@@ -46,15 +46,21 @@ class Base:
     def __init__(self) -> None:
         self.container_id = f"containerd://{secrets.token_hex(32)}"
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._lines: deque[LogLine] = deque(maxlen=_LOG_LINES)
+        self._printed = 0
 
     def log(self, line: str) -> None:
         """Print a line."""
-        self._lines.append(line)
+        self._lines.append(LogLine(self._printed, time.time(), line))
+        self._printed += 1
 
     def logs(self) -> str:
         """Everything printed, newest last; of much only the last thousand lines."""
-        return "".join(f"{line}\n" for line in self._lines)
+        return "".join(f"{line.text}\n" for line in self._lines)
+
+    def log_lines(self) -> list[LogLine]:
+        """The same, line by line."""
+        return list(self._lines)
 
     def ended(self, code: int) -> None:
         """Have the exit code known, once."""
