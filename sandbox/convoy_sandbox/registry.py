@@ -458,6 +458,8 @@ class Registry:
             manager=manager, api_version=resource.api_version, force=force, subresource=subresource,
             now=timestamp(),
         )  # fmt: skip
+        # What an owner gave up may leave an empty map or list behind, which Go does not write out.
+        merged, _ = schema.decode(resource, merged)
         if live is not None and manager == "kubectl" and _LAST_APPLIED in (live["metadata"].get("annotations") or {}):
             # The API server keeps client-side apply's annotation true for kubectl.
             text = json.dumps(body, separators=(",", ":"), sort_keys=True) + "\n"

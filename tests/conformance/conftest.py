@@ -1,29 +1,32 @@
-"""Prints how much of each recording agrees, at the end of the run."""
+"""Prints how much of each recording agrees, whatever pytest captures."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
-from conformance import recordings
-
-
-@pytest.fixture(autouse=True)
-def _recordings_are_here(request: pytest.FixtureRequest) -> None:
-    if recordings.available() or "test_comparison" in request.node.nodeid:
-        return
-    message = f"the recordings are not at {recordings.GOLDEN}; say where they are with CONVOY_GOLDEN"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
-    """Lines to print, whatever pytest captures."""
-    lines: list[str] = []
-    yield lines
-    with capsys.disabled():
+def report(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keeps a line for the end of the run."""
+
+    def keep(line: str) -> None:
+        record_property("conformance", line)
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The lines of all tests, also of those that ran in other processes."""
+    lines = [
+        value
+        for reports in terminalreporter.stats.values()
+        for item in reports
+        for key, value in getattr(item, "user_properties", ())
+        if key == "conformance" and item.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("conformance with the recordings of a real Kubernetes")
         for line in lines:
-            print(f"\nconformance: {line}")
+            terminalreporter.line(str(line))

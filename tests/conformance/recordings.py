@@ -7,15 +7,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Exchange = dict[str, Any]
 
 #: Where the recordings are: CONVOY_GOLDEN, else beside the checkout.
 GOLDEN = Path(os.environ.get("CONVOY_GOLDEN") or Path(__file__).resolve().parents[3] / "shared" / "golden")
 
 
-def available() -> bool:
-    """Whether the recordings are at hand."""
-    return GOLDEN.is_dir()
+def require() -> None:
+    """Skip the test where the recordings are not at hand; in CI that is a failure."""
+    if GOLDEN.is_dir():
+        return
+    message = f"the recordings are not at {GOLDEN}; say where they are with CONVOY_GOLDEN"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def read(name: str) -> list[Exchange]:

@@ -1,14 +1,21 @@
-"""Every exchange of the recordings, asked again of a sandbox: at least 95 of 100 must be answered alike."""
+"""Every exchange of the recordings, asked again of a sandbox: at least 95 of 100 must be answered alike.
+
+The same run shows the order of states: what the controllers did to each ReplicaSet and said of each
+Deployment, held against the recorded timelines.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes
 import pytest
 import yaml
 from conformance import recordings
-from conformance.replay import HttpCluster, Replay, Result
+from conformance.ordering import Event, Track, agreement, tracks
+from conformance.replay import PATIENCE_SECONDS, HttpCluster, Replay, Result, Watching
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.settings import Timing
 from convoy_sandbox.testing import sandbox
@@ -20,8 +27,8 @@ _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_t
 _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 
 
-def replay(name: str) -> list[Result]:
-    """The results of one recording against a sandbox of its own."""
+def replay(name: str) -> tuple[list[Result], list[Event]]:
+    """The results of one recording against a sandbox of its own, and the states that its workloads had."""
     images = {"kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6)}
     with sandbox(nodes=1, node_cpu="2", timing=_PACE, load_balancer=False, images=images) as cluster:
         client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
@@ -30,22 +37,71 @@ def replay(name: str) -> list[Result]:
         times = {
             line["object"]["metadata"]["resourceVersion"]: line["t"] for line in recordings.read(f"{name}.timeline")
         }
-        known = set(_KNOWN.get(name) or ())
-        return Replay(http.send, http.open_watch).run(recordings.read(f"{name}.http"), name, times, known)
+        known = set((_KNOWN["exchanges"]).get(name) or ())
+        workloads = [
+            http.open_watch(f"/apis/apps/v1/namespaces/{name}/{kind}?watch=true", {})
+            for kind in ("deployments", "replicasets")
+        ]
+        results = Replay(http.send, http.open_watch).run(recordings.read(f"{name}.http"), name, times, known)
+        return results, _states(workloads, recorded_tracks(name))
 
 
-@pytest.mark.parametrize("name", ["lab", "faults", "core"])
-def test_the_sandbox_answers_as_recorded(name: str, report: list[str]) -> None:
-    results = replay(name)
-    agree = [result for result in results if not result.differences]
-    share = len(agree) / len(results)
-    report.append(f"{name}.http.jsonl: {len(agree)} of {len(results)} exchanges agree ({share:.1%})")
-    known = _KNOWN.get(name) or {}
+def recorded_tracks(name: str) -> dict[str, Track]:
+    """The orders of states of a recording."""
+    return tracks(line for line in recordings.read(f"{name}.timeline") if line["kind"] in ("Deployment", "ReplicaSet"))
+
+
+def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event]:
+    """What the workloads went through, once the last rollout of the recording has come to its end here too."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        events = [event for watching in workloads for event in list(watching.events)]
+        ours = tracks(events)
+        if all(track[-1] == ours.get(name, [""])[-1] for name, track in expected.items()):
+            return events
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return events
+        with workloads[0].arrived:
+            workloads[0].arrived.wait(min(left, 0.5))
+
+
+@pytest.fixture(scope="module", params=["lab", "faults", "core"])
+def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
+    """One recording's name, its results and its states."""
+    recordings.require()
+    return request.param, *replay(request.param)
+
+
+def test_the_sandbox_answers_as_recorded(
+    replayed: tuple[str, list[Result], list[Event]], report: Callable[[str], None]
+) -> None:
+    name, results, _ = replayed
+    share = sum(1 for result in results if not result.differences) / len(results)
+    report(f"{name}.http.jsonl: {share:.1%} of {len(results)} exchanges agree")
     differ = {result.index: result for result in results if result.differences}
+    known = set(_KNOWN["exchanges"].get(name) or ())
     unexplained = [
         f"{index} {differ[index].title}: {'; '.join(differ[index].differences[:3])}"
-        for index in sorted(set(differ) - set(known))
+        for index in sorted(set(differ) - known)
     ]
     assert not unexplained, "differences that known_differences.yml does not explain:\n" + "\n".join(unexplained)
-    assert set(known) <= set(differ), f"these agree now, take them out: {sorted(set(known) - set(differ))}"
+    assert known <= set(differ), f"these agree now, take them out: {sorted(known - set(differ))}"
     assert share >= _REQUIRED
+
+
+def test_states_come_in_the_recorded_order(
+    replayed: tuple[str, list[Result], list[Event]], report: Callable[[str], None]
+) -> None:
+    name, _, events = replayed
+    recorded, ours = recorded_tracks(name), tracks(events)
+    assert set(recorded) == set(ours)
+    counts = [agreement(recorded[track], ours[track]) for track in recorded]
+    same, total = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    report(f"{name}.timeline.jsonl: {same / total:.1%} of {total} states of {len(counts)} orders agree")
+    differ = {track for track in recorded if recorded[track] != ours[track]}
+    known = set(_KNOWN["orders"].get(name) or ())
+    unexplained = [f"{track}: {ours[track]}, recorded {recorded[track]}" for track in sorted(differ - known)]
+    assert not unexplained, "orders that known_differences.yml does not explain:\n" + "\n".join(unexplained)
+    assert known <= differ, f"these agree now, take them out: {sorted(known - differ)}"
+    assert same / total >= _REQUIRED
