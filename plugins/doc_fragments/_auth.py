@@ -12,7 +12,9 @@ options:
   kubeconfig:
     description:
       - The path of a kubeconfig, several of them as in E(KUBECONFIG), or a kubeconfig as a dictionary.
-      - Without it and O(host), E(KUBECONFIG) counts, then C(~/.kube/config), then the pod that this runs in.
+      - Without it, O(context) and O(host), the service account of the pod that this runs in counts, if it is
+        a pod, else E(KUBECONFIG), else C(~/.kube/config).
+      - Credential plugins (C(exec)), C(proxy-url) and C(tls-server-name) work as they do for kubectl.
       - Can also be given by E(K8S_AUTH_KUBECONFIG).
     type: raw
   context:
@@ -20,11 +22,25 @@ options:
       E(K8S_AUTH_CONTEXT).
     type: str
   host:
-    description: The URL of the API server, in the place of a kubeconfig. Can also be given by
-      E(K8S_AUTH_HOST).
+    description:
+      - The URL of the API server. With credentials (O(api_key), O(username) or O(client_cert)) it takes the
+        place of a kubeconfig, without them it overrides the kubeconfig's.
+      - Can also be given by E(K8S_AUTH_HOST).
     type: str
   api_key:
     description: A bearer token. Can also be given by E(K8S_AUTH_API_KEY).
+    type: str
+  username:
+    description: The name for HTTP Basic authentication. Can also be given by E(K8S_AUTH_USERNAME).
+    type: str
+  password:
+    description: Its password. Can also be given by E(K8S_AUTH_PASSWORD).
+    type: str
+  proxy:
+    description:
+      - The URL of an HTTP proxy that leads to the API server, such as V(http://proxy.example.com:3128).
+      - M(convoy.rollout.version_distribution) needs Python 3.11 where it samples through one.
+      - Can also be given by E(K8S_AUTH_PROXY).
     type: str
   validate_certs:
     description:

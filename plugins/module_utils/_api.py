@@ -12,7 +12,6 @@ import base64
 import http.client
 import json
 import os
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -26,6 +25,10 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 Object = t.Dict[str, t.Any]
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+#: What is secret in a kubeconfig; `value` is a variable's of a credential plugin.
+SECRET_KEYS = frozenset(
+    ["token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret"]
+)
 TIMEOUT = 30.0  #: seconds that the API server may take to answer
 
 
@@ -53,6 +56,7 @@ class Access:
     cert_data: str | None = None
     key_data: str | None = None
     server_name: str | None = None
+    proxy: str | None = None
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """The TLS settings of a connection, None where the server speaks plain HTTP. Raises Failure."""
@@ -77,16 +81,31 @@ class Access:
 
 
 def access(options: t.Mapping[str, t.Any]) -> Access:
-    """What the options of a task come down to: a kubeconfig, or a host given by itself, or the pod we run in.
+    """What the options of a task come down to, in the order of kubernetes.core.
 
+    A host with credentials stands by itself. Else a kubeconfig or context that was asked for counts, else
+    the pod that this runs in, else the default kubeconfig; single options then override what was found.
     Raises Failure where there is nothing to reach an API server with.
     """
-    if options.get("host"):
-        found = Access(options["host"].rstrip("/"))
-    else:
-        found = _from_kubeconfig(options) or _from_pod()
+    host = options.get("host")
+    known = options.get("api_key") or options.get("username") or options.get("client_cert")
+    found: Access | None = None
+    if not (host and known):
+        if not (host or options.get("kubeconfig") or options.get("context")):
+            found = _from_pod()
+        found = found or _from_kubeconfig(options)
+    if found is None:
+        if not host:
+            raise Failure("There is no kubeconfig: give kubeconfig, or set K8S_AUTH_KUBECONFIG.")
+        found = Access(host)
+    if host:
+        found.server = host.rstrip("/")
+    if options.get("proxy"):
+        found.proxy = options["proxy"]
     if options.get("api_key"):
         found.headers["Authorization"] = f"Bearer {options['api_key']}"
+    elif options.get("username"):
+        found.headers["Authorization"] = _basic(options["username"], options.get("password"))
     if options.get("validate_certs") is not None:
         found.verify = options["validate_certs"]
     if options.get("ca_cert"):
@@ -97,16 +116,20 @@ def access(options: t.Mapping[str, t.Any]) -> Access:
     return found
 
 
-def _from_pod() -> Access:
+def _basic(username: str, password: str | None) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password or ''}".encode()).decode()
+
+
+def _from_pod() -> Access | None:
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not os.path.exists(f"{SERVICE_ACCOUNT}/token"):
-        raise Failure("There is no kubeconfig: give kubeconfig, or set K8S_AUTH_KUBECONFIG.")
+        return None
     with (
         open(f"{SERVICE_ACCOUNT}/token", encoding="utf-8") as token,
         open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as name,
     ):
         return Access(
-            f"https://{host}:{port}",
+            f"https://{f'[{host}]' if ':' in host else host}:{port}",
             namespace=name.read().strip(),
             headers={"Authorization": f"Bearer {token.read().strip()}"},
             ca_file=f"{SERVICE_ACCOUNT}/ca.crt",
@@ -116,7 +139,9 @@ def _from_pod() -> Access:
 def _from_kubeconfig(options: t.Mapping[str, t.Any]) -> Access | None:
     given = options.get("kubeconfig")
     if isinstance(given, dict):
-        return _context(given, "", options.get("context"), "kubeconfig")
+        return _valid_context(given, "", options.get("context"), "the kubeconfig")
+    if given is not None and not isinstance(given, str):
+        raise Failure("kubeconfig must be the path of a kubeconfig, or a kubeconfig as a dictionary.")
     paths = [
         os.path.expanduser(path)
         for path in (given or os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
@@ -125,9 +150,7 @@ def _from_kubeconfig(options: t.Mapping[str, t.Any]) -> Access | None:
     present = [path for path in paths if os.path.exists(path)]
     if not present:
         if given:
-            raise Failure(
-                f"The kubeconfig {given} does not exist; start the cluster, or mend this host's kubeconfig."
-            )
+            raise Failure(f"The kubeconfig {given} does not exist; start the cluster, or mend this host's kubeconfig.")
         return None
     merged: Object = {}
     for path in present:
@@ -136,7 +159,7 @@ def _from_kubeconfig(options: t.Mapping[str, t.Any]) -> Access | None:
                 merged.setdefault(key, []).extend(dict(item, _folder=os.path.dirname(path)) for item in value)
             else:
                 merged.setdefault(key, value)
-    return _context(merged, os.path.dirname(present[0]), options.get("context"), os.pathsep.join(present))
+    return _valid_context(merged, os.path.dirname(present[0]), options.get("context"), os.pathsep.join(present))
 
 
 def _read_yaml(path: str) -> Object:
@@ -158,7 +181,17 @@ def _named(document: Object, kind: str, name: str, where: str) -> Object:
     for item in document.get(f"{kind}s") or []:
         if item.get("name") == name:
             return dict(item.get(kind) or {}, _folder=item.get("_folder", ""))
-    raise Failure(f"There is no {kind} {name!r} in {where}.")
+    others = ", ".join(str(item.get("name")) for item in document.get(f"{kind}s") or []) or "none"
+    raise Failure(f"There is no {kind} {name!r} in {where}; its {kind}s: {others}.")
+
+
+def _valid_context(document: Object, folder: str, name: str | None, where: str) -> Access:
+    try:
+        return _context(document, folder, name, where)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        # Not the value: it may be a secret.
+        said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else type(error).__name__
+        raise Failure(f"The context {name or 'in use'} of {where} is not valid ({said}).") from error
 
 
 def _context(document: Object, folder: str, name: str | None, where: str) -> Access:
@@ -186,21 +219,21 @@ def _context(document: Object, folder: str, name: str | None, where: str) -> Acc
         cert_data=_decoded(user, "client-certificate-data"),
         key_data=_decoded(user, "client-key-data"),
         server_name=cluster.get("tls-server-name"),
+        proxy=cluster.get("proxy-url"),
     )
     token = user.get("token")
     if not token and user.get("tokenFile"):
         with open(t.cast(str, path(user, "tokenFile")), encoding="utf-8") as stream:
             token = stream.read().strip()
     if user.get("exec"):
-        credential = _exec_credential(user["exec"], where)
+        credential = _exec_credential(user["exec"], user.get("_folder") or folder, cluster, where)
         token = credential.get("token") or token
         found.cert_data = credential.get("clientCertificateData") or found.cert_data
         found.key_data = credential.get("clientKeyData") or found.key_data
     if token:
         found.headers["Authorization"] = f"Bearer {token}"
     elif user.get("username"):
-        pair = f"{user['username']}:{user.get('password', '')}".encode()
-        found.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        found.headers["Authorization"] = _basic(user["username"], user.get("password"))
     return found
 
 
@@ -208,25 +241,43 @@ def _decoded(entry: Object, key: str) -> str | None:
     return base64.b64decode(entry[key]).decode() if entry.get(key) else None
 
 
-def _exec_credential(plugin: Object, where: str) -> Object:
-    version = plugin.get("apiVersion", "client.authentication.k8s.io/v1")
-    asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
+def _exec_credential(plugin: Object, folder: str, cluster: Object, where: str) -> Object:
+    """What a credential plugin (client.authentication.k8s.io) prints as the status of its ExecCredential."""
+    spec: Object = {"interactive": False}
+    if plugin.get("provideClusterInfo"):
+        known = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data")
+        spec["cluster"] = {key: cluster[key] for key in (*known, "proxy-url") if key in cluster}
+    asked = {
+        "apiVersion": plugin.get("apiVersion", "client.authentication.k8s.io/v1"),
+        "kind": "ExecCredential",
+        "spec": spec,
+    }
     env = {item["name"]: item["value"] for item in plugin.get("env") or []}
-    command = [plugin["command"], *(plugin.get("args") or [])]
+    program = str(plugin["command"])
+    if os.path.dirname(program):  # a path is relative to the kubeconfig that names it
+        program = os.path.join(folder, program)
+    failed = f"The command {program} that {where} gets its credentials from"
     try:
         done = subprocess.run(
-            command,
+            [program, *(plugin.get("args") or [])],
             env=dict(os.environ, KUBERNETES_EXEC_INFO=json.dumps(asked), **env),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=True,
         )
+    except FileNotFoundError as error:
+        hint = " ".join(str(plugin.get("installHint") or "install it").split())
+        raise Failure(f"{failed} was not found: {hint}") from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split())[-300:]
+        raise Failure(f"{failed} ended with code {error.returncode}: {said}") from error
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failure(f"{failed} failed: {error}.") from error
+    try:
         return t.cast(Object, json.loads(done.stdout)["status"])
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-        raise Failure(
-            f"The command {command[0]} that {where} gets its credentials from failed: {error}."
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failure(f"{failed} printed no ExecCredential with a status.") from error
 
 
 def _by_client(document: Object, context: str, where: str) -> Access:
@@ -238,9 +289,7 @@ def _by_client(document: Object, context: str, where: str) -> Access:
             f"{where} needs the Python client of Kubernetes for its auth-provider: pip install kubernetes."
         ) from error
     settings = Configuration()
-    config.load_kube_config_from_dict(
-        document, context=context, client_configuration=settings, persist_config=False
-    )
+    config.load_kube_config_from_dict(document, context=context, client_configuration=settings, persist_config=False)
     return Access(
         settings.host,
         headers={"Authorization": settings.get_api_key_with_prefix("authorization") or ""},
@@ -249,6 +298,27 @@ def _by_client(document: Object, context: str, where: str) -> Access:
         cert_file=settings.cert_file,
         key_file=settings.key_file,
     )
+
+
+class _Https(http.client.HTTPSConnection):
+    """A connection whose certificate may be for another name than the host's (tls-server-name)."""
+
+    def __init__(self, host: str, port: int, timeout: float, context: ssl.SSLContext, server_name: str) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._tls, self._server_name = context, server_name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
+def _proxy(url: str | None) -> tuple[str, int] | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.username:
+        raise Failure("The proxy to the API server must be an http URL without credentials.")
+    return parts.hostname, parts.port or 80
 
 
 class Api:
@@ -263,20 +333,21 @@ class Api:
         self.host: str = parts.hostname
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.base = parts.path.rstrip("/")
+        self.proxy = _proxy(where.proxy)
         self._connection: http.client.HTTPConnection | None = None
 
     def connect(self, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
         """A new connection, not yet opened."""
-        if self.ssl_context is None:
-            return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
-        connection = http.client.HTTPSConnection(
-            self.host, self.port, timeout=timeout, context=self.ssl_context
+        host, port, tunnel = self.host, self.port, self.proxy
+        if tunnel:
+            host, port = tunnel
+        connection = (
+            http.client.HTTPConnection(host, port, timeout=timeout)
+            if self.ssl_context is None
+            else _Https(host, port, timeout, self.ssl_context, self.access.server_name or self.host)
         )
-        if self.access.server_name:
-            connection.sock = self.ssl_context.wrap_socket(
-                socket.create_connection((self.host, self.port), timeout),
-                server_hostname=self.access.server_name,
-            )
+        if tunnel:
+            connection.set_tunnel(self.host, self.port)
         return connection
 
     def _send(
@@ -287,15 +358,24 @@ class Api:
             connection.request("GET", target, headers={"Accept": "application/json", **self.access.headers})
             response = connection.getresponse()
             if response.status >= 400:
-                raise _api_error(response.status, response.read())
+                raise _api_error(response.status, response.read(), self.access.server)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise ApiError(
-                0,
-                "Unreachable",
-                f"The API server {self.access.server} cannot be reached: {error or type(error).__name__}.",
-            ) from error
+            raise self._unreachable(error) from error
         return response
+
+    def _unreachable(self, error: Exception) -> ApiError:
+        why = f"The API server {self.access.server} cannot be reached"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"The certificate of the API server {self.access.server} is not trusted"
+            said = f"{error.verify_message}; give its CA with ca_cert"
+        elif isinstance(error, ConnectionRefusedError):
+            said = "connection refused; start the cluster, or mend the address in the kubeconfig"
+        elif isinstance(error, TimeoutError):
+            said = "no answer in time; see that the network leads there"
+        else:
+            said = str(error) or type(error).__name__
+        return ApiError(0, "Unreachable", f"{why}: {said}.")
 
     def request(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> bytes:
         """The body of a GET, over a connection that is kept."""
@@ -303,7 +383,12 @@ class Api:
             kept = self._connection
             self._connection = connection = kept or self.connect()
             try:
-                return self._send(connection, path, query or {}).read()
+                response = self._send(connection, path, query or {})
+                try:
+                    return response.read()
+                except (OSError, http.client.HTTPException) as error:
+                    connection.close()
+                    raise self._unreachable(error) from error
             except ApiError as error:
                 # A kept connection may have been closed by the other side: once more, over a new one.
                 if error.status == 0:
@@ -355,16 +440,38 @@ class Api:
             self._connection = None
 
 
-def _api_error(status: int, body: bytes) -> ApiError:
+def _api_error(status: int, body: bytes, server: str) -> ApiError:
     try:
         answer = json.loads(body)
-        return ApiError(
-            status, answer.get("reason", ""), answer.get("message") or f"The API server answered {status}."
-        )
+        reason, message = str(answer.get("reason") or ""), str(answer.get("message") or "")
     except (ValueError, AttributeError):
-        return ApiError(
-            status, "", f"The API server answered {status}: {body[:200].decode(errors='replace').strip()}"
-        )
+        reason, message = "", " ".join(body[:200].decode(errors="replace").split())
+    message = message or f"The API server {server} answered {status}"
+    if status == 401:
+        message = f"The API server {server} does not accept the credentials (401); renew them in the kubeconfig"
+    elif status == 403:
+        message += "; have this user allowed to do that"  # the server's words name verb and resource
+    return ApiError(status, reason, message)
+
+
+def secrets(options: t.Mapping[str, t.Any]) -> set[str]:
+    """The values in a kubeconfig that was given as a dictionary that must not be shown anywhere."""
+    given = options.get("kubeconfig")
+    found: set[str] = set()
+
+    def look(value: t.Any, key: str = "") -> None:
+        if isinstance(value, dict):
+            for name, item in value.items():
+                look(item, str(name))
+        elif isinstance(value, list):
+            for item in value:
+                look(item, key)
+        # Ansible blots out every occurrence: a short value of a variable, such as 1, is no secret.
+        elif key in SECRET_KEYS and isinstance(value, str) and len(value) >= (6 if key == "value" else 1):
+            found.add(value)
+
+    look(given.get("users") if isinstance(given, dict) else None)
+    return found
 
 
 def api(options: t.Mapping[str, t.Any]) -> Api:
@@ -391,6 +498,9 @@ ARGUMENTS: dict[str, t.Any] = {
         ("context", "CONTEXT", {"type": "str"}),
         ("host", "HOST", {"type": "str"}),
         ("api_key", "API_KEY", {"type": "str", "no_log": True}),
+        ("username", "USERNAME", {"type": "str"}),
+        ("password", "PASSWORD", {"type": "str", "no_log": True}),
+        ("proxy", "PROXY", {"type": "str"}),
         ("validate_certs", "VERIFY_SSL", {"type": "bool", "aliases": ["verify_ssl"]}),
         ("ca_cert", "SSL_CA_CERT", {"type": "path", "aliases": ["ssl_ca_cert"]}),
         ("client_cert", "CERT_FILE", {"type": "path", "aliases": ["cert_file"]}),

@@ -15,9 +15,7 @@ Object = t.Dict[str, t.Any]
 PREVIOUS = "convoy.rollout/previous-version"
 
 
-def plan(
-    service: Object, deployments: t.Sequence[Object], *, version: str, rollback: bool
-) -> dict[str, t.Any]:
+def plan(service: Object, deployments: t.Sequence[Object], *, version: str, rollback: bool) -> dict[str, t.Any]:
     """What a blue/green rollout of a Service finds, and the phase it has to begin with.
 
     `deployments` are those of the namespace. Blue is the Deployment of the Service's name, where there
@@ -34,9 +32,9 @@ def plan(
     # A copy of nothing takes no traffic.
     taking = [colour for colour in behind if colours[colour]["replicas"]] or behind
     if len(taking) != 1:
-        seen = " and ".join(
-            f"Deployment {names[colour]}" for colour in taking
-        ) or "neither of " + " and ".join(names.values())
+        seen = " and ".join(f"Deployment {names[colour]}" for colour in taking) or "neither of " + " and ".join(
+            names.values()
+        )
         raise Failure(
             f"Service {name} must lead to one of two colours, but its selector {_said(live)} picks {seen}; "
             f"name the version that is to take traffic in its selector."
@@ -44,9 +42,7 @@ def plan(
     active = colours[taking[0]]
     preview = colours["green" if taking[0] == "blue" else "blue"]
     if not active["version"]:
-        raise Failure(
-            f"The pods of Deployment {active['deployment']} have no label version to select them by."
-        )
+        raise Failure(f"The pods of Deployment {active['deployment']} have no label version to select them by.")
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     target = version
     if rollback:

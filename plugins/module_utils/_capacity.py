@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -57,8 +58,7 @@ def requests(pod_spec: Object) -> Amounts:
             wanted = dict(sidecars)
         else:
             wanted = {
-                name: wanted.get(name, Fraction(0)) + sidecars.get(name, Fraction(0))
-                for name in {*wanted, *sidecars}
+                name: wanted.get(name, Fraction(0)) + sidecars.get(name, Fraction(0)) for name in {*wanted, *sidecars}
             }
         for name, amount in wanted.items():
             largest[name] = max(largest.get(name, Fraction(0)), amount)
@@ -67,6 +67,7 @@ def requests(pod_spec: Object) -> Amounts:
     _add(total, sidecars)
     for name, amount in largest.items():
         total[name] = max(total.get(name, Fraction(0)), amount)
+    total.update(_wanted(pod_spec))  # resources of the pod as a whole take the place of its containers'
     _add(total, {name: quantity(value) for name, value in (pod_spec.get("overhead") or {}).items()})
     return total
 
@@ -87,17 +88,45 @@ def schedulable(node: Object, pod_spec: Object) -> bool:
     """Whether the scheduler may put such a pod on the node: ready, not cordoned, tolerated, selected."""
     spec, labels = node.get("spec", {}), node["metadata"].get("labels") or {}
     conditions = node.get("status", {}).get("conditions") or []
-    if spec.get("unschedulable") or any(
-        item["type"] == "Ready" and item["status"] != "True" for item in conditions
-    ):
+    if spec.get("unschedulable") or any(item["type"] == "Ready" and item["status"] != "True" for item in conditions):
         return False
     if any(labels.get(name) != value for name, value in (pod_spec.get("nodeSelector") or {}).items()):
+        return False
+    if not _affine(node, pod_spec):
         return False
     return all(
         any(_tolerates(toleration, taint) for toleration in pod_spec.get("tolerations") or [])
         for taint in spec.get("taints") or []
         if taint.get("effect") in ("NoSchedule", "NoExecute")
     )
+
+
+def _affine(node: Object, pod_spec: Object) -> bool:
+    """Whether the node is one that the required node affinity of a pod allows: any of its terms, if it has some."""
+    affinity = (pod_spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if not required:
+        return True
+    labels = node["metadata"].get("labels") or {}
+    name = {"metadata.name": node["metadata"]["name"]}
+    return any(
+        all(_matches(rule, labels) for rule in term.get("matchExpressions") or [])
+        and all(_matches(rule, name) for rule in term.get("matchFields") or [])
+        for term in required.get("nodeSelectorTerms") or []
+        if term.get("matchExpressions") or term.get("matchFields")
+    )
+
+
+def _matches(rule: Object, labels: t.Mapping[str, str]) -> bool:
+    value, operator, values = labels.get(rule["key"]), rule["operator"], rule.get("values") or []
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    if operator in ("In", "NotIn"):
+        return (value in values) == (operator == "In")
+    try:  # Gt and Lt compare whole numbers
+        return value is not None and (int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0]))
+    except (ValueError, IndexError):
+        return False
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:
@@ -107,70 +136,95 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
         return bool(toleration.get("operator") == "Exists")
     if toleration["key"] != taint.get("key"):
         return False
-    return bool(
-        toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
-    )
+    return bool(toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", ""))
 
 
 def free(node: Object, pods: t.Iterable[Object]) -> Amounts:
     """What is left of a node beside the pods on it."""
-    left = {
-        name: quantity(value) for name, value in (node.get("status", {}).get("allocatable") or {}).items()
-    }
+    left = {name: quantity(value) for name, value in (node.get("status", {}).get("allocatable") or {}).items()}
     for pod in pods:
         _add(left, {name: -amount for name, amount in requests(pod.get("spec", {})).items() if name in left})
         _add(left, {"pods": Fraction(-1)})
     return left
 
 
-def shortage(
+@dataclass(frozen=True)
+class Room:
+    """Whether `copies` more pods fit."""
+
+    copies: int
+    most: int  #: how many more would fit
+    limited_by: str | None  #: the resource that sets that limit, None where no node takes such pods at all
+    missing: str | None  #: what is missing for the copies, in words; None when they fit
+
+    @property
+    def message(self) -> str:
+        """The answer in words."""
+        return self.missing or f"{self.copies} more pods fit"
+
+
+def placed(deployment: Object, pods: t.Iterable[Object]) -> int:
+    """How many pods of a Deployment have their place on a node already."""
+    chosen = deployment["spec"]["selector"].get("matchLabels") or {}
+    return sum(
+        1
+        for pod in pods
+        if pod["metadata"].get("namespace") == deployment["metadata"].get("namespace")
+        and "deletionTimestamp" not in pod["metadata"]
+        and pod.get("spec", {}).get("nodeName")
+        and chosen.items() <= (pod["metadata"].get("labels") or {}).items()
+    )
+
+
+def room(
     pod_spec: Object,
     copies: int,
     nodes: t.Sequence[Object],
     pods: t.Sequence[Object],
     quotas: t.Sequence[Object],
-) -> str | None:
-    """What is missing for `copies` more such pods, in words; None when they fit.
+) -> Room:
+    """How many more such pods there is room for, and what is missing for `copies` of them.
 
-    Looks at what the scheduler and the quotas count: requests, the number of pods, cordons, taints and
-    node selectors. Affinities and topology spreads are the scheduler's own to weigh.
+    Looks at what the scheduler and the quotas count: requests, the number of pods, cordons, taints, node
+    selectors and required node affinity. All copies are alike, so what each node takes adds up exactly.
+    Affinity to other pods, topology spreads, ports and volumes are the scheduler's own to weigh.
     """
-    if copies <= 0:
-        return None
-    wanted = requests(pod_spec)
+    each = {name: amount for name, amount in requests(pod_spec).items() if amount > 0}
+    each["pods"] = Fraction(1)
     usable = [node for node in nodes if schedulable(node, pod_spec)]
     if not usable:
-        return f"needs a node for {copies} pods, but none of {len(nodes)} nodes takes them"
+        nowhere = f"needs a node for {copies} pods, but none of {len(nodes)} nodes takes them"
+        return Room(copies, 0, None, nowhere if copies > 0 else None)
     by_node: dict[str, list[Object]] = {}
     for pod in pods:
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             by_node.setdefault(pod.get("spec", {}).get("nodeName", ""), []).append(pod)
     left = [free(node, by_node.get(node["metadata"]["name"], [])) for node in usable]
-    each = {**{name: amount for name, amount in wanted.items() if amount > 0}, "pods": Fraction(1)}
-    room = [
-        min(max(0, amounts.get(name, Fraction(0)) // amount) for name, amount in each.items())
-        for amounts in left
-    ]
-    if sum(room) < copies:
-        return _short_on_nodes(each, copies, left)
+
+    def taken(names: t.Iterable[str]) -> int:
+        """How many copies the nodes take where only these resources count."""
+        return sum(max(0, int(min(amounts.get(name, Fraction(0)) // each[name] for name in names))) for amounts in left)
+
+    most = taken(each)
+    limited_by = min(sorted(each), key=lambda name: taken([name]))
+    missing = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
     for quota in quotas:
-        found = _short_of_quota(pod_spec, copies, quota)
-        if found:
-            return found
-    return None
+        for name, amount, spare in _quota_lines(pod_spec, quota):
+            if spare // amount < most:
+                most, limited_by = max(0, int(spare // amount)), name
+            if missing is None and copies * amount > spare:
+                spared = shown(name, max(spare, Fraction(0)))
+                missing = f"needs {_times(copies, name, amount)}, left of quota {quota['metadata']['name']}: {spared}"
+    return Room(copies, most, limited_by, missing if copies > 0 else None)
 
 
-def _short_on_nodes(each: Amounts, copies: int, left: t.Sequence[Amounts]) -> str:
-    # The resource that alone allows the fewest copies is the one that is missing.
-    def alone(name: str) -> int:
-        return sum(int(max(0, amounts.get(name, Fraction(0)) // each[name])) for amounts in left)
-
-    scarce = min(sorted(each), key=alone)
-    total = sum((max(Fraction(0), amounts.get(scarce, Fraction(0))) for amounts in left), Fraction(0))
-    said = f"needs {_times(copies, scarce, each[scarce])}, free on schedulable nodes: {shown(scarce, total)}"
-    if total >= copies * each[scarce]:
-        most = max(max(Fraction(0), amounts.get(scarce, Fraction(0))) for amounts in left)
-        said += f", of which at most {shown(scarce, most)} on one"
+def _short_on_nodes(scarce: str, amount: Fraction, copies: int, left: t.Sequence[Amounts]) -> str:
+    spare = [max(Fraction(0), amounts.get(scarce, Fraction(0))) for amounts in left]
+    said = (
+        f"needs {_times(copies, scarce, amount)}, free on schedulable nodes: {shown(scarce, sum(spare, Fraction(0)))}"
+    )
+    if sum(spare) >= copies * amount:
+        said += f", of which at most {shown(scarce, max(spare))} on one"
     return said
 
 
@@ -178,29 +232,19 @@ def _times(copies: int, name: str, amount: Fraction) -> str:
     return f"{copies} pods" if name == "pods" else f"{copies} x {shown(name, amount)} {name}"
 
 
-def _short_of_quota(pod_spec: Object, copies: int, quota: Object) -> str | None:
+def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fraction, Fraction]]:
+    """By resource that a quota limits: its name, what one pod takes of it, and what is left of it."""
     if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
-        return None  # counts some pods only
-    wanted = requests(pod_spec)
-    limits: Amounts = {}
-    for container in pod_spec.get("containers") or []:
-        _add(
-            limits,
-            {
-                name: quantity(value)
-                for name, value in ((container.get("resources") or {}).get("limits") or {}).items()
-            },
-        )
+        return  # counts some pods only
     each = {"pods": Fraction(1), "count/pods": Fraction(1)}
-    for name, amount in wanted.items():
+    for name, amount in requests(pod_spec).items():
         each[f"requests.{name}"] = amount
         if name in ("cpu", "memory"):
             each[name] = amount
-    each.update({f"limits.{name}": amount for name, amount in limits.items()})
+    for container in pod_spec.get("containers") or []:
+        limits = (container.get("resources") or {}).get("limits") or {}
+        _add(each, {f"limits.{name}": quantity(value) for name, value in limits.items()})
     status = quota.get("status", {})
     for name, hard in sorted((status.get("hard") or {}).items()):
-        spare = quantity(hard) - quantity((status.get("used") or {}).get(name, 0))
-        if name in each and copies * each[name] > spare:
-            left = f"left of quota {quota['metadata']['name']}: {shown(name, max(spare, Fraction(0)))}"
-            return f"needs {_times(copies, name, each[name])}, {left}"
-    return None
+        if each.get(name):
+            yield name, each[name], quantity(hard) - quantity((status.get("used") or {}).get(name, 0))

@@ -1,10 +1,11 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one way in which an operation of this collection ends badly."""
+"""What every operation of this collection shares: how it is called, and the one way in which it ends badly."""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 
 class Failure(Exception):
@@ -14,3 +15,14 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.facts = facts
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an operation knows of the task that it runs in."""
+
+    check_mode: bool = False
+    tell: t.Callable[[str], None] = lambda _line: None  #: shows one line while the task still runs
+
+
+Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]

@@ -11,6 +11,8 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._api import Access, Api, ApiError, Object
 
+WINDOW = 30.0  #: seconds of one watch: a connection that died unnoticed is not waited on for longer
+REFUSED = (401, 403)  #: who may not look now will not later either
 PAUSE = 0.2  #: seconds before the next try where the API server would not be watched
 
 
@@ -21,9 +23,7 @@ class Mirror:
     (410 Gone) begins again with a list. An error of the first list is raised by `wait`.
     """
 
-    def __init__(
-        self, access: Access, lists: t.Mapping[str, tuple[str, t.Mapping[str, str]]], seconds: float
-    ) -> None:
+    def __init__(self, access: Access, lists: t.Mapping[str, tuple[str, t.Mapping[str, str]]], seconds: float) -> None:
         """Follow `lists`: by a name, a path and a query. `seconds` is how long at most."""
         self.objects: dict[str, dict[str, Object]] = {name: {} for name in lists}
         self._deadline = time.monotonic() + seconds
@@ -33,11 +33,15 @@ class Mirror:
         for name, (path, query) in lists.items():
             threading.Thread(target=self._follow, args=(Api(access), name, path, query), daemon=True).start()
 
-    def wait(self) -> bool:
-        """Take in what changed, waiting for a change; False when the time is over. Raises ApiError."""
+    def wait(self, until: float | None = None) -> bool:
+        """Take in what changed, waiting for a change; False when there was none in time. Raises ApiError.
+
+        In time is before the end of the watch, or before the monotonic time `until` if that is sooner.
+        """
+        end = self._deadline if until is None else min(until, self._deadline)
         first = True
         while True:
-            left = self._deadline - time.monotonic()
+            left = end - time.monotonic()
             try:
                 change = self._changes.get(block=first, timeout=max(0.0, left) if first else None)
             except queue.Empty:
@@ -64,7 +68,7 @@ class Mirror:
                     version = answer["metadata"]["resourceVersion"]
                     self._put(name, self._replace, answer.get("items") or [])
                     listed = True
-                left = max(1.0, self._deadline - time.monotonic())
+                left = min(WINDOW, max(1.0, self._deadline - time.monotonic()))
                 for event in api.watch(path, dict(query, resourceVersion=version), left):
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
@@ -72,7 +76,7 @@ class Mirror:
                     if self._closed.is_set():
                         break
             except ApiError as error:
-                if not listed and error.status:
+                if error.status in REFUSED or (not listed and error.status == 404):
                     self._changes.put(error)
                     return
                 # Gone, or out of reach for a moment: begin again.

@@ -7,16 +7,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Operation, Task
 
 
-def run_operation(
-    arguments: dict[str, t.Any], operation: t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]
-) -> None:
+def run_operation(arguments: dict[str, t.Any], operation: Operation) -> None:
     """Run an operation with the module's options, and end the module with what it returns."""
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    module.no_log_values.update(_api.secrets(module.params))
     try:
-        result = operation(module.params)
+        result = operation(module.params, Task(check_mode=module.check_mode))
     except Failure as failure:
         module.fail_json(msg=failure.message, **failure.facts)
     module.exit_json(**result)

@@ -37,6 +37,7 @@ class Fault:
     pod: str | None = None
     container: str | None = None
     restarted: bool = False  #: the last words are the previous container's
+    passing: bool = False  #: room may still be made, so it counts only when it lasts
 
     def __str__(self) -> str:
         place = f"pod {self.pod}" if self.pod else ""
@@ -49,7 +50,7 @@ def progress(deployment: Object) -> str | None:
     """What a Deployment still waits for, in words; None when its rollout is complete.
 
     Complete is what kubectl rollout status means by it: the controller has seen the newest
-    specification, and as many new copies are available as are wanted, and no old ones are left.
+    specification, and as many new pods are available as are wanted, and no old ones are left.
     """
     metadata, spec, status = deployment["metadata"], deployment.get("spec", {}), deployment.get("status", {})
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
@@ -57,11 +58,11 @@ def progress(deployment: Object) -> str | None:
     wanted = spec.get("replicas", 1)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if updated < wanted:
-        return f"{updated} of {wanted} new copies exist"
+        return f"{updated} of {wanted} new pods exist"
     if status.get("replicas", 0) > updated:
-        return f"{status['replicas'] - updated} old copies are still there"
+        return f"{status['replicas'] - updated} old pods are still there"
     if available < updated:
-        return f"{available} of {updated} new copies are available"
+        return f"{available} of {updated} new pods are available"
     return None
 
 
@@ -83,28 +84,39 @@ def fault(deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence
     metadata, status = deployment["metadata"], deployment.get("status", {})
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
         return None
+    if deployment.get("spec", {}).get("paused"):
+        name = metadata["name"]
+        return Fault("Paused", f"it is paused; resume it with kubectl rollout resume deployment/{name}")
     replica_set = new_replica_set(deployment, replica_sets)
+    mine: list[Object] = []
     if replica_set is not None:
         mine = [pod for pod in pods if _owner(pod) == replica_set["metadata"].get("uid")]
+        # A pod that ends may make room.
         leaving = any("deletionTimestamp" in pod["metadata"] for pod in pods)
         for pod in sorted(mine, key=lambda pod: str(pod["metadata"]["name"])):
             found = None if "deletionTimestamp" in pod["metadata"] else _pod_fault(pod, leaving)
             if found:
                 return found
         refused = _condition(replica_set, "ReplicaFailure")
-        if refused.get("status") == "True":
-            return Fault(refused.get("reason", "ReplicaFailure"), refused.get("message", ""))
+        if refused.get("status") == "True" and not leaving:
+            return Fault(
+                refused.get("reason", "ReplicaFailure"),
+                refused.get("message", ""),
+                passing="exceeded quota" in refused.get("message", ""),
+            )
     stalled = _condition(deployment, "Progressing")
-    if stalled.get("status") == "False" and stalled.get("reason") == "ProgressDeadlineExceeded":
-        waiting = next((pod for pod in mine if not _ready(pod)), None) if replica_set is not None else None
-        name = waiting["metadata"]["name"] if waiting else None
-        return Fault("ProgressDeadlineExceeded", stalled.get("message", ""), pod=name)
+    message = stalled.get("message", "")
+    # After a rollback the condition may still be that of the revision that was left.
+    old = replica_set is None or any(
+        f'"{item["metadata"]["name"]}"' in message for item in replica_sets if item is not replica_set
+    )
+    if stalled.get("status") == "False" and stalled.get("reason") == "ProgressDeadlineExceeded" and not old:
+        waiting = next((pod for pod in mine if not _ready(pod)), None)
+        return Fault("ProgressDeadlineExceeded", message, pod=waiting["metadata"]["name"] if waiting else None)
     return None
 
 
-def waiting_pod(
-    deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object]
-) -> Object | None:
+def waiting_pod(deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object]) -> Object | None:
     """A pod of the newest revision that is not ready, for whoever wants to know what is being waited for."""
     replica_set = new_replica_set(deployment, replica_sets)
     if replica_set is None:
@@ -134,14 +146,16 @@ def _ready(pod: Object) -> bool:
 def _pod_fault(pod: Object, leaving: bool) -> Fault | None:
     name = pod["metadata"]["name"]
     scheduled = _condition(pod, "PodScheduled")
-    # A pod that ends may make room.
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable" and not leaving:
-        return Fault("Unschedulable", scheduled.get("message", ""), pod=name)
+        return Fault("Unschedulable", scheduled.get("message", ""), pod=name, passing=True)
     status = pod.get("status", {})
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         waiting = container.get("state", {}).get("waiting") or {}
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
         if reason in STUCK or (reason == "ErrImagePull" and any(word in message.lower() for word in REFUSED)):
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            if reason == "CrashLoopBackOff" and ended:
+                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}; {message}"
             return Fault(
                 reason,
                 message,

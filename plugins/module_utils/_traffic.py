@@ -26,6 +26,7 @@ class Target:
     headers: t.Mapping[str, str] = field(default_factory=dict)
     ssl_context: ssl.SSLContext | None = None
     server_name: str | None = None
+    proxy: tuple[str, int] | None = None  #: host and port of an HTTP proxy that the connection goes through
 
     def request(self) -> bytes:
         """The request's bytes."""
@@ -36,7 +37,8 @@ class Target:
             "Accept": "*/*",
             "Connection": "close",
         }
-        sent.update(self.headers)
+        own = {name.lower() for name in self.headers}
+        sent = {name: value for name, value in sent.items() if name.lower() not in own} | dict(self.headers)
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         return f"GET {self.path} HTTP/1.1\r\n{lines}\r\n".encode()
 
@@ -55,18 +57,17 @@ Reader = t.Callable[[t.Mapping[str, str], bytes], "str | None"]
 
 async def _exchange(target: Target, request: bytes, read_version: Reader) -> tuple[str | None, str | None]:
     try:
-        reader, writer = await asyncio.open_connection(
-            target.host,
-            target.port,
-            ssl=target.ssl_context,
-            server_hostname=(target.server_name or target.host) if target.ssl_context else None,
-        )
+        reader, writer = await _connected(target)
     except ssl.SSLCertVerificationError as error:
         return None, f"certificate not trusted ({error.verify_message})"
     except ssl.SSLError:
         return None, "TLS failed"
     except ConnectionRefusedError:
         return None, "connection refused"
+    except ConnectionResetError:
+        return None, "connection lost"
+    except _ProxyRefused as error:
+        return None, str(error)
     except OSError as error:
         return None, f"no connection ({error.strerror or type(error).__name__})"
     try:
@@ -79,10 +80,36 @@ async def _exchange(target: Target, request: bytes, read_version: Reader) -> tup
             return None, "connection lost"
     finally:
         writer.transport.abort()  # an answered request has nothing more to say; do not wait for TLS's goodbye
-    if status != 200:
+    if not 200 <= status < 300:
         return None, f"HTTP {status}"
     version = read_version(headers, body)
     return (version, None) if version else (None, "no version in the answer")
+
+
+class _ProxyRefused(Exception):
+    """The HTTP proxy did not open the way."""
+
+
+async def _connected(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    name = (target.server_name or target.host) if target.ssl_context else None
+    if target.proxy is None:
+        return await asyncio.open_connection(target.host, target.port, ssl=target.ssl_context, server_hostname=name)
+    reader, writer = await asyncio.open_connection(*target.proxy)
+    try:
+        place = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+        writer.write(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.split(b" ", 2)[1:2] != [b"200"]:
+            raise _ProxyRefused("refused by the proxy")
+        if target.ssl_context:
+            await writer.start_tls(target.ssl_context, server_hostname=name)
+    except asyncio.IncompleteReadError as error:
+        writer.transport.abort()
+        raise _ProxyRefused("refused by the proxy") from error
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return reader, writer
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
@@ -99,6 +126,8 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], by
             size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
             if size == 0 or len(body) > MOST:
                 return status, headers, body
+            if size > MOST:
+                return status, headers, body + await reader.readexactly(MOST)
             body += (await reader.readexactly(size + 2))[:-2]
     if "content-length" in headers:
         return status, headers, await reader.readexactly(min(int(headers["content-length"]), MOST))

@@ -15,22 +15,25 @@ description:
     leave, before anything is created.
   - Looks at requests (a limit is the request where none is given), the number of pods a node takes, cordons,
     taints and node
-    selectors. Affinities and topology spreads are left to the scheduler.
+    selectors. Required node
+    affinity counts too. Affinity to other pods, topology spreads, ports, volumes and what a LimitRange adds are
+    left to the scheduler.
 options:
   namespace:
     description: The namespace.
     type: str
     default: default
   template:
-    description: The pod template, as in a Deployment's C(spec.template).
+    description: The pod template, as in a Deployment's C(spec.template). By default that of O(deployment).
     type: dict
-    required: true
   replicas:
     description: How many copies there are to be.
     type: int
     required: true
   deployment:
-    description: A Deployment whose copies are counted as being there already; it does not have to exist.
+    description:
+      - A Deployment whose pods that have their node are counted as being there already.
+      - It has to exist only where O(template) is not given.
     type: str
 extends_documentation_fragment:
   - convoy.rollout._auth
@@ -51,6 +54,11 @@ EXAMPLES = r"""
               requests: {cpu: 200m}
   register: room
   failed_when: not room.fits
+
+- name: See whether hello can have ten copies
+  convoy.rollout.capacity:
+    deployment: hello
+    replicas: 10
 """
 
 RETURN = r"""
@@ -62,6 +70,16 @@ copies:
   description: How many copies were looked for, without those that O(deployment) has.
   returned: success
   type: int
+room:
+  description: How many more such pods there is room for.
+  returned: success
+  type: int
+  sample: 2
+limited_by:
+  description: The resource, of the nodes or of a quota, that sets this limit; none where no node takes them.
+  returned: success
+  type: str
+  sample: cpu
 message:
   description: What is missing.
   returned: success

@@ -17,7 +17,12 @@ description:
   - Fails as soon as that cannot be any more. An image cannot be pulled, a container crashes again and again
     or its configuration
     is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has passed.
+  - A paused Deployment that is not complete fails, because nothing will happen until it is resumed.
   - Watches that are dropped are taken up again.
+  - With a local connection each step of the progress is shown as one line while the task runs.
+notes:
+  - In check mode it says how far the rollout is and waits for nothing. RV(status) is then V(complete),
+    V(progressing), or V(missing) where the Deployment is yet to be made.
 options:
   namespace:
     description: The namespace.
@@ -36,6 +41,13 @@ options:
     description: Seconds that it may take.
     type: int
     default: 600
+  unschedulable_grace:
+    description:
+      - Seconds for which a pod may find no node, or a quota refuse one, before that counts as a failure. Both
+        can pass, when other pods end.
+      - Where a cluster autoscaler adds nodes, give it the time that a new node takes, such as V(180).
+    type: int
+    default: 5
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
@@ -49,11 +61,16 @@ EXAMPLES = r"""
     name: hello
     state: complete
     timeout: 120
+
+- name: Leave the cluster's autoscaler the time to add a node
+  convoy.rollout.rollout:
+    name: hello-green
+    unschedulable_grace: 180
 """
 
 RETURN = r"""
 status:
-  description: V(complete) or V(failed).
+  description: V(complete) or V(failed); in check mode also V(progressing) or V(missing).
   returned: always
   type: str
 revision:

@@ -110,6 +110,12 @@ options:
     type: str
     choices: [fail, inconclusive, never]
     default: fail
+notes:
+  - Session affinity of the Service or of a load balancer sends all connections of one client to one pod. Then
+    the shares are those of clients, not of samples; the API server's proxy does not keep it.
+  - Where several versions are expected within O(tolerance), each is judged with an equal part of the doubt
+    (Bonferroni), so that a true split is failed at most once in 1 / (1 - O(confidence)) times.
+  - A verdict within V(0.1) of V(0.5) at V(0.99) needs about 500 samples; with fewer it stays V(inconclusive).
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 
 class OperationAction(ActionBase):
@@ -17,7 +17,7 @@ class OperationAction(ActionBase):
     arguments: t.ClassVar[dict[str, t.Any]]
 
     @staticmethod
-    def operation(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def operation(options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""
         raise NotImplementedError
 
@@ -27,7 +27,12 @@ class OperationAction(ActionBase):
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
+        quiet = self._task.no_log
+        task = Task(
+            check_mode=self._task.check_mode,
+            tell=lambda line: None if quiet else self._display.display(line),
+        )
         try:
-            return self.operation(options)
+            return self.operation(options, task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)

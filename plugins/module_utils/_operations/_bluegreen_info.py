@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _api, _bluegreen
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -18,7 +18,7 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
     api = _api.api(options)
     namespace, name = options["namespace"], options["name"]
@@ -26,13 +26,9 @@ def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         service = api.get(_api.path_of("services", namespace, name))
     except _api.ApiError as error:
         if error.status == 404:
-            raise Failure(
-                f"There is no Service {name} in namespace {namespace}; run app_deploy.yml first."
-            ) from error
+            raise Failure(f"There is no Service {name} in namespace {namespace}; run app_deploy.yml first.") from error
         raise
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     api.close()
-    plan = _bluegreen.plan(
-        service, deployments, version=options["version"] or "", rollback=options["rollback"]
-    )
+    plan = _bluegreen.plan(service, deployments, version=options["version"] or "", rollback=options["rollback"])
     return {"changed": False, **plan}

@@ -7,41 +7,64 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _api, _capacity
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "namespace": {"type": "str", "default": "default"},
-    "template": {"type": "dict", "required": True},
+    "template": {"type": "dict"},
     "replicas": {"type": "int", "required": True},
     "deployment": {"type": "str"},
 }
 
 
-def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     """Read nodes, pods and quotas, and say whether the copies fit. Raises Failure."""
-    copies = options["replicas"]
+    copies, template = options["replicas"], options["template"]
     if copies < 0:
         raise Failure(f"replicas is {copies}; it must not be negative.")
+    if template is None and not options["deployment"]:
+        raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
     api = _api.api(options)
-    namespace = options["namespace"]
-    if options["deployment"]:
-        try:
-            present = api.get(_api.path_of("deployments", namespace, options["deployment"], group="apps"))
-            copies = max(0, copies - present.get("status", {}).get("replicas", 0))
-        except _api.ApiError as error:
-            if error.status != 404:
-                raise
     try:
-        missing = _capacity.shortage(
-            options["template"].get("spec") or {},
-            copies,
+        deployment = _deployment(api, options["namespace"], options["deployment"])
+        if template is None:
+            if deployment is None:
+                raise Failure(
+                    f"There is no Deployment {options['deployment']} in namespace {options['namespace']} "
+                    f"to take the template from; give template."
+                )
+            template = deployment["spec"]["template"]
+        pods = api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
+        placed = _capacity.placed(deployment, pods) if deployment else 0
+        room = _capacity.room(
+            template.get("spec") or {},
+            max(0, copies - placed),
             api.items(_api.path_of("nodes")),
-            api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed"),
-            api.items(_api.path_of("resourcequotas", namespace)),
+            pods,
+            api.items(_api.path_of("resourcequotas", options["namespace"])),
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error
-    api.close()
-    said = missing or f"{copies} more pods fit"
-    return {"changed": False, "fits": missing is None, "copies": copies, "message": said, "msg": said}
+    finally:
+        api.close()
+    return {
+        "changed": False,
+        "fits": room.missing is None,
+        "copies": room.copies,
+        "room": room.most,
+        "limited_by": room.limited_by,
+        "message": room.message,
+        "msg": room.message,
+    }
+
+
+def _deployment(api: _api.Api, namespace: str, name: str | None) -> _api.Object | None:
+    if not name:
+        return None
+    try:
+        return api.get(_api.path_of("deployments", namespace, name, group="apps"))
+    except _api.ApiError as error:
+        if error.status == 404:
+            return None
+        raise

@@ -10,7 +10,7 @@ from collections import Counter
 from urllib.parse import quote, urlsplit
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _api, _statistics, _traffic, _versions
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -54,6 +54,9 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
             raise Failure(f"{name} is {options[name]}; it must be a share from 0 to 1.")
     if not 0 < options["confidence"] < 1:
         raise Failure(f"confidence is {options['confidence']}; it must be between 0 and 1, such as 0.99.")
+    sent = [str(part) for pair in options["headers"].items() for part in pair]
+    if any(c in part for part in sent for c in "\r\n") or any(c.isspace() for c in options["path"]):
+        raise Failure("path must not contain white space, nor headers line breaks.")
     if not options["url"] and not options["name"]:
         raise Failure("Give name, the Service to sample, or url.")
     shares: dict[str, float] = {}
@@ -61,9 +64,7 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         try:
             shares[str(version)] = float(share)
         except (TypeError, ValueError):
-            raise Failure(
-                f"expected: the share of {version} is {share!r}; it must be a number from 0 to 1."
-            ) from None
+            raise Failure(f"expected: the share of {version} is {share!r}; it must be a number from 0 to 1.") from None
         if not 0 <= shares[str(version)] <= 1:
             raise Failure(f"expected: the share of {version} is {share}; it must be from 0 to 1.")
     if shares and abs(sum(shares.values()) - 1) > 1e-6:
@@ -79,9 +80,7 @@ def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
             return t.cast("dict[str, t.Any]", item)
     has = ", ".join(str(item["port"]) for item in ports) or "none"
     raise Failure(
-        f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace(
-            "  ", " "
-        )
+        f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace("  ", " ")
     )
 
 
@@ -110,7 +109,8 @@ def _by_url(url: str, options: t.Mapping[str, t.Any]) -> _traffic.Target:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+    broken = any(c.isspace() for c in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
         raise Failure(f"url is {url!r}; it must be an http or https URL.")
     context = None
     if parts.scheme == "https":
@@ -150,17 +150,15 @@ def _target(options: t.Mapping[str, t.Any]) -> tuple[str, str, _traffic.Target]:
         url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
         return "url", url, _by_url(url, options)
     if options["via"] == "url":
-        raise Failure(
-            f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url."
-        )
+        raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
     proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
     headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
-    target = _traffic.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name)
+    target = _traffic.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
     return "proxy", f"{api.access.server}{proxied[len(api.base) :]}", target
 
 
-def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     """Sample, count and judge. Raises Failure, with everything that was counted."""
     expected = checked(options)
     read_version = _versions.reader(
@@ -177,9 +175,13 @@ def run(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     )
     result = report(taken, expected, options)
     result.update(via=via, url=url)
+    if via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
+        raise Failure(
+            f"{url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
+            **result,
+        )
     if options["fail_on"] != "never" and (
-        result["verdict"] == "fail"
-        or (result["verdict"] == "inconclusive" and options["fail_on"] == "inconclusive")
+        result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and options["fail_on"] == "inconclusive")
     ):
         raise Failure(f"{url}: {result['message']}", **result)
     return result
@@ -202,9 +204,7 @@ def report(
     )
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
-    message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (
-        f" ({lost})" if lost else ""
-    )
+    message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
     latency = [sample.seconds for sample in taken if sample.version is not None]
     return {
         "changed": False,
