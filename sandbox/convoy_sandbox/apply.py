@@ -234,7 +234,8 @@ def server_side_apply(
         if kept:
             entries.append(entry if kept == owned else {**entry, "fieldsV1": tree(kept)})
     merged = _merge(live, config, node)
-    for path in sorted(previous - wanted - owned_by_others, key=len, reverse=True):
+    # Whole elements first: without its key an element could not be found any more.
+    for path in sorted(previous - wanted - owned_by_others, key=lambda path: (path[-1] != ".", -len(path))):
         _remove(merged, path, node, owned_by_others)
     old = next((entry for entry in managed if _identity(entry) == me), None)
     if old is not None and previous == wanted:
