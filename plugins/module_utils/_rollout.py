@@ -67,21 +67,32 @@ def progress(deployment: Object) -> str | None:
 
 
 def new_replica_set(deployment: Object, replica_sets: t.Iterable[Object]) -> Object | None:
-    """The ReplicaSet of the Deployment's newest revision."""
-    revision = deployment["metadata"].get("annotations", {}).get(REVISION)
+    """The ReplicaSet of the Deployment's newest template, None while there is none.
+
+    Templates are compared as the Deployment controller does, without the hash that it adds. The revision
+    annotation would not do: it names the old ReplicaSet until the new one is made (strategy Recreate).
+    """
+    wanted = _template(deployment)
     for item in replica_sets:
-        metadata = item["metadata"]
-        if (
-            _owner(item) == deployment["metadata"].get("uid")
-            and metadata.get("annotations", {}).get(REVISION) == revision
-        ):
+        if _owner(item) == deployment["metadata"].get("uid") and _template(item) == wanted:
             return item
     return None
+
+
+def _template(item: Object) -> Object:
+    template = item["spec"]["template"]
+    metadata = {k: v for k, v in (template.get("metadata") or {}).items() if k != "creationTimestamp"}
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != "pod-template-hash"}
+    return dict(template, metadata=dict(metadata, labels=labels))
 
 
 def fault(deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object]) -> Fault | None:
     """Why the rollout of the newest specification can no longer succeed; None while it can."""
     metadata, status = deployment["metadata"], deployment.get("status", {})
+    stalled = _condition(deployment, "Progressing")
+    message = stalled.get("message", "")
+    if stalled.get("status") == "False" and stalled.get("reason") == "ReplicaSetCreateError":
+        return Fault("ReplicaSetCreateError", message, passing=True)
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
         return None
     if deployment.get("spec", {}).get("paused"):
@@ -104,8 +115,6 @@ def fault(deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence
                 refused.get("message", ""),
                 passing="exceeded quota" in refused.get("message", ""),
             )
-    stalled = _condition(deployment, "Progressing")
-    message = stalled.get("message", "")
     # After a rollback the condition may still be that of the revision that was left.
     old = replica_set is None or any(
         f'"{item["metadata"]["name"]}"' in message for item in replica_sets if item is not replica_set
@@ -155,7 +164,8 @@ def _pod_fault(pod: Object, leaving: bool) -> Fault | None:
         if reason in STUCK or (reason == "ErrImagePull" and any(word in message.lower() for word in REFUSED)):
             ended = (container.get("lastState") or {}).get("terminated") or {}
             if reason == "CrashLoopBackOff" and ended:
-                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}; {message}"
+                said = f": {ended['message'].strip()}" if ended.get("message") else ""
+                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}{said}; {message}"
             return Fault(
                 reason,
                 message,
