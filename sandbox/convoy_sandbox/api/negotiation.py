@@ -65,8 +65,7 @@ def decoded(content_type: str, body: bytes) -> Any:
         raise ApiError(
             415,
             "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(_ACCEPTED),
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(_ACCEPTED),
         )
     try:
         return json.loads(body)

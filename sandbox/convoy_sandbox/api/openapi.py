@@ -30,9 +30,7 @@ def _path(resource: Resource) -> str:
 def index() -> Document:
     """GET /openapi/v3."""
     return {
-        "paths": {
-            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path)}"} for path in group_versions()
-        }
+        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path)}"} for path in group_versions()}
     }
 
 
@@ -105,7 +103,7 @@ def _published(node: Any, queue: list[str]) -> Any:
         return [_published(item, queue) for item in node]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:
+    if isinstance(node.get("$ref"), str):  # a schema of schemas has a property of that name
         name = node["$ref"].rsplit("/", 1)[1]
         queue.append(name)
         rest = {key: value for key, value in node.items() if key != "$ref"}

@@ -133,9 +133,7 @@ class ApiServer:
         if transport is not None and transport.get_extra_info("peercert"):
             return True
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(
-            token.encode(), self._certificates.token.encode()
-        )
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), self._certificates.token.encode())
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"
@@ -170,9 +168,7 @@ class ApiServer:
             if form.as_ == "APIGroupDiscoveryList" and form.parameters.get("v") == "v2":
                 return web.Response(
                     body=discovery.aggregated_text(core=path == "/api"),
-                    headers={
-                        "Content-Type": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-                    },
+                    headers={"Content-Type": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"},
                 )
             return _json(discovery.api_versions(request.host) if path == "/api" else discovery.api_groups())
         parts = path.split("/")
@@ -213,9 +209,7 @@ class ApiServer:
             return self._delete(target, how) if target.name else self._delete_collection(request, target, how)
         raise _method_not_allowed()
 
-    async def _read(
-        self, request: web.Request, target: paths.Target, form: negotiation.Form
-    ) -> web.StreamResponse:
+    async def _read(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
         if "list" not in target.resource.verbs and not target.name:
             raise _method_not_allowed()
         if request.query.get("watch") in ("true", "1"):
@@ -242,12 +236,8 @@ class ApiServer:
             )
         return _json(lists.listed(target.resource, items, meta))
 
-    async def _watch(
-        self, request: web.Request, target: paths.Target, form: negotiation.Form
-    ) -> web.StreamResponse:
-        frames = watches.stream(
-            self._store, target.resource, target.namespace, target.name, request.query, form
-        )
+    async def _watch(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+        frames = watches.stream(self._store, target.resource, target.namespace, target.name, request.query, form)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -257,12 +247,8 @@ class ApiServer:
         await response.write_eof()
         return response
 
-    async def _create(
-        self, request: web.Request, target: paths.Target, form: negotiation.Form
-    ) -> web.StreamResponse:
-        body = await _body(request)
-        if body is None:
-            raise errors.bad_request("the body of the request is empty")
+    async def _create(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+        body = await _object(request)
         if "list" not in target.resource.verbs:
             answer = reviews.answer(target.resource, body)
             if answer is None:
@@ -272,25 +258,19 @@ class ApiServer:
         created = self._registry.create(target.resource, target.namespace, body, **how)
         return self._shown(target, created, form, 201, warnings=_warnings(target, body, how))
 
-    async def _update(
-        self, request: web.Request, target: paths.Target, form: negotiation.Form
-    ) -> web.StreamResponse:
-        body = await _body(request)
-        if body is None:
-            raise errors.bad_request("the body of the request is empty")
+    async def _update(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+        body = await _object(request)
         how = _writing(request, "UpdateOptions")
         stored = self._registry.update(
             target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
         )
         return self._shown(target, stored, form, warnings=_warnings(target, body, how))
 
-    async def _patch(
-        self, request: web.Request, target: paths.Target, form: negotiation.Form
-    ) -> web.StreamResponse:
+    async def _patch(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
         apply = content_type == patch.APPLY
         force = options.force(request.query, apply=apply)
-        body = await _body(request)
+        body = await _object(request) if apply else await _body(request)
         if body is None:
             raise errors.bad_request("the body of the request is empty")
         how = _writing(request, "PatchOptions")
@@ -318,13 +298,9 @@ class ApiServer:
         if target.resource.group:
             details["group"] = target.resource.group
         details |= {"kind": target.resource.plural, "uid": obj["metadata"]["uid"]}
-        return _json(
-            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        )
+        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 
-    def _delete_collection(
-        self, request: web.Request, target: paths.Target, how: options.Deletion
-    ) -> web.Response:
+    def _delete_collection(self, request: web.Request, target: paths.Target, how: options.Deletion) -> web.Response:
         if "deletecollection" not in target.resource.verbs:
             raise _method_not_allowed()
         items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
@@ -441,6 +417,13 @@ async def _body(request: web.Request) -> Any:
     return negotiation.decoded(request.headers.get("Content-Type", ""), await request.read())
 
 
+async def _object(request: web.Request) -> Object:
+    body = await _body(request)
+    if not isinstance(body, dict):
+        raise errors.bad_request("the body of the request must be an object")
+    return body
+
+
 def _writing(request: web.Request, kind: str) -> dict[str, Any]:
     return options.writing(request.query, request.headers.get("User-Agent", ""), kind)
 
@@ -457,6 +440,4 @@ def _no_such_path() -> ApiError:
 
 
 def _method_not_allowed() -> ApiError:
-    return ApiError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-    )
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})

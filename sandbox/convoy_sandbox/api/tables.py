@@ -117,9 +117,7 @@ def _pod(obj: Object) -> Row:
     ready = sum(1 for c in containers if c.get("ready"))
     restarts = sum(c.get("restartCount", 0) for c in containers)
     finished = [
-        c["lastState"]["terminated"].get("finishedAt")
-        for c in containers
-        if "terminated" in (c.get("lastState") or {})
+        c["lastState"]["terminated"].get("finishedAt") for c in containers if "terminated" in (c.get("lastState") or {})
     ]
     text = f"{restarts} ({_since(max(filter(None, finished)))} ago)" if restarts and any(finished) else str(restarts)
     return [
