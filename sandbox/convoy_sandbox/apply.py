@@ -200,9 +200,7 @@ def server_side_apply(
     wanted = leaves(fields_of(config, node))
     if live is None:
         merged = copy.deepcopy(config)
-        merged["metadata"]["managedFields"] = [
-            _entry(manager, "Apply", api_version, subresource, now, wanted)
-        ]
+        merged["metadata"]["managedFields"] = [_entry(manager, "Apply", api_version, subresource, now, wanted)]
         return merged
     managed: list[dict[str, Any]] = live["metadata"].get("managedFields") or []
     me = (manager, "Apply", subresource)
@@ -287,19 +285,14 @@ def _merge(live: Any, config: Any, node: schema.Node) -> Any:
     if isinstance(config, dict) and isinstance(live, dict) and not _is_atomic(node):
         result = {key: copy.deepcopy(value) for key, value in live.items()}
         for key, value in config.items():
-            result[key] = (
-                _merge(live[key], value, schema.field(node, key)) if key in live else copy.deepcopy(value)
-            )
+            result[key] = _merge(live[key], value, schema.field(node, key)) if key in live else copy.deepcopy(value)
         return result
     keys = list_keys(node)
     if isinstance(config, list) and isinstance(live, list) and keys:
         element = schema.items(node)
         old = {_element_key(item, keys): item for item in live}
         new = {_element_key(item, keys): item for item in config}
-        merged = [
-            _merge(old[key], item, element) if key in old else copy.deepcopy(item)
-            for key, item in new.items()
-        ]
+        merged = [_merge(old[key], item, element) if key in old else copy.deepcopy(item) for key, item in new.items()]
         return merged + [copy.deepcopy(item) for key, item in old.items() if key not in new]
     if isinstance(config, list) and isinstance(live, list) and node.get("x-kubernetes-list-type") == "set":
         return copy.deepcopy(config) + [item for item in live if item not in config]

@@ -25,9 +25,7 @@ _DELETE_PRIMITIVE = "$deleteFromPrimitiveList/"
 def json_patch(document: Any, operations: Any) -> Any:
     """The document after the operations. Raises ApiError 400 or 422 as the API server does."""
     if not isinstance(operations, list):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
-        )
+        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     try:
         return jsonpatch.JsonPatch(operations).apply(copy.deepcopy(document))
     except jsonpatch.JsonPatchTestFailed as error:
@@ -113,9 +111,7 @@ def _merge_list(current: list[Any], patch: list[Any], node: schema.Node) -> list
     for item in patch:
         if not isinstance(item, dict) or key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {key}")
-        found = [
-            index for index, old in enumerate(result) if isinstance(old, dict) and old.get(key) == item[key]
-        ]
+        found = [index for index, old in enumerate(result) if isinstance(old, dict) and old.get(key) == item[key]]
         if item.get(_DIRECTIVE) == "delete":
             result = [old for index, old in enumerate(result) if index not in found]
         elif found:

@@ -250,7 +250,7 @@ def _value(type_: str, value: int | bytes) -> Any:
         seconds = dict(_fields(data)).get(1)
         if not isinstance(seconds, int):
             return None
-        when = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+        when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
         return when.strftime("%Y-%m-%dT%H:%M:%SZ")
     if type_ == "intorstring":
         parts = dict(_fields(data))

@@ -98,9 +98,7 @@ def admit(store: Store, resource: Resource, new: Object, old: Object | None = No
             )
 
 
-_POD_NAMES = frozenset(
-    {"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"}
-)
+_POD_NAMES = frozenset({"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"})
 
 
 def _containers(pod: Object) -> str:

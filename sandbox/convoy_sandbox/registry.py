@@ -30,7 +30,7 @@ _SCALE = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
 
 def timestamp() -> str:
     """The time now as Kubernetes writes it: UTC, whole seconds."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Registry:
@@ -138,8 +138,8 @@ class Registry:
         given = obj.get("kind") if isinstance(obj, dict) else None
         if given and given != expected:
             raise errors.bad_request(
-                f"{given} in version \"{obj.get('apiVersion', '')}\" cannot be handled as a {expected}: "
-                f"no kind \"{given}\" is registered here"
+                f'{given} in version "{obj.get("apiVersion", "")}" cannot be handled as a {expected}: '
+                f'no kind "{given}" is registered here'
                 if given not in ("Status",)
                 else f"{given} cannot be handled as a {expected}"
             )
@@ -231,7 +231,7 @@ class Registry:
                 f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
             )
         if subresource == "scale":
-            new = self._scaled(resource, old, self._scale_replicas(obj))
+            new = self._scaled(old, self._scale_replicas(obj))
             self._check_version(resource, name, given, old)
         else:
             new = self._decoded(resource, obj, validation)
@@ -265,7 +265,7 @@ class Registry:
             )
         return replicas
 
-    def _scaled(self, resource: Resource, old: Object, replicas: int) -> Object:
+    def _scaled(self, old: Object, replicas: int) -> Object:
         if replicas < 0:
             raise errors.ApiError(
                 422, "Invalid",
@@ -412,7 +412,7 @@ class Registry:
             raise errors.bad_request("the patch leaves no object")
         if subresource == "scale":
             self._check_version(resource, name, patched["metadata"], old)
-            new = self._scaled(resource, old, self._scale_replicas(patched))
+            new = self._scaled(old, self._scale_replicas(patched))
         else:
             new = self._decoded(resource, patched, validation)
             if new["metadata"].get("name") != name:
@@ -522,7 +522,7 @@ class Registry:
         if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return old, False
         new = copy.deepcopy(old)
-        when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=grace)
+        when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=grace)
         new["metadata"]["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
         new["metadata"]["deletionGracePeriodSeconds"] = grace
         if finalizers:

@@ -110,25 +110,23 @@ def decode(resource: Resource, obj: Any, *, kind: str = "") -> tuple[dict[str, A
     unknown: list[str] = []
     try:
         decoded = _decode(node, obj, "", unknown, kind)
-    except _WrongType as wrong:
+    except _WrongTypeError as wrong:
         raise bad_request(
             f'{kind} in version "{resource.version}" cannot be handled as a {kind}: '
             f"json: cannot unmarshal {wrong.given} into Go {wrong.where} of type {wrong.expected}"
         ) from None
-    except _BadQuantity as bad:
-        raise bad_request(
-            f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {bad}'
-        ) from None
+    except _BadQuantityError as bad:
+        raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {bad}') from None
     return decoded, unknown
 
 
-class _WrongType(Exception):
+class _WrongTypeError(Exception):
     def __init__(self, given: str, where: str, expected: str) -> None:
         super().__init__(given)
         self.given, self.where, self.expected = given, where, expected
 
 
-class _BadQuantity(Exception):
+class _BadQuantityError(Exception):
     pass
 
 
@@ -157,14 +155,14 @@ def _decode(node: Node, value: Any, path: str, unknown: list[str], struct: str) 
     name = _ref_name(ref) if ref else ""
     if name == _QUANTITY:
         if isinstance(value, (bool, dict, list)):
-            raise _BadQuantity(quantities.PATTERN_MESSAGE)
+            raise _BadQuantityError(quantities.PATTERN_MESSAGE)
         try:
             return quantities.canonical(value)
         except ValueError as error:
-            raise _BadQuantity(str(error)) from None
+            raise _BadQuantityError(str(error)) from None
     if name == _INT_OR_STRING:
         if isinstance(value, bool) or not isinstance(value, (int, str)):
-            raise _WrongType(_json_type(value), _where(struct, path), "int32")
+            raise _WrongTypeError(_json_type(value), _where(struct, path), "int32")
         return value
     if ref:
         node = definitions()[name]
@@ -175,7 +173,7 @@ def _decode(node: Node, value: Any, path: str, unknown: list[str], struct: str) 
     types = _types(node)
     if "array" in types:
         if not isinstance(value, list):
-            raise _WrongType(_json_type(value), _where(struct, path), "[]" + _go_type(node.get("items", {})))
+            raise _WrongTypeError(_json_type(value), _where(struct, path), "[]" + _go_type(node.get("items", {})))
         element = node.get("items", {})
         return [
             _decode(element, item, f"{path}[{index}]", unknown, struct)
@@ -185,21 +183,19 @@ def _decode(node: Node, value: Any, path: str, unknown: list[str], struct: str) 
     if "object" in types:
         extra = node.get("additionalProperties")
         if not isinstance(value, dict):
-            raise _WrongType(_json_type(value), _where(struct, path), "map[string]" + _go_type(extra or {}))
+            raise _WrongTypeError(_json_type(value), _where(struct, path), "map[string]" + _go_type(extra or {}))
         if not isinstance(extra, dict):
             return value
         # Go names the map's own path for a wrong value in it.
         return {
-            str(key): _decode(extra, item, path, unknown, struct)
-            for key, item in value.items()
-            if item is not None
+            str(key): _decode(extra, item, path, unknown, struct) for key, item in value.items() if item is not None
         }
     return _decode_scalar(node, types, value, path, struct)
 
 
 def _decode_struct(node: Node, value: Any, path: str, unknown: list[str], struct: str) -> Any:
     if not isinstance(value, dict):
-        raise _WrongType(_json_type(value), _where(struct, path), f"v1.{struct}")
+        raise _WrongTypeError(_json_type(value), _where(struct, path), f"v1.{struct}")
     properties = node["properties"]
     found: dict[str, Any] = {}
     for key, item in value.items():
@@ -226,15 +222,15 @@ def _is_struct(node: Node) -> bool:
 
 def _decode_scalar(node: Node, types: tuple[str, ...], value: Any, path: str, struct: str) -> Any:
     if "string" in types and not isinstance(value, str):
-        raise _WrongType(_json_type(value), _where(struct, path), "string")
+        raise _WrongTypeError(_json_type(value), _where(struct, path), "string")
     if "boolean" in types and not isinstance(value, bool):
-        raise _WrongType(_json_type(value), _where(struct, path), "bool")
+        raise _WrongTypeError(_json_type(value), _where(struct, path), "bool")
     if "integer" in types:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _WrongType(_json_type(value), _where(struct, path), _go_type(node))
+            raise _WrongTypeError(_json_type(value), _where(struct, path), _go_type(node))
         if isinstance(value, float):
             if not value.is_integer():
-                raise _WrongType(f"number {value}", _where(struct, path), _go_type(node))
+                raise _WrongTypeError(f"number {value}", _where(struct, path), _go_type(node))
             return int(value)
     return value
 

@@ -65,9 +65,7 @@ class Replay:
         self._watches: dict[int, Watching] = {}
         self._since = 0  # where in the Deployments' history the present state may begin
 
-    def run(
-        self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int]
-    ) -> list[Result]:
+    def run(self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int]) -> list[Result]:
         """The results, in the order of the recording.
 
         `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
@@ -157,9 +155,7 @@ class Replay:
             if suffix:
                 name = f"{deployment}-{hash_}-{suffix}"
                 path = path.replace(name, self._pods.get(name, name))
-        return re.sub(
-            r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path
-        )
+        return re.sub(r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path)
 
     def _translated(self, body: Any, key: str = "") -> Any:
         """A recorded body with the recorded cluster's own names replaced by this one's."""

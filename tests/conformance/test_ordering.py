@@ -9,11 +9,19 @@ from conformance.ordering import agreement, tracks
 
 def replica_set(name: str, replicas: int) -> dict[str, Any]:
     owner = {"name": "hello"}
-    return {"object": {"kind": "ReplicaSet", "metadata": {"name": name, "ownerReferences": [owner]}, "spec": {"replicas": replicas}}}
+    return {
+        "object": {
+            "kind": "ReplicaSet",
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "spec": {"replicas": replicas},
+        }
+    }
 
 
 def test_replica_sets_are_told_apart_by_the_order_they_came_in() -> None:
-    found = tracks([replica_set("a", 3), replica_set("b", 1), replica_set("a", 3), replica_set("a", 2), replica_set("b", 2)])
+    found = tracks(
+        [replica_set("a", 3), replica_set("b", 1), replica_set("a", 3), replica_set("a", 2), replica_set("b", 2)]
+    )
     assert found == {"hello sizes of ReplicaSet 1": ["3", "2"], "hello sizes of ReplicaSet 2": ["1", "2"]}
 
 

@@ -62,8 +62,8 @@ def start_all(
 ) -> Controllers:
     """Start every controller and make what each cluster has from the beginning: namespaces, nodes, a Service.
 
-    `allocate_ip` and `release_ip` give out and take back pods' addresses, `allocate_node_ip` the nodes'; `ca` is the PEM text published
-    in each namespace.
+    `allocate_ip` and `release_ip` give out and take back pods' addresses, `allocate_node_ip` the nodes';
+    `ca` is the PEM text published in each namespace.
     """
     index = Index(store)
     kubelet = Kubelet(store, registry, settings, runtime, allocate_ip, release_ip)

@@ -6,12 +6,12 @@ import copy
 import datetime
 import hashlib
 import json
-from collections.abc import Hashable
 
 from .. import resources
 from ..errors import ApiError
 from ..kinds.pods import ALPHABET
 from ..registry import Registry, timestamp
+from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
@@ -111,9 +111,7 @@ def compute_status(deployment: Object, new: Object | None, sets: list[Object]) -
         status["collisionCount"] = old["collisionCount"]
     status["conditions"] = copy.deepcopy(old.get("conditions") or [])
     if available >= deployment["spec"]["replicas"] - max_unavailable(deployment):
-        conditions.put(
-            status, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability."
-        )
+        conditions.put(status, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:
         conditions.put(
             status, "Available", "False", "MinimumReplicasUnavailable",
@@ -149,8 +147,8 @@ def deadline_seconds(deployment: Object) -> int | None:
 
 
 def _seconds_since(text: str) -> float:
-    when = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
-    return (datetime.datetime.now(datetime.timezone.utc) - when).total_seconds()
+    when = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
+    return (datetime.datetime.now(datetime.UTC) - when).total_seconds()
 
 
 def timed_out(deployment: Object, status: Object) -> bool:
@@ -205,8 +203,8 @@ class DeploymentController:
             if top is not None:
                 self._queue.add((change.object["metadata"]["namespace"], top["name"]))
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         deployment = self._store.get(resources.DEPLOYMENTS, namespace, name)
         if deployment is None:
             return
@@ -226,15 +224,11 @@ class DeploymentController:
 
     def _adopt(self, deployment: Object) -> None:
         """Take ReplicaSets without a controller that the selector matches."""
-        from ..selectors import labels_of, matches
-
         meta = deployment["metadata"]
         if meta.get("deletionTimestamp"):
             return
         for replica_set in self._store.list(resources.REPLICASETS, meta["namespace"]):
-            if controller_of(replica_set) is None and matches(
-                deployment["spec"]["selector"], labels_of(replica_set)
-            ):
+            if controller_of(replica_set) is None and matches(deployment["spec"]["selector"], labels_of(replica_set)):
                 self._registry.modify(
                     resources.REPLICASETS,
                     meta["namespace"],
@@ -309,10 +303,7 @@ class DeploymentController:
     def _is_saturated(self, deployment: Object, new: Object) -> bool:
         replicas = deployment["spec"]["replicas"]
         desired = int((new["metadata"].get("annotations") or {}).get(DESIRED) or 0)
-        return (
-            new["spec"]["replicas"] == replicas == desired
-            and new["status"].get("availableReplicas", 0) == replicas
-        )
+        return new["spec"]["replicas"] == replicas == desired and new["status"].get("availableReplicas", 0) == replicas
 
     def _resize(self, deployment: Object, replica_set: Object, replicas: int) -> bool:
         """Give a ReplicaSet a size and the annotations of its Deployment's; whether the size changed."""
@@ -340,9 +331,7 @@ class DeploymentController:
 
     # -- revisions -------------------------------------------------------------------------------
 
-    def _new_set(
-        self, deployment: Object, sets: list[Object], *, create: bool
-    ) -> tuple[Object, Object | None]:
+    def _new_set(self, deployment: Object, sets: list[Object], *, create: bool) -> tuple[Object, Object | None]:
         """The ReplicaSet of the present template (made where `create` says so), and the Deployment after it."""
         new = find_new(deployment, sets)
         others = [s for s in sets if new is None or s["metadata"]["uid"] != new["metadata"]["uid"]]
@@ -394,9 +383,7 @@ class DeploymentController:
                     status, "Progressing", "True", "NewReplicaSetCreated", f'Created new replica set "{created}"'
                 )
             elif conditions.find(status, "Progressing") is None:
-                conditions.put(
-                    status, "Progressing", "True", "FoundNewReplicaSet", f'Found new replica set "{found}"'
-                )
+                conditions.put(status, "Progressing", "True", "FoundNewReplicaSet", f'Found new replica set "{found}"')
         if revision_of(deployment) == revision and status == (deployment.get("status") or {}):
             return deployment
         meta = deployment["metadata"]
@@ -423,9 +410,7 @@ class DeploymentController:
         replicas = spec["replicas"]
         if spec["strategy"]["type"] == "RollingUpdate":
             replicas = scale_up_new(first, [size_of(s) for s in others], spec["replicas"], surge)
-        annotations = {
-            key: value for key, value in (meta.get("annotations") or {}).items() if key not in _NOT_COPIED
-        }
+        annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in _NOT_COPIED}
         annotations |= {
             DESIRED: str(spec["replicas"]),
             MAXIMUM: str(spec["replicas"] + surge),
@@ -524,11 +509,7 @@ class DeploymentController:
             and condition["reason"] == "NewReplicaSetAvailable"
         )
         if deadline_seconds(deployment) is not None and not was_complete:
-            who = (
-                f'ReplicaSet "{new["metadata"]["name"]}"'
-                if new
-                else f'Deployment "{deployment["metadata"]["name"]}"'
-            )
+            who = f'ReplicaSet "{new["metadata"]["name"]}"' if new else f'Deployment "{deployment["metadata"]["name"]}"'
             if is_complete(deployment, status):
                 conditions.put(
                     status, "Progressing", "True", "NewReplicaSetAvailable", f"{who} has successfully progressed."
@@ -602,6 +583,3 @@ class DeploymentController:
             resources.DEPLOYMENTS, meta["namespace"], meta["name"], change,
             subresource="status", manager="kube-controller-manager",
         )  # fmt: skip
-
-
-

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from .. import resources
 from ..registry import Registry
 from ..selectors import labels_of, matches
@@ -54,8 +52,8 @@ class DisruptionController:
             for budget in self._store.list(resources.PODDISRUPTIONBUDGETS, namespace):
                 self._queue.add((namespace, budget["metadata"]["name"]))
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         budget = self._store.get(resources.PODDISRUPTIONBUDGETS, namespace, name)
         if budget is None:
             return

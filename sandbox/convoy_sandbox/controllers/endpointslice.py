@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from .. import resources
@@ -116,8 +116,8 @@ class EndpointSliceController:
                 if selects(service, change.object) or (change.old is not None and selects(service, change.old)):
                     self._queue.add((meta["namespace"], service["metadata"]["name"]))
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         service = self._store.get(resources.SERVICES, namespace, name)
         slices = [
             item
@@ -157,9 +157,7 @@ class EndpointSliceController:
             "endpoints": found,
             "ports": _port_objects(ports),
         }
-        self._registry.create(
-            resources.ENDPOINTSLICES, meta["namespace"], body, manager="kube-controller-manager"
-        )
+        self._registry.create(resources.ENDPOINTSLICES, meta["namespace"], body, manager="kube-controller-manager")
 
     def _update(self, current: Object, ports: Ports, found: list[Object]) -> None:
         if (current.get("endpoints") or []) == found and _ports_of(current) == ports:

@@ -73,7 +73,7 @@ class Recorder:
             "reportingComponent": self._component,
         }
         if action:
-            now = datetime.datetime.now(datetime.timezone.utc)
+            now = datetime.datetime.now(datetime.UTC)
             body |= {
                 "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "action": action,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from ..errors import ApiError
 from ..registry import Registry
+from ..resources import RESOURCES
 from ..store import Change, Object, Store
 from .owners import Index, Key
 from .runtime import Queue
@@ -47,18 +46,16 @@ class GarbageCollector:
             self._queue.add(("owner", key))
 
     def _owner_key(self, change: Change, owner: Object) -> Key | None:
-        from ..resources import RESOURCES
-
         for resource in RESOURCES.values():
             if (resource.api_version, resource.kind) == (owner["apiVersion"], owner["kind"]):
                 namespace = change.object["metadata"].get("namespace", "") if resource.namespaced else ""
                 return resource, namespace, owner["name"]
         return None
 
-    def _reconcile(self, item: Hashable) -> None:
-        what, key = item  # type: ignore[misc]
+    def _reconcile(self, item: tuple[str, Key | None]) -> None:
+        what, key = item
         obj = self._store.get(*key) if key else None
-        if obj is None:
+        if key is None or obj is None:
             return
         if what == "dependent":
             self._collect(key, obj)
@@ -85,8 +82,7 @@ class GarbageCollector:
                 dependent
                 for dependent in dependents
                 if any(
-                    o["uid"] == uid and o.get("blockOwnerDeletion")
-                    for o in dependent[1]["metadata"]["ownerReferences"]
+                    o["uid"] == uid and o.get("blockOwnerDeletion") for o in dependent[1]["metadata"]["ownerReferences"]
                 )
             ]
             for dependent, item in dependents:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from .. import errors, resources
 from ..errors import ApiError
@@ -63,8 +63,8 @@ class Kubelet:
 
     def _changed(self, change: Change) -> None:
         if change.resource in (resources.CONFIGMAPS, resources.SECRETS):
-            for worker in self._workers.values():
-                worker.inputs_changed.set()
+            for other in self._workers.values():
+                other.inputs_changed.set()
             return
         if change.resource != resources.PODS or not change.object["spec"].get("nodeName"):
             return
@@ -92,14 +92,10 @@ class Kubelet:
         worker = self._worker(namespace, pod)
         state = worker.states.get(container) if worker else None
         if worker is None or state is None:
-            raise errors.bad_request(
-                f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating'
-            )
+            raise errors.bad_request(f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating')
         if previous:
             if container not in worker.previous_logs:
-                raise errors.bad_request(
-                    f'previous terminated container "{container}" in pod "{pod}" not found'
-                )
+                raise errors.bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
             return worker.previous_logs[container]
         handle = worker.handles.get(container)
         if handle is not None:
@@ -196,8 +192,8 @@ class PodWorker:
             self._sync()
         await asyncio.gather(*(self._keep(container) for container in pod["spec"]["containers"]))
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -208,7 +204,7 @@ class PodWorker:
             try:
                 self._files = pod_inputs.volumes(self._kubelet.store, pod, self._ip)
                 return
-            except pod_inputs.Missing as missing:
+            except pod_inputs.MissingError as missing:
                 self._event("FailedMount", str(missing), warning=True)
             await self.inputs_changed.wait()
 
@@ -399,7 +395,10 @@ class PodWorker:
         backoff = timing.crash_backoff
         while True:
             if not _IMAGE.fullmatch(image):
-                message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format'
+                message = (
+                    f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": '
+                    "invalid reference format"
+                )
                 self._event("InspectFailed", message, warning=True, container=state.name)
                 await self._wait(state, "InvalidImageName", message, backoff)
                 continue
@@ -438,16 +437,14 @@ class PodWorker:
         await asyncio.sleep(min(1.0, backoff))
         self._event("BackOff", f'Back-off pulling image "{image}"', container=state.name)
         self._event("Failed", "Error: ImagePullBackOff", warning=True, container=state.name)
-        await self._wait(
-            state, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {why}', backoff
-        )
+        await self._wait(state, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {why}', backoff)
 
     async def _environment(self, pod: Object, container: Object, state: ContainerState) -> dict[str, str]:
         while True:
             self.inputs_changed.clear()
             try:
                 return pod_inputs.environment(self._kubelet.store, pod, container, self._ip)
-            except pod_inputs.Missing as missing:
+            except pod_inputs.MissingError as missing:
                 self._event("Failed", f"Error: {missing}", warning=True, container=state.name)
                 self._hold(state, "CreateContainerConfigError", str(missing))
             await self.inputs_changed.wait()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from .. import resources
 from ..errors import ApiError
 from ..registry import Registry
@@ -43,8 +41,7 @@ class NamespaceController:
             if namespace is not None and namespace["metadata"].get("deletionTimestamp"):
                 self._queue.add(meta["namespace"])
 
-    def _reconcile(self, key: Hashable) -> None:
-        name = str(key)
+    def _reconcile(self, name: str) -> None:
         namespace = self._store.get(resources.NAMESPACES, "", name)
         if namespace is None:
             return

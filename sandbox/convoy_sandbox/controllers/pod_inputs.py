@@ -13,20 +13,20 @@ from ..store import Object, Store
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """Something that a container refers to is not there: CreateContainerConfigError."""
 
 
 def environment(store: Store, pod: Object, container: Object, ip: str) -> dict[str, str]:
-    """The environment of a container. Raises Missing."""
+    """The environment of a container. Raises MissingError."""
     namespace = pod["metadata"]["namespace"]
     found: dict[str, str] = {}
     if pod["spec"].get("enableServiceLinks", True):
         found.update(service_links(store.list(resources.SERVICES, namespace)))
     for source in container.get("envFrom") or ():
         prefix = source.get("prefix", "")
-        for key, value in _whole(store, namespace, source).items():
-            found[prefix + key] = value.decode(errors="replace")
+        for key, data in _whole(store, namespace, source).items():
+            found[prefix + key] = data.decode(errors="replace")
     for variable in container.get("env") or ():
         if "valueFrom" in variable:
             value = _from(store, pod, container, variable["valueFrom"], ip)
@@ -78,7 +78,7 @@ def _object(store: Store, namespace: str, kind: str, reference: Object) -> Objec
     resource = resources.SECRETS if kind == "secret" else resources.CONFIGMAPS
     found = store.get(resource, namespace, reference["name"])
     if found is None and not reference.get("optional"):
-        raise Missing(f'{kind} "{reference["name"]}" not found')
+        raise MissingError(f'{kind} "{reference["name"]}" not found')
     return found
 
 
@@ -104,7 +104,7 @@ def _from(store: Store, pod: Object, container: Object, source: Object, ip: str)
                 return data[reference["key"]].decode(errors="replace")
             if reference.get("optional"):
                 return None
-            raise Missing(f"couldn't find key {reference['key']} in {title} {namespace}/{reference['name']}")
+            raise MissingError(f"couldn't find key {reference['key']} in {title} {namespace}/{reference['name']}")
     if "fieldRef" in source:
         return _field(pod, source["fieldRef"]["fieldPath"], ip)
     if "resourceFieldRef" in source:
@@ -132,7 +132,7 @@ def _field(pod: Object, path: str, ip: str) -> str:
 
 
 def volumes(store: Store, pod: Object, ip: str) -> dict[str, dict[str, bytes]]:
-    """The files of each volume, by volume name. Raises Missing, with the volume's name first."""
+    """The files of each volume, by volume name. Raises MissingError, with the volume's name first."""
     namespace = pod["metadata"]["namespace"]
     found: dict[str, dict[str, bytes]] = {}
     for volume in pod["spec"].get("volumes") or ():
@@ -146,8 +146,8 @@ def volumes(store: Store, pod: Object, ip: str) -> dict[str, dict[str, bytes]]:
                 found[name] = files
             else:
                 found[name] = _source(store, pod, volume, namespace, ip)
-        except Missing as missing:
-            raise Missing(f'MountVolume.SetUp failed for volume "{name}" : {missing}') from None
+        except MissingError as missing:
+            raise MissingError(f'MountVolume.SetUp failed for volume "{name}" : {missing}') from None
     return found
 
 
@@ -161,7 +161,7 @@ def _source(
         name = reference.get(key) or reference.get("name", "")
         optional = reference.get("optional", False) or lenient
         obj = _object(store, namespace, kind, {"name": name, "optional": optional})
-        return _items(_data(obj) if obj else {}, reference, name, optional=optional)
+        return _items(_data(obj) if obj else {}, reference, optional=optional)
     if "downwardAPI" in source:
         return {
             item["path"]: _field(pod, item["fieldRef"]["fieldPath"], ip).encode()
@@ -173,7 +173,7 @@ def _source(
     return {}
 
 
-def _items(data: dict[str, bytes], reference: Object, name: str, *, optional: bool) -> dict[str, bytes]:
+def _items(data: dict[str, bytes], reference: Object, *, optional: bool) -> dict[str, bytes]:
     items = reference.get("items")
     if not items:
         return data
@@ -182,7 +182,7 @@ def _items(data: dict[str, bytes], reference: Object, name: str, *, optional: bo
         if item["key"] in data:
             found[item["path"]] = data[item["key"]]
         elif not optional:
-            raise Missing(f"references non-existent config key: {item['key']}")
+            raise MissingError(f"references non-existent config key: {item['key']}")
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from .. import quota, resources
 from ..registry import Registry
 from ..store import Change, Object, Store
@@ -34,8 +32,8 @@ class QuotaController:
         for item in self._store.list(resources.RESOURCEQUOTAS, namespace):
             self._queue.add((namespace, item["metadata"]["name"]))
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         item = self._store.get(resources.RESOURCEQUOTAS, namespace, name)
         if item is None:
             return

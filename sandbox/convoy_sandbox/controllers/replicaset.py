@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import datetime
-from collections.abc import Hashable
 
 from .. import resources
 from ..errors import ApiError
+from ..kinds.pods import random_suffix
 from ..registry import Registry
 from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
@@ -16,17 +16,13 @@ from .events import Recorder
 from .owners import Index, controller_of, owned_by, owner_reference
 from .runtime import Queue
 
-
 #: How long a ReplicaSet that cannot create pods waits, doubled each time: the controllers' rate limiter.
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.005, 1000.0
 
 
 def is_active(pod: Object) -> bool:
     """Whether a pod counts as a replica."""
-    return (
-        pod["status"].get("phase") not in ("Succeeded", "Failed")
-        and not pod["metadata"].get("deletionTimestamp")
-    )
+    return pod["status"].get("phase") not in ("Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp")
 
 
 def is_terminating(pod: Object) -> bool:
@@ -50,7 +46,7 @@ def seconds_until_available(pod: Object, min_ready_seconds: int) -> float | None
     if min_ready_seconds == 0:
         return 0.0
     since = datetime.datetime.strptime(condition["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ")
-    ready = datetime.datetime.now(datetime.timezone.utc) - since.replace(tzinfo=datetime.timezone.utc)
+    ready = datetime.datetime.now(datetime.UTC) - since.replace(tzinfo=datetime.UTC)
     return max(0.0, min_ready_seconds - ready.total_seconds())
 
 
@@ -112,7 +108,7 @@ class ReplicaSetController:
         self._index = index
         self._events = Recorder(registry, "replicaset-controller")
         self._queue = Queue("replicaset", self._reconcile)
-        self._backoff: dict[Hashable, float] = {}
+        self._backoff: dict[tuple[str, str], float] = {}
 
     def start(self) -> None:
         """Follow ReplicaSets and their pods."""
@@ -138,8 +134,8 @@ class ReplicaSetController:
                     if matches(replica_set["spec"]["selector"], labels_of(change.object)):
                         self._queue.add((meta["namespace"], replica_set["metadata"]["name"]))
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         replica_set = self._store.get(resources.REPLICASETS, namespace, name)
         if replica_set is None:
             self._backoff.pop(key, None)
@@ -172,8 +168,10 @@ class ReplicaSetController:
         if meta.get("deletionTimestamp"):
             return
         for pod in self._store.list(resources.PODS, meta["namespace"]):
-            if controller_of(pod) is None and is_active(pod) and matches(
-                replica_set["spec"]["selector"], labels_of(pod)
+            if (
+                controller_of(pod) is None
+                and is_active(pod)
+                and matches(replica_set["spec"]["selector"], labels_of(pod))
             ):
                 self._registry.modify(
                     resources.PODS, meta["namespace"], pod["metadata"]["name"],
@@ -203,8 +201,6 @@ class ReplicaSetController:
         return None
 
     def _create(self, replica_set: Object) -> None:
-        from ..kinds.pods import random_suffix
-
         meta = replica_set["metadata"]
         template = copy.deepcopy(replica_set["spec"]["template"])
         prefix = f"{meta['name']}-"
@@ -223,8 +219,6 @@ class ReplicaSetController:
             self._registry.create(resources.PODS, meta["namespace"], pod, manager="kube-controller-manager")
         except ApiError as error:
             if error.reason != "NotFound":
-                self._events.event(
-                    replica_set, "FailedCreate", f"Error creating: {error.message}", warning=True
-                )
+                self._events.event(replica_set, "FailedCreate", f"Error creating: {error.message}", warning=True)
             raise
         self._events.event(replica_set, "SuccessfulCreate", f"Created pod: {name}")

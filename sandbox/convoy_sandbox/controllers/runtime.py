@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
 
-class Queue:
+K = TypeVar("K", bound=Hashable)
+
+
+class Queue(Generic[K]):
     """A work queue: each key once, however often it is added; `reconcile` runs on the event loop.
 
     A reconcile that fails is logged and tried again after a delay, as a controller's rate limiter does.
     """
 
-    def __init__(self, name: str, reconcile: Callable[[Hashable], None], *, retry_seconds: float = 1.0) -> None:
+    def __init__(self, name: str, reconcile: Callable[[K], None], *, retry_seconds: float = 1.0) -> None:
         self.name = name
         self._reconcile = reconcile
         self._retry_seconds = retry_seconds
-        self._keys: dict[Hashable, None] = {}
-        self._timers: dict[Hashable, asyncio.TimerHandle] = {}
+        self._keys: dict[K, None] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
         self._scheduled: asyncio.Handle | None = None
         self._closed = False
 
-    def add(self, key: Hashable) -> None:
+    def add(self, key: K) -> None:
         """Have a key reconciled soon: after the present call stack, never inside it."""
         if self._closed:
             return
@@ -35,7 +36,7 @@ class Queue:
         if self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
 
-    def add_after(self, key: Hashable, seconds: float) -> None:
+    def add_after(self, key: K, seconds: float) -> None:
         """Have a key reconciled after a delay; the earlier of two delays counts."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
@@ -54,7 +55,7 @@ class Queue:
         self._timers.clear()
         self._keys.clear()
 
-    def _due(self, key: Hashable) -> None:
+    def _due(self, key: K) -> None:
         self._timers.pop(key, None)
         self.add(key)
 

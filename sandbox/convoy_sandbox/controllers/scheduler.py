@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from .. import quantities, resources
@@ -55,9 +55,7 @@ def _matches_terms(node: Object, terms: Iterable[Object]) -> bool:
     labels = labels_of(node)
     for term in terms:
         checks = [_node_expression(e, labels.get(e["key"])) for e in term.get("matchExpressions") or ()]
-        checks += [
-            _node_expression(e, node["metadata"]["name"]) for e in term.get("matchFields") or ()
-        ]
+        checks += [_node_expression(e, node["metadata"]["name"]) for e in term.get("matchFields") or ()]
         if checks and all(checks):
             return True
     return False
@@ -188,8 +186,8 @@ class Scheduler:
         for key in self._waiting:
             self._queue.add(key)
 
-    def _reconcile(self, key: Hashable) -> None:
-        namespace, name = key  # type: ignore[misc]
+    def _reconcile(self, key: tuple[str, str]) -> None:
+        namespace, name = key
         pod = self._store.get(resources.PODS, namespace, name)
         if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
             self._waiting.discard((namespace, name))
@@ -205,9 +203,7 @@ class Scheduler:
         self._waiting.discard((namespace, name))
         condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
         bound = self._registry.bind(namespace, name, node, condition)
-        self._events.event(
-            bound, "Scheduled", f"Successfully assigned {namespace}/{name} to {node}", action="Binding"
-        )
+        self._events.event(bound, "Scheduled", f"Successfully assigned {namespace}/{name} to {node}", action="Binding")
 
     def _choose(self, pod: Object) -> tuple[str | None, str]:
         asked = requests(pod)

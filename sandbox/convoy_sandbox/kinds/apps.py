@@ -28,7 +28,7 @@ class _Workload(Kind):
         template.setdefault("metadata", {})
         obj.setdefault("status", {})
 
-    def _validate_selector(self, obj: Object, old: Object | None) -> tuple[list[Cause], list[Cause]]:
+    def _validate_selector(self, obj: Object) -> tuple[list[Cause], list[Cause]]:
         """What is wrong with the selector, and with the template's labels under it."""
         spec = obj["spec"]
         selector = spec.get("selector")
@@ -75,7 +75,7 @@ class DeploymentKind(_Workload):
         causes: list[Cause] = []
         if spec["replicas"] < 0:
             causes.append(wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
-        selector, mismatch = self._validate_selector(obj, old)
+        selector, mismatch = self._validate_selector(obj)
         causes += selector + mismatch
         causes += validate_template(spec["template"], "spec.template")
         if spec["template"]["spec"].get("restartPolicy") != "Always" and spec["template"]["spec"].get("containers"):
@@ -147,7 +147,7 @@ class ReplicaSetKind(_Workload):
         causes: list[Cause] = []
         if spec["replicas"] < 0:
             causes.append(wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
-        selector, mismatch = self._validate_selector(obj, old)
+        selector, mismatch = self._validate_selector(obj)
         return [
             *causes,
             *selector,

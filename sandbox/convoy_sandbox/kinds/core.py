@@ -70,9 +70,7 @@ class SecretKind(Kind):
             except (binascii.Error, ValueError):
                 causes.append(wrong(f"data[{key}]", "<secret>", "must be base64"))
         if obj["type"] == "kubernetes.io/tls":
-            causes += [
-                required(f"data[{key}]") for key in ("tls.crt", "tls.key") if key not in (obj.get("data") or {})
-            ]
+            causes += [required(f"data[{key}]") for key in ("tls.crt", "tls.key") if key not in (obj.get("data") or {})]
         if old is not None and obj["type"] != old["type"]:
             causes.append(wrong("type", obj["type"], "field is immutable"))
         return causes + _immutable_data(obj, old, "data")

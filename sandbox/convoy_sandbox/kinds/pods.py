@@ -159,9 +159,7 @@ def _validate_container(container: Spec, field: str, names: set[str], volumes: s
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         where = f"{field}.volumeMounts[{index}]"
         if mount.get("name") not in volumes:
-            causes.append(
-                Cause("FieldValueNotFound", f'Not found: "{mount.get("name", "")}"', f"{where}.name")
-            )
+            causes.append(Cause("FieldValueNotFound", f'Not found: "{mount.get("name", "")}"', f"{where}.name"))
         if not mount.get("mountPath"):
             causes.append(required(f"{where}.mountPath"))
     for probe in _PROBES:
@@ -259,9 +257,7 @@ class PodKind(Kind):
         tolerations = spec.setdefault("tolerations", [])
         for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
             if not any(term.get("key") == key and term.get("effect") == "NoExecute" for term in tolerations):
-                tolerations.append(
-                    {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-                )
+                tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:

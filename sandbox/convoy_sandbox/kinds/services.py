@@ -81,9 +81,7 @@ class ServiceKind(Kind):
         if old is not None and "ExternalName" not in (spec["type"], old["spec"]["type"]):
             before = old["spec"].get("clusterIP")
             if before and spec.get("clusterIP") != before:
-                causes.append(
-                    wrong("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set")
-                )
+                causes.append(wrong("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set"))
         return causes
 
 

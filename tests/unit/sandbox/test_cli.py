@@ -37,9 +37,7 @@ def _described(directory: Path) -> list[dict[str, object]]:
 
 
 def test_up_status_down(directory: Path) -> None:
-    up = command(
-        directory, "up", "--name", "blue", "--nodes", "2", "--node-cpu", "500m", "--node-memory", "1Gi"
-    )
+    up = command(directory, "up", "--name", "blue", "--nodes", "2", "--node-cpu", "500m", "--node-memory", "1Gi")
     assert up.returncode == 0, up.stderr
     kubeconfig = directory / "blue" / "kubeconfig"
     assert f"export KUBECONFIG={kubeconfig}" in up.stdout

@@ -48,10 +48,7 @@ def _wait_available(apps: client.AppsV1Api, version: str) -> None:
         if (
             template.endswith(version)
             and status.observed_generation == deployment.metadata.generation
-            and status.updated_replicas
-            == status.available_replicas
-            == status.replicas
-            == deployment.spec.replicas
+            and status.updated_replicas == status.available_replicas == status.replicas == deployment.spec.replicas
         ):
             stream.stop()
             return
@@ -59,9 +56,7 @@ def _wait_available(apps: client.AppsV1Api, version: str) -> None:
 
 
 def _version(url: str) -> str:
-    answer = urllib3.PoolManager().request(
-        "GET", f"{url}/version", headers={"Connection": "close"}, retries=False
-    )
+    answer = urllib3.PoolManager().request("GET", f"{url}/version", headers={"Connection": "close"}, retries=False)
     version: str = answer.json()["version"]
     return version
 
