@@ -1,0 +1,33 @@
+"""How many samples a second version_distribution's own loop takes, without a rate limit: one number."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Target, sample  # noqa: E402
+from ansible_collections.convoy.rollout.plugins.module_utils._versions import reader  # noqa: E402
+
+SAMPLES = 4000
+
+
+def main() -> None:
+    """Sample the URL that is given."""
+    url = urlsplit(sys.argv[1])
+    target = Target(url.hostname or "", url.port or 80, url.path)
+    read = reader({"json_pointer": "/version"})
+    start = time.perf_counter()
+    taken = sample(target, read, samples=SAMPLES, concurrency=16, timeout=5, rate_limit=0)
+    seconds = time.perf_counter() - start
+    lost = sum(1 for one in taken if one.error)
+    if lost:
+        sys.exit(f"{lost} of {SAMPLES} samples failed")
+    print(SAMPLES / seconds)
+
+
+if __name__ == "__main__":
+    main()
