@@ -1,0 +1,303 @@
+"""Sampling servers that answer well, badly and not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+import typing as t
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils import _traffic
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Sample, Target
+from ansible_collections.convoy.rollout.plugins.module_utils._versions import reader
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"version":"1.0.0"}'
+
+
+class Seen(t.NamedTuple):
+    """What came of sampling a server."""
+
+    samples: list[Sample]
+    requests: list[bytes]
+    connections: int
+    most_at_once: int
+
+    @property
+    def outcomes(self) -> set[tuple[str | None, str | None]]:
+        """Versions and errors."""
+        return {(sample.version, sample.error) for sample in self.samples}
+
+
+def sampled(serve: Serve, samples: int = 1, tls: ssl.SSLContext | None = None, **how: t.Any) -> Seen:
+    """Sample a server that answers with `serve`, and keeps its connections open after it."""
+    requests: list[bytes] = []
+    connections = at_once = most = 0
+
+    async def client(incoming: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections, at_once, most
+        connections, at_once = connections + 1, at_once + 1
+        most = max(most, at_once)
+        try:
+            while True:
+                request = await incoming.readuntil(b"\r\n\r\n")
+                requests.append(request)
+                await serve(request, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            at_once -= 1
+            writer.close()
+
+    settings = {"concurrency": 4, "seconds": 5.0, "rate_limit": 0.0}
+    settings.update({key: how.pop(key) for key in list(how) if key in settings})
+
+    async def main() -> list[Sample]:
+        server = await asyncio.start_server(client, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+        target = Target(**{"host": "127.0.0.1", "port": port, "path": "/version", **how})
+        try:
+            return await _traffic._all(
+                target,
+                reader({}),
+                samples,
+                t.cast(int, settings["concurrency"]),
+                settings["seconds"],
+                settings["rate_limit"],
+            )
+        finally:
+            server.close()
+
+    return Seen(asyncio.run(main()), requests, connections, most)
+
+
+def says(answer: bytes) -> Serve:
+    """A server that always says the same."""
+
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return serve
+
+
+def test_each_sample_is_a_connection_of_its_own_though_the_server_would_keep_it() -> None:
+    seen = sampled(says(OK), samples=30)
+    assert seen.outcomes == {("1.0.0", None)}
+    assert (len(seen.samples), seen.connections) == (30, 30)
+    assert 1 < seen.most_at_once <= 4
+
+
+def test_what_is_asked() -> None:
+    seen = sampled(says(OK), headers={"host": "shop.example.com", "X-Who": "me"}, path="/v?x=1")
+    head = seen.requests[0].decode().split("\r\n")
+    assert head[0] == "GET /v?x=1 HTTP/1.1"
+    assert sorted(head[1:-2]) == ["Accept: */*", "Connection: close", "X-Who: me", "host: shop.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (Target("h", 80, "/"), "h"),
+        (Target("h", 8080, "/"), "h:8080"),
+        (Target("::1", 80, "/"), "[::1]"),
+    ],
+)
+def test_the_host_header(target: Target, host: str) -> None:
+    assert f"Host: {host}\r\n".encode() in target.request()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (
+            b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9;x=y\r\n{"version\r\nA\r\n":"1.0.0"}\r\n0\r\n\r\n',
+            ("1.0.0", None),
+        ),
+        (b"HTTP/1.1 503 Nope\r\nContent-Length: 0\r\n\r\n", (None, "HTTP 503")),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", (None, "HTTP 302")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", (None, "no version in the answer")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", (None, "not HTTP")),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", (None, "not HTTP")),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", (None, "not HTTP")),
+        (b"X" * 100_000, (None, "not HTTP")),
+    ],
+)
+def test_answers(answer: bytes, outcome: tuple[str | None, str | None]) -> None:
+    assert sampled(says(answer)).outcomes == {outcome}
+
+
+def test_a_body_that_ends_with_its_connection() -> None:
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"version":')
+        await asyncio.sleep(0)
+        writer.write(b'"1.0.0"}')
+        writer.write_eof()
+
+    assert sampled(serve).outcomes == {("1.0.0", None)}
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"])
+def test_a_connection_that_is_reset(begun: bytes) -> None:
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(begun)
+        writer.transport.abort()
+
+    assert sampled(serve).outcomes == {(None, "connection lost")}
+
+
+def test_an_endless_body_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_traffic, "MOST", 1000)
+
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n" + b"x" * 2000)
+
+    assert sampled(serve).outcomes == {(None, "no version in the answer")}
+
+
+def test_a_server_that_says_nothing_is_a_timeout() -> None:
+    seen = sampled(says(b""), samples=3, seconds=0.05)
+    assert seen.outcomes == {(None, "timeout")}
+    assert len(seen.samples) == 3
+
+
+def test_a_port_that_refuses() -> None:
+    assert sampled(says(OK), port=1).outcomes == {(None, "connection refused")}
+
+
+def test_nothing_is_dropped_where_some_answers_fail() -> None:
+    turn = iter(range(1000))
+
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        if next(turn) % 2:
+            writer.write(OK)
+        else:
+            writer.transport.abort()
+
+    found = Counter((s.version, s.error) for s in sampled(serve, samples=20).samples)
+    assert found == {("1.0.0", None): 10, (None, "connection lost"): 10}
+
+
+def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr(_traffic.asyncio, "sleep", sleep)
+    sampled(says(OK), samples=11, concurrency=1, rate_limit=0.1)
+    # One every 10 s: the eleventh would begin 100 s after the first.
+    assert len(slept) == 10
+    assert max(slept) == pytest.approx(100, abs=2)
+
+
+def certified(folder: Path, *names: str) -> tuple[ssl.SSLContext, str]:
+    """A server's TLS settings with a certificate that signs itself, and where that is."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    alternatives: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names
+    ]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "pair.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context, str(pem)
+
+
+def test_tls_is_checked_against_a_ca_and_a_name(tmp_path: Path) -> None:
+    server, ca = certified(tmp_path, "127.0.0.1", "inside")
+    trusting = ssl.create_default_context(cafile=ca)
+    assert sampled(says(OK), tls=server, ssl_context=trusting).outcomes == {("1.0.0", None)}
+    assert sampled(says(OK), tls=server, ssl_context=trusting, server_name="inside").outcomes == {("1.0.0", None)}
+    (other,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name="other").samples
+    assert other.error
+    assert "certificate not trusted" in other.error
+
+
+def test_tls_of_an_unknown_ca(tmp_path: Path) -> None:
+    server, _ca = certified(tmp_path, "127.0.0.1")
+    (wary,) = sampled(says(OK), tls=server, ssl_context=ssl.create_default_context()).samples
+    assert wary.error
+    assert "certificate not trusted" in wary.error
+    blind = ssl.create_default_context()
+    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+    assert sampled(says(OK), tls=server, ssl_context=blind).outcomes == {("1.0.0", None)}
+
+
+def test_tls_with_a_server_that_has_none() -> None:
+    async def main() -> list[Sample]:
+        async def plain(_incoming: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(plain, "127.0.0.1", 0)
+        target = Target("127.0.0.1", server.sockets[0].getsockname()[1], "/", ssl_context=ssl.create_default_context())
+        try:
+            return await _traffic._all(target, reader({}), 1, 1, 5.0, 0.0)
+        finally:
+            server.close()
+
+    assert [sample.error for sample in asyncio.run(main())] == ["TLS failed"]
+
+
+def proxied(first_line: bytes) -> tuple[list[Sample], list[bytes]]:
+    """Sample through an HTTP proxy that answers CONNECT with this, and then as the server would."""
+    asked: list[bytes] = []
+
+    async def main() -> list[Sample]:
+        async def client(incoming: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await incoming.readuntil(b"\r\n\r\n"))
+            writer.write(first_line + b"\r\n\r\n")
+            if b"200" in first_line:
+                asked.append(await incoming.readuntil(b"\r\n\r\n"))
+                writer.write(OK)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(client, "127.0.0.1", 0)
+        proxy = ("127.0.0.1", server.sockets[0].getsockname()[1])
+        try:
+            return await _traffic._all(Target("inside", 8080, "/v", proxy=proxy), reader({}), 1, 1, 5.0, 0.0)
+        finally:
+            server.close()
+
+    return asyncio.run(main()), asked
+
+
+def test_through_a_proxy() -> None:
+    samples, asked = proxied(b"HTTP/1.1 200 Connection established")
+    assert [sample.version for sample in samples] == ["1.0.0"]
+    assert asked[0].startswith(b"CONNECT inside:8080 HTTP/1.1\r\n")
+    assert asked[1].startswith(b"GET /v HTTP/1.1\r\nHost: inside:8080\r\n")
+
+
+def test_a_proxy_that_refuses() -> None:
+    samples, _asked = proxied(b"HTTP/1.1 407 Who are you")
+    assert [sample.error for sample in samples] == ["refused by the proxy"]
