@@ -59,7 +59,6 @@ options:
   version_from:
     description: Where an answer says its version. By default at the JSON pointer C(/version) of the body.
     type: dict
-    default: {}
     suboptions:
       json_pointer:
         description: A JSON pointer into the body.

@@ -26,7 +26,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "target_ca_cert": {"type": "path"},
     "version_from": {
         "type": "dict",
-        "default": {},
         "options": {name: {"type": "str"} for name in _versions.SOURCES},
         "mutually_exclusive": [_versions.SOURCES],
     },
@@ -162,7 +161,7 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     """Sample, count and judge. Raises Failure, with everything that was counted."""
     expected = checked(options)
     read_version = _versions.reader(
-        {name: value for name, value in options["version_from"].items() if value is not None}
+        {name: value for name, value in (options["version_from"] or {}).items() if value is not None}
     )
     via, url, target = _target(options)
     taken = _traffic.sample(

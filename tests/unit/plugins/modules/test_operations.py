@@ -1,0 +1,356 @@
+"""The operations as modules: what they ask of an API server, and what they return."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import typing as t
+from collections.abc import Callable
+from contextlib import redirect_stdout
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _read_only
+from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+
+Object = dict[str, t.Any]
+Make = Callable[..., t.Any]
+PLUGINS = "ansible_collections.convoy.rollout.plugins"
+NAMES = ["bluegreen_info", "capacity", "rollout", "version_distribution"]
+
+DEPLOYMENTS = path_of("deployments", "default", group="apps")
+HELLO = path_of("deployments", "default", "hello", group="apps")
+SETS = path_of("replicasets", "default", group="apps")
+PODS = path_of("pods", "default")
+SERVICE = path_of("services", "default", "hello")
+
+
+def ran(name: str, /, check_mode: bool = False, **options: t.Any) -> Object:
+    """What a module prints, run in this process."""
+    module = importlib.import_module(f"{PLUGINS}.modules.{name}")
+    printed = io.StringIO()
+    with (
+        patch_module_args({**options, "_ansible_check_mode": check_mode}),
+        redirect_stdout(printed),
+        pytest.raises(SystemExit),
+    ):
+        module.main()
+    return t.cast(Object, json.loads(printed.getvalue()))
+
+
+def deployment(available: int, version: int = 5, **more: t.Any) -> Object:
+    """The Deployment hello with three copies, so many of which are available."""
+    return {
+        "kind": "Deployment",
+        "metadata": {
+            "name": "hello",
+            "namespace": "default",
+            "uid": "d",
+            "generation": 2,
+            "resourceVersion": str(version),
+            "annotations": {"deployment.kubernetes.io/revision": "7"},
+        },
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "hello"}},
+            "template": {"metadata": {"labels": {"app": "hello", "version": "1.0.0"}}, "spec": {}},
+            **more,
+        },
+        "status": {
+            "observedGeneration": 2,
+            "replicas": 3,
+            "updatedReplicas": 3,
+            "availableReplicas": available,
+        },
+    }
+
+
+def replica_set() -> Object:
+    """Its ReplicaSet."""
+    return {
+        "metadata": {
+            "name": "hello-1",
+            "uid": "r",
+            "resourceVersion": "5",
+            "ownerReferences": [{"uid": "d", "controller": True}],
+        },
+        "spec": {"template": deployment(0)["spec"]["template"]},
+    }
+
+
+def pod(**status: t.Any) -> Object:
+    """A pod of it."""
+    return {
+        "metadata": {
+            "name": "hello-1-a",
+            "uid": "p",
+            "resourceVersion": "5",
+            "ownerReferences": [{"uid": "r", "controller": True}],
+        },
+        "status": status,
+    }
+
+
+def crashing() -> Object:
+    """A container that crashes again and again."""
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
+    return {"name": "hello", "restartCount": 1, "state": {"waiting": waiting}}
+
+
+def unplaced() -> Object:
+    """The condition of a pod that no node takes."""
+    return {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+
+
+@pytest.fixture
+def cluster(api_server: t.Any, answer: Make) -> Callable[..., t.Any]:
+    """Have the API server show a Deployment that is under way, and then the events of its watch."""
+
+    def show(*pods: Object, events: tuple[Object, ...] = ()) -> t.Any:
+        def listed(*items: Object) -> t.Any:
+            return answer(body={"metadata": {"resourceVersion": "5"}, "items": list(items)})
+
+        api_server.on(HELLO, answer(body=deployment(0)))
+        api_server.on(DEPLOYMENTS, listed(deployment(0)))
+        api_server.on(SETS, listed(replica_set()))
+        api_server.on(PODS, listed(*pods))
+        for path in (SETS, PODS):
+            api_server.on_watch(path, answer(hold=True))
+        api_server.on_watch(DEPLOYMENTS, answer(events=events, hold=True))
+        return api_server
+
+    return show
+
+
+def here(server: t.Any) -> Object:
+    """The options that lead to a scripted server."""
+    return {"host": server.url, "api_key": "geheim"}
+
+
+def test_rollout_waits_until_the_deployment_is_complete(cluster: Make) -> None:
+    events = tuple({"type": "MODIFIED", "object": deployment(n, 5 + n)} for n in (1, 2, 3))
+    server = cluster(pod(), events=events)
+    result = ran("rollout", name="hello", **here(server))
+    assert (result["status"], result["revision"], result["changed"]) == ("complete", 7, False)
+    assert result["replicas"]["availableReplicas"] == 3
+    assert "geheim" not in json.dumps(result)
+    assert {a.query.get("labelSelector") for a in server.asked if a.path in (SETS, PODS)} == {"app=hello"}
+    assert {a.query.get("fieldSelector") for a in server.asked if a.path == DEPLOYMENTS} == {"metadata.name=hello"}
+
+
+def test_rollout_that_is_complete_asks_once(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(3)))
+    assert ran("rollout", name="hello", **here(api_server))["status"] == "complete"
+    assert api_server.paths() == [HELLO]
+
+
+def test_rollout_says_which_pod_fails_and_its_last_words(cluster: Make, answer: Make) -> None:
+    server = cluster(pod(containerStatuses=[crashing()]))
+    server.on(f"{PODS}/hello-1-a/log", answer(body={"cannot": "open the database"}))
+    result = ran("rollout", name="hello", **here(server))
+    assert result["failed"]
+    failure = result["failure"]
+    assert (failure["pod"], failure["container"], failure["reason"]) == (
+        "hello-1-a",
+        "hello",
+        "CrashLoopBackOff",
+    )
+    assert "open the database" in failure["log"]
+    assert "pod hello-1-a, container hello: CrashLoopBackOff" in result["msg"]
+    assert "open the database" in result["msg"]
+    (asked,) = [ask for ask in server.asked if ask.path.endswith("/log")]
+    assert asked.query == {"tailLines": "10", "container": "hello", "previous": "true"}
+
+
+def test_rollout_gives_a_pod_without_a_node_its_grace_and_no_longer(cluster: Make) -> None:
+    server = cluster(pod(conditions=[unplaced()]))
+    result = ran("rollout", name="hello", unschedulable_grace=0, timeout=60, **here(server))
+    assert result["failure"]["reason"] == "Unschedulable"
+    result = ran("rollout", name="hello", unschedulable_grace=1, timeout=60, **here(server))
+    assert result["failure"]["reason"] == "Unschedulable"
+    assert result["duration"] >= 1
+    result = ran("rollout", name="hello", unschedulable_grace=60, timeout=1, **here(server))
+    assert result["failure"]["reason"] == "Timeout"
+
+
+def test_rollout_that_is_late_says_what_was_missing_and_what_the_pod_was_warned_of(cluster: Make, answer: Make) -> None:
+    server = cluster(pod())
+    event = {"metadata": {}, "reason": "FailedMount", "lastTimestamp": "2026-11-24T10:00:00Z"}
+    older = {"metadata": {}, "reason": "Old", "message": "x", "lastTimestamp": "2026-11-24T09:00:00Z"}
+    events = [dict(event, message='configmap "c" not found'), older]
+    server.on(path_of("events", "default"), answer(body={"items": events}))
+    result = ran("rollout", name="hello", timeout=1, **here(server))
+    assert "pod hello-1-a: Timeout: 0 of 3 new pods are available after 1 s" in result["msg"]
+    assert 'FailedMount: configmap "c" not found' in result["msg"]
+
+
+def test_rollout_of_a_deployment_that_is_deleted_meanwhile(cluster: Make) -> None:
+    server = cluster(pod(), events=({"type": "DELETED", "object": deployment(0, 6)},))
+    assert "was deleted" in ran("rollout", name="hello", **here(server))["msg"]
+
+
+def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(1)))
+    result = ran("rollout", check_mode=True, name="hello", **here(api_server))
+    assert result["status"] == "progressing"
+    assert result["message"] == "Check mode: not waiting for Deployment hello, of which 1 of 3 new pods are available."
+    result = ran("rollout", check_mode=True, name="other", **here(api_server))
+    assert (result["status"], result.get("failed", False)) == ("missing", False)
+    assert api_server.paths() == [HELLO, HELLO.replace("hello", "other")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("rollout", {"name": "other"}, "There is no Deployment other in namespace default."),
+        ("rollout", {"name": "hello", "timeout": 0}, "must be at least 1 second"),
+        ("rollout", {"name": "hello", "unschedulable_grace": -1}, "must not be negative"),
+        ("capacity", {"replicas": -1}, "must not be negative"),
+        ("capacity", {"replicas": 1}, "Give template"),
+        ("capacity", {"replicas": 1, "deployment": "other"}, "There is no Deployment other"),
+        ("bluegreen_info", {"name": "other"}, "There is no Service other in namespace default; run app_deploy"),
+        ("version_distribution", {}, "Give name"),
+        ("version_distribution", {"name": "hello", "samples": 0}, "samples is 0; the least that works is 1"),
+        ("version_distribution", {"name": "x", "timeout": 0}, "more than 0 seconds"),
+        ("version_distribution", {"name": "x", "tolerance": 2}, "a share from 0 to 1"),
+        ("version_distribution", {"name": "x", "confidence": 1}, "between 0 and 1"),
+        ("version_distribution", {"name": "x", "expected": {"1": 0.5}}, "must add up to 1"),
+        ("version_distribution", {"name": "x", "expected": {"1": "much"}}, "expected"),
+        ("version_distribution", {"name": "x", "path": "/a b"}, "white space"),
+        ("version_distribution", {"name": "x", "headers": {"a": "b\r\nc: d"}}, "line breaks"),
+        ("version_distribution", {"url": "ftp://x"}, "must be an http or https URL"),
+        ("version_distribution", {"url": "http://x:99999/"}, "must be an http or https URL"),
+    ],
+)
+def test_bad_input_gets_one_sentence(api_server: t.Any, name: str, options: Object, said: str) -> None:
+    result = ran(name, **options, **here(api_server))
+    assert result["failed"]
+    assert said in result["msg"]
+    assert "\n" not in result["msg"]
+
+
+def service(**status: t.Any) -> Object:
+    """The Service hello."""
+    return {
+        "metadata": {"name": "hello", "namespace": "default"},
+        "spec": {"selector": {"app": "hello"}, "ports": [{"name": "http", "port": 80}, {"port": 443}]},
+        "status": status,
+    }
+
+
+def test_version_distribution_goes_through_the_proxy_without_an_address(api_server: t.Any, answer: Make) -> None:
+    api_server.on(SERVICE, answer(body=service()))
+    proxied = f"{path_of('services', 'default')}/hello:80/proxy/version"
+    api_server.on(proxied, answer(body={"version": "2.0.0"}))
+    options = {"name": "hello", "samples": 12, "expected": {"2.0.0": 1}, **here(api_server)}
+    result = ran("version_distribution", **options)
+    assert (result["via"], result["verdict"], result["counts"]) == ("proxy", "pass", {"2.0.0": 12})
+    assert api_server.connections == 13
+    assert api_server.asked[-1].headers["Authorization"] == "Bearer geheim"
+    tls = f"{path_of('services', 'default')}/https:hello:443/proxy/version"
+    api_server.on(tls, answer(body={"version": "2.0.0"}))
+    assert ran("version_distribution", port=443, **options)["verdict"] == "pass"
+
+
+def test_version_distribution_that_may_not_use_the_proxy(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    api_server.on(SERVICE, answer(body=service()))
+    api_server.on(f"{path_of('services', 'default')}/hello:80/proxy/version", refusal(403, "Forbidden", "no"))
+    result = ran("version_distribution", name="hello", samples=3, **here(api_server))
+    assert "have this user allowed to get services/proxy" in result["msg"]
+    assert result["errors"] == {"HTTP 403": 3}
+
+
+@pytest.mark.parametrize(
+    ("ingress", "url"),
+    [
+        ([{"ip": "127.0.0.1"}], "http://127.0.0.1/version"),
+        ([{"hostname": "localhost"}], "http://localhost/version"),
+        ([{"ip": "127.0.0.1", "ports": [{"port": 80, "protocol": "TCP", "error": "Taken"}]}], None),
+        ([], None),
+    ],
+)
+def test_an_address_whose_port_is_in_error_is_none(
+    api_server: t.Any, answer: Make, ingress: list[Object], url: str | None
+) -> None:
+    api_server.on(SERVICE, answer(body=service(loadBalancer={"ingress": ingress})))
+    options = {"name": "hello", "via": "url", "samples": 1, "timeout": 2, **here(api_server)}
+    result = ran("version_distribution", fail_on="never", **options)
+    assert result.get("url") == url
+    assert url or "has no external address for port 80; use via=proxy" in result["msg"]
+
+
+def test_version_distribution_fails_by_its_verdict(api_server: t.Any, answer: Make) -> None:
+    api_server.on("/version", answer(body={"version": "1.0.0"}))
+    options: Object = {"url": f"{api_server.url}/version", "samples": 4}
+    wrong = {"expected": {"2.0.0": 1.0}}
+    result = ran("version_distribution", **wrong, **options)
+    assert (result["failed"], result["verdict"], result["counts"]) == (True, "fail", {"1.0.0": 4})
+    assert "1.0.0 answers 4 of 4 requests, expected 0%" in result["msg"]
+    assert not ran("version_distribution", fail_on="never", **wrong, **options).get("failed")
+    unsure = {"expected": {"1.0.0": 0.7, "2.0.0": 0.3}}
+    assert ran("version_distribution", **unsure, **options)["verdict"] == "inconclusive"
+    assert ran("version_distribution", fail_on="inconclusive", **unsure, **options)["failed"]
+
+
+def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: Make) -> None:
+    hello = deployment(3)
+    hello["spec"]["template"]["spec"] = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
+    there = {
+        "metadata": {"namespace": "default", "labels": {"app": "hello"}},
+        "spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": "600m"}}}]},
+    }
+    node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}
+    api_server.on(HELLO, answer(body=hello))
+    api_server.on(path_of("pods"), answer(body={"items": [there]}))
+    api_server.on(path_of("nodes"), answer(body={"items": [node]}))
+    api_server.on(path_of("resourcequotas", "default"), answer(body={"items": []}))
+    result = ran("capacity", deployment="hello", replicas=4, **here(api_server))
+    assert (result["fits"], result["copies"], result["room"], result["limited_by"]) == (False, 3, 2, "cpu")
+    assert result["message"] == "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+    assert ran("capacity", deployment="hello", replicas=3, **here(api_server))["fits"]
+    bad = {"spec": {"containers": [{"resources": {"requests": {"cpu": "lots"}}}]}}
+    assert "'lots' is not a quantity" in ran("capacity", template=bad, replicas=1, **here(api_server))["msg"]
+
+
+def test_bluegreen_info_reads_twice_and_plans(api_server: t.Any, answer: Make) -> None:
+    api_server.on(SERVICE, answer(body=service()))
+    api_server.on(DEPLOYMENTS, answer(body={"items": [deployment(3)]}))
+    result = ran("bluegreen_info", name="hello", version="2.0.0", **here(api_server))
+    assert (result["phase"], result["active"]["version"]) == ("preview", "1.0.0")
+    assert api_server.paths() == [SERVICE, DEPLOYMENTS]
+
+
+def test_the_secrets_of_a_kubeconfig_given_as_a_dictionary_do_not_show(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(3)))
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": api_server.url}}],
+        "users": [{"name": "u", "user": {"token": "geheim"}}],
+    }
+    result = ran("rollout", name="hello", kubeconfig=kubeconfig)
+    assert result["status"] == "complete"
+    assert api_server.asked[0].headers["Authorization"] == "Bearer geheim"
+    assert "geheim" not in json.dumps(result)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
+    module = importlib.import_module(f"{PLUGINS}.modules.{name}")
+    arguments = importlib.import_module(f"{PLUGINS}.module_utils._operations._{name}").ARGUMENTS
+    documented: Object = {}
+    for text in (
+        module.DOCUMENTATION,
+        _auth.ModuleDocFragment.DOCUMENTATION,
+        _read_only.ModuleDocFragment.DOCUMENTATION,
+    ):
+        documented.update(yaml.safe_load(text)["options"])
+    assert set(documented) == set(arguments)
+    for option, spec in arguments.items():
+        said = documented[option]
+        assert said["type"] == spec["type"], option
+        assert said.get("default") == spec.get("default"), option
+        assert said.get("choices") == spec.get("choices"), option
+        assert said.get("required", False) == spec.get("required", False), option
