@@ -1,0 +1,143 @@
+"""The actions: the same answer as the modules', from the controller's own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+
+ROOT = Path(__file__).resolve().parents[4]
+Object = dict[str, t.Any]
+Make = Callable[..., t.Any]
+
+#: A local connection under another name, so that an action hands over to its module.
+ELSEWHERE = '''
+from ansible.plugins.connection.local import Connection as Local
+
+DOCUMENTATION = """
+name: elsewhere
+short_description: A connection that is not called local
+description: A connection that is not called local.
+author: a test
+"""
+
+
+class Connection(Local):
+    transport = "elsewhere"
+'''
+
+TASKS: list[Object] = [
+    {"convoy.rollout.rollout": {"name": "hello"}},
+    {"convoy.rollout.rollout": {"name": "other"}},
+    {"convoy.rollout.capacity": {"deployment": "hello", "replicas": 9}},
+    {"convoy.rollout.bluegreen_info": {"name": "hello", "version": "2.0.0"}},
+    {
+        "convoy.rollout.version_distribution": {
+            "name": "hello",
+            "samples": 5,
+            "expected": {"2.0.0": 1},
+        }
+    },
+]
+
+#: What differs from run to run, or is Ansible's own.
+VOLATILE = ("duration", "latency", "exception", "invocation", "warnings", "deprecations")
+
+
+def deployment() -> Object:
+    """A Deployment that is complete."""
+    labels = {"app": "hello", "version": "1.0.0"}
+    spec = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
+    return {
+        "metadata": {"name": "hello", "namespace": "default", "uid": "d", "generation": 1},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "hello"}},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+        "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3},
+    }
+
+
+@pytest.fixture
+def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[Object]]:
+    """What the tasks return on a host that is reached locally and on one that is not; and what was printed."""
+    node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}
+    service = {
+        "metadata": {"name": "hello", "namespace": "default"},
+        "spec": {"selector": {"app": "hello"}, "ports": [{"port": 80}]},
+    }
+    for path, body in {
+        path_of("deployments", "default", "hello", group="apps"): deployment(),
+        path_of("deployments", "default", group="apps"): {"items": [deployment()]},
+        path_of("services", "default", "hello"): service,
+        path_of("pods"): {"items": []},
+        path_of("nodes"): {"items": [node]},
+        path_of("resourcequotas", "default"): {"items": []},
+        path_of("services", "default") + "/hello:80/proxy/version": {"version": "1.0.0"},
+    }.items():
+        api_server.on(path, answer(body=body))
+    (tmp_path / "connections").mkdir()
+    (tmp_path / "connections" / "elsewhere.py").write_text(ELSEWHERE)
+    hosts = {name: {"ansible_connection": name} for name in ("local", "elsewhere")}
+    variables = {"ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
+    tasks = [dict(task, register=f"result_{number}", ignore_errors=True) for number, task in enumerate(TASKS)]
+    gathered = "{{ [" + ", ".join(str(task["register"]) for task in tasks) + "] | to_json }}"
+    keep = {
+        "ansible.builtin.copy": {
+            "content": gathered,
+            "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}",
+            "mode": "0600",
+        }
+    }
+    defaults = {"group/convoy.rollout.all": {"host": api_server.url, "api_key": "geheim"}}
+    play = {"hosts": "all", "gather_facts": False, "module_defaults": defaults, "tasks": [*tasks, keep]}
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-vvv",
+            "-i",
+            str(tmp_path / "hosts.json"),
+            str(tmp_path / "play.json"),
+        ],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(tmp_path / "connections"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,  # no ansible.cfg here
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "geheim" not in done.stdout + done.stderr
+    return {
+        name: [
+            {key: value for key, value in result.items() if key not in VOLATILE}
+            for result in json.loads((tmp_path / name).read_text())
+        ]
+        for name in hosts
+    }
+
+
+def test_actions_and_modules_return_the_same(results: dict[str, list[Object]]) -> None:
+    assert results["local"] == results["elsewhere"]
+    complete, missing, room, colours, versions = results["local"]
+    assert complete["status"] == "complete"
+    assert missing["msg"] == "There is no Deployment other in namespace default."
+    assert room["message"] == "needs 9 x 200m cpu, free on schedulable nodes: 1"
+    assert colours["phase"] == "preview"
+    assert (versions["verdict"], versions["failed"], versions["counts"]) == ("fail", True, {"1.0.0": 5})
