@@ -28,12 +28,21 @@ _NOT_OWNED = frozenset(
 
 def fields_of(obj: dict[str, Any], node: schema.Node) -> Fields:
     """The field set of a whole object, without what nobody owns."""
+    return _fields(_owned_part(obj), node)
+
+
+def _owned_part(obj: dict[str, Any]) -> dict[str, Any]:
     body = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
     if "metadata" in body:
         body["metadata"] = {k: v for k, v in body["metadata"].items() if k not in _NOT_OWNED}
         if not body["metadata"]:
             del body["metadata"]
-    return _fields(body, node)
+    return body
+
+
+def _is_map(value: Any, node: schema.Node) -> bool:
+    """Whether a value is a map, whose being there is owned too, and not an object of named fields."""
+    return bool(node) and isinstance(value, dict) and "properties" not in schema.resolve(node)
 
 
 def _is_atomic(node: schema.Node) -> bool:
@@ -76,8 +85,7 @@ def _fields(value: Any, node: schema.Node) -> Fields:
     if children is None:
         return {}
     found: Fields = {key: _fields(item, child) for key, item, child in children}
-    is_map = isinstance(value, dict) and "properties" not in schema.resolve(node)
-    if is_map and node:
+    if _is_map(value, node):
         found = {".": {}, **found}
     for key in found:
         if key.startswith("k:"):
@@ -126,10 +134,30 @@ PRESENT = object()
 
 def changed_paths(before: dict[str, Any] | None, after: dict[str, Any], node: schema.Node) -> set[Path]:
     """The leaves of `after` that were not there before or had another value."""
-    found = leaves(fields_of(after, node))
     if before is None:
-        return found
-    return {path for path in found if value_at(before, path, node) != value_at(after, path, node)}
+        return leaves(fields_of(after, node))
+    found: set[Path] = set()
+    _collect_changes(before, _owned_part(after), node, (), found)
+    return found
+
+
+def _collect_changes(before: Any, after: Any, node: schema.Node, path: Path, found: set[Path]) -> None:
+    """Add to `found` the leaves at and below `path` that `before` (or MISSING) lacks or has otherwise."""
+    if before == after:  # most of an object, most of the time
+        return
+    children = _children(after, node)
+    is_element = bool(path) and path[-1].startswith("k:")
+    if before is MISSING and (is_element or (children is not None and _is_map(after, node))):
+        found.add((*path, "."))
+    if not children:
+        if path and not is_element:
+            found.add(path)
+        return
+    old: dict[str, Any] = {}
+    for key, item, _ in (_children(before, node) or []) if before is not MISSING else []:
+        old.setdefault(key, item)
+    for key, item, child in children:
+        _collect_changes(old.get(key, MISSING), item, child, (*path, key), found)
 
 
 def record_update(
