@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import json
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -76,6 +77,7 @@ class ApiServer:
         self.port = port
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
+        self._streams: set[asyncio.Task[Any]] = set()
 
     @property
     def url(self) -> str:
@@ -104,6 +106,8 @@ class ApiServer:
 
     async def close(self) -> None:
         """Stop listening and end every watch."""
+        for task in self._streams:
+            task.cancel()
         if self._client is not None:
             await self._client.close()
         if self._runner is not None:
@@ -240,12 +244,24 @@ class ApiServer:
         frames = watches.stream(self._store, target.resource, target.namespace, target.name, request.query, form)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
-        await response.prepare(request)
-        async with contextlib.aclosing(frames):
-            async for frame in frames:
-                await response.write(frame)
-        await response.write_eof()
+        with self._streaming():
+            await response.prepare(request)
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    await response.write(frame)
+            await response.write_eof()
         return response
+
+    @contextlib.contextmanager
+    def _streaming(self) -> Iterator[None]:
+        """An answer that goes on until the server closes, if need be."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a request is handled in a task
+        self._streams.add(task)
+        try:
+            yield
+        finally:
+            self._streams.discard(task)
 
     async def _create(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
         body = await _object(request)
@@ -369,12 +385,13 @@ class ApiServer:
         if not negotiation.flag(query, "follow"):
             return web.Response(body=shown, content_type="text/plain")
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        await response.prepare(request)
-        await response.write(shown)
         after = lines[-1].number if lines else -1
-        async for more in self._pod_logs.follow(target.namespace, target.name, container, after):
-            await response.write(logs.text(more, query).encode())
-        await response.write_eof()
+        with self._streaming():
+            await response.prepare(request)
+            await response.write(shown)
+            async for more in self._pod_logs.follow(target.namespace, target.name, container, after):
+                await response.write(logs.text(more, query).encode())
+            await response.write_eof()
         return response
 
     async def _proxy(self, request: web.Request, target: paths.Target) -> web.StreamResponse:

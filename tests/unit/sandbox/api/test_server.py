@@ -312,6 +312,16 @@ def test_a_watch_shows_what_happens_and_ends_with_its_client(monkeypatch: pytest
     use(test)
 
 
+def test_a_server_that_closes_ends_its_watches() -> None:
+    async def test(client: Client) -> None:
+        async with client.session.get(f"{client.server.url}{CONFIG_MAPS}?watch=true") as answer:
+            await client.server.close()
+            with contextlib.suppress(aiohttp.ClientPayloadError):
+                assert await answer.content.read() == b""
+
+    use(test)
+
+
 def test_a_watch_of_too_long_ago_is_told_to_start_again() -> None:
     async def test(client: Client) -> None:
         await client.ask("POST", CONFIG_MAPS, config_map("c"))
