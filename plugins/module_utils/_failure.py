@@ -11,10 +11,10 @@ from dataclasses import dataclass
 class Failure(Exception):
     """What went wrong in one sentence, and the facts that the task returns beside it."""
 
-    def __init__(self, message: str, /, **facts: t.Any) -> None:
+    def __init__(self, message: str, facts: t.Mapping[str, t.Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.facts = facts
+        self.facts = dict(facts or {})
 
 
 @dataclass(frozen=True)

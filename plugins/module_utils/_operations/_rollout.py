@@ -176,7 +176,7 @@ def _failed(api: _api.Api, deployment: _api.Object, fault: _rollout.Fault, start
             "log": log,
         },
     )
-    return Failure(said, **facts)
+    return Failure(said, facts)
 
 
 def _last_words(api: _api.Api, namespace: str, fault: _rollout.Fault) -> str:

@@ -177,12 +177,12 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     if via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
         raise Failure(
             f"{url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
-            **result,
+            result,
         )
     if options["fail_on"] != "never" and (
         result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and options["fail_on"] == "inconclusive")
     ):
-        raise Failure(f"{url}: {result['message']}", **result)
+        raise Failure(f"{url}: {result['message']}", result)
     return result
 
 

@@ -27,9 +27,9 @@ PODS = path_of("pods", "default")
 SERVICE = path_of("services", "default", "hello")
 
 
-def ran(name: str, /, check_mode: bool = False, **options: t.Any) -> Object:
+def ran(operation: str, check_mode: bool = False, **options: t.Any) -> Object:
     """What a module prints, run in this process."""
-    module = importlib.import_module(f"{PLUGINS}.modules.{name}")
+    module = importlib.import_module(f"{PLUGINS}.modules.{operation}")
     printed = io.StringIO()
     with (
         patch_module_args({**options, "_ansible_check_mode": check_mode}),
