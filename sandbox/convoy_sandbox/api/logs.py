@@ -55,10 +55,10 @@ def text(lines: Sequence[LogLine], query: Any) -> str:
     return "".join(f"{_stamp(line.time)} {line.text}\n" if stamps else f"{line.text}\n" for line in lines)
 
 
-def limited(whole: str, query: Any) -> bytes:
-    """The first limitBytes bytes of a log. Raises ApiError 400."""
-    data = whole.encode()
-    return data[: number(query, "limitBytes")] if query.get("limitBytes") else data
+def limited(piece: str, query: Any, sent: int = 0) -> bytes:
+    """What limitBytes leaves of the next piece of a log after `sent` bytes. Raises ApiError 400."""
+    data = piece.encode()
+    return data[: max(0, number(query, "limitBytes") - sent)] if query.get("limitBytes") else data
 
 
 def _stamp(seconds: float) -> str:

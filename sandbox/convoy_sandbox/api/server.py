@@ -389,8 +389,13 @@ class ApiServer:
         with self._streaming():
             await response.prepare(request)
             await response.write(shown)
+            sent = len(shown)
             async for more in self._pod_logs.follow(target.namespace, target.name, container, after):
-                await response.write(logs.text(more, query).encode())
+                piece = logs.limited(logs.text(more, query), query, sent)
+                if not piece:
+                    break
+                await response.write(piece)
+                sent += len(piece)
             await response.write_eof()
         return response
 

@@ -33,6 +33,8 @@ def test_times_are_those_of_the_printing() -> None:
 
 def test_limit_bytes_counts_bytes() -> None:
     assert logs.limited("zwei ä\n", {"limitBytes": "6"}) == b"zwei \xc3"
+    assert logs.limited("more", {"limitBytes": "6"}, sent=4) == b"mo"
+    assert logs.limited("more", {"limitBytes": "6"}, sent=6) == b""
     assert logs.limited("zwei ä\n", {}) == b"zwei \xc3\xa4\n"
 
 

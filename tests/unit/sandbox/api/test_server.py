@@ -406,6 +406,7 @@ def test_logs() -> None:
         assert (await client.ask("GET", path))[:2] == (200, "one\ntwo\n")
         assert (await client.ask("GET", path + "?tailLines=1"))[1] == "two\n"
         assert (await client.ask("GET", path + "?follow=true&tailLines=1"))[1] == "two\nthree\n"
+        assert (await client.ask("GET", path + "?follow=true&limitBytes=10"))[1] == "one\ntwo\nth"
         status, body, _ = await client.ask("GET", path + "?previous=true")
         assert (status, body["message"]) == (400, 'previous terminated container "c" in pod "p" not found')
         assert (await client.ask("GET", path + "?container=x"))[0] == 400
