@@ -160,7 +160,7 @@ class Room:
     @property
     def message(self) -> str:
         """The answer in words."""
-        return self.missing or f"{self.copies} more pods fit"
+        return self.missing or (f"{self.copies} more pods fit" if self.copies else "no more pods are needed")
 
 
 def placed(deployment: Object, pods: t.Iterable[Object]) -> int:

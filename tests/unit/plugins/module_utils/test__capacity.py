@@ -190,7 +190,7 @@ def test_an_extended_resource_that_no_node_has() -> None:
 def test_no_node_takes_them() -> None:
     said = room(spec(), 2, [node("a", unschedulable=True)], [], [])
     assert (said.most, said.missing) == (0, "needs a node for 2 pods, but none of 1 nodes takes them")
-    assert room(spec(), 0, [], [], []).missing is None
+    assert room(spec(), 0, [], [], []).message == "no more pods are needed"
 
 
 @pytest.mark.parametrize(
