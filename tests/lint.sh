@@ -45,7 +45,7 @@ check "ruff format" ruff format --check .
 check "mypy sandbox" sandbox_types
 check "mypy plugins" plugin_types
 check yamllint yamllint --strict .
-check ansible-lint ansible-lint --quiet
+check ansible-lint ansible-lint -q
 check antsibull-docs plugin_docs
 check antsibull-changelog antsibull-changelog lint
 check "ansible-test sanity" sanity

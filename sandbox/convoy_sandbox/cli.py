@@ -271,9 +271,7 @@ def _ends(state: dict[str, Any], seconds: float) -> bool:
             time.sleep(0.02)
         return True
     try:
-        return start_time(state["pid"]) != state["started"] or bool(
-            select.select([handle], [], [], seconds)[0]
-        )
+        return start_time(state["pid"]) != state["started"] or bool(select.select([handle], [], [], seconds)[0])
     finally:
         os.close(handle)
 
@@ -372,9 +370,7 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process."
-    )
+    parser = argparse.ArgumentParser(prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("up", help="start a sandbox in the background")
     stop = commands.add_parser("down", help="end a sandbox")
@@ -409,9 +405,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="give Services of type LoadBalancer no external address",
     )
-    start.add_argument(
-        "--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox"
-    )
+    start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox")
     show.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -89,9 +89,7 @@ def conflict(resource: Resource, name: str, why: str) -> ApiError:
 
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
     """403: an admission check or an authorizer says no."""
-    return ApiError(
-        403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _details(resource, name)
-    )
+    return ApiError(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _details(resource, name))
 
 
 def bad_request(message: str) -> ApiError:
@@ -138,7 +136,5 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details = _details(resource, name, kind=resource.kind)
-    details["causes"] = [
-        {"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes
-    ]
+    details["causes"] = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)

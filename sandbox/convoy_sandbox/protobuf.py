@@ -156,7 +156,7 @@ def decode(data: bytes) -> dict[str, Any]:
         raw = b""
         for number, value in _fields(data[len(MAGIC) :]):  # runtime.Unknown
             if number == 1:
-                meta = {n: v for n, v in _fields(_bytes(value))}
+                meta = dict(_fields(_bytes(value)))
                 api_version, kind = (_bytes(meta.get(n, b"")).decode() for n in (1, 2))
             elif number == 2:
                 raw = _bytes(value)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Target, sample  # noqa: E402
-from ansible_collections.convoy.rollout.plugins.module_utils._versions import reader  # noqa: E402
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Target, sample
+from ansible_collections.convoy.rollout.plugins.module_utils._versions import reader
 
 SAMPLES = 4000
 

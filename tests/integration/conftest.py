@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 import warnings
@@ -27,9 +28,9 @@ def kubeconfig() -> Iterator[str]:
         yield str(cluster.kubeconfig)
 
 
-@pytest.fixture
-def empty(kubeconfig: str) -> Iterator[Lab]:
-    """A namespace with nothing in it."""
+@contextlib.contextmanager
+def namespace(kubeconfig: str) -> Iterator[Lab]:
+    """A namespace with nothing in it, for as long as it is used."""
     core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
     name = f"convoy-test-{uuid.uuid4().hex[:8]}"
     core.create_namespace({"metadata": {"name": name}})
@@ -40,8 +41,27 @@ def empty(kubeconfig: str) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def lab(empty: Lab) -> Lab:
-    """The lab's application, deployed: hello 1.0.0 behind the frontend."""
-    run = empty.play("app_deploy")
+def empty(kubeconfig: str) -> Iterator[Lab]:
+    """A namespace with nothing in it."""
+    with namespace(kubeconfig) as lab:
+        yield lab
+
+
+def deployed(lab: Lab) -> Lab:
+    """The lab's application: hello 1.0.0 behind the frontend."""
+    run = lab.play("app_deploy")
     assert run.code == 0, run.output
-    return empty
+    return lab
+
+
+@pytest.fixture
+def lab(empty: Lab) -> Lab:
+    """The lab's application, deployed."""
+    return deployed(empty)
+
+
+@pytest.fixture(scope="session")
+def bad_lab(kubeconfig: str) -> Iterator[Lab]:
+    """The lab's application, deployed once for all runs that are to touch nothing."""
+    with namespace(kubeconfig) as lab:
+        yield deployed(lab)

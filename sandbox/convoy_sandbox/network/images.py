@@ -87,9 +87,7 @@ class Catalog:
     """The images of one sandbox: its own, and those that a user registers."""
 
     def __init__(self, images: Mapping[str, Image] | None = None) -> None:
-        self._images = {
-            str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()
-        }
+        self._images = {str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()}
 
     def find(self, image: str) -> Image | None:
         """What containers of an image do, or None if there is no such image."""

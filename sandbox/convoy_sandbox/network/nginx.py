@@ -185,9 +185,7 @@ def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: s
                 _localize_proxy(directive, site, upstreams, made)
         http.block[:0] = made.values()
         http.block[:0] = [
-            Directive(f"{kind}_temp_path", [f"{root}/{_SCRATCH}"])
-            for kind in _TEMPORARY
-            if kind not in _left_out()
+            Directive(f"{kind}_temp_path", [f"{root}/{_SCRATCH}"]) for kind in _TEMPORARY if kind not in _left_out()
         ]
     for directive in walk(conf):
         directive.args = [_path(arg, files, folders, root) for arg in directive.args]
@@ -214,9 +212,7 @@ def _localize_server(server: Directive, site: Site) -> None:
     server.block = [directive for directive in kept if directive.name != "resolver"]
 
 
-def _localize_proxy(
-    directive: Directive, site: Site, upstreams: set[str], made: dict[str, Directive]
-) -> None:
+def _localize_proxy(directive: Directive, site: Site, upstreams: set[str], made: dict[str, Directive]) -> None:
     scheme, host, port, uri = proxy_parts(directive)
     if host in upstreams:
         return
@@ -235,9 +231,7 @@ def proxy_parts(directive: Directive) -> tuple[str, str, int, str]:
     if not match:
         raise directive.error("invalid URL prefix")
     if "$" in url:
-        raise directive.error(
-            "the sandbox has no DNS server for a proxy_pass with variables; name the Service"
-        )
+        raise directive.error("the sandbox has no DNS server for a proxy_pass with variables; name the Service")
     scheme, authority, uri = match[1], match[2], match[3] or ""
     host, port = split_host(authority, _DEFAULT_PORTS[scheme])
     return scheme, host, port, uri
@@ -313,9 +307,7 @@ async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> C
         return _Failed(f"bind() failed (98: Address already in use): {problem.strerror}")
 
 
-async def _start_real(
-    executable: str, conf: list[Directive], files: dict[str, bytes], site: Site
-) -> Container:
+async def _start_real(executable: str, conf: list[Directive], files: dict[str, bytes], site: Site) -> Container:
     root = tempfile.mkdtemp(prefix="convoy-nginx-")
 
     def end() -> None:

@@ -149,9 +149,7 @@ def _seconds(directive: Directive | None, default: float) -> float:
 
 
 def _bytes(directive: Directive | None, default: int) -> int:
-    match = (
-        re.fullmatch(r"(\d+)([kmg]?)", directive.args[0].lower()) if directive and directive.args else None
-    )
+    match = re.fullmatch(r"(\d+)([kmg]?)", directive.args[0].lower()) if directive and directive.args else None
     return int(match[1]) * {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}[match[2]] if match else default
 
 
@@ -196,9 +194,7 @@ class Standin(Base):
         for upstream in find(block, "upstream"):
             _check(upstream.block or [], "upstream")
             members = find(upstream.block, "server")
-            upstreams[upstream.args[0]] = [
-                self._address(member, *split_host(member.args[0], 80)) for member in members
-            ]
+            upstreams[upstream.args[0]] = [self._address(member, *split_host(member.args[0], 80)) for member in members]
         for server in find(block, "server"):
             self._read_server(server, block, upstreams, ports)
 
@@ -212,9 +208,7 @@ class Standin(Base):
         block = server.block or []
         _check(block, "server")
         names = [name for directive in find(block, "server_name") for name in directive.args]
-        locations = [
-            self._read_location(entry, [http, block], upstreams) for entry in find(block, "location")
-        ]
+        locations = [self._read_location(entry, [http, block], upstreams) for entry in find(block, "location")]
         if any(directive.name in _HANDLERS for directive in block) or not locations:
             locations = [self._location("", "/", block, [http, block], upstreams)]
         default = Directive("listen", ["80"], server.file, server.line)
@@ -276,8 +270,7 @@ class Standin(Base):
                 source = posixpath.join("/etc/nginx", found[-1].args[0])
                 if source not in self._files:
                     raise found[-1].error(
-                        f'cannot load certificate "{source}": BIO_new_file() failed '
-                        "(No such file or directory)"
+                        f'cannot load certificate "{source}": BIO_new_file() failed (No such file or directory)'
                     )
                 path = Path(directory, name)
                 path.touch(mode=0o600)
@@ -351,9 +344,7 @@ class Standin(Base):
         self._idle[task] = False
         encrypted = writer.get_extra_info("ssl_object") is not None
         try:
-            request = _parse(
-                head, writer.get_extra_info("peername")[0], "https" if encrypted else "http", port
-            )
+            request = _parse(head, writer.get_extra_info("peername")[0], "https" if encrypted else "http", port)
         except ValueError:
             writer.write(_page(400, close=True))
             return False
@@ -416,9 +407,7 @@ class Standin(Base):
             writer.write(_page(status, close=close, headers=headers))
         return status
 
-    def _static(
-        self, request: _Request, location: _Location, writer: asyncio.StreamWriter, *, close: bool
-    ) -> int:
+    def _static(self, request: _Request, location: _Location, writer: asyncio.StreamWriter, *, close: bool) -> int:
         if request.method not in ("GET", "HEAD"):
             raise _RefusedError(405)
         root = location.last("root")
@@ -457,23 +446,17 @@ class Standin(Base):
                 status = 504
                 continue
             except OSError as problem:
-                self.log(
-                    f"[error] connect() failed ({problem.strerror}) while connecting to upstream {ip}:{port}"
-                )
+                self.log(f"[error] connect() failed ({problem.strerror}) while connecting to upstream {ip}:{port}")
                 continue
             try:
                 upstream.write(self._upstream_request(request, location))
                 async with asyncio.timeout(read_seconds):
                     head = await reader.readuntil(b"\r\n\r\n")
-                return await self._relay(
-                    request, location, head, reader, writer, close=close, seconds=read_seconds
-                )
+                return await self._relay(request, location, head, reader, writer, close=close, seconds=read_seconds)
             except TimeoutError:
                 raise _RefusedError(504) from None
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, ConnectionError):
-                self.log(
-                    f"[error] upstream {ip}:{port} prematurely closed connection or sent an invalid header"
-                )
+                self.log(f"[error] upstream {ip}:{port} prematurely closed connection or sent an invalid header")
                 raise _RefusedError(502) from None
             finally:
                 upstream.close()
@@ -542,10 +525,7 @@ class Standin(Base):
         return status, close or bool(left)
 
     def _added(self, request: _Request, location: _Location) -> list[tuple[str, str]]:
-        return [
-            (entry.args[0], self._expand(entry.args[1], request, location))
-            for entry in location.all("add_header")
-        ]
+        return [(entry.args[0], self._expand(entry.args[1], request, location)) for entry in location.all("add_header")]
 
     def _expand(self, text: str, request: _Request, location: _Location) -> str:
         def value(match: re.Match[str]) -> str:
@@ -554,9 +534,7 @@ class Standin(Base):
                 return request.header(name[5:].replace("_", "-"))
             forwarded = request.header("x-forwarded-for")
             _path, _, query = request.target.partition("?")
-            names = [
-                arg for scope in location.scopes for item in find(scope, "server_name") for arg in item.args
-            ]
+            names = [arg for scope in location.scopes for item in find(scope, "server_name") for arg in item.args]
             host = request.header("host").partition(":")[0] or (names[0] if names else "")
             return {
                 "host": host,
@@ -572,9 +550,7 @@ class Standin(Base):
                 "server_port": str(request.port),
                 "server_name": names[0] if names else "",
                 "server_addr": self._site.ip,
-                "proxy_add_x_forwarded_for": f"{forwarded}, {request.remote}"
-                if forwarded
-                else request.remote,
+                "proxy_add_x_forwarded_for": f"{forwarded}, {request.remote}" if forwarded else request.remote,
                 "request_method": request.method,
                 "server_protocol": request.version,
                 "hostname": socket.gethostname(),
@@ -687,9 +663,7 @@ def _find_location(locations: list[_Location], path: str) -> _Location | None:
     return best
 
 
-def _message(
-    status: int, headers: list[tuple[str, str]], body: bytes, *, close: bool, head: bool = False
-) -> bytes:
+def _message(status: int, headers: list[tuple[str, str]], body: bytes, *, close: bool, head: bool = False) -> bytes:
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

@@ -63,9 +63,7 @@ class Runtime:
         if command and PurePosixPath(command[0]).name != image.program:
             raise _not_executable(command[0])
         if image.program == "nginx":
-            site = nginx.Site(
-                ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])
-            )
+            site = nginx.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
             return await nginx.start(mounts, site, executable=self._nginx_program)
         return App(image, ip, self._ports, [*command[1:], *arguments])
 
@@ -124,9 +122,7 @@ class Runtime:
                 f'"{name}": executable file not found in $PATH: unknown'
             )
         try:
-            code, output = await processes.run(
-                command, env=processes.machine_environment(), timeout_seconds=seconds
-            )
+            code, output = await processes.run(command, env=processes.machine_environment(), timeout_seconds=seconds)
         except TimeoutError:
             return f'command timed out: "{" ".join(command)}" timed out after {seconds:g}s'
         return "" if code == 0 else output or f"command exited with code {code}"

@@ -66,9 +66,7 @@ async def http_get(get: Object, ip: str, port: int, real: int, seconds: float) -
     }
     headers.update({entry["name"]: entry.get("value", "") for entry in get.get("httpHeaders") or ()})
     lines = [f"GET {path if path.startswith('/') else '/' + path} HTTP/1.1"]
-    request = "\r\n".join([*lines, *(f"{key}: {value}" for key, value in headers.items()), "", ""]).encode(
-        "latin-1"
-    )
+    request = "\r\n".join([*lines, *(f"{key}: {value}" for key, value in headers.items()), "", ""]).encode("latin-1")
     answered: asyncio.Future[int] = loop.create_future()
     transport: asyncio.BaseTransport | None = None
     try:

@@ -89,9 +89,7 @@ class Request:
                 raise ValueError(line)
             self.headers[name.lower()] = value.strip()
         connection = self.headers.get("connection", "").lower()
-        self.keep_alive = "close" not in connection and (
-            self.version == "HTTP/1.1" or "keep-alive" in connection
-        )
+        self.keep_alive = "close" not in connection and (self.version == "HTTP/1.1" or "keep-alive" in connection)
 
     @property
     def length(self) -> int:
@@ -106,9 +104,7 @@ class Response:
 
     __slots__ = ("body", "content_type", "status")
 
-    def __init__(
-        self, status: int, body: bytes = b"", content_type: str = "text/plain; charset=utf-8"
-    ) -> None:
+    def __init__(self, status: int, body: bytes = b"", content_type: str = "text/plain; charset=utf-8") -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
@@ -218,9 +214,7 @@ class _Connection:
 class Server:
     """An HTTP server on a bound socket; `handle` answers, after `delay` seconds."""
 
-    def __init__(
-        self, sock: socket.socket, handle: Callable[[Request], Response], *, delay: float = 0.0
-    ) -> None:
+    def __init__(self, sock: socket.socket, handle: Callable[[Request], Response], *, delay: float = 0.0) -> None:
         self.loop = asyncio.get_running_loop()
         self.handle = handle
         self.delay = delay
@@ -317,9 +311,7 @@ class App(Base):
         return Response(self._health[f"/{check}"])
 
     def _handle_http(self, request: Request) -> Response:
-        self._say(
-            f'"{request.method} {request.path} {request.version}" {request.headers.get("user-agent", "")}'
-        )
+        self._say(f'"{request.method} {request.path} {request.version}" {request.headers.get("user-agent", "")}')
         share = self._image.error_share
         if share and random.random() < share:
             return Response(500, b"Internal Server Error\n")

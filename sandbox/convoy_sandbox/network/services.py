@@ -45,9 +45,7 @@ def backends(slices: Iterable[Object], port_name: str) -> list[Backend]:
         numbers = [
             port["port"]
             for port in item.get("ports") or ()
-            if (port.get("name") or "") == port_name
-            and port.get("protocol", "TCP") == "TCP"
-            and port.get("port")
+            if (port.get("name") or "") == port_name and port.get("protocol", "TCP") == "TCP" and port.get("port")
         ]
         for endpoint in item.get("endpoints") or ():
             conditions = endpoint.get("conditions") or {}
@@ -302,9 +300,7 @@ class LoadBalancers:
                 self._addresses.external.release(address)
         elif key not in self._given:
             asked = service["spec"].get("loadBalancerIP") or "" if service else ""
-            self._given[key] = (
-                asked if self._addresses.external.claim(asked) else self._addresses.external.take()
-            )
+            self._given[key] = asked if self._addresses.external.claim(asked) else self._addresses.external.take()
             self._proxy.expose(key, self._given[key])
         if service is not None:
             self._report(key, service)
@@ -318,9 +314,7 @@ class LoadBalancers:
             place = self._ports.place(ip or "", port["port"])
             if place is not None and place.error:
                 error = f"sandbox.convoy.rollout/{place.error}"
-                statuses.append(
-                    {"port": port["port"], "protocol": port.get("protocol", "TCP"), "error": error}
-                )
+                statuses.append({"port": port["port"], "protocol": port.get("protocol", "TCP"), "error": error})
                 elsewhere[f"{_PORT_ANNOTATION}{port['port']}"] = str(place.port)
         self._annotate(key, service, ip or "", elsewhere)
         entry: dict[str, object] = {"ip": ip, "ipMode": "VIP", **({"ports": statuses} if statuses else {})}

@@ -23,9 +23,7 @@ HELLO = Image("hello", version="1.0.0")
 @pytest.fixture(
     params=[
         pytest.param(None, id="standin"),
-        pytest.param(
-            REAL, id="real", marks=pytest.mark.skipif(REAL is None, reason="no nginx on this machine")
-        ),
+        pytest.param(REAL, id="real", marks=pytest.mark.skipif(REAL is None, reason="no nginx on this machine")),
     ]
 )
 def executable(request: pytest.FixtureRequest) -> str | None:
@@ -255,16 +253,12 @@ def test_keep_alive_and_bad_requests(executable: str | None) -> None:
 
 
 def test_a_name_that_is_no_service_ends_it(executable: str | None) -> None:
-    log = asyncio.run(
-        failure(executable, "server {\n listen 8443;\n location / { proxy_pass http://nobody; }\n}")
-    )
+    log = asyncio.run(failure(executable, "server {\n listen 8443;\n location / { proxy_pass http://nobody; }\n}"))
     assert 'nginx: [emerg] host not found in upstream "nobody" in /etc/nginx/conf.d/test.conf:3' in log
 
 
 def test_a_certificate_that_is_missing_ends_it(executable: str | None) -> None:
-    conf = (
-        "server { listen 8443 ssl; ssl_certificate /etc/tls/tls.crt; ssl_certificate_key /etc/tls/tls.key; }"
-    )
+    conf = "server { listen 8443 ssl; ssl_certificate /etc/tls/tls.crt; ssl_certificate_key /etc/tls/tls.key; }"
     log = asyncio.run(failure(executable, conf))
     assert "[emerg]" in log
     assert "/etc/tls/tls.crt" in log

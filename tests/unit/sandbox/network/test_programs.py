@@ -49,12 +49,8 @@ def test_a_login_opens_what_is_secured() -> None:
             async with app(ip, Ports(), HELLO, *HIGH), app(other, Ports(), auth, *HIGH):
                 login = await get(other, 8080, "/login", headers=_basic("user:password"))
                 token = json.loads(login.body)["token"]
-                assert (
-                    await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}"})
-                ).status == 200
-                assert (
-                    await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}x"})
-                ).status == 401
+                assert (await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}"})).status == 200
+                assert (await get(ip, 8080, "/secure", headers={"Authorization": f"Bearer {token}x"})).status == 401
                 for headers in (_basic("user:wrong"), {"Authorization": "Basic ?"}, {}):
                     assert (await get(other, 8080, "/login", headers=headers)).status == 401
                 assert json.loads((await get(other, 8080, "/version")).body) == {"version": "2.0.0"}

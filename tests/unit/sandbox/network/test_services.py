@@ -22,9 +22,7 @@ from unit.sandbox.network.support import addresses, exchange, get, refused, unti
 HIGH = ["-http=0.0.0.0:8080", "-health=0.0.0.0:8081"]
 
 
-def _slice(
-    *endpoints: tuple[str, dict[str, bool]], name: str = "hello", port_name: str = ""
-) -> dict[str, Any]:
+def _slice(*endpoints: tuple[str, dict[str, bool]], name: str = "hello", port_name: str = "") -> dict[str, Any]:
     return {
         "metadata": {
             "name": f"{name}-abcde",
@@ -90,9 +88,7 @@ class Lab:
         self.store.put(resources.ENDPOINTSLICES, _slice(*endpoints))
 
     def balancing(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.registry.get(resources.SERVICES, "lab", "hello")["status"][
-            "loadBalancer"
-        ]
+        found: dict[str, Any] = self.registry.get(resources.SERVICES, "lab", "hello")["status"]["loadBalancer"]
         return found
 
     async def close(self) -> None:
@@ -179,9 +175,7 @@ def test_a_client_keeps_its_endpoint_with_affinity() -> None:
 
 def test_affinity_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(lab: Lab) -> None:
-        ip = lab.service(
-            sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 60}}
-        )
+        ip = lab.service(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 60}})
         lab.endpoints(*((lab.pod(str(number)), READY) for number in range(4)))
         now = [1000.0]
         monkeypatch.setattr("convoy_sandbox.network.services.time.monotonic", lambda: now[0])
@@ -292,9 +286,7 @@ def test_an_external_port_that_cannot_be_had_is_told_on_the_service(monkeypatch:
         (event,) = lab.store.list(resources.EVENTS, "lab")
         assert event["reason"] == "PortElsewhere"
         assert f"port {high} stands in for it" in event["message"]
-        assert environment(lab.store, lab.ports, "lab")["HELLO_SERVICE_PORT"] == str(
-            lab.ports.real(cluster_ip, 8000)
-        )
+        assert environment(lab.store, lab.ports, "lab")["HELLO_SERVICE_PORT"] == str(lab.ports.real(cluster_ip, 8000))
         # Endpoints that come and go do not move it.
         lab.endpoints()
         lab.endpoints((lab.pod("2"), READY))
