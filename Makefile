@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 COLLECTION := .collections/ansible_collections/convoy/rollout
+PARALLEL := -n 2 --dist loadgroup
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
@@ -35,16 +36,16 @@ down: ## Stop the demo's sandbox
 	@if [ -x $(BIN)/convoy-sandbox ]; then $(BIN)/convoy-sandbox down; else echo "Nothing to stop: make setup was never run here."; fi
 
 test: lint ## Run every check and every test
-	@$(BIN)/python -m pytest tests/unit tests/conformance tests/integration
+	@$(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
 
 unit: setup ## Run the unit tests
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
 
 conformance: setup ## Hold the sandbox against the recordings of a real Kubernetes
-	@$(BIN)/python -m pytest tests/conformance -n 0 -s
+	@$(BIN)/python -m pytest $(PARALLEL) tests/conformance
 
 integration: setup ## Run the real playbooks (CONVOY_TEST_KUBECONFIG=... for another cluster)
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest $(PARALLEL) tests/integration
 
 lint: setup ## Run every linter
 	@bash tests/lint.sh

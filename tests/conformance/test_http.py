@@ -66,7 +66,11 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
             workloads[0].arrived.wait(min(left, 0.5))
 
 
-@pytest.fixture(scope="module", params=["lab", "faults", "core"])
+# A recording is replayed once, by the one process that runs its tests.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("lab", "faults", "core")],
+)
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""
     recordings.require()
