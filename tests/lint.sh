@@ -24,7 +24,7 @@ plugin_types() {
 }
 
 plugin_docs() {
-  antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs all \
+  antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs dependent \
     --disallow-unknown-collection-refs "$collection"
 }
 
