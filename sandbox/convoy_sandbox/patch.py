@@ -26,12 +26,11 @@ def json_patch(document: Any, operations: Any) -> Any:
     """The document after the operations. Raises ApiError 400 or 422 as the API server does."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    for operation in operations:
+        if not isinstance(operation, dict):
+            raise bad_request(f"error decoding patch: {operation!r} is not an operation: it must be an object")
     try:
         return jsonpatch.JsonPatch(operations).apply(copy.deepcopy(document))
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise ApiError(
-            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
-        ) from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
         raise ApiError(
             422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
@@ -66,6 +65,9 @@ def _merge_object(document: dict[str, Any], patch: dict[str, Any], node: schema.
         return {}
     if directive not in (None, "merge"):
         raise bad_request(f"Wrong patch type or value in $patch: {directive}")
+    for key, value in patch.items():
+        if key.startswith((_RETAIN, _ORDER, _DELETE_PRIMITIVE)) and not isinstance(value, list):
+            raise bad_request(f"Wrong patch type or value in {key}: it must be a list")
     result = dict(document)
     retain = patch.get(_RETAIN)
     if retain is not None:

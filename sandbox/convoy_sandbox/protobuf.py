@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ MAGIC = b"k8s\x00"
 _MessageTable = dict[int, tuple[str, str]]
 
 #: Message to field number to (JSON name, type). Types: string, bytes, int, bool, time, quantity,
-#: intorstring, message names; a prefix `[]` repeats, `{}` maps strings to the type.
+#: intorstring, fieldsv1, message names; a prefix `[]` repeats, `{}` maps strings to the type.
 _MESSAGES: dict[str, _MessageTable] = {
     "ObjectMeta": {
         1: ("name", "string"), 2: ("generateName", "string"), 3: ("namespace", "string"),
@@ -35,7 +36,7 @@ _MESSAGES: dict[str, _MessageTable] = {
     },
     "ManagedFieldsEntry": {
         1: ("manager", "string"), 2: ("operation", "string"), 3: ("apiVersion", "string"),
-        4: ("time", "time"), 6: ("fieldsType", "string"), 7: ("fieldsV1", "raw"), 8: ("subresource", "string"),
+        4: ("time", "time"), 6: ("fieldsType", "string"), 7: ("fieldsV1", "fieldsv1"), 8: ("subresource", "string"),
     },
     "Namespace": {1: ("metadata", "ObjectMeta"), 2: ("spec", "NamespaceSpec"), 3: ("status", "NamespaceStatus")},
     "NamespaceSpec": {1: ("finalizers", "[]string")},
@@ -167,7 +168,7 @@ def decode(data: bytes) -> dict[str, Any]:
                 f"the sandbox does not read a {kind or 'body'} in protobuf; send application/json",
             )
         return {"kind": kind, "apiVersion": api_version, **_message(kind, raw)}
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, OSError) as error:
         raise bad_request(f"error decoding protobuf: {error}") from None
 
 
@@ -255,6 +256,6 @@ def _value(type_: str, value: int | bytes) -> Any:
     if type_ == "intorstring":
         parts = dict(_fields(data))
         return _bytes(parts.get(3, b"")).decode() if parts.get(1) else parts.get(2, 0)
-    if type_ == "raw":
-        return None
+    if type_ == "fieldsv1":  # JSON within protobuf
+        return json.loads(_bytes(dict(_fields(data)).get(1, b"{}")))
     return _message(type_, data)

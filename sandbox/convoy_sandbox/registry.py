@@ -17,6 +17,7 @@ from typing import Any, Literal
 from . import apply as ownership
 from . import errors, kinds, patch, quota, resources, schema, selectors
 from .kinds import metadata as meta_rules
+from .kinds.base import wrong
 from .kinds.pods import random_suffix
 from .kinds.services import has_node_ports
 from .resources import Resource
@@ -25,6 +26,8 @@ from .store import Object, Store
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+#: The ports of nodes that Services may have.
+NODE_PORTS = range(30000, 32768)
 _SCALE = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
 
 
@@ -54,14 +57,15 @@ class Registry:
         self._next += 1
         return f"127.96.{self._next // 250}.{self._next % 250 + 1}"
 
-    def _free_node_port(self) -> int:
-        """A random port of the real range that no Service has."""
-        taken = {
-            port.get("nodePort")
+    def _node_ports(self, besides: str) -> set[int]:
+        """The node ports of all Services but the one with this uid."""
+        return {
+            port["nodePort"]
             for service in self.store.list(resources.SERVICES)
+            if service["metadata"]["uid"] != besides
             for port in service["spec"].get("ports") or ()
+            if "nodePort" in port
         }
-        return random.choice([port for port in range(30000, 32768) if port not in taken])
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -135,7 +139,9 @@ class Registry:
 
     def _decoded(self, resource: Resource, obj: Object, validation: str, kind: str = "") -> Object:
         expected = kind or resource.kind
-        given = obj.get("kind") if isinstance(obj, dict) else None
+        if not isinstance(obj, dict):
+            raise errors.bad_request(f"the body of the request is not a {expected}: it must be an object")
+        given = obj.get("kind")
         if given and given != expected:
             raise errors.bad_request(
                 f'{given} in version "{obj.get("apiVersion", "")}" cannot be handled as a {expected}: '
@@ -149,6 +155,8 @@ class Registry:
                 f"({resource.api_version})"
             )
         decoded, unknown = schema.decode(resource, obj, kind=kind)
+        if unknown and validation == "Apply":
+            raise _undeclared(decoded, resource, unknown)
         if unknown and validation == "Strict":
             texts = ", ".join(f'unknown field "{name}"' for name in unknown)
             raise errors.bad_request(
@@ -202,9 +210,28 @@ class Registry:
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         if has_node_ports(spec):
-            for port in spec.get("ports") or ():
-                if not port.get("nodePort"):
-                    port["nodePort"] = self._free_node_port()
+            self._allocate_node_ports(obj)
+
+    def _allocate_node_ports(self, obj: Object) -> None:
+        """Give each port of a Service the node port it asks for, or a random one that is free."""
+        ports = obj["spec"].get("ports") or []
+        taken = self._node_ports(besides=obj["metadata"]["uid"])
+        for index, port in enumerate(ports):
+            asked = port.get("nodePort")
+            if asked and (asked not in NODE_PORTS or asked in taken):
+                why = (
+                    "provided port is already allocated"
+                    if asked in NODE_PORTS
+                    else "provided port is not in the valid range. The range of valid ports is "
+                    f"{NODE_PORTS[0]}-{NODE_PORTS[-1]}"
+                )
+                cause = wrong(f"spec.ports[{index}].nodePort", asked, why)
+                raise errors.invalid(resources.SERVICES, obj["metadata"]["name"], [cause])
+        taken |= {port["nodePort"] for port in ports if "nodePort" in port}
+        for port in ports:
+            if "nodePort" not in port:
+                port["nodePort"] = random.choice([free for free in NODE_PORTS if free not in taken])
+                taken.add(port["nodePort"])
 
     # -- changing --------------------------------------------------------------------------------
 
@@ -225,8 +252,12 @@ class Registry:
         An update that changes nothing is not stored and keeps the resourceVersion.
         """
         old = self.get(resource, namespace, name)
-        given = (obj.get("metadata") or {}) if isinstance(obj, dict) else {}
-        if given.get("name") not in (None, "", name):
+        given = obj.get("metadata") if isinstance(obj, dict) else None
+        if not isinstance(given, dict) or not given.get("name"):
+            raise errors.bad_request(
+                f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )
+        if given["name"] != name:
             raise errors.bad_request(
                 f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
             )
@@ -392,7 +423,7 @@ class Registry:
         if content_type == patch.APPLY:
             return self._apply(
                 resource, namespace, name, body,
-                subresource=subresource, manager=manager, force=force, validation=validation, dry_run=dry_run,
+                subresource=subresource, manager=manager, force=force, dry_run=dry_run,
             )  # fmt: skip
         old = self.get(resource, namespace, name)
         document = scale_of(old) if subresource == "scale" else old
@@ -434,10 +465,10 @@ class Registry:
         subresource: str,
         manager: str,
         force: bool,
-        validation: str,
         dry_run: bool,
     ) -> tuple[Object, bool]:
-        config = self._decoded(resource, body, validation)
+        # An applied configuration has to fit the schema, whatever the validation that is asked for.
+        config = self._decoded(resource, body, "Apply")
         meta = config.setdefault("metadata", {})
         if meta.setdefault("name", name) != name:
             raise errors.bad_request(
@@ -546,6 +577,15 @@ class Registry:
     def finalize(self, namespace: str) -> None:
         """Take the `kubernetes` finalizer from a namespace that is empty: it goes."""
         self.modify(resources.NAMESPACES, "", namespace, lambda obj: obj["spec"].update(finalizers=[]))
+
+
+def _undeclared(config: Object, resource: Resource, unknown: list[str]) -> errors.ApiError:
+    """What the API server says of an applied configuration with fields that the schema does not have."""
+    meta = config.get("metadata") or {}
+    what = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {resource.group}/{resource.version}"
+    texts = [f".{path}: field not declared in schema" for path in unknown]
+    text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
+    return errors.ApiError(500, "", f"failed to create typed patch object ({what}, Kind={resource.kind}): {text}")
 
 
 def scale_of(obj: Object) -> Object:

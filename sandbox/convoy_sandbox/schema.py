@@ -7,6 +7,7 @@ that strict decoding, strategic merge and server-side apply all read the same so
 from __future__ import annotations
 
 import json
+import re
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ _FILE = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 
-#: Fields that are plain values in Go's types and marked omitempty: false, 0 and "" are not stored.
+#: Fields that are plain values in Go's types and, where not required, omitempty: false, 0 and "" are
+#: not stored, so that defaults take their place.
 #: (Most optional fields are pointers, whose zero values stay; the schema does not tell them apart.)
 _OMIT_ZERO = frozenset(
     {
@@ -35,6 +37,9 @@ _OMIT_ZERO = frozenset(
         "healthCheckNodePort", "collisionCount", "readyReplicas", "availableReplicas", "updatedReplicas",
         "unavailableReplicas", "fullyLabeledReplicas", "observedGeneration", "count", "message", "reason",
         "priorityClassName", "serviceAccount", "serviceAccountName", "workingDir", "loadBalancerIP",
+        "value", "key", "operator", "effect", "protocol", "image", "imagePullPolicy", "restartPolicy",
+        "dnsPolicy", "schedulerName", "terminationMessagePath", "terminationMessagePolicy", "type",
+        "sessionAffinity", "externalTrafficPolicy", "scheme", "host", "name",
     }
 )  # fmt: skip
 #: Lists and maps that Go writes out even when they are empty.
@@ -115,7 +120,7 @@ def decode(resource: Resource, obj: Any, *, kind: str = "") -> tuple[dict[str, A
             f'{kind} in version "{resource.version}" cannot be handled as a {kind}: '
             f"json: cannot unmarshal {wrong.given} into Go {wrong.where} of type {wrong.expected}"
         ) from None
-    except _BadQuantityError as bad:
+    except (_BadQuantityError, _BadBase64Error) as bad:
         raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {bad}') from None
     return decoded, unknown
 
@@ -127,6 +132,10 @@ class _WrongTypeError(Exception):
 
 
 class _BadQuantityError(Exception):
+    pass
+
+
+class _BadBase64Error(Exception):
     pass
 
 
@@ -197,6 +206,7 @@ def _decode_struct(node: Node, value: Any, path: str, unknown: list[str], struct
     if not isinstance(value, dict):
         raise _WrongTypeError(_json_type(value), _where(struct, path), f"v1.{struct}")
     properties = node["properties"]
+    required = node.get("required", ())
     found: dict[str, Any] = {}
     for key, item in value.items():
         inner = f"{path}.{key}" if path else key
@@ -209,7 +219,7 @@ def _decode_struct(node: Node, value: Any, path: str, unknown: list[str], struct
         decoded = _decode(child, item, inner, unknown, struct)
         if decoded in ({}, []) and key not in _KEEP_EMPTY and not _is_struct(child):
             continue
-        if not decoded and key in _OMIT_ZERO and not isinstance(decoded, (dict, list)):
+        if not decoded and key in _OMIT_ZERO and key not in required and not isinstance(decoded, (dict, list)):
             continue
         found[key] = decoded
     return found
@@ -231,8 +241,29 @@ def _decode_scalar(node: Node, types: tuple[str, ...], value: Any, path: str, st
         if isinstance(value, float):
             if not value.is_integer():
                 raise _WrongTypeError(f"number {value}", _where(struct, path), _go_type(node))
-            return int(value)
+            value = int(value)
+        bits = 64 if node.get("format") == "int64" else 32
+        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            raise _WrongTypeError(f"number {value}", _where(struct, path), _go_type(node))
+    if node.get("format") == "byte" and (at := _base64_error(value)) is not None:
+        raise _BadBase64Error(f"illegal base64 data at input byte {at}")
     return value
+
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*")
+_BASE64_END = re.compile(r"[A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=)")
+
+
+def _base64_error(text: str) -> int | None:
+    """The byte at which Go finds a base64 text wrong (line ends not counted); None where it is sound."""
+    text = text.replace("\r", "").replace("\n", "")
+    sound = _BASE64.match(text)
+    at = sound.end() if sound else 0
+    rest = text[at:]
+    if _BASE64_END.match(rest):  # anything behind the padding is one byte too many
+        return at + 4 if len(rest) > 4 else None
+    wrong = re.search(r"[^A-Za-z0-9+/]", rest)
+    return at + wrong.start() if wrong else at if rest else None
 
 
 def _where(struct: str, path: str) -> str:

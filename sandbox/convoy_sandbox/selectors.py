@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .store import Object
 
 
-_SET = re.compile(r"^(\S+)\s+(in|notin)\s+\(([^)]*)\)$")
+_SET = re.compile(r"^(\S+)\s+(in|notin)\s*\(([^)]*)\)$")
 _EQUAL = re.compile(r"^(\S+?)\s*(==|=|!=)\s*(\S*)$")
 _KEY = re.compile(r"^(!?)\s*([A-Za-z0-9./_-]+)$")
 
@@ -35,6 +35,10 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "replicasets": ("status.replicas",),
     "services": ("spec.clusterIP", "spec.type"),
 }  # fmt: skip
+
+
+#: What fields that are not stored while they are false stand for.
+_UNSET = {"hostNetwork": False, "unschedulable": False}
 
 
 def labels_of(obj: Object) -> dict[str, str]:
@@ -115,18 +119,18 @@ def field_selector(resource: Resource, text: str) -> Callable[[Object], bool]:
             raise bad_request(f"invalid selector: {text!r}; can't understand {part!r}")
         name, operator, value = match.groups()
         if name not in ("metadata.name", "metadata.namespace", *_FIELDS.get(resource.plural, ())):
-            raise bad_request(
-                f'Unable to find "{resource.api_version.replace("v1", resource.version)}, '
-                f'Resource={resource.plural}" that match label selector "", field selector "{text}": '
-                f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-            )
+            if resource.plural in _FIELDS:
+                raise bad_request(f"field label not supported: {name}")
+            raise bad_request(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
         terms.append((tuple(name.split(".")), operator != "!=", value))
     return lambda obj: all((_at(obj, path) == value) == wanted for path, wanted, value in terms)
 
 
 def _at(obj: Any, path: tuple[str, ...]) -> str:
+    if path == ("source",):
+        path = ("source", "component")
     for key in path:
-        obj = obj.get(key, "") if isinstance(obj, dict) else ""
+        obj = obj.get(key, _UNSET.get(key, "")) if isinstance(obj, dict) else ""
     if isinstance(obj, bool):
         return str(obj).lower()
     return str(obj)

@@ -43,7 +43,12 @@ class _Workload(Kind):
             for key in selector.get("matchLabels") or {}:
                 causes += key_causes(key, "spec.selector.matchLabels")
             causes += label_causes(selector.get("matchLabels") or {}, "spec.selector.matchLabels")
-        if not selector or not selectors.matches(selector, labels or {}):
+            wrong_terms: list[Cause] = []
+            for index, term in enumerate(selector.get("matchExpressions") or ()):
+                wrong_terms += _expression_causes(term, f"spec.selector.matchExpressions[{index}]")
+            if wrong_terms:  # such a selector cannot be held against labels
+                return [*causes, *wrong_terms, wrong("spec.selector", selector, "invalid label selector")], []
+        if selector != {} and not selectors.matches(selector, labels or {}):
             mismatch.append(
                 wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
             )
@@ -53,6 +58,22 @@ class _Workload(Kind):
         if old is not None and old["spec"].get("selector") != obj["spec"].get("selector"):
             return [wrong("spec.selector", obj["spec"].get("selector"), "field is immutable")]
         return []
+
+
+def _expression_causes(term: dict[str, Any], field: str) -> list[Cause]:
+    """What is wrong with one requirement of a selector."""
+    operator, values = term.get("operator", ""), term.get("values")
+    causes: list[Cause] = []
+    if operator in ("In", "NotIn"):
+        if not values:
+            causes.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            causes.append(Cause("FieldValueForbidden", message, f"{field}.values"))
+    else:
+        causes.append(wrong(f"{field}.operator", operator, "not a valid selector operator"))
+    return causes + key_causes(term.get("key", ""), f"{field}.key")
 
 
 class DeploymentKind(_Workload):
@@ -126,6 +147,8 @@ def _validate_strategy(strategy: dict[str, Any]) -> list[Cause]:
             )
         elif isinstance(value, int) and value < 0:
             causes.append(wrong(field, value, "must be greater than or equal to 0"))
+        elif key == "maxUnavailable" and isinstance(value, str) and int(value[:-1]) > 100:
+            causes.append(wrong(field, value, "must not be greater than 100%"))
     if not causes and all(str(rolling[key]).rstrip("%") == "0" for key in ("maxUnavailable", "maxSurge")):
         causes.append(
             wrong(

@@ -37,6 +37,8 @@ _NAME_RULES: dict[str, tuple[re.Pattern[str], int, str]] = {
         "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
     ),
 }
+#: Bytes of all annotations of an object together.
+_LARGEST_ANNOTATIONS = 256 * 1024
 _LABEL_MESSAGE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
     "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
@@ -80,10 +82,41 @@ def key_causes(key: str, field: str) -> list[Cause]:
         causes.append(wrong(field, key, "name part must be non-empty"))
     elif len(name) > 63:
         causes.append(wrong(field, key, "name part must be no more than 63 characters"))
-    if name and not _QUALIFIED.fullmatch(name):
+    if not _QUALIFIED.fullmatch(name):
         causes.append(wrong(field, key, _KEY_MESSAGE))
     if slash and not SUBDOMAIN.fullmatch(prefix):
         causes.append(wrong(field, key, f"prefix part {_NAME_RULES['subdomain'][2]}"))
+    return causes
+
+
+def port_causes(port: int | str, field: str) -> list[Cause]:
+    """What is wrong with the number or the name of a port."""
+    if isinstance(port, int):
+        return [] if 0 < port < 65536 else [wrong(field, port, "must be between 1 and 65535, inclusive")]
+    rules = (
+        (len(port) <= 15, "must be no more than 15 characters"),
+        (
+            bool(re.fullmatch(r"[-a-z0-9]+", port)),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (bool(re.search(r"[a-z]", port)), "must contain at least one letter (a-z)"),
+        ("--" not in port, "must not contain consecutive hyphens"),
+        (not port.startswith("-") and not port.endswith("-"), "must not begin or end with a hyphen"),
+    )
+    return [wrong(field, port, message) for holds, message in rules if not holds]
+
+
+def _owner_causes(owners: list[dict[str, Any]], field: str) -> list[Cause]:
+    causes = [
+        required(f"{field}[{index}].{key}", "must not be empty")
+        for index, owner in enumerate(owners)
+        for key in ("apiVersion", "kind", "name", "uid")
+        if not owner.get(key)
+    ]
+    controllers = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        message = 'Only one reference can have Controller set to true. Found "true" in references for '
+        causes.append(wrong(field, owners, message + " and ".join(controllers[:2])))
     return causes
 
 
@@ -97,7 +130,10 @@ def validate(meta: dict[str, Any], name_rule: str) -> list[Cause]:
     causes += label_causes(meta.get("labels") or {}, "metadata.labels")
     for key in meta.get("annotations") or {}:
         causes += key_causes(key.lower(), "metadata.annotations")
-    return causes
+    if sum(len(key) + len(value) for key, value in (meta.get("annotations") or {}).items()) > _LARGEST_ANNOTATIONS:
+        message = f"Too long: may not be more than {_LARGEST_ANNOTATIONS} bytes"
+        causes.append(Cause("FieldValueTooLong", message, "metadata.annotations"))
+    return causes + _owner_causes(meta.get("ownerReferences") or [], "metadata.ownerReferences")
 
 
 #: What the API server itself sets; an update cannot change it.

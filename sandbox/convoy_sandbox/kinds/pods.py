@@ -9,9 +9,10 @@ from .. import quantities
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, duplicate, required, unsupported, wrong
-from .metadata import label_causes, name_causes
+from .metadata import label_causes, name_causes, port_causes
 
 Spec = dict[str, Any]
+_RESOURCE_NAMES = ("cpu", "memory", "ephemeral-storage")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 #: The alphabet of generated name suffixes: no vowels and no digits that look like letters.
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -156,15 +157,25 @@ def _validate_container(container: Spec, field: str, names: set[str], volumes: s
             unsupported(f"{field}.imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"])
         )
     causes += _validate_ports(container.get("ports") or [], f"{field}.ports")
+    for index, variable in enumerate(container.get("env") or ()):
+        if not variable.get("name"):
+            causes.append(required(f"{field}.env[{index}].name"))
+    mounted: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         where = f"{field}.volumeMounts[{index}]"
         if mount.get("name") not in volumes:
             causes.append(Cause("FieldValueNotFound", f'Not found: "{mount.get("name", "")}"', f"{where}.name"))
         if not mount.get("mountPath"):
             causes.append(required(f"{where}.mountPath"))
+        elif mount["mountPath"] in mounted:
+            causes.append(wrong(f"{where}.mountPath", mount["mountPath"], "must be unique"))
+        mounted.add(mount.get("mountPath", ""))
     for probe in _PROBES:
         if probe in container:
             causes += _validate_probe(container[probe], f"{field}.{probe}", readiness=probe == "readinessProbe")
+    for hook, handler in (container.get("lifecycle") or {}).items():
+        if isinstance(handler, dict):
+            causes += _validate_handler(handler, f"{field}.lifecycle.{hook}")
     causes += _validate_resources(container.get("resources") or {}, f"{field}.resources")
     return causes
 
@@ -175,6 +186,7 @@ def _validate_ports(ports: list[Spec], field: str) -> list[Cause]:
     for index, port in enumerate(ports):
         where = f"{field}[{index}]"
         if port.get("name"):
+            causes += port_causes(port["name"], f"{where}.name")
             if port["name"] in names:
                 causes.append(duplicate(f"{where}.name", port["name"]))
             names.add(port["name"])
@@ -194,11 +206,32 @@ def _validate_probe(probe: Spec, field: str, *, readiness: bool) -> list[Cause]:
         for key in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
         if probe.get(key, 0) < 0
     ]
-    handlers = [key for key in ("exec", "httpGet", "tcpSocket", "grpc") if key in probe]
-    if not handlers:
-        causes.insert(0, required(field, "must specify a handler type"))
+    causes = _validate_handler(probe, field) + causes
     if not readiness and probe.get("successThreshold", 1) != 1:
         causes.append(wrong(f"{field}.successThreshold", probe["successThreshold"], "must be 1"))
+    return causes
+
+
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+
+
+def _validate_handler(handler: Spec, field: str) -> list[Cause]:
+    """What is wrong with what a probe or a lifecycle hook does."""
+    given = [key for key in _HANDLERS if key in handler]
+    if not given:
+        return [required(field, "must specify a handler type")]
+    causes = [
+        Cause("FieldValueForbidden", "Forbidden: may not specify more than 1 handler type", f"{field}.{key}")
+        for key in given[1:]
+    ]
+    first = given[0]
+    body, where = handler[first], f"{field}.{first}"
+    if first == "exec" and not body.get("command"):
+        causes.append(required(f"{where}.command"))
+    if first in ("httpGet", "tcpSocket", "grpc"):
+        causes += port_causes(body.get("port", 0), f"{where}.port")
+    if first == "httpGet" and body["scheme"] not in ("HTTP", "HTTPS"):
+        causes.append(unsupported(f"{where}.scheme", body["scheme"], ["HTTP", "HTTPS"]))
     return causes
 
 
@@ -207,6 +240,10 @@ def _validate_resources(resources: Spec, field: str) -> list[Cause]:
     limits = resources.get("limits") or {}
     for key in ("limits", "requests"):
         for name, value in (resources.get(key) or {}).items():
+            if "/" not in name and not name.startswith("hugepages-") and name not in _RESOURCE_NAMES:
+                where = f"{field}.{key}[{name}]"
+                causes.append(wrong(where, name, "must be a standard resource type or fully qualified"))
+                causes.append(wrong(where, name, "must be a standard resource for containers"))
             if quantities.parse(value) < 0:
                 causes.append(_not_negative(f"{field}.{key}[{name}]", value))
     for name, value in (resources.get("requests") or {}).items():

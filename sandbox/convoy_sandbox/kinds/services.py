@@ -7,9 +7,11 @@ from typing import Any
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, duplicate, required, unsupported, wrong
-from .metadata import label_causes, name_causes
+from .metadata import label_causes, name_causes, port_causes
 
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
+#: Seconds: a day.
+_LONGEST_AFFINITY = 86400
 #: What only Services that are reached from outside have.
 _EXTERNAL = ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort")
 
@@ -74,6 +76,15 @@ class ServiceKind(Kind):
         causes += label_causes(spec.get("selector") or {}, "spec.selector")
         if spec["sessionAffinity"] not in ("ClientIP", "None"):
             causes.append(unsupported("spec.sessionAffinity", spec["sessionAffinity"], ["ClientIP", "None"]))
+        timeout = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 1)
+        if not 0 < timeout <= _LONGEST_AFFINITY:
+            causes.append(
+                wrong(
+                    "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+                    timeout,
+                    f"must be greater than 0 and less than {_LONGEST_AFFINITY}",
+                )
+            )
         if spec["type"] not in _TYPES:
             causes.append(unsupported("spec.type", spec["type"], _TYPES))
         if spec["type"] == "ExternalName" and not spec.get("externalName"):
@@ -103,8 +114,8 @@ def _validate_ports(ports: list[dict[str, Any]]) -> list[Cause]:
         if not 0 < number < 65536:
             causes.append(wrong(f"{field}.port", number, "must be between 1 and 65535, inclusive"))
         target = port.get("targetPort")
-        if isinstance(target, int) and not 0 < target < 65536:
-            causes.append(wrong(f"{field}.targetPort", target, "must be between 1 and 65535, inclusive"))
+        if target is not None:
+            causes += port_causes(target, f"{field}.targetPort")
         if port["protocol"] not in ("SCTP", "TCP", "UDP"):
             causes.append(unsupported(f"{field}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"]))
         if (port["protocol"], number) in numbers:

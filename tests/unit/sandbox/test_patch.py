@@ -113,3 +113,17 @@ def test_json_patch() -> None:
     with pytest.raises(ApiError) as caught:
         patch.json_patch(document, {"spec": None})
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize("operations", [[1], [None], [[]]])
+def test_an_operation_is_an_object(operations: list[Any]) -> None:
+    with pytest.raises(ApiError, match="is not an operation: it must be an object") as caught:
+        patch.json_patch({}, operations)
+    assert caught.value.code == 400
+
+
+@pytest.mark.parametrize("directive", ["$retainKeys", "$setElementOrder/containers", "$deleteFromPrimitiveList/args"])
+def test_a_directive_that_lists_is_a_list(directive: str) -> None:
+    with pytest.raises(ApiError, match="it must be a list") as caught:
+        patch.strategic(pod(), {"spec": {directive: 1}}, POD)
+    assert caught.value.code == 400

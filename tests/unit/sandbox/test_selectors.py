@@ -56,9 +56,27 @@ def test_field_selectors(text: str, fits: bool) -> None:
 
 
 def test_a_field_that_cannot_be_asked_for() -> None:
-    with pytest.raises(ApiError, match="not a known field selector") as caught:
+    with pytest.raises(ApiError, match=r"^field label not supported: spec\.containers$") as caught:
         selectors.field_selector(resources.PODS, "spec.containers=x")
     assert caught.value.code == 400
+    with pytest.raises(
+        ApiError, match=r'^"spec\.replicas" is not a known field selector: only "metadata.name"'
+    ) as caught:
+        selectors.field_selector(resources.DEPLOYMENTS, "spec.replicas=1")
+    assert caught.value.code == 400
+
+
+def test_a_field_that_is_not_stored_while_it_is_false() -> None:
+    node = {"metadata": {"name": "a"}, "spec": {}}
+    assert selectors.field_selector(resources.NODES, "spec.unschedulable=false")(node)
+    assert not selectors.field_selector(resources.NODES, "spec.unschedulable=true")(node)
+    node["spec"]["unschedulable"] = True  # type: ignore[index]
+    assert not selectors.field_selector(resources.NODES, "spec.unschedulable=false")(node)
+
+
+def test_the_source_of_an_event_is_its_component() -> None:
+    event = {"metadata": {"name": "e"}, "source": {"component": "kubelet", "host": "node-1"}}
+    assert selectors.field_selector(resources.EVENTS, "source=kubelet")(event)
 
 
 def test_selector_objects() -> None:
