@@ -160,8 +160,8 @@ class Lab:
             proxy = f"/api/v1/namespaces/{self.namespace}/services/https:frontend:443/proxy/version"
             settings = self.api.configuration
             url = settings.host + proxy
-            headers = {}
-            self.api.update_params_for_auth(headers, [], ["BearerToken"])
+            token = settings.get_api_key_with_prefix("authorization")
+            headers = {"Authorization": token} if token else {}
             options = {"ca_certs": settings.ssl_ca_cert, "cert_file": settings.cert_file, "key_file": settings.key_file}
 
         def ask() -> Answer:
