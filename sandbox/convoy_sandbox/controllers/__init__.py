@@ -36,7 +36,8 @@ class Controllers:
         | NamespaceController
         | QuotaController
         | DisruptionController
-        | Scheduler,
+        | Scheduler
+        | nodes.Nodes,
         ...,
     ]
     index: Index
@@ -79,12 +80,12 @@ def start_all(
             QuotaController(store, registry),
             DisruptionController(store, registry),
             Scheduler(store, registry),
+            nodes.Nodes(registry, settings, allocate_node_ip),
         ),
         index,
     )
     for controller in controllers.others:
         controller.start()
-    nodes.register(registry, settings, allocate_node_ip)
     registry.create(
         resources.SERVICES,
         "default",

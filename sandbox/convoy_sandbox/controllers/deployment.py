@@ -15,7 +15,7 @@ from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .owners import Index, controller_of, owned_by, owner_reference
+from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
 from .rollout_math import Size, bounds, proportional, proportions, scale_down_old, scale_up_new
 from .runtime import Queue
 
@@ -193,6 +193,10 @@ class DeploymentController:
             owner = controller_of(change.object)
             if owner is not None and owner["kind"] == "Deployment":
                 self._queue.add((change.object["metadata"]["namespace"], owner["name"]))
+            elif may_be_adopted(change):
+                for deployment in self._store.list(resources.DEPLOYMENTS, change.object["metadata"]["namespace"]):
+                    if matches(deployment["spec"]["selector"], labels_of(change.object)):
+                        self._add(deployment)
         elif change.resource == resources.PODS and change.type == "DELETED":
             # Recreate waits for the last old pod to be gone.
             owner = controller_of(change.object)
@@ -208,7 +212,7 @@ class DeploymentController:
         deployment = self._store.get(resources.DEPLOYMENTS, namespace, name)
         if deployment is None:
             return
-        self._adopt(deployment)
+        claim(self._registry, resources.REPLICASETS, deployment, self._store.list(resources.REPLICASETS, namespace))
         sets = [obj for _, obj in self._index.of(deployment["metadata"]["uid"], resources.REPLICASETS)]
         sets = [obj for obj in sets if owned_by(obj, deployment["metadata"]["uid"])]
         if deployment["metadata"].get("deletionTimestamp"):
@@ -221,20 +225,6 @@ class DeploymentController:
             self._recreate(deployment, sets)
         else:
             self._rolling(deployment, sets)
-
-    def _adopt(self, deployment: Object) -> None:
-        """Take ReplicaSets without a controller that the selector matches."""
-        meta = deployment["metadata"]
-        if meta.get("deletionTimestamp"):
-            return
-        for replica_set in self._store.list(resources.REPLICASETS, meta["namespace"]):
-            if controller_of(replica_set) is None and matches(deployment["spec"]["selector"], labels_of(replica_set)):
-                self._registry.modify(
-                    resources.REPLICASETS,
-                    meta["namespace"],
-                    replica_set["metadata"]["name"],
-                    lambda obj: obj["metadata"].setdefault("ownerReferences", []).append(owner_reference(deployment)),
-                )
 
     # -- pausing and scaling ---------------------------------------------------------------------
 
@@ -434,7 +424,7 @@ class DeploymentController:
             )
         except ApiError as error:
             if error.reason != "AlreadyExists":
-                self._fail(deployment, error)
+                self._fail(deployment, f'Failed to create new replica set "{new["metadata"]["name"]}": {error.message}')
                 raise
             self._registry.modify(
                 resources.DEPLOYMENTS, meta["namespace"], meta["name"],
@@ -442,10 +432,12 @@ class DeploymentController:
             )  # fmt: skip
             return None
 
-    def _fail(self, deployment: Object, error: ApiError) -> None:
-        status = copy.deepcopy(deployment.get("status") or {})
-        conditions.put(status, "Progressing", "False", "ReplicaSetCreateError", error.message)
-        self._write_status(deployment, status)
+    def _fail(self, deployment: Object, message: str) -> None:
+        if deadline_seconds(deployment) is not None:
+            status = copy.deepcopy(deployment.get("status") or {})
+            conditions.put(status, "Progressing", "False", "ReplicaSetCreateError", message)
+            self._write_status(deployment, status)
+        self._events.event(deployment, "ReplicaSetCreateError", message, warning=True)
 
     # -- strategies ------------------------------------------------------------------------------
 
@@ -455,7 +447,7 @@ class DeploymentController:
             return
         old = self._fresh([s for s in sets if s["metadata"]["uid"] != new["metadata"]["uid"]])
         replicas = deployment["spec"]["replicas"]
-        surge, unavailable = limits(deployment)
+        surge, unavailable = limits(deployment)[0], max_unavailable(deployment)
         wanted = scale_up_new(size_of(new), [size_of(s) for s in old], replicas, surge)
         if wanted != new["spec"]["replicas"]:
             self._resize(deployment, new, wanted)
@@ -524,7 +516,10 @@ class DeploymentController:
                 conditions.put(
                     status, "Progressing", "False", "ProgressDeadlineExceeded", f"{who} has timed out progressing."
                 )
-        failures = [f for s in sets if (f := conditions.find(s["status"], "ReplicaFailure"))]
+        if deadline_seconds(deployment) is None:
+            status["conditions"] = [c for c in status["conditions"] if c["type"] != "Progressing"]
+        newest_first = [*([new] if new else []), *sets]
+        failures = [f for s in newest_first if (f := conditions.find(s["status"], "ReplicaFailure"))]
         status["conditions"] = [c for c in status["conditions"] if c["type"] != "ReplicaFailure"]
         if failures:
             kept = conditions.find(before, "ReplicaFailure")

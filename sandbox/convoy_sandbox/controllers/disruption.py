@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from .. import resources
-from ..registry import Registry
+from ..registry import Registry, timestamp
 from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
+from . import conditions
+from .owners import controller_of
 from .replicaset import is_active, is_ready
 from .rollout_math import resolve
 from .runtime import Queue
 
 
-def budget_status(budget: Object, pods: list[Object]) -> Object:
-    """The counts of a budget over the pods that its selector picks."""
-    spec = budget["spec"]
-    expected = len(pods)
+def budget_status(budget: Object, pods: list[Object], scale: int) -> Object:
+    """The counts of a budget over the pods that its selector picks.
+
+    `scale` is how many pods their controllers were asked for: what a share or maxUnavailable is of.
+    """
+    spec, generation = budget["spec"], budget["metadata"]["generation"]
     healthy = sum(1 for pod in pods if is_ready(pod))
+    minimum = spec.get("minAvailable", 1)
     if "maxUnavailable" in spec:
+        expected = scale
         desired = max(0, expected - resolve(spec["maxUnavailable"], expected, up=True))
     else:
-        desired = resolve(spec.get("minAvailable", 1), expected, up=True)
+        expected = len(pods) if isinstance(minimum, int) else scale
+        desired = resolve(minimum, expected, up=True)
+    allowed = max(0, healthy - desired) if expected else 0
+    value, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
+    condition = {
+        "type": "DisruptionAllowed", "status": value, "observedGeneration": generation,
+        "lastTransitionTime": timestamp(), "reason": reason, "message": "",
+    }  # fmt: skip
+    old = conditions.find(budget.get("status") or {}, "DisruptionAllowed")
+    if old is not None and old["status"] == value:
+        condition["lastTransitionTime"] = old["lastTransitionTime"]
     return {
-        "observedGeneration": budget["metadata"]["generation"],
-        "disruptionsAllowed": max(0, healthy - desired) if expected else 0,
+        "observedGeneration": generation,
+        "disruptionsAllowed": allowed,
         "currentHealthy": healthy,
         "desiredHealthy": desired,
         "expectedPods": expected,
+        "conditions": [condition],
     }
 
 
@@ -62,8 +79,21 @@ class DisruptionController:
             for pod in self._store.list(resources.PODS, namespace)
             if is_active(pod) and matches(budget["spec"].get("selector"), labels_of(pod))
         ]
-        status = budget_status(budget, pods)
+        status = budget_status(budget, pods, self._scale(pods))
         self._registry.modify(
             resources.PODDISRUPTIONBUDGETS, namespace, name, lambda obj: obj["status"].update(status),
             subresource="status", manager="kube-controller-manager",
         )  # fmt: skip
+
+    def _scale(self, pods: list[Object]) -> int:
+        """The replicas that the controllers of these pods were asked for: their Deployments, else ReplicaSets."""
+        asked: dict[str, int] = {}
+        for pod in pods:
+            top = pod
+            for kind, resource in (("ReplicaSet", resources.REPLICASETS), ("Deployment", resources.DEPLOYMENTS)):
+                owner = controller_of(top)
+                if owner is not None and owner["kind"] == kind:
+                    top = self._store.get(resource, pod["metadata"]["namespace"], owner["name"]) or top
+            if top is not pod:
+                asked[top["metadata"]["uid"]] = top["spec"]["replicas"]
+        return sum(asked.values())

@@ -15,6 +15,7 @@ from .replicaset import is_ready
 from .runtime import Queue
 
 SERVICE_NAME = "kubernetes.io/service-name"
+HEADLESS = "service.kubernetes.io/headless"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _CONTROLLER = "endpointslice-controller.k8s.io"
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
@@ -74,6 +75,12 @@ def endpoints(service: Object, pods: Iterable[Object]) -> dict[Ports, list[Objec
                 ports.append((port.get("name", ""), port["protocol"], number, port.get("appProtocol", "")))
         found.setdefault(tuple(ports), []).append(endpoint(pod, publish_not_ready=publish))
     return found or {(): []}
+
+
+def slice_labels(service: Object) -> dict[str, str]:
+    """The labels of a Service's EndpointSlices: its own, and whose they are."""
+    headless = {HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {}
+    return {**labels_of(service), **headless, MANAGED_BY: _CONTROLLER, SERVICE_NAME: service["metadata"]["name"]}
 
 
 def _port_objects(ports: Ports) -> list[Object] | None:
@@ -138,7 +145,7 @@ class EndpointSliceController:
                 self._create(service, ports, found)
             else:
                 slices.remove(current)
-                self._update(current, ports, found)
+                self._update(service, current, ports, found)
         for item in slices:
             self._registry.delete(resources.ENDPOINTSLICES, namespace, item["metadata"]["name"])
 
@@ -149,7 +156,7 @@ class EndpointSliceController:
                 "name": f"{meta['name']}-{random_suffix()}",
                 "generateName": f"{meta['name']}-",
                 "namespace": meta["namespace"],
-                "labels": {**labels_of(service), MANAGED_BY: _CONTROLLER, SERVICE_NAME: meta["name"]},
+                "labels": slice_labels(service),
                 "annotations": {_TRIGGER: timestamp()},
                 "ownerReferences": [owner_reference(service)],
             },
@@ -159,14 +166,17 @@ class EndpointSliceController:
         }
         self._registry.create(resources.ENDPOINTSLICES, meta["namespace"], body, manager="kube-controller-manager")
 
-    def _update(self, current: Object, ports: Ports, found: list[Object]) -> None:
-        if (current.get("endpoints") or []) == found and _ports_of(current) == ports:
+    def _update(self, service: Object, current: Object, ports: Ports, found: list[Object]) -> None:
+        moved = (current.get("endpoints") or []) != found or _ports_of(current) != ports
+        if not moved and labels_of(current) == slice_labels(service):
             return
 
         def change(obj: Object) -> None:
-            obj["endpoints"] = found
-            obj["ports"] = _port_objects(ports)
-            obj["metadata"].setdefault("annotations", {})[_TRIGGER] = timestamp()
+            obj["metadata"]["labels"] = slice_labels(service)
+            if moved:
+                obj["endpoints"] = found
+                obj["ports"] = _port_objects(ports)
+                obj["metadata"].setdefault("annotations", {})[_TRIGGER] = timestamp()
 
         meta = current["metadata"]
         self._registry.modify(

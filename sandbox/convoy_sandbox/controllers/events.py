@@ -57,10 +57,12 @@ class Recorder:
         meta = obj["metadata"]
         namespace = meta.get("namespace", "default")
         key = (meta["uid"], reason, message, field_path)
-        last = self._seen.get(key)
-        if last is not None and time.monotonic() - last[0] < _WINDOW and not action:
+        while self._seen and time.monotonic() - next(iter(self._seen.values()))[0] >= _WINDOW:
+            del self._seen[next(iter(self._seen))]
+        last = self._seen.pop(key, None)
+        if last is not None and not action:
             self._count(namespace, last[1])
-            self._seen[key] = (time.monotonic(), last[1])
+            self._seen[key] = (time.monotonic(), last[1])  # the latest stands last
             return
         name = f"{meta['name']}.{next(self._serial):x}"
         self._seen[key] = (time.monotonic(), name)

@@ -6,7 +6,7 @@ from ..errors import ApiError
 from ..registry import Registry
 from ..resources import RESOURCES
 from ..store import Change, Object, Store
-from .owners import Index, Key
+from .owners import Index, Key, disown
 from .runtime import Queue
 
 
@@ -75,7 +75,7 @@ class GarbageCollector:
         dependents = list(self._index.of(uid))
         if "orphan" in finalizers:
             for dependent, _ in dependents:
-                self._registry.modify(*dependent, lambda item: _disown(item, uid))
+                self._registry.modify(*dependent, lambda item: disown(item, uid))
             self._remove_finalizer(key, "orphan")
         elif "foregroundDeletion" in finalizers:
             blocking = [
@@ -99,7 +99,3 @@ class GarbageCollector:
             obj["metadata"]["finalizers"] = [f for f in obj["metadata"].get("finalizers") or () if f != name]
 
         self._registry.modify(*key, change)
-
-
-def _disown(obj: Object, uid: str) -> None:
-    obj["metadata"]["ownerReferences"] = [o for o in obj["metadata"]["ownerReferences"] if o["uid"] != uid]

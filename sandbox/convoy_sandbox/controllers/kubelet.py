@@ -15,7 +15,7 @@ from ..network.containers import Container, ContainerRuntime, ImageError, LogLin
 from ..registry import Registry, timestamp
 from ..settings import Settings
 from ..store import Change, Object, Store
-from . import pod_inputs, pod_status
+from . import conditions, pod_inputs, pod_status
 from .events import Recorder
 from .pod_status import ContainerState
 
@@ -78,8 +78,12 @@ class Kubelet:
             if change.object["status"].get("phase") in ("Succeeded", "Failed"):
                 return
             worker = self._workers[uid] = PodWorker(self, change.object)
-        if change.object["metadata"].get("deletionTimestamp"):
-            worker.terminate()
+        meta = change.object["metadata"]
+        if meta.get("deletionTimestamp"):
+            worker.terminate(float(meta.get("deletionGracePeriodSeconds") or 0))
+        elif change.old is not None and _gates(change.old) != _gates(change.object):
+            # A write inside a change's own callbacks would be seen before it.
+            asyncio.get_running_loop().call_soon(worker.refresh)
 
     def forget(self, uid: str) -> None:
         """A worker has ended."""
@@ -137,12 +141,16 @@ class PodWorker:
         self._shown_ip = ""
         self._start_time = timestamp()
         self._sandbox_ready = False
-        self._terminating = False
+        self._deadline: float | None = None  # of a pod that is being deleted
+        self._limits: set[asyncio.Timeout] = set()
         self.inputs_changed = asyncio.Event()
         self.states = {
-            c["name"]: ContainerState(c["name"], c["image"])
-            for c in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+            c["name"]: ContainerState(c["name"], c["image"], sidecar=c.get("restartPolicy") == "Always")
+            for c in pod["spec"].get("initContainers") or ()
         }
+        self.states |= {c["name"]: ContainerState(c["name"], c["image"]) for c in pod["spec"]["containers"]}
+        self._up = {name: asyncio.Event() for name, state in self.states.items() if state.sidecar}
+        self._sidecars: list[asyncio.Task[None]] = []
         for c in pod["spec"]["containers"]:
             if pod["spec"].get("initContainers"):
                 self.states[c["name"]].state = {"waiting": {"reason": "PodInitializing"}}
@@ -180,8 +188,9 @@ class PodWorker:
         if pod is None:
             return
         for container in pod["spec"].get("initContainers") or ():
-            if container.get("restartPolicy") == "Always":
-                self._spawn(self._keep(container))
+            if self.states[container["name"]].sidecar:
+                self._sidecars.append(self._spawn(self._keep(container)))
+                await self._up[container["name"]].wait()
                 continue
             if not await self._initialize(container):
                 return
@@ -191,11 +200,20 @@ class PodWorker:
         if pod["spec"].get("initContainers"):
             self._sync()
         await asyncio.gather(*(self._keep(container) for container in pod["spec"]["containers"]))
+        if self._sidecars:
+            # The pod's work is done: what ran beside it is not needed any more.
+            await self._stop_sidecars(pod, float(pod["spec"]["terminationGracePeriodSeconds"]))
+            self._sync()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
+
+    def refresh(self) -> None:
+        """Somebody else has written what the pod's status depends on."""
+        self._sync()
 
     async def _mount(self) -> None:
         """Wait until every ConfigMap and Secret that a volume names is there."""
@@ -208,40 +226,42 @@ class PodWorker:
                 self._event("FailedMount", str(missing), warning=True)
             await self.inputs_changed.wait()
 
-    def terminate(self) -> None:
-        """The pod is to be deleted: stop it within its grace period. A second call is for a shorter one."""
-        if not self._terminating:
-            self._terminating = True
+    @property
+    def _terminating(self) -> bool:
+        return self._deadline is not None
+
+    def terminate(self, grace_seconds: float) -> None:
+        """The pod is to be deleted: stop it within its grace period. A second call may make that shorter."""
+        deadline = asyncio.get_running_loop().time() + grace_seconds
+        if self._deadline is None:
+            self._deadline = deadline
             self._spawn(self._stop())
+        elif deadline < self._deadline:
+            self._deadline = deadline
+            for limit in self._limits:
+                limit.reschedule(deadline)
+            for handle in self.handles.values():
+                self._spawn(handle.stop(grace_seconds))
 
     async def _stop(self) -> None:
         pod = self._pod
         if pod is None:
             return
-        grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
         running = [name for name, state in self.states.items() if state.running]
         for name in running:
             self._event("Killing", f"Stopping container {name}", container=name)
         self._main.cancel()
+        for task in self._sidecars:
+            task.cancel()
         for state in self.states.values():
             if "waiting" in state.state and not state.last:
                 state.state = {"waiting": {"reason": "ContainerCreating"}}
         self._sync()
-        specs = {c["name"]: c for c in pod["spec"]["containers"]}
-
-        async def stop(name: str) -> None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._pre_stop(specs.get(name) or {}), grace)
-            handle = self.handles.get(name)
-            if handle is not None:
-                await handle.stop(grace)
-                await asyncio.sleep(self._kubelet.settings.timing.stop)
-                state = self.states[name]
-                code = handle.exited.result() if handle.exited.done() else 137
-                state.state = {"terminated": self._terminated(state, code)}
-                state.ready = state.started = False
-
-        await asyncio.gather(*(stop(name) for name in running))
+        specs = {c["name"]: c for c in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]}
+        await asyncio.gather(*(self._stop_one(specs[name]) for name in running if not self.states[name].sidecar))
+        for name in reversed(running):
+            if self.states[name].sidecar:
+                await self._stop_one(specs[name])
         for task in list(self._background):
             if task is not asyncio.current_task():
                 task.cancel()
@@ -257,6 +277,37 @@ class PodWorker:
                 self._kubelet.registry.delete(resources.PODS, *self._key, grace_period_seconds=0)
         self._kubelet.forget(self._uid)
 
+    async def _stop_one(self, container: Object) -> None:
+        """End a container of a pod that is being deleted: its hook, then its signal, in one grace period."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._deadline) as limit:
+                self._limits.add(limit)
+                try:
+                    await self._pre_stop(container)
+                finally:
+                    self._limits.discard(limit)
+        handle = self.handles.get(container["name"])
+        if handle is not None and self._deadline is not None:
+            await handle.stop(max(0.0, self._deadline - asyncio.get_running_loop().time()))
+            await asyncio.sleep(self._kubelet.settings.timing.stop)
+            self._ended(self.states[container["name"]], handle)
+
+    async def _stop_sidecars(self, pod: Object, grace_seconds: float) -> None:
+        """End the sidecars of a pod whose containers have ended, the last one first."""
+        for task in self._sidecars:
+            task.cancel()
+        for name in [name for name, state in reversed(self.states.items()) if state.sidecar]:
+            handle = self.handles.get(name)
+            if handle is not None:
+                self._event("Killing", f"Stopping container {name}", container=name)
+                await handle.stop(grace_seconds)
+                self._ended(self.states[name], handle)
+
+    def _ended(self, state: ContainerState, handle: Container) -> None:
+        code = handle.exited.result() if handle.exited.done() else 137
+        state.state = {"terminated": self._terminated(state, code)}
+        state.ready = state.started = False
+
     async def _pre_stop(self, container: Object) -> None:
         hook = (container.get("lifecycle") or {}).get("preStop") or {}
         if "sleep" in hook:
@@ -271,8 +322,10 @@ class PodWorker:
 
     def removed(self) -> None:
         """The pod is gone from the API (deleted by force): nothing to wait for."""
-        if not self._terminating:
-            self._terminating = True
+        if self._terminating:
+            self.terminate(0)
+        else:
+            self._deadline = asyncio.get_running_loop().time()
             self._spawn(self.kill())
 
     async def kill(self) -> None:
@@ -363,6 +416,8 @@ class PodWorker:
         state.ready = state.started and "readinessProbe" not in container
         self._shown_ip = self._ip
         self._sync()
+        if state.started:
+            self._is_up(state)
         probes = self._probe(container, state, handle)
         try:
             code = await asyncio.shield(handle.exited)
@@ -377,6 +432,10 @@ class PodWorker:
         state.ready = state.started = False
         self._sync()
         return code
+
+    def _is_up(self, state: ContainerState) -> None:
+        if state.name in self._up:
+            self._up[state.name].set()
 
     def _terminated(self, state: ContainerState, code: int) -> Object:
         started = (state.state.get("running") or {}).get("startedAt") or timestamp()
@@ -487,7 +546,7 @@ class PodWorker:
             pod = self._pod
             if pod is None:
                 return
-            why = await self._ask(pod, container, probe)
+            why = await self._kubelet.runtime.probe(pod, container, probe, ip=self._ip)
             if handle.exited.done():
                 return
             if why:
@@ -503,6 +562,7 @@ class PodWorker:
                 state.ready = "readinessProbe" not in container
                 started.set()
                 self._sync()
+                self._is_up(state)
                 return
             elif failed >= probe["failureThreshold"]:
                 what = "startup" if kind == "startupProbe" else "liveness"
@@ -523,14 +583,6 @@ class PodWorker:
         if ready != state.ready and state.running:
             state.ready = ready
             self._sync()
-
-    async def _ask(self, pod: Object, container: Object, probe: Object) -> str:
-        try:
-            return await asyncio.wait_for(
-                self._kubelet.runtime.probe(pod, container, probe, ip=self._ip), probe["timeoutSeconds"]
-            )
-        except TimeoutError:
-            return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
     # -- telling ---------------------------------------------------------------------------------
 
@@ -570,6 +622,11 @@ class PodWorker:
         self._kubelet.events.event(
             pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
         )
+
+
+def _gates(pod: Object) -> list[bool]:
+    """The state of a pod's readiness gates, which others than the kubelet write."""
+    return [conditions.is_true(pod["status"], g["conditionType"]) for g in pod["spec"].get("readinessGates") or ()]
 
 
 def _never_seen() -> Object:

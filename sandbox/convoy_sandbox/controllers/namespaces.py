@@ -37,9 +37,8 @@ class NamespaceController:
         if change.resource == resources.NAMESPACES:
             self._queue.add(meta["name"])
         elif change.type == "DELETED" and meta.get("namespace"):
-            namespace = self._store.get(resources.NAMESPACES, "", meta["namespace"])
-            if namespace is not None and namespace["metadata"].get("deletionTimestamp"):
-                self._queue.add(meta["namespace"])
+            # One thing less in a namespace that is going, or perhaps what every namespace has.
+            self._queue.add(meta["namespace"])
 
     def _reconcile(self, name: str) -> None:
         namespace = self._store.get(resources.NAMESPACES, "", name)

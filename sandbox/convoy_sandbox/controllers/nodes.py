@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import platform
 from collections.abc import Callable
@@ -10,7 +11,11 @@ from .. import quantities, resources, schema
 from ..registry import Registry, timestamp
 from ..settings import Settings
 from ..store import Object
+from .runtime import Queue
 
+_LEASES = "kube-node-lease"
+#: A node counts as dead when its Lease is older; renewed no more often than that needs.
+_LEASE_SECONDS, _RENEWAL_SECONDS = 40, 30
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -19,11 +24,28 @@ _CONDITIONS = (
 )
 
 
-def register(registry: Registry, settings: Settings, allocate_ip: Callable[[], str]) -> None:
-    """Make the Node objects, each with an address of its own."""
-    for number in range(1, settings.nodes + 1):
-        name, address = f"node{number}", allocate_ip()
-        registry.create(
+class Nodes:
+    """Registers the nodes, and renews the Leases by which others know that they live."""
+
+    def __init__(self, registry: Registry, settings: Settings, allocate_ip: Callable[[], str]) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._allocate_ip = allocate_ip
+        self._queue = Queue("nodes", self._renew)
+
+    def start(self) -> None:
+        """Make the Node objects, each with an address of its own, and their Leases."""
+        for number in range(1, self._settings.nodes + 1):
+            name = f"node{number}"
+            self._register(name, self._allocate_ip())
+            self._renew(name)
+
+    def close(self) -> None:
+        """Stop."""
+        self._queue.close()
+
+    def _register(self, name: str, address: str) -> None:
+        self._registry.create(
             resources.NODES,
             "",
             {
@@ -38,11 +60,33 @@ def register(registry: Registry, settings: Settings, allocate_ip: Callable[[], s
             },
             manager="kubelet",
         )
-        status = _status(name, address, settings)
-        registry.modify(
+        status = _status(name, address, self._settings)
+        self._registry.modify(
             resources.NODES, "", name, functools.partial(_set_status, status),
             subresource="status", manager="kubelet",
         )  # fmt: skip
+
+    def _renew(self, name: str) -> None:
+        """Renew a node's Lease; a node that was deleted has none any more."""
+        store = self._registry.store
+        node = store.get(resources.NODES, "", name)
+        if node is None:
+            return
+        renewed = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if store.get(resources.LEASES, _LEASES, name) is None:
+            owner = {key: node[key] for key in ("apiVersion", "kind")}
+            owner |= {key: node["metadata"][key] for key in ("name", "uid")}
+            lease: Object = {
+                "metadata": {"name": name, "ownerReferences": [owner]},
+                "spec": {"holderIdentity": name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": renewed},
+            }
+            self._registry.create(resources.LEASES, _LEASES, lease, manager="kubelet")
+        else:
+            self._registry.modify(
+                resources.LEASES, _LEASES, name, lambda lease: lease["spec"].update(renewTime=renewed),
+                manager="kubelet",
+            )  # fmt: skip
+        self._queue.add_after(name, _RENEWAL_SECONDS)
 
 
 def _set_status(status: Object, node: Object) -> None:

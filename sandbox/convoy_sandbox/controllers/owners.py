@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from ..registry import Registry
 from ..resources import Resource
+from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
 
 Key = tuple[Resource, str, str]  # resource, namespace, name
@@ -35,6 +37,42 @@ def owner_reference(owner: Object) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def disown(obj: Object, uid: str) -> None:
+    """Take an owner from an object."""
+    left = [owner for owner in obj["metadata"].pop("ownerReferences", None) or () if owner["uid"] != uid]
+    if left:
+        obj["metadata"]["ownerReferences"] = left
+
+
+def claim(registry: Registry, resource: Resource, owner: Object, candidates: Iterable[Object]) -> None:
+    """Adopt what the owner's selector picks and nobody controls, and let go of what it no longer picks."""
+    uid, selector = owner["metadata"]["uid"], owner["spec"]["selector"]
+    if owner["metadata"].get("deletionTimestamp"):
+        return
+    for obj in candidates:
+        meta, controller = obj["metadata"], controller_of(obj)
+        picked = matches(selector, labels_of(obj))
+        if controller is None and picked and not meta.get("deletionTimestamp"):
+            registry.modify(
+                resource, meta["namespace"], meta["name"],
+                lambda it: it["metadata"].setdefault("ownerReferences", []).append(owner_reference(owner)),
+                manager="kube-controller-manager",
+            )  # fmt: skip
+        elif controller is not None and controller["uid"] == uid and not picked:
+            registry.modify(
+                resource, meta["namespace"], meta["name"], lambda it: disown(it, uid),
+                manager="kube-controller-manager",
+            )  # fmt: skip
+
+
+def may_be_adopted(change: Change) -> bool:
+    """Whether an object that nobody controls is new to that, or has other labels."""
+    if controller_of(change.object) is not None or change.type == "DELETED":
+        return False
+    old = change.old
+    return old is None or controller_of(old) is not None or labels_of(old) != labels_of(change.object)
 
 
 class Index:

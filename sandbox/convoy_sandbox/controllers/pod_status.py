@@ -15,6 +15,7 @@ class ContainerState:
 
     name: str
     image: str
+    sidecar: bool = False  #: an init container that is kept running
     state: Object = field(default_factory=lambda: {"waiting": {"reason": "ContainerCreating"}})
     last: Object = field(default_factory=dict)
     ready: bool = False
@@ -33,15 +34,20 @@ class ContainerState:
         code = (self.state.get("terminated") or {}).get("exitCode")
         return None if code is None else int(code)
 
+    @property
+    def initialized(self) -> bool:
+        """Whether, as an init container, it lets the next one start."""
+        return self.started if self.sidecar else self.exit_code == 0
 
-def container_status(state: ContainerState, spec: Object) -> Object:
-    """One entry of containerStatuses."""
+
+def container_status(state: ContainerState, spec: Object, *, init: bool = False) -> Object:
+    """One entry of containerStatuses, or of initContainerStatuses."""
     known = bool(state.container_id)
     status: Object = {
         "name": state.name,
         "state": state.state,
         "lastState": state.last,
-        "ready": state.ready,
+        "ready": state.ready or (init and not state.sidecar and state.initialized),
         "restartCount": state.restarts,
         "image": qualified(state.image) if known else state.image,
         "imageID": f"sandbox://{qualified(state.image)}" if known else "",
@@ -82,7 +88,7 @@ def phase(pod: Object, init: list[ContainerState], containers: list[ContainerSta
     """Pending, Running, Succeeded or Failed."""
     policy = pod["spec"].get("restartPolicy", "Always")
     if not initialized:
-        failed = any(state.exit_code not in (None, 0) for state in init)
+        failed = any(state.exit_code not in (None, 0) for state in init if not state.sidecar)
         return "Failed" if failed and policy == "Never" else "Pending"
     ended = [state.exit_code for state in containers]
     deleted = bool(pod["metadata"].get("deletionTimestamp"))
@@ -111,7 +117,8 @@ def compute(
     """The whole status, transition times kept where a condition does not change."""
     now_phase = phase(pod, init, containers, initialized=initialized)
     done = now_phase in ("Succeeded", "Failed")
-    unready = [state.name for state in containers if not state.ready]
+    serving = [*(state for state in init if state.sidecar), *containers]
+    unready = [state.name for state in serving if not state.ready]
     reason = message = ""
     if now_phase == "Succeeded":
         reason = "PodCompleted"
@@ -126,7 +133,7 @@ def compute(
     if containers_ready and shut:
         ready_reason = "ReadinessGatesNotReady"
         ready_message = f'the status of pod readiness gate "{shut[0]}" is not "True", but False'
-    not_initialized = [state.name for state in init if state.exit_code != 0]
+    not_initialized = [state.name for state in init if not state.initialized]
     wanted: list[tuple[str, bool, str, str]] = [
         ("PodReadyToStartContainers", sandbox_ready and not done, "", ""),
         (
@@ -150,7 +157,7 @@ def compute(
     status["startTime"] = start_time
     if init:
         specs = {c["name"]: c for c in pod["spec"]["initContainers"]}
-        status["initContainerStatuses"] = [container_status(state, specs[state.name]) for state in init]
+        status["initContainerStatuses"] = [container_status(state, specs[state.name], init=True) for state in init]
     specs = {c["name"]: c for c in pod["spec"]["containers"]}
     status["containerStatuses"] = [container_status(state, specs[state.name]) for state in containers]
     status["qosClass"] = qos_class(pod["spec"])

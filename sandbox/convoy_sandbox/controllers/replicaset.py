@@ -13,7 +13,7 @@ from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .owners import Index, controller_of, owned_by, owner_reference
+from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
 from .runtime import Queue
 
 #: How long a ReplicaSet that cannot create pods waits, doubled each time: the controllers' rate limiter.
@@ -45,33 +45,51 @@ def seconds_until_available(pod: Object, min_ready_seconds: int) -> float | None
         return None
     if min_ready_seconds == 0:
         return 0.0
-    since = datetime.datetime.strptime(condition["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ")
-    ready = datetime.datetime.now(datetime.UTC) - since.replace(tzinfo=datetime.UTC)
-    return max(0.0, min_ready_seconds - ready.total_seconds())
+    ready = _seconds_since(condition["lastTransitionTime"], datetime.datetime.now(datetime.UTC))
+    return max(0.0, min_ready_seconds - ready)
 
 
-def deletion_order(pods: list[Object], pods_on_node: dict[str, int]) -> list[Object]:
+def _seconds_since(text: str, now: datetime.datetime) -> float:
+    since = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
+    return (now - since).total_seconds()
+
+
+def _deletion_cost(pod: Object) -> int:
+    try:
+        return int((pod["metadata"].get("annotations") or {})["controller.kubernetes.io/pod-deletion-cost"])
+    except (KeyError, ValueError):
+        return 0
+
+
+def deletion_order(pods: list[Object], pods_on_node: dict[str, int], now: datetime.datetime) -> list[Object]:
     """The pods of a ReplicaSet, those first that are taken away first.
 
     Not scheduled before scheduled, not ready before ready, lower deletion cost, fuller nodes, ready for
-    a shorter time, created later.
+    a shorter time, restarted more often, created later. Times count by their magnitude only (powers of 2),
+    and chance, the uid, decides between those that are left: so old pods do not all stay on one node.
     """
 
+    def magnitude(text: str) -> int:
+        return max(0, int(_seconds_since(text, now))).bit_length()
+
     def rank(pod: Object) -> tuple[object, ...]:
-        annotations = pod["metadata"].get("annotations") or {}
-        cost = int(annotations.get("controller.kubernetes.io/pod-deletion-cost") or 0)
-        phase = {"Pending": 0, "Unknown": 1}.get(pod["status"].get("phase", "Pending"), 2)
+        meta, status = pod["metadata"], pod["status"]
+        phase = {"Pending": 0, "Unknown": 1}.get(status.get("phase", "Pending"), 2)
+        ready = conditions.find(status, "Ready")
+        restarts = [entry.get("restartCount", 0) for entry in status.get("containerStatuses") or ()]
         return (
             bool(pod["spec"].get("nodeName")),
             phase,
             is_ready(pod),
-            cost,
+            _deletion_cost(pod),
             -pods_on_node.get(pod["spec"].get("nodeName", ""), 0),
+            magnitude(ready["lastTransitionTime"]) if ready is not None and is_ready(pod) else 0,
+            -max(restarts, default=0),
+            magnitude(meta["creationTimestamp"]),
+            meta["uid"],
         )
 
-    # Two stable sorts: the younger first among equals.
-    younger_first = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], reverse=True)
-    return sorted(younger_first, key=rank)
+    return sorted(pods, key=rank)
 
 
 def compute_status(replica_set: Object, active: list[Object], terminating: int, failure: ApiError | None) -> Object:
@@ -129,7 +147,7 @@ class ReplicaSetController:
             owner = controller_of(change.object)
             if owner is not None and owner["kind"] == "ReplicaSet":
                 self._queue.add((meta["namespace"], owner["name"]))
-            elif owner is None and change.type == "ADDED":
+            elif owner is None and may_be_adopted(change):
                 for replica_set in self._store.list(resources.REPLICASETS, meta["namespace"]):
                     if matches(replica_set["spec"]["selector"], labels_of(change.object)):
                         self._queue.add((meta["namespace"], replica_set["metadata"]["name"]))
@@ -141,7 +159,8 @@ class ReplicaSetController:
             self._backoff.pop(key, None)
             return
         uid = replica_set["metadata"]["uid"]
-        self._adopt(replica_set)
+        candidates = (pod for pod in self._store.list(resources.PODS, namespace) if is_active(pod))
+        claim(self._registry, resources.PODS, replica_set, candidates)
         pods = [pod for _, pod in self._index.of(uid, resources.PODS) if owned_by(pod, uid)]
         active = [pod for pod in pods if is_active(pod)]
         failure = None
@@ -163,21 +182,6 @@ class ReplicaSetController:
             self._backoff[key] = min(delay * 2, _LAST_RETRY_SECONDS)
             self._queue.add_after(key, delay)
 
-    def _adopt(self, replica_set: Object) -> None:
-        meta = replica_set["metadata"]
-        if meta.get("deletionTimestamp"):
-            return
-        for pod in self._store.list(resources.PODS, meta["namespace"]):
-            if (
-                controller_of(pod) is None
-                and is_active(pod)
-                and matches(replica_set["spec"]["selector"], labels_of(pod))
-            ):
-                self._registry.modify(
-                    resources.PODS, meta["namespace"], pod["metadata"]["name"],
-                    lambda obj: obj["metadata"].setdefault("ownerReferences", []).append(owner_reference(replica_set)),
-                )  # fmt: skip
-
     def _manage(self, replica_set: Object, active: list[Object]) -> ApiError | None:
         missing = replica_set["spec"]["replicas"] - len(active)
         if missing < 0:
@@ -185,7 +189,7 @@ class ReplicaSetController:
             for pod in active:
                 node = pod["spec"].get("nodeName", "")
                 on_node[node] = on_node.get(node, 0) + 1
-            for pod in deletion_order(active, on_node)[:-missing]:
+            for pod in deletion_order(active, on_node, datetime.datetime.now(datetime.UTC))[:-missing]:
                 self._registry.delete(resources.PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
                 self._events.event(replica_set, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
         # Batches of 1, 2, 4 ...: what cannot succeed fails a few times only.

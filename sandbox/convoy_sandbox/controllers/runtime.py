@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from ..errors import ApiError
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +40,8 @@ class Queue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have a key reconciled after a delay; the earlier of two delays counts."""
+        if self._closed:
+            return
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         when = loop.time() + seconds
@@ -67,6 +71,9 @@ class Queue(Generic[K]):
         del self._keys[key]
         try:
             self._reconcile(key)
+        except ApiError as error:
+            log.info("%s: %s refused (%s), tried again in %s s", self.name, key, error.message, self._retry_seconds)
+            self.add_after(key, self._retry_seconds)
         except Exception:
             log.exception("%s: %s failed, tried again in %s s", self.name, key, self._retry_seconds)
             self.add_after(key, self._retry_seconds)

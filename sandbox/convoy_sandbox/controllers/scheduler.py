@@ -83,8 +83,7 @@ def obstacle(pod: Object, node: Object) -> str:
         return "node(s) were unschedulable"
     for taint in spec.get("taints") or ():
         if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerates(pod, taint):
-            shown = f"{taint['key']}: {taint.get('value', '')}"
-            return f"node(s) had untolerated taint {{{shown}}}"
+            return "node(s) had untolerated taint(s)"
     selector = pod["spec"].get("nodeSelector") or {}
     affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"

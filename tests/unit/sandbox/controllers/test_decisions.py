@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -49,17 +50,30 @@ def node(cpu: str = "1", taints: list[dict[str, str]] | None = None, **labels: s
 
 
 def test_the_pods_that_cost_least_are_taken_away_first() -> None:
+    just_ready = pod("just-ready")
+    just_ready["status"]["conditions"][0]["lastTransitionTime"] = "2026-02-28T23:00:00Z"
+    restarted = pod("restarted")
+    restarted["status"]["containerStatuses"] = [{"restartCount": 0}, {"restartCount": 2}]
     pods = [
         pod("old"),
-        pod("young", creationTimestamp="2026-02-01T00:00:00Z"),
+        pod("a-little-younger", creationTimestamp="2026-01-01T00:10:00Z"),
+        pod("young", creationTimestamp="2026-02-28T00:00:00Z"),
+        restarted,
+        just_ready,
         pod("unready", ready=False),
         pod("pending", ready=False, phase="Pending"),
         pod("unscheduled", ready=False, phase="Pending", node=""),
         pod("cheap", annotations={"controller.kubernetes.io/pod-deletion-cost": "-1"}),
-        pod("crowded", node="node2"),
+        pod("dear", annotations={"controller.kubernetes.io/pod-deletion-cost": "1"}),
+        pod("no-cost", annotations={"controller.kubernetes.io/pod-deletion-cost": "cheap"}, node="node2"),
     ]
-    order = [p["metadata"]["name"] for p in replicaset.deletion_order(pods, {"node1": 1, "node2": 5})]
-    assert order == ["unscheduled", "pending", "unready", "cheap", "crowded", "young", "old"]
+    now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    order = [p["metadata"]["name"] for p in replicaset.deletion_order(pods, {"node1": 1, "node2": 5}, now)]
+    # Ten minutes are nothing in two months: between those two decides chance, their uids.
+    assert order == [
+        "unscheduled", "pending", "unready", "cheap", "no-cost", "just-ready", "restarted", "young",
+        "a-little-younger", "old", "dear",
+    ]  # fmt: skip
 
 
 def test_available_is_ready_for_long_enough() -> None:
@@ -120,6 +134,15 @@ def test_a_named_port_is_looked_up_in_each_pod() -> None:
     assert sorted(ports[0][2] for ports in found) == [80, 8080]
 
 
+def test_the_labels_of_endpoint_slices() -> None:
+    own = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    own["kubernetes.io/service-name"] = "hello"
+    one: dict[str, Any] = {"metadata": {"name": "hello", "labels": {"app": "hello"}}, "spec": {}}
+    assert endpointslice.slice_labels(one) == {"app": "hello", **own}
+    one["spec"]["clusterIP"] = "None"
+    assert endpointslice.slice_labels(one) == {"app": "hello", "service.kubernetes.io/headless": "", **own}
+
+
 # -- the scheduler -------------------------------------------------------------------------------
 
 
@@ -143,7 +166,7 @@ def test_what_a_pod_asks_for() -> None:
     ("one", "where", "why"),
     [
         (requesting("1"), node(), ""),
-        (requesting("1"), node(taints=[{"key": "k", "effect": "NoSchedule"}]), "node(s) had untolerated taint {k: }"),
+        (requesting("1"), node(taints=[{"key": "k", "effect": "NoSchedule"}]), "node(s) had untolerated taint(s)"),
         (
             requesting("1", tolerations=[{"key": "k", "operator": "Exists"}]),
             node(taints=[{"key": "k", "effect": "NoSchedule"}]),
@@ -179,20 +202,35 @@ def test_the_scheduler_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "allowed"),
+    ("spec", "scale", "expected", "allowed"),
     [
-        ({"minAvailable": 2}, 1),
-        ({"minAvailable": "50%"}, 1),
-        ({"maxUnavailable": 1}, 1),
-        ({"maxUnavailable": "50%"}, 2),
+        ({"minAvailable": 2}, 3, 3, 1),
+        ({"minAvailable": 2}, 4, 3, 1),
+        ({"minAvailable": "50%"}, 3, 3, 1),
+        ({"minAvailable": "50%"}, 4, 4, 1),
+        ({"maxUnavailable": 1}, 3, 3, 1),
+        ({"maxUnavailable": 1}, 2, 2, 2),
+        ({"maxUnavailable": "50%"}, 3, 3, 2),
     ],
 )
-def test_how_many_pods_a_budget_lets_go(spec: dict[str, Any], allowed: int) -> None:
+def test_how_many_pods_a_budget_lets_go(spec: dict[str, Any], scale: int, expected: int, allowed: int) -> None:
     pods = [pod("a"), pod("b"), pod("c")]
     budget = {"metadata": {"generation": 1}, "spec": spec}
-    assert disruption.budget_status(budget, pods)["disruptionsAllowed"] == allowed
+    status = disruption.budget_status(budget, pods, scale)
+    assert (status["expectedPods"], status["disruptionsAllowed"]) == (expected, allowed)
     pods[0] = pod("a", ready=False)
-    assert disruption.budget_status(budget, pods)["disruptionsAllowed"] == allowed - 1
+    assert disruption.budget_status(budget, pods, scale)["disruptionsAllowed"] == allowed - 1
+
+
+def test_a_budget_says_since_when_it_allows_nothing() -> None:
+    budget: dict[str, Any] = {"metadata": {"generation": 1}, "spec": {"minAvailable": 1}}
+    before = {"type": "DisruptionAllowed", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    budget["status"] = {"conditions": [before]}
+    (condition,) = disruption.budget_status(budget, [pod("a")], 1)["conditions"]
+    assert (condition["reason"], condition["lastTransitionTime"]) == ("InsufficientPods", "2026-01-01T00:00:00Z")
+    (condition,) = disruption.budget_status(budget, [pod("a"), pod("b")], 2)["conditions"]
+    assert condition["reason"] == "SufficientPods"
+    assert condition["lastTransitionTime"] > "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +250,37 @@ def test_the_phase_of_a_pod(policy: str, states: list[dict[str, Any]], phase: st
     one["spec"]["restartPolicy"] = policy
     containers = [ContainerState(str(i), "i", state=state) for i, state in enumerate(states)]
     assert pod_status.phase(one, [], containers, initialized=True) == phase
+
+
+def test_a_sidecar_has_a_say_in_readiness_but_not_in_the_end() -> None:
+    one = pod()
+    one["spec"]["initContainers"] = [{"name": "init", "image": "i"}, {"name": "proxy", "image": "i"}]
+    one["spec"]["containers"] = [{"name": "c", "image": "i"}]
+    init = ContainerState("init", "i", state={"terminated": {"exitCode": 0}})
+    proxy = ContainerState("proxy", "i", sidecar=True, state={"running": {}})
+    main = ContainerState("c", "i", state={"running": {}}, ready=True, started=True)
+
+    def compute(*, initialized: bool) -> dict[str, Any]:
+        status = pod_status.compute(
+            one, [init, proxy], [main], ip="", host_ip="", sandbox_ready=True, initialized=initialized,
+            start_time="", now="",
+        )  # fmt: skip
+        conditions = {c["type"]: c for c in status["conditions"]}
+        ready = [entry["ready"] for entry in status["initContainerStatuses"]]
+        return {"phase": status["phase"], "ready": ready, **conditions}
+
+    found = compute(initialized=False)
+    assert found["Initialized"]["message"] == "containers with incomplete status: [proxy]"
+    assert found["ready"] == [True, False]
+    found = compute(initialized=True)
+    assert found["Ready"]["message"] == "containers with unready status: [proxy]"
+    proxy.ready = proxy.started = True
+    assert compute(initialized=True)["Ready"]["status"] == "True"
+    one["spec"]["restartPolicy"] = "Never"
+    main.state = {"terminated": {"exitCode": 0}}
+    assert compute(initialized=True)["phase"] == "Succeeded"
+    proxy.state, proxy.started = {"terminated": {"exitCode": 1}}, False
+    assert compute(initialized=False)["phase"] == "Pending"
 
 
 def test_a_crashed_container_that_waits_is_still_a_running_pod() -> None:

@@ -3,130 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from convoy_sandbox import controllers, patch, resources
-from convoy_sandbox.network.containers import ImageError, LogLine
-from convoy_sandbox.registry import Registry
-from convoy_sandbox.settings import Settings, Timing
-from convoy_sandbox.store import Object, Store
-
-TIMING = Timing(pull=0, start=0, stop=0, crash_backoff=0.05)
-
-
-class Scripted:
-    """A container that runs until it is told to end."""
-
-    def __init__(self) -> None:
-        self.container_id = "containerd://scripted"
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def log_lines(self) -> list[LogLine]:
-        return []
-
-    async def stop(self, grace_seconds: float) -> None:
-        if not self.exited.done():
-            self.exited.set_result(0)
-
-
-class Runtime:
-    """Images and probes as a test wants them."""
-
-    def __init__(self) -> None:
-        self.missing: set[str] = set()
-        self.unready: set[str] = set()
-        self.crashing: set[str] = set()
-
-    def has_image(self, image: str) -> bool:
-        return image not in self.missing
-
-    async def pull(self, image: str) -> None:
-        if image in self.missing:
-            raise ImageError("not found")
-
-    async def start(self, pod: Object, container: Object, **_: Any) -> Scripted:
-        running = Scripted()
-        if container["image"] in self.crashing:
-            running.exited.set_result(1)
-        return running
-
-    async def probe(self, pod: Object, container: Object, probe: Object, *, ip: str) -> str:
-        return "not now" if container["image"] in self.unready else ""
-
-
-class World:
-    """A store with controllers, and waits on it."""
-
-    def __init__(self) -> None:
-        self.store = Store()
-        self.registry = Registry(self.store)
-        self.runtime = Runtime()
-
-    async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
-        changed = asyncio.Event()
-        unsubscribe = self.store.subscribe(lambda _: changed.set())
-        try:
-            async with asyncio.timeout(seconds):
-                while not condition():
-                    changed.clear()
-                    await changed.wait()
-        finally:
-            unsubscribe()
-
-    def status(self, name: str = "hello") -> Object:
-        found = self.store.get(resources.DEPLOYMENTS, "lab", name)
-        assert found is not None
-        return found["status"]
-
-    def complete(self, replicas: int) -> Callable[[], bool]:
-        def check() -> bool:
-            found = self.store.get(resources.DEPLOYMENTS, "lab", "hello")
-            status = found["status"] if found else {}
-            return (
-                all(status.get(key) == replicas for key in ("replicas", "updatedReplicas", "availableReplicas"))
-                and status.get("observedGeneration") == (found or {})["metadata"]["generation"]
-            )
-
-        return check
-
-    def pods(self) -> list[Object]:
-        return self.store.list(resources.PODS, "lab")
-
-    def set_image(self, image: str) -> None:
-        change = {"spec": {"template": {"spec": {"containers": [{"name": "hello", "image": image}]}}}}
-        self.registry.patch(resources.DEPLOYMENTS, "lab", "hello", patch.STRATEGIC, change)
-
-
-@asynccontextmanager
-async def world(**spec: Any) -> AsyncIterator[World]:
-    it = World()
-    numbers = itertools.count(1)
-    running = controllers.start_all(
-        it.store, it.registry, Settings(nodes=2, timing=TIMING), it.runtime,
-        allocate_ip=lambda: f"127.64.0.{next(numbers)}", release_ip=lambda _: None,
-        allocate_node_ip=lambda: "127.64.200.1",
-    )  # fmt: skip
-    it.registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
-    probe = {"httpGet": {"port": 81}, "periodSeconds": 1}
-    template = {
-        "metadata": {"labels": {"app": "hello"}},
-        "spec": {"containers": [{"name": "hello", "image": "hello:1", "readinessProbe": probe}]},
-    }
-    body = {"replicas": 3, "selector": {"matchLabels": {"app": "hello"}}, "template": template, **spec}
-    it.registry.create(resources.DEPLOYMENTS, "lab", {"metadata": {"name": "hello"}, "spec": body})
-    await it.until(it.complete(body["replicas"]))
-    try:
-        yield it
-    finally:
-        await running.close()
-
-
-def reason_of(condition: str, status: Object) -> str:
-    return next((c["reason"] for c in status.get("conditions") or () if c["type"] == condition), "")
+from unit.sandbox.controllers.support import reason_of, world
 
 
 def test_a_rolling_update_never_has_too_few_or_too_many() -> None:
@@ -166,7 +47,7 @@ def test_recreate_starts_nothing_before_all_is_gone() -> None:
 def test_a_version_that_is_not_ready_leaves_the_old_one_in_place() -> None:
     async def run() -> None:
         async with world(progressDeadlineSeconds=1) as it:
-            it.runtime.unready.add("hello:2")
+            it.runtime.failing.add("hello:2")
             it.set_image("hello:2")
             await it.until(lambda: reason_of("Progressing", it.status()) == "ProgressDeadlineExceeded")
             assert it.status()["availableReplicas"] == 3
@@ -181,7 +62,10 @@ def test_a_version_that_is_not_ready_leaves_the_old_one_in_place() -> None:
 def test_containers_that_cannot_run_wait_with_a_reason(fault: str, reasons: set[str]) -> None:
     async def run() -> None:
         async with world() as it:
-            getattr(it.runtime, fault).add("hello:2")
+            if fault == "missing":
+                it.runtime.missing.add("hello:2")
+            else:
+                it.runtime.ending["hello:2"] = 1
             it.set_image("hello:2")
             seen: set[str] = set()
 
