@@ -79,22 +79,40 @@ def _replica_set(obj: Object) -> Row:
     ]  # fmt: skip
 
 
-def pod_status(pod: Object) -> str:
-    """The STATUS column of a pod."""
-    status = pod.get("status") or {}
-    reason = str(status.get("reason") or status.get("phase") or "Unknown")
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "SchedulingGated":
-            reason = "SchedulingGated"
+def _sidecars(pod: Object) -> set[str]:
+    """The names of the init containers that are kept running."""
+    return {c["name"] for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"}
+
+
+def _initializing(pod: Object) -> str:
+    """What the first init container that is not through with its part is doing; "" where all are."""
+    sidecars = _sidecars(pod)
     total = len(pod["spec"].get("initContainers") or ())
-    for index, container in enumerate(status.get("initContainerStatuses") or ()):
+    for index, container in enumerate((pod.get("status") or {}).get("initContainerStatuses") or ()):
         state = container.get("state") or {}
         if "terminated" in state and state["terminated"].get("exitCode") == 0:
+            continue
+        if container["name"] in sidecars and container.get("started"):
             continue
         waiting = (state.get("waiting") or {}).get("reason")
         if "terminated" in state:
             return f"Init:{state['terminated'].get('reason') or 'Error'}"
         return f"Init:{waiting}" if waiting and waiting != "PodInitializing" else f"Init:{index}/{total}"
+    return ""
+
+
+def pod_status(pod: Object) -> str:
+    """The STATUS column of a pod."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    status = pod.get("status") or {}
+    reason = str(status.get("reason") or status.get("phase") or "Unknown")
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "SchedulingGated":
+            reason = "SchedulingGated"
+    initializing = _initializing(pod)
+    if initializing:
+        return initializing
     running = False
     for container in reversed(status.get("containerStatuses") or ()):
         state = container.get("state") or {}
@@ -106,22 +124,24 @@ def pod_status(pod: Object) -> str:
             running = True
     if reason == "Completed" and running:
         reason = "Running"
-    if pod["metadata"].get("deletionTimestamp"):
-        reason = "Terminating"
     return reason
 
 
 def _pod(obj: Object) -> Row:
     status = obj.get("status") or {}
-    containers = status.get("containerStatuses") or []
-    ready = sum(1 for c in containers if c.get("ready"))
+    sidecars = _sidecars(obj)
+    init = status.get("initContainerStatuses") or []
+    running = [*(c for c in init if c["name"] in sidecars), *(status.get("containerStatuses") or ())]
+    ready = sum(1 for c in running if c.get("ready"))
+    total = len(sidecars) + len(obj["spec"].get("containers") or ())
+    containers = init if _initializing(obj) else running
     restarts = sum(c.get("restartCount", 0) for c in containers)
     finished = [
         c["lastState"]["terminated"].get("finishedAt") for c in containers if "terminated" in (c.get("lastState") or {})
     ]
     text = f"{restarts} ({_since(max(filter(None, finished)))} ago)" if restarts and any(finished) else str(restarts)
     return [
-        obj["metadata"]["name"], f"{ready}/{len(obj['spec'].get('containers') or ())}", pod_status(obj), text,
+        obj["metadata"]["name"], f"{ready}/{total}", pod_status(obj), text,
         _age(obj), status.get("podIP") or _NONE, obj["spec"].get("nodeName") or _NONE,
         status.get("nominatedNodeName") or _NONE, _NONE,
     ]  # fmt: skip

@@ -90,6 +90,26 @@ def test_pods_that_initialise(state: Object, status: str) -> None:
     assert tables.pod_status({"metadata": {}, **obj}) == status
 
 
+def test_a_sidecar_counts_as_one_of_the_containers() -> None:
+    proxy = container(True, 1, running={})
+    obj = pod(phase="Running", initContainerStatuses=[proxy], containerStatuses=[container(True, running={})])
+    obj["spec"]["initContainers"] = [{"name": "c", "restartPolicy": "Always"}]
+    row = cells(resources.PODS, obj)
+    assert (row["Ready"], row["Status"], row["Restarts"]) == ("2/2", "Init:0/1", "1")
+    proxy["started"] = True
+    row = cells(resources.PODS, obj)
+    assert (row["Ready"], row["Status"], row["Restarts"]) == ("2/2", "Running", "1")
+
+
+def test_restarts_of_a_pod_that_initialises_are_its_init_containers() -> None:
+    crashed = container(restarts=3, waiting={"reason": "CrashLoopBackOff"})
+    obj = pod(phase="Pending", initContainerStatuses=[crashed], containerStatuses=[container()])
+    obj["spec"]["initContainers"] = [{"name": "c"}]
+    assert cells(resources.PODS, obj)["Restarts"] == "3"
+    obj["metadata"] = {"deletionTimestamp": "2026-11-24T00:00:00Z"}
+    assert cells(resources.PODS, obj)["Status"] == "Terminating"
+
+
 def test_restarts_say_when() -> None:
     then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=5)
     last = {"terminated": {"finishedAt": then.strftime("%Y-%m-%dT%H:%M:%SZ")}}
