@@ -29,6 +29,7 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SECRET_KEYS = frozenset(
     ["token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret"]
 )
+FIELD_MANAGER = "convoy.rollout"  #: as whom objects are changed
 TIMEOUT = 30.0  #: seconds that the API server may take to answer
 
 
@@ -351,11 +352,21 @@ class Api:
         return connection
 
     def _send(
-        self, connection: http.client.HTTPConnection, path: str, query: t.Mapping[str, t.Any]
+        self,
+        connection: http.client.HTTPConnection,
+        path: str,
+        query: t.Mapping[str, t.Any],
+        method: str = "GET",
+        body: t.Any = None,
+        content_type: str = "application/json",
     ) -> http.client.HTTPResponse:
         target = self.base + path + ("?" + urlencode(query) if query else "")
+        headers = {"Accept": "application/json", **self.access.headers}
+        data = None
+        if body is not None:
+            data, headers["Content-Type"] = json.dumps(body).encode(), content_type
         try:
-            connection.request("GET", target, headers={"Accept": "application/json", **self.access.headers})
+            connection.request(method, target, data, headers)
             response = connection.getresponse()
             if response.status >= 400:
                 raise _api_error(response.status, response.read(), self.access.server)
@@ -432,6 +443,41 @@ class Api:
                 yield event
         finally:
             connection.close()
+
+    def _write(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str = "") -> Object:
+        # Over a connection of its own: one that was kept may be closed already, and a write whose answer
+        # never came must not be sent again by itself.
+        connection = self.connect()
+        try:
+            query = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}
+            if dry_run:
+                query["dryRun"] = "All"
+            response = self._send(connection, path, query, method, body, content_type or "application/json")
+            return t.cast(Object, json.loads(response.read()))
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def create(self, path: str, item: Object, *, dry_run: bool = False) -> Object:
+        """The object as it was created in the collection at `path`. Raises ApiError, 409 where it exists."""
+        return self._write("POST", path, item, dry_run)
+
+    def replace(self, path: str, item: Object, *, dry_run: bool = False) -> Object:
+        """The object as it was replaced; 409 where its metadata.resourceVersion is not the newest."""
+        return self._write("PUT", path, item, dry_run)
+
+    def patch(self, path: str, change: t.Any, *, dry_run: bool = False) -> Object:
+        """The object after a merge patch (a dictionary) or a JSON patch (a list). Raises ApiError.
+
+        A JSON patch whose `test` does not hold is refused with 422, and nothing is changed.
+        """
+        kind = "json-patch" if isinstance(change, list) else "merge-patch"
+        return self._write("PATCH", path, change, dry_run, f"application/{kind}+json")
+
+    def delete(self, path: str, options: Object | None = None, *, dry_run: bool = False) -> Object:
+        """Delete an object, with the fields of a DeleteOptions such as preconditions. Raises ApiError."""
+        return self._write("DELETE", path, options or {}, dry_run)
 
     def close(self) -> None:
         """Close the connection that is kept."""

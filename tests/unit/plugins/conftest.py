@@ -20,6 +20,8 @@ class Ask(t.NamedTuple):
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    body: t.Any = None
 
 
 class Answer(t.NamedTuple):
@@ -44,7 +46,7 @@ class Script:
         self._lock = threading.Lock()
 
     def on(self, path: str, *answers: Answer) -> None:
-        """What a GET of this path is answered."""
+        """What a request of this path, but no watch, is answered."""
         self._answers[path, False] = list(answers)
 
     def on_watch(self, path: str, *answers: Answer) -> None:
@@ -78,10 +80,12 @@ def _handler(script: Script) -> type[http.server.BaseHTTPRequestHandler]:
             super().setup()
             script.connections += 1
 
-        def do_GET(self) -> None:
+        def do_any(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            answer = script.take(Ask(parts.path, query, dict(self.headers)))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = json.loads(sent) if sent else None
+            answer = script.take(Ask(parts.path, query, dict(self.headers), self.command, asked))
             if answer.body is not None:
                 body = json.dumps(answer.body).encode()
                 self.send_response(answer.status)
@@ -100,6 +104,8 @@ def _handler(script: Script) -> type[http.server.BaseHTTPRequestHandler]:
             if answer.hold:
                 script.ended.wait()
             self.close_connection = True
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
         def log_message(self, *_args: object) -> None:
             """Quiet."""

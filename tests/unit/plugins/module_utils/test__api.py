@@ -341,3 +341,33 @@ def test_a_mirror_ends_in_time(api_server: t.Any, answer: Make) -> None:
     assert mirror.wait()
     assert not mirror.wait()
     mirror.close()
+
+
+@pytest.mark.parametrize(
+    ("write", "method", "content_type", "body"),
+    [
+        (lambda api, dry: api.create(PODS, {"kind": "Pod"}, dry_run=dry), "POST", "application/json", {"kind": "Pod"}),
+        (lambda api, dry: api.replace(PODS, {"kind": "Pod"}, dry_run=dry), "PUT", "application/json", {"kind": "Pod"}),
+        (lambda api, dry: api.patch(PODS, {"a": 1}, dry_run=dry), "PATCH", "application/merge-patch+json", {"a": 1}),
+        (lambda api, dry: api.patch(PODS, [{"op": "x"}], dry_run=dry), "PATCH", "application/json-patch+json", None),
+        (lambda api, dry: api.delete(PODS, {"a": 1}, dry_run=dry), "DELETE", "application/json", {"a": 1}),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_writes(
+    api_server: t.Any, answer: Make, write: t.Any, method: str, content_type: str, body: t.Any, dry: bool
+) -> None:
+    api_server.on(PODS, answer(body={"kind": "Pod", "seen": True}))
+    assert write(Api(Access(api_server.url)), dry) == {"kind": "Pod", "seen": True}
+    asked = api_server.asked[0]
+    assert (asked.method, asked.headers["Content-Type"]) == (method, content_type)
+    assert body is None or asked.body == body
+    assert asked.query.get("dryRun") == ("All" if dry else None)
+    assert asked.query.get("fieldManager") == (None if method == "DELETE" else "convoy.rollout")
+
+
+def test_a_write_that_is_refused_says_why(api_server: t.Any, refusal: Make) -> None:
+    api_server.on(PODS, refusal(409, "Conflict", "the object has been modified"))
+    with pytest.raises(ApiError, match="the object has been modified") as caught:
+        Api(Access(api_server.url)).replace(PODS, {})
+    assert (caught.value.status, len(api_server.asked)) == (409, 1)
