@@ -18,7 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
-NAMES = ["bluegreen_info", "capacity", "rollout", "version_distribution"]
+NAMES = ["bluegreen_info", "canary_info", "capacity", "rollout", "version_distribution"]
 
 DEPLOYMENTS = path_of("deployments", "default", group="apps")
 HELLO = path_of("deployments", "default", "hello", group="apps")
@@ -320,6 +320,51 @@ def test_bluegreen_info_reads_twice_and_plans(api_server: t.Any, answer: Make) -
     result = ran("bluegreen_info", name="hello", version="2.0.0", **here(api_server))
     assert (result["phase"], result["active"]["version"]) == ("preview", "1.0.0")
     assert api_server.paths() == [SERVICE, DEPLOYMENTS]
+
+
+def test_canary_info_reads_what_an_application_has_and_plans(api_server: t.Any, answer: Make) -> None:
+    slices = path_of("endpointslices", "default", group="discovery.k8s.io")
+    ends = {"endpoints": [{"targetRef": {"name": "hello-1-a"}, "conditions": {"ready": True}}]}
+    api_server.on(path_of("services", "default"), answer(body={"items": [service()]}))
+    api_server.on(DEPLOYMENTS, answer(body={"items": [deployment(3)]}))
+    api_server.on(SETS, answer(body={"items": []}))
+    api_server.on(PODS, answer(body={"items": [pod()]}))
+    api_server.on(slices, answer(body={"items": [ends]}))
+    template = {"metadata": {}, "spec": {"containers": []}}
+    asked = {"name": "hello", "version": "2.0.0", "steps": [{"weight": 25, "pause": "1m"}], "template": template}
+    result = ran("canary_info", **asked, **here(api_server))
+    assert (result["phase"], result["ready"], result["steps"][0]["canary"]) == (
+        "stable",
+        {"stable": 1, "canary": 0},
+        1,
+    )
+    queries = {ask.path: ask.query.get("labelSelector") for ask in api_server.asked}
+    assert queries[PODS] == "app=hello"
+    assert queries[slices] == "kubernetes.io/service-name=hello"
+
+
+@pytest.mark.parametrize(
+    ("deployments", "namespace", "said"),
+    [
+        ([], 404, "There is no namespace default; create it"),
+        ([], 200, "There is no Deployment hello in namespace default for a canary"),
+        ([], 403, "There is no Deployment hello in namespace default for a canary"),
+        ([{"metadata": {"name": "hello-canary"}}], 200, "There is no stable Deployment hello"),
+    ],
+)
+def test_canary_info_says_what_is_missing(
+    api_server: t.Any, answer: Make, refusal: Make, deployments: list[Object], namespace: int, said: str
+) -> None:
+    api_server.on(DEPLOYMENTS, answer(body={"items": deployments}))
+    there = answer(body={}) if namespace == 200 else refusal(namespace, "No", "no")
+    api_server.on(path_of("namespaces", None, "default"), there)
+    assert said in ran("canary_info", name="hello", **here(api_server))["msg"]
+
+
+def test_canary_info_refuses_bad_steps_before_it_asks(api_server: t.Any) -> None:
+    result = ran("canary_info", name="hello", steps=[{"weight": 150}], **here(api_server))
+    assert "must be above 0 and at most 100" in result["msg"]
+    assert api_server.asked == []
 
 
 def test_the_secrets_of_a_kubeconfig_given_as_a_dictionary_do_not_show(api_server: t.Any, answer: Make) -> None:

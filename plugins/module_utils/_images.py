@@ -1,0 +1,40 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The version in the name of an image. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+Object = t.Dict[str, t.Any]
+
+
+def tag_of(image: str) -> str:
+    """The tag of an image, latest where it names none, empty where it names only a digest."""
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or ("" if digest else "latest")
+
+
+def with_tag(image: str, tag: str) -> str:
+    """The same image with another tag. Raises Failure for one that is pinned by a digest."""
+    name, _, digest = image.partition("@")
+    if digest:
+        raise Failure(f"The image {image} is pinned by its digest, so no version can be put in its place; name a tag.")
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.partition(':')[0]}:{tag}"
+
+
+def container_of(deployment: Object, asked: str) -> Object:
+    """The container whose image has the version: the one asked for, else the only one. Raises Failure."""
+    name = deployment["metadata"]["name"]
+    containers: list[Object] = deployment["spec"]["template"]["spec"]["containers"]
+    names = ", ".join(item["name"] for item in containers)
+    for item in containers:
+        if item["name"] == asked or (not asked and len(containers) == 1):
+            return item
+    if asked:
+        raise Failure(f"Deployment {name} has no container {asked}; its containers: {names}.")
+    raise Failure(f"Deployment {name} has several containers ({names}); name the one whose image has the version.")

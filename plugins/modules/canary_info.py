@@ -1,0 +1,220 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary_info
+short_description: Tell how far a canary is and which share of the traffic it can take
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Reads a Deployment, the canary beside it (the Deployment that ends in C(-canary)) and the Service of both
+    once, and works out which versions run, which share of the Service's ready endpoints is the canary's, and
+    what is left to do.
+  - A share is a number of copies among all, since a Service spreads its connections evenly. A weight becomes
+    the nearest share that whole copies give.
+  - There are never fewer copies than without a canary. Up to half of the traffic the canary grows beside a
+    whole stable Deployment, beyond that stable shrinks beside a canary of as many copies as stable had. At a
+    weight of V(100) stable has none left.
+  - Stops where a canary would not get its share, as when the Service's selector names a version.
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  name:
+    description: The name of the stable Deployment.
+    type: str
+    required: true
+  service:
+    description: The Service whose traffic is shared. By default the one that leads to the Deployment, the one
+      of its name where there are several.
+    type: str
+  version:
+    description: The version that the canary is to run. By default that of the canary that runs.
+    type: str
+  steps:
+    description: The weights that the canary is to take, one after the other, each above the one before it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      weight:
+        description: The share of the traffic in percent, above V(0) and at most V(100).
+        type: float
+        required: true
+      pause:
+        description: How long the canary stays at this weight, in seconds or as V(30s), V(5m) or V(1h30m).
+        type: str
+        default: "0"
+  weight_tolerance:
+    description: How many percentage points the nearest share may be away from a weight.
+    type: float
+    default: 5.0
+  promote:
+    description: Ask for the canary's version to become stable's after the steps.
+    type: bool
+    default: false
+  abort:
+    description: Ask for the canary to go.
+    type: bool
+    default: false
+  container:
+    description: The container whose image's tag is the version, where a pod has several.
+    type: str
+  template:
+    description: The pod template of a canary that is yet to be made. By default stable's, with the version in
+      the place of its image's tag.
+    type: dict
+notes:
+  - The version of a Deployment is the label C(version) of its pods, else its image's tag.
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._read_only
+"""
+
+EXAMPLES = r"""
+---
+- name: See how far the canary of hello is
+  convoy.rollout.canary_info:
+    namespace: default
+    name: hello
+  register: hello
+
+- name: Say it
+  ansible.builtin.debug:
+    msg: "{{ hello.message }}"
+
+- name: See which shares a canary of 2.0.0 could take
+  convoy.rollout.canary_info:
+    name: hello
+    version: 2.0.0
+    steps:
+      - weight: 25
+        pause: 5m
+      - weight: 50
+"""
+
+RETURN = r"""
+phase:
+  description: >-
+    V(stable) where there is no canary, V(canary) while one stands beside stable, V(promoting) once stable has
+    the canary's version and the canary is still there.
+  returned: success
+  type: str
+  sample: canary
+service:
+  description: The Service whose traffic is shared.
+  returned: success
+  type: str
+affinity:
+  description: Whether the Service has session affinity, so that shares are those of clients.
+  returned: success
+  type: bool
+scaler:
+  description: The HorizontalPodAutoscaler that owns the copies of stable, empty where there is none.
+  returned: success
+  type: str
+stable:
+  description: The stable Deployment.
+  returned: success
+  type: dict
+  contains:
+    deployment:
+      description: Its name.
+      type: str
+    version:
+      description: Its version.
+      type: str
+    replicas:
+      description: How many copies it is to have.
+      type: int
+    copies:
+      description: How many it has when no canary takes their place.
+      type: int
+    complete:
+      description: Whether its rollout is complete.
+      type: bool
+  sample: {deployment: hello, version: 1.0.0, replicas: 3, copies: 3, complete: true}
+canary:
+  description: The canary, in the same words, and the weight in percent that it was last given.
+  returned: success
+  type: dict
+  sample: {deployment: hello-canary, exists: true, version: 2.0.0, replicas: 1, complete: true, weight: 25}
+ready:
+  description: How many ready endpoints of the Service are whose.
+  returned: success
+  type: dict
+  sample: {stable: 3, canary: 1}
+settled:
+  description: Whether all the copies that are wanted are ready endpoints, and nothing else is.
+  returned: success
+  type: bool
+shares:
+  description: The share (0 to 1) of the traffic that each version gets from these endpoints.
+  returned: success
+  type: dict
+  sample: {"1.0.0": 0.75, "2.0.0": 0.25}
+steps:
+  description: >-
+    The steps that are left, from the weight that the canary has. Each has its C(weight) in percent, its
+    C(pause) in seconds, the copies of C(canary) and C(stable), the C(share) (0 to 1) that they give, and says so
+    in C(message).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - weight: 25
+      pause: 300
+      canary: 1
+      stable: 3
+      share: 0.25
+      message: "asked 25%: 1 of 4 pods gives 25%"
+promote:
+  description: Whether stable is to get the canary's version after the steps.
+  returned: success
+  type: bool
+abort:
+  description: Whether there is a canary that is to go.
+  returned: success
+  type: bool
+needed:
+  description: How many more pods there will be at one time.
+  returned: success
+  type: int
+template:
+  description: The canary's pod template.
+  returned: success
+  type: dict
+definition:
+  description: What is written of the canary, without its copies and its weight.
+  returned: success
+  type: dict
+promotion:
+  description: The merge patch that gives stable the canary's version; empty where it has it or is not to get it.
+  returned: success
+  type: dict
+restoration:
+  description: The merge patch that gives stable its copies and its version back; empty where it has them.
+  returned: success
+  type: dict
+message:
+  description: What is found, in one sentence.
+  returned: success
+  type: str
+  sample: "canary 2.0.0 beside hello 1.0.0, asked 25%: 1 of 4 ready pods are the canary's."
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_info
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_canary_info.ARGUMENTS, _canary_info.run)
+
+
+if __name__ == "__main__":
+    main()
