@@ -1,0 +1,75 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What each strategy asks of the API server: the rights that its user needs, and no more.
+
+Reading what an API server offers (/version, /api, /apis) is everybody's by default and is not listed.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class Right(t.NamedTuple):
+    """Verbs on one resource, as an RBAC rule has them."""
+
+    group: str  #: the API group, "" for the core group
+    resource: str  #: with its subresource, such as pods/log
+    verbs: tuple[str, ...]
+    cluster: bool = False  #: in all namespaces, so that a ClusterRole has to grant it
+
+
+_WATCHED = (  # what module rollout reads until the outcome is known, and what it says of a failure
+    Right("apps", "replicasets", ("list", "watch")),
+    Right("", "pods", ("list", "watch")),
+    Right("", "pods/log", ("get",)),
+    Right("", "events", ("list",)),
+)
+_CHANGED = (Right("apps", "deployments", ("get", "list", "watch", "patch")), *_WATCHED)
+_CREATED = Right("apps", "deployments", ("create",))
+_ROOM = (  # what module capacity reads
+    Right("", "nodes", ("list",), cluster=True),
+    Right("", "pods", ("list",), cluster=True),
+    Right("", "resourcequotas", ("list",)),
+)
+_ASKED = (  # what module version_distribution needs; the proxy where a Service has no address of its own
+    Right("", "services", ("get",)),
+    Right("", "services/proxy", ("get",)),
+)
+_OTHER_WORKLOADS = (
+    Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
+    Right("apps", "daemonsets", ("get", "list", "watch", "patch")),
+    Right("apps", "controllerrevisions", ("list", "watch")),
+)
+
+#: The rights by strategy. roles/cluster checks them, docs/rbac.yaml grants them.
+RIGHTS: dict[str, tuple[Right, ...]] = {
+    "app_deploy": (
+        *_CHANGED,
+        _CREATED,
+        *(Right("", kind, ("get", "create", "patch")) for kind in ("configmaps", "secrets", "services")),
+    ),
+    "scale": (*_CHANGED, *_ROOM, *_ASKED, Right("autoscaling", "horizontalpodautoscalers", ("list",))),
+    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ASKED),
+    "canary": (
+        *_CHANGED,
+        _CREATED,
+        Right("apps", "deployments", ("delete",)),
+        *_ROOM,
+        *_ASKED,
+        Right("", "services", ("list", "patch")),
+        Right("discovery.k8s.io", "endpointslices", ("list",)),
+        Right("autoscaling", "horizontalpodautoscalers", ("list",)),
+    ),
+    "bluegreen": (*_CHANGED, _CREATED, *_ROOM, *_ASKED, Right("", "services", ("create", "patch"))),
+    "lock": (Right("coordination.k8s.io", "leases", ("get", "create", "update", "delete")),),
+}
+
+
+def needed(strategies: t.Iterable[str]) -> list[Right]:
+    """The rights of several strategies together, one for each resource. Raises KeyError for an unknown one."""
+    found: dict[tuple[str, str, bool], dict[str, None]] = {}
+    for strategy in strategies:
+        for right in RIGHTS[strategy]:
+            found.setdefault((right.group, right.resource, right.cluster), {}).update(dict.fromkeys(right.verbs))
+    return [Right(group, resource, tuple(verbs), cluster) for (group, resource, cluster), verbs in found.items()]
