@@ -6,37 +6,72 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollout
-short_description: Wait until a Deployment is complete, or say why it cannot be
+short_description: Wait for a rollout, pause, resume, restart or undo it, and tell its history
 version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Watches a Deployment, its ReplicaSets and its pods until the rollout is complete as C(kubectl rollout
-    status) means it.
-    The controller has seen the newest specification, as many new copies are available as are wanted, and no
-    old ones are left.
-  - Fails as soon as that cannot be any more. An image cannot be pulled, a container crashes again and again
-    or its configuration
-    is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has passed.
+  - With O(state=complete) it watches a Deployment, its ReplicaSets and its pods until the rollout is complete
+    as C(kubectl rollout status) means it. The controller has seen the newest specification, as many new copies
+    are available as are wanted, and no old ones are left.
+  - It fails as soon as that cannot be any more. An image cannot be pulled, a container crashes again and again
+    or its configuration is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has
+    passed.
   - A paused Deployment that is not complete fails, because nothing will happen until it is resumed.
+  - With the other states it changes the rollout and waits for nothing, but for O(at).
+  - A change is kept only where nobody else changed the same thing meanwhile.
   - Watches that are dropped are taken up again.
   - With a local connection each step of the progress is shown as one line while the task runs.
 notes:
-  - In check mode it says how far the rollout is and waits for nothing. RV(status) is then V(complete),
-    V(progressing), or V(missing) where the Deployment is yet to be made.
+  - With O(state=complete) check mode says how far the rollout is and waits for nothing. RV(status) is V(missing)
+    where the workload is yet to be made.
+  - O(state=restarted) changes the workload each time. So does O(state=undone) without O(to_revision), as the
+    revision before is then another one.
 options:
   namespace:
     description: The namespace.
     type: str
     default: default
   name:
-    description: The name of the Deployment.
+    description: The name of the workload.
     type: str
     required: true
-  state:
-    description: What to wait for.
+  kind:
+    description: Its kind. StatefulSets and DaemonSets have no pause.
     type: str
-    choices: [complete]
+    choices: [Deployment, StatefulSet, DaemonSet]
+    default: Deployment
+    version_added: 0.2.0
+  state:
+    description:
+      - V(complete) waits until the rollout is complete.
+      - V(paused) pauses it, at once or at a share of its pods (O(at)), and V(resumed) lets it go on.
+      - V(restarted) starts all pods anew, as C(kubectl rollout restart) does.
+      - V(undone) gives the workload the pod template of an earlier revision (O(to_revision)) and that one's
+        change-cause, as C(kubectl rollout undo) does, but keeps the workload's other annotations.
+      - A paused Deployment is neither restarted nor undone; one that was paused by O(at) is undone and resumed.
+    type: str
+    choices: [complete, paused, resumed, restarted, undone]
     default: complete
+  at:
+    description:
+      - With O(state=paused), the share of the wanted pods that are to be new, such as V(50%), rounded up. The
+        rollout is paused with exactly as many, and then waited for until the pods that there are then are ready.
+      - A Deployment that is paused earlier goes on to this point.
+      - On the way there the rollout is braked, as it would run past the point otherwise. C(minReadySeconds),
+        C(progressDeadlineSeconds), C(maxSurge) and C(maxUnavailable) are other ones meanwhile. As many pods take
+        traffic as the Deployment's own settings demand, and these are given back with the pause, a C(maxSurge)
+        that is larger than the new pods only when it is resumed.
+      - A run that was cut off on the way is taken up by the next one. O(state=resumed) gives the settings back too.
+      - The Deployment's annotation C(convoy.rollout/paused-at) keeps this value until it is resumed.
+    type: str
+    version_added: 0.2.0
+  to_revision:
+    description:
+      - With O(state=undone), the revision to go back to, by default (V(0)) the newest one before the current one.
+      - A revision that is gone back to gets a new number. Its earlier numbers lead to it too.
+    type: int
+    default: 0
+    version_added: 0.2.0
   timeout:
     description: Seconds that it may take.
     type: int
@@ -50,7 +85,7 @@ options:
     default: 5
 extends_documentation_fragment:
   - convoy.rollout._auth
-  - convoy.rollout._read_only
+  - convoy.rollout._changes
 """
 
 EXAMPLES = r"""
@@ -66,22 +101,97 @@ EXAMPLES = r"""
   convoy.rollout.rollout:
     name: hello-green
     unschedulable_grace: 180
+
+- name: Hold the rollout when half of the pods are new
+  convoy.rollout.rollout:
+    name: hello
+    state: paused
+    at: 50%
+
+- name: Go back to revision 2
+  convoy.rollout.rollout:
+    name: hello
+    state: undone
+    to_revision: 2
+
+- name: Start the pods of a StatefulSet anew
+  convoy.rollout.rollout:
+    kind: StatefulSet
+    name: database
+    state: restarted
 """
 
 RETURN = r"""
 status:
-  description: V(complete) or V(failed); in check mode also V(progressing) or V(missing).
+  description: V(complete), V(progressing), V(paused) or V(failed), or in check mode V(missing).
   returned: always
   type: str
 revision:
-  description: The Deployment's revision.
+  description: The workload's revision.
   returned: always
   type: int
 replicas:
-  description: How many copies are wanted and how many there are, in Kubernetes' own words.
+  description: How many copies are wanted and how many there are, in a Deployment's own words.
   returned: always
   type: dict
   sample: {wanted: 3, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3}
+history:
+  description: The revisions that can be gone back to, and the current one, the oldest first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    revision:
+      description: Its number.
+      type: int
+    images:
+      description: The images of its containers.
+      type: list
+      elements: str
+    change_cause:
+      description: The annotation C(kubernetes.io/change-cause), empty where there is none.
+      type: str
+    created:
+      description: When it was first made.
+      type: str
+      sample: "2026-11-25T08:00:00Z"
+    age:
+      description: Seconds since then.
+      type: int
+    replicas:
+      description: How many pods it has.
+      type: int
+    current:
+      description: Whether it is the workload's pod template.
+      type: bool
+pods:
+  description: The workload's pods, by name, without those that end.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The pod's name.
+      type: str
+    revision:
+      description: The number of its revision.
+      type: int
+    version:
+      description:
+        - Its label C(version) or C(app.kubernetes.io/version), else the tag of its image. Of several containers
+          that is the one that the annotation C(kubectl.kubernetes.io/default-container) names, else the one that
+          is named as the workload, else the first.
+      type: str
+    images:
+      description: The images of its containers.
+      type: list
+      elements: str
+    ready:
+      description: Whether it takes traffic.
+      type: bool
+    node:
+      description: The node that it runs on.
+      type: str
 duration:
   description: Seconds that it took.
   returned: always

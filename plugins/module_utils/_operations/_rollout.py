@@ -6,177 +6,334 @@ from __future__ import annotations
 
 import time
 import typing as t
+from datetime import datetime, timezone
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _pause, _rollout, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._mirror import Mirror
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._workload import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "namespace": {"type": "str", "default": "default"},
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["complete"], "default": "complete"},
+    "kind": {"type": "str", "choices": list(_workloads.PLURALS), "default": "Deployment"},
+    "state": {
+        "type": "str",
+        "choices": ["complete", "paused", "resumed", "restarted", "undone"],
+        "default": "complete",
+    },
+    "at": {"type": "str"},
+    "to_revision": {"type": "int", "default": 0},
     "timeout": {"type": "int", "default": 600},
     "unschedulable_grace": {"type": "int", "default": 5},
 }
 
 LOG_LINES = 10
 
-#: What is returned of a Deployment that is not there, as in check mode before it is made.
+#: What is returned of a workload that is not there, as in check mode before it is made.
 NOTHING: dict[str, t.Any] = {
     "changed": False,
     "status": "missing",
     "revision": 0,
     "replicas": {},
+    "history": [],
+    "pods": [],
     "duration": 0.0,
 }
 
 
-def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Watch until the rollout is complete. Raises Failure as soon as it cannot be any more, or in the end.
+class Seen(t.NamedTuple):
+    """A workload, what remembers its revisions, and the pods that its selector picks."""
 
-    In check mode it says how far the rollout is, and waits for nothing.
-    """
-    namespace, name, timeout = options["namespace"], options["name"], options["timeout"]
-    if timeout < 1:
-        raise Failure(f"timeout is {timeout}; it must be at least 1 second.")
+    workload: _api.Object
+    remembered: t.Sequence[_api.Object]
+    pods: t.Sequence[_api.Object]
+
+    @property
+    def revisions(self) -> list[_workloads.Revision]:
+        """Its revisions, the oldest first."""
+        return _workloads.revisions(*self)
+
+
+class Rollout:
+    """One task's work on one workload."""
+
+    def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task) -> None:
+        self.api, self.task = api, task
+        self.place = Place(options["kind"], options["namespace"], options["name"])
+        self.timeout: int = options["timeout"]
+        self.grace: int = options["unschedulable_grace"]
+        self.start = time.monotonic()
+
+    def complete(self) -> dict[str, t.Any]:
+        """Watch until the rollout is complete. In check mode, say how far it is."""
+        try:
+            seen = self.read()
+        except Failure as failure:
+            if not self.task.check_mode or isinstance(failure, _api.ApiError):
+                raise
+            return {**NOTHING, "message": f"Check mode: there is no {self.place} yet."}
+        waits_for = self.progress(seen)
+        if waits_for is None:
+            return self.result(seen)
+        if self.task.check_mode:
+            message = f"Check mode: not waiting for {self.place}, of which {waits_for}."
+            return self.result(seen, message=message)
+        return self.result(self.followed(seen, self.progress))
+
+    def paused(self, at: str | None) -> dict[str, t.Any]:
+        """Pause a Deployment; with `at`, when that share of its wanted pods is new, and wait until all are ready."""
+        self.check_pausable("paused")
+        point = _pause.point(at) if at else None
+        seen = before = self.read()
+        place = self.place
+        if point is None:
+            seen = self.write(seen, _pause.paused)
+            return self.result(seen, before, f"{place} is paused.")
+        if seen.workload["spec"]["strategy"]["type"] != "RollingUpdate":
+            raise Failure(f"{place} cannot be paused at {at}: its strategy replaces all pods at once.")
+        if self.progress(seen) is None:
+            raise Failure(f"{place} cannot be paused at {at}: its rollout is complete, none is under way.")
+        wanted, due = seen.workload["spec"]["replicas"], point.due(seen.workload)
+        if self.task.check_mode and _short(seen, point):
+            message = f"Check mode: {place} would go on to {due} of {wanted} new pods and be paused there."
+            return dict(self.result(seen, message=message), changed=True)
+        try:
+            if _short(seen, point):
+                # New pods that count as available would let the controller run past the point.
+                seen = self.write(seen, lambda workload: _pause.braked(workload, point))
+                seen = self.followed(seen, _unbraked, held=True)
+            while _short(seen, point):
+                seen = self.step(seen, point)
+        except Failure:
+            self.write(self.read(), lambda workload: _pause.paused(workload, point.said))
+            raise
+        seen = self.write(seen, lambda workload: _pause.paused(workload, point.said))
+        if not self.task.check_mode:
+            seen = self.followed(seen, _unsettled, held=True)
+        new = _rollout.new_copies(seen.workload, seen.remembered)
+        return self.result(seen, before, f"{place} is paused with {new} of {wanted} pods new; asked was {at}.")
+
+    def step(self, seen: Seen, point: _pause.Point) -> Seen:
+        """Let a braked Deployment go on until it is at a point, or more of its new pods are ready."""
+        ready = len(_ready(seen))
+
+        def waits_for(now: Seen) -> str | None:
+            return _short(now, point) if len(_ready(now)) <= ready else None
+
+        return self.followed(self.write(seen, lambda workload: _pause.towards(workload, point, ready)), waits_for)
+
+    def resumed(self) -> dict[str, t.Any]:
+        """Resume a Deployment."""
+        self.check_pausable("resumed")
+        before = self.read()
+        return self.result(self.write(before, _pause.resumed), before, f"{self.place} is resumed.")
+
+    def restarted(self) -> dict[str, t.Any]:
+        """Start all pods anew."""
+        before = self.read()
+        self.check_not_paused(before.workload, "restarted")
+        now = datetime.now(timezone.utc)
+        seen = self.write(before, lambda workload: _workloads.restarted(workload, now))
+        return self.result(seen, before, f"{self.place} starts all its pods anew.")
+
+    def undone(self, to_revision: int) -> dict[str, t.Any]:
+        """Give the workload the pod template of an earlier revision."""
+        before, place = self.read(), self.place
+        if not _pause.is_ours(before.workload):
+            self.check_not_paused(before.workload, "undone")
+        to = _workloads.earlier(before.revisions, to_revision, f"{place} in namespace {place.namespace}")
+
+        def plan(workload: _api.Object) -> list[_api.Object]:
+            template = before.workload["spec"]["template"]
+            if workload["spec"]["template"] != template:
+                raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
+            return _workloads.undone(workload, to) + (_pause.resumed(workload) if _pause.is_ours(workload) else [])
+
+        images = ", ".join(_workloads.images(to.template))
+        said = "already has" if to.current else "goes back to"
+        return self.result(self.write(before, plan), before, f"{place} {said} revision {to.number} ({images}).")
+
+    def read(self) -> Seen:
+        """The workload with its revisions and pods. Raises Failure."""
+        workload = _workload.found(self.api, self.place)
+        return Seen(workload, *_workload.around(self.api, self.place, workload))
+
+    def write(self, seen: Seen, plan: t.Callable[[_api.Object], list[_api.Object]]) -> Seen:
+        """What is seen after a change, in check mode after one that was only tried. Raises Failure."""
+        after = _workload.changed(self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode)
+        return seen._replace(workload=after)
+
+    def progress(self, seen: Seen) -> str | None:
+        """What is waited for, in words; None when the rollout is complete."""
+        return _rollout.progress(seen.workload, self.place.kind)
+
+    def check_pausable(self, state: str) -> None:
+        """Raise Failure for a kind that has no pause."""
+        if self.place.kind == "StatefulSet":
+            instead = "hold some of its pods back with spec.updateStrategy.rollingUpdate.partition"
+        elif self.place.kind == "DaemonSet":
+            instead = "spec.updateStrategy.type OnDelete leaves its pods as they are"
+        else:
+            return
+        raise Failure(f"{self.place} cannot be {state}: only Deployments have a pause; {instead}.")
+
+    def check_not_paused(self, workload: _api.Object, state: str) -> None:
+        """Raise Failure for a Deployment that is paused."""
+        if workload["spec"].get("paused"):
+            raise Failure(
+                f"{self.place} is paused and cannot be {state}; resume it first, with state=resumed or "
+                f"kubectl rollout resume deployment/{self.place.name}."
+            )
+
+    def followed(self, seen: Seen, waits_for: t.Callable[[Seen], str | None], held: bool = False) -> Seen:
+        """Watch until nothing is waited for. Raises Failure as soon as that cannot be any more, or in the end.
+
+        With `held` the Deployment is meant to be paused.
+        """
+        place = self.place
+        chosen = {"labelSelector": _workload.selector(seen.workload["spec"]["selector"])}
+        own, memory, pods = place.lists
+        lists = {
+            "workloads": (own, {"fieldSelector": f"metadata.name={place.name}"}),
+            "remembered": (memory, chosen),
+            "pods": (pods, chosen),
+        }
+        end = self.start + self.timeout
+        mirror = Mirror(self.api.access, lists, max(0.0, end - time.monotonic()))
+        told = ""
+        waited = waits_for(seen)
+        since: float | None = None  # when a fault that may pass was first seen
+        try:
+            while time.monotonic() < end:
+                # Nothing may change any more while a fault that may pass lasts.
+                until = since + self.grace if since is not None else None
+                if not mirror.wait(until) and until is None:
+                    break
+                workloads = list(mirror.objects["workloads"].values())
+                if not workloads:
+                    raise Failure(f"{place} was deleted while its rollout was waited for.")
+                remembered, picked = mirror.objects["remembered"].values(), mirror.objects["pods"].values()
+                seen = Seen(workloads[0], list(remembered), list(picked))
+                waited = waits_for(seen)
+                if waited is None:
+                    return seen
+                if waited != told:
+                    self.task.tell(f"{place.name}: {waited}")
+                    told = waited
+                fault = _rollout.fault(*seen, kind=place.kind, held=held)
+                now = time.monotonic()
+                since = (since or now) if fault and fault.passing else None
+                if fault and (since is None or now >= since + self.grace):
+                    raise self.failed(seen, fault)
+        finally:
+            mirror.close()
+        late = _rollout.waiting_pod(*seen)
+        pod = late["metadata"]["name"] if late else None
+        raise self.failed(seen, _rollout.Fault("Timeout", f"{waited} after {self.timeout} s", pod=pod))
+
+    def result(self, seen: Seen, before: Seen | None = None, message: str = "") -> dict[str, t.Any]:
+        """What the task returns."""
+        kind, known = self.place.kind, seen.revisions
+        replicas = _rollout.counts(seen.workload, kind)
+        done = self.progress(seen) is None
+        return {
+            **(_workload.difference(before.workload, seen.workload) if before else {"changed": False}),
+            "status": "paused" if seen.workload["spec"].get("paused") else "complete" if done else "progressing",
+            "revision": _workloads.revision(seen.workload, known),
+            "replicas": replicas,
+            "history": _workloads.history(known),
+            "pods": _workloads.pods_of(seen.workload, known, seen.pods),
+            "duration": round(time.monotonic() - self.start, 3),
+            "message": message or f"{self.place} is complete, {replicas['availableReplicas']} pods are available.",
+        }
+
+    def failed(self, seen: Seen, fault: _rollout.Fault) -> Failure:
+        """Why the rollout cannot become complete, with everything that is known about it."""
+        namespace = self.place.namespace
+        log = _last_words(self.api, namespace, fault)
+        said = f"{self.place} did not become complete: {fault}"
+        if fault.pod and fault.container is None:
+            warning = _last_warning(self.api, namespace, fault.pod)
+            if warning and fault.message not in warning:
+                said += f"\nThe last warning about the pod: {warning}"
+        if log:
+            said += f"\nThe last lines of its log:\n{log}"
+        facts = self.result(seen)
+        facts.update(
+            status="failed",
+            message=said,
+            failure={
+                "pod": fault.pod,
+                "container": fault.container,
+                "reason": fault.reason,
+                "message": fault.message,
+                "log": log,
+            },
+        )
+        return Failure(said, facts)
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Bring a workload's rollout into a state. Raises Failure, as soon as that is known to be impossible."""
+    if options["timeout"] < 1:
+        raise Failure(f"timeout is {options['timeout']}; it must be at least 1 second.")
     if options["unschedulable_grace"] < 0:
         raise Failure(f"unschedulable_grace is {options['unschedulable_grace']}; it must not be negative.")
-    start = time.monotonic()
+    if options["to_revision"] < 0:
+        raise Failure(f"to_revision is {options['to_revision']}; it is a revision's number, or 0 for the previous one.")
+    state = options["state"]
+    for name, belongs in (("at", "paused"), ("to_revision", "undone")):
+        if options[name] and state != belongs:
+            raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
     api = _api.api(options)
+    rollout = Rollout(api, options, task)
     try:
-        deployment = _deployment(api, namespace, name, task.check_mode)
-        if deployment is None:
-            return {**NOTHING, "message": f"Check mode: there is no Deployment {name} yet."}
-        waits_for = _rollout.progress(deployment)
-        if waits_for is None:
-            return _result(deployment, start)
-        if task.check_mode:
-            message = f"Check mode: not waiting for Deployment {name}, of which {waits_for}."
-            return dict(_result(deployment, start), status="progressing", message=message)
-        return _followed(api, deployment, options, task, start)
+        if state == "paused":
+            return rollout.paused(options["at"])
+        if state == "undone":
+            return rollout.undone(options["to_revision"])
+        return {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
     finally:
         api.close()
 
 
-def _deployment(api: _api.Api, namespace: str, name: str, may_be_missing: bool) -> _api.Object | None:
-    try:
-        return api.get(_api.path_of("deployments", namespace, name, group="apps"))
-    except _api.ApiError as error:
-        if error.status != 404:
-            raise
-        if may_be_missing:
-            return None
-        raise Failure(f"There is no Deployment {name} in namespace {namespace}.") from error
+def _short(seen: Seen, point: _pause.Point) -> str | None:
+    """What is missing until a Deployment can be paused at a point, None where it is there."""
+    new, due = _rollout.new_copies(seen.workload, seen.remembered), point.due(seen.workload)
+    return f"{new} of the {due} new pods that it is paused at exist" if new < due else None
 
 
-def _followed(
-    api: _api.Api, deployment: _api.Object, options: t.Mapping[str, t.Any], task: Task, start: float
-) -> dict[str, t.Any]:
-    namespace, name, timeout = options["namespace"], options["name"], options["timeout"]
-    chosen = {"labelSelector": _selector(deployment["spec"]["selector"])}
-    mirror = Mirror(
-        api.access,
-        {
-            "deployments": (
-                _api.path_of("deployments", namespace, group="apps"),
-                {"fieldSelector": f"metadata.name={name}"},
-            ),
-            "replica_sets": (_api.path_of("replicasets", namespace, group="apps"), chosen),
-            "pods": (_api.path_of("pods", namespace), chosen),
-        },
-        timeout,
+def _unbraked(seen: Seen) -> str | None:
+    """What is missing until the brake of a Deployment works; None when no new pod counts as available."""
+    replica_set = _rollout.new_replica_set(seen.workload, seen.remembered)
+    available = replica_set.get("status", {}).get("availableReplicas", 0) if replica_set else 0
+    seen_by_controller = seen.workload.get("status", {}).get("observedGeneration", 0)
+    if available or seen_by_controller < seen.workload["metadata"].get("generation", 0):
+        return "it is paused, to go on slowly"
+    return None
+
+
+def _ready(seen: Seen) -> list[_api.Object]:
+    """The new pods that take traffic."""
+    new = _rollout.new_pods(*seen)
+    return [pod for pod in new if _workloads.is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+
+def _unsettled(seen: Seen) -> str | None:
+    """What is missing until all pods of a paused Deployment are ready; None when they are."""
+    status = seen.workload.get("status", {})
+    if status.get("observedGeneration", 0) < seen.workload["metadata"].get("generation", 0):
+        return "the controller has not seen the pause yet"
+    uid = seen.workload["metadata"]["uid"]
+    mine = [item for item in seen.remembered if _workloads.owner(item) == uid]
+    wanted = sum(item["spec"].get("replicas", 0) for item in mine)
+    there, available = (
+        sum(item.get("status", {}).get(key, 0) for item in mine) for key in ("replicas", "availableReplicas")
     )
-    replica_sets: list[_api.Object] = []
-    pods: list[_api.Object] = []
-    told, waits_for = "", _rollout.progress(deployment)
-    since: float | None = None  # when a fault that may pass was first seen
-    try:
-        while time.monotonic() < start + timeout:
-            # Nothing may change any more while a fault that may pass lasts.
-            until = since + options["unschedulable_grace"] if since is not None else None
-            if not mirror.wait(until) and until is None:
-                break
-            found = list(mirror.objects["deployments"].values())
-            if not found:
-                raise Failure(f"Deployment {name} was deleted while its rollout was waited for.")
-            deployment = found[0]
-            replica_sets = list(mirror.objects["replica_sets"].values())
-            pods = list(mirror.objects["pods"].values())
-            waits_for = _rollout.progress(deployment)
-            if waits_for is None:
-                return _result(deployment, start)
-            if waits_for != told:
-                task.tell(f"{name}: {waits_for}")
-                told = waits_for
-            fault = _rollout.fault(deployment, replica_sets, pods)
-            now = time.monotonic()
-            since = (since or now) if fault and fault.passing else None
-            if fault and (since is None or now >= since + options["unschedulable_grace"]):
-                raise _failed(api, deployment, fault, start)
-    finally:
-        mirror.close()
-    late = _rollout.waiting_pod(deployment, replica_sets, pods)
-    pod = late["metadata"]["name"] if late else None
-    raise _failed(api, deployment, _rollout.Fault("Timeout", f"{waits_for} after {timeout} s", pod=pod), start)
-
-
-def _selector(selector: _api.Object) -> str:
-    """A label selector as a query has it."""
-    said = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for rule in selector.get("matchExpressions") or []:
-        values = f"({','.join(rule.get('values') or [])})"
-        said.append(
-            {
-                "In": f"{rule['key']} in {values}",
-                "NotIn": f"{rule['key']} notin {values}",
-                "Exists": rule["key"],
-                "DoesNotExist": f"!{rule['key']}",
-            }[rule["operator"]]
-        )
-    return ",".join(said)
-
-
-def _result(deployment: _api.Object, start: float) -> dict[str, t.Any]:
-    name, status = deployment["metadata"]["name"], deployment.get("status", {})
-    counted = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    replicas = {
-        "wanted": deployment["spec"].get("replicas", 1),
-        **{key: status.get(key, 0) for key in counted},
-    }
-    return {
-        "changed": False,
-        "status": "complete",
-        "revision": int(deployment["metadata"].get("annotations", {}).get(_rollout.REVISION, 0)),
-        "replicas": replicas,
-        "duration": round(time.monotonic() - start, 3),
-        "message": f"Deployment {name} is complete, {replicas['availableReplicas']} pods are available.",
-    }
-
-
-def _failed(api: _api.Api, deployment: _api.Object, fault: _rollout.Fault, start: float) -> Failure:
-    namespace = deployment["metadata"]["namespace"]
-    log = _last_words(api, namespace, fault)
-    said = f"Deployment {deployment['metadata']['name']} did not become complete: {fault}"
-    if fault.pod and fault.container is None:
-        warning = _last_warning(api, namespace, fault.pod)
-        if warning and fault.message not in warning:
-            said += f"\nThe last warning about the pod: {warning}"
-    if log:
-        said += f"\nThe last lines of its log:\n{log}"
-    facts = _result(deployment, start)
-    facts.update(
-        status="failed",
-        message=said,
-        failure={
-            "pod": fault.pod,
-            "container": fault.container,
-            "reason": fault.reason,
-            "message": fault.message,
-            "log": log,
-        },
-    )
-    return Failure(said, facts)
+    return None if there == available == wanted else f"{available} of {wanted} pods are available"
 
 
 def _last_words(api: _api.Api, namespace: str, fault: _rollout.Fault) -> str:

@@ -77,6 +77,9 @@ def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[O
     for path, body in {
         path_of("deployments", "default", "hello", group="apps"): deployment(),
         path_of("deployments", "default", group="apps"): {"items": [deployment()]},
+        path_of("replicasets", "default", group="apps"): {"items": []},
+        path_of("pods", "default"): {"items": []},
+        path_of("namespaces", name="default"): {},
         path_of("services", "default", "hello"): service,
         path_of("pods"): {"items": []},
         path_of("nodes"): {"items": [node]},

@@ -275,3 +275,61 @@ def test_the_pod_that_is_waited_for_is_a_new_one_that_is_not_ready() -> None:
     late = a_pod("2")
     assert waiting_pod(a_deployment(), SETS, [a_pod("1"), ready, late]) is late
     assert waiting_pod(a_deployment("newest"), SETS, [late]) is None
+
+
+def stateful(ready: int, updated: int, partition: int = 0, current: str = "a") -> Object:
+    """A StatefulSet of three on its way from revision a to b."""
+    return {
+        "metadata": {"generation": 1},
+        "spec": {"replicas": 3, "updateStrategy": {"rollingUpdate": {"partition": partition}}},
+        "status": {
+            "observedGeneration": 1,
+            "readyReplicas": ready,
+            "updatedReplicas": updated,
+            "currentRevision": current,
+            "updateRevision": "b",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (stateful(2, 1), "2 of 3 pods are ready"),
+        (stateful(3, 1), "1 of 3 new pods exist"),
+        (stateful(3, 3, current="b"), None),
+        (stateful(3, 0, partition=2), "0 of 1 new pods exist"),
+        (stateful(3, 1, partition=2), None),
+    ],
+)
+def test_a_stateful_set_is_complete_as_kubectl_says(item: Object, said: str | None) -> None:
+    assert progress(item, "StatefulSet") == said
+
+
+def daemons(updated: int, available: int) -> Object:
+    """A DaemonSet on three nodes."""
+    counted = {"desiredNumberScheduled": 3, "currentNumberScheduled": 3, "updatedNumberScheduled": updated}
+    return {
+        "metadata": {"generation": 1},
+        "spec": {},
+        "status": {"observedGeneration": 1, "numberAvailable": available, **counted},
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (daemons(1, 3), "1 of 3 new pods exist"),
+        (daemons(3, 2), "2 of 3 new pods are available"),
+        (daemons(3, 3), None),
+    ],
+)
+def test_a_daemon_set_is_complete_as_kubectl_says(item: Object, said: str | None) -> None:
+    assert progress(item, "DaemonSet") == said
+
+
+def test_what_changes_pods_only_when_they_are_deleted_is_not_waited_for() -> None:
+    item = {"metadata": {}, "spec": {"updateStrategy": {"type": "OnDelete"}, "template": {}}}
+    found = fault(item, [], [], kind="DaemonSet")
+    assert found is not None
+    assert found.reason == "OnDelete"

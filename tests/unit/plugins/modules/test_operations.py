@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _read_only
+from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only
 from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 
 Object = dict[str, t.Any]
@@ -24,6 +24,7 @@ DEPLOYMENTS = path_of("deployments", "default", group="apps")
 HELLO = path_of("deployments", "default", "hello", group="apps")
 SETS = path_of("replicasets", "default", group="apps")
 PODS = path_of("pods", "default")
+NAMESPACE = path_of("namespaces", name="default")
 SERVICE = path_of("services", "default", "hello")
 
 
@@ -124,6 +125,13 @@ def cluster(api_server: t.Any, answer: Make) -> Callable[..., t.Any]:
     return show
 
 
+def complete(server: t.Any, answer: Make, available: int = 3) -> None:
+    """Have the API server show a Deployment that so many pods of are available, its ReplicaSet and a pod."""
+    server.on(HELLO, answer(body=deployment(available)))
+    server.on(SETS, answer(body={"items": [replica_set()]}))
+    server.on(PODS, answer(body={"items": [pod()]}))
+
+
 def here(server: t.Any) -> Object:
     """The options that lead to a scripted server."""
     return {"host": server.url, "api_key": "geheim"}
@@ -140,10 +148,10 @@ def test_rollout_waits_until_the_deployment_is_complete(cluster: Make) -> None:
     assert {a.query.get("fieldSelector") for a in server.asked if a.path == DEPLOYMENTS} == {"metadata.name=hello"}
 
 
-def test_rollout_that_is_complete_asks_once(api_server: t.Any, answer: Make) -> None:
-    api_server.on(HELLO, answer(body=deployment(3)))
+def test_rollout_that_is_complete_asks_for_each_thing_once(api_server: t.Any, answer: Make) -> None:
+    complete(api_server, answer)
     assert ran("rollout", name="hello", **here(api_server))["status"] == "complete"
-    assert api_server.paths() == [HELLO]
+    assert api_server.paths() == [HELLO, SETS, PODS]
 
 
 def test_rollout_says_which_pod_fails_and_its_last_words(cluster: Make, answer: Make) -> None:
@@ -186,19 +194,68 @@ def test_rollout_that_is_late_says_what_was_missing_and_what_the_pod_was_warned_
     assert 'FailedMount: configmap "c" not found' in result["msg"]
 
 
+def paused(**more: t.Any) -> Object:
+    """The Deployment hello, paused."""
+    return deployment(3, paused=True, **more)
+
+
+@pytest.mark.parametrize("state", ["restarted", "undone"])
+def test_a_paused_deployment_is_neither_restarted_nor_undone(api_server: t.Any, answer: Make, state: str) -> None:
+    complete(api_server, answer)
+    api_server.on(HELLO, answer(body=paused()))
+    result = ran("rollout", name="hello", state=state, **here(api_server))
+    assert f"Deployment hello is paused and cannot be {state}; resume it first" in result["msg"]
+    assert {ask.method for ask in api_server.asked} == {"GET"}
+
+
+def test_rollout_writes_only_on_what_it_has_read(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    complete(api_server, answer)
+    # The status changed in between: read again, and written on that.
+    newer = deployment(2, 6)
+    api_server.on(
+        HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "test"), answer(body=newer), answer(body=paused())
+    )
+    result = ran("rollout", name="hello", state="paused", **here(api_server))
+    assert (result["changed"], result["status"]) == (True, "paused")
+    assert result["diff"]["after"]["spec"]["paused"]
+    tested = [[step["value"] for step in ask.body if step["op"] == "test"] for ask in api_server.asked if ask.body]
+    assert tested == [["d", "5"], ["d", "6"]]
+    assert ran("rollout", name="hello", state="paused", **here(api_server))["changed"] is False
+
+
+def test_rollout_in_check_mode_only_tries(api_server: t.Any, answer: Make) -> None:
+    complete(api_server, answer)
+    api_server.on(HELLO, answer(body=deployment(3)), answer(body=paused()))
+    result = ran("rollout", check_mode=True, name="hello", state="paused", **here(api_server))
+    assert result["changed"]
+    assert [ask.query.get("dryRun") for ask in api_server.asked if ask.method == "PATCH"] == ["All"]
+
+
+def test_undone_does_not_overwrite_what_somebody_else_did(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    complete(api_server, answer)
+    older = replica_set()
+    older["metadata"].update(uid="o", annotations={"deployment.kubernetes.io/revision": "6"})
+    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": {"containers": []}}}
+    api_server.on(SETS, answer(body={"items": [replica_set(), older]}))
+    edited = deployment(3, 6, template={"metadata": {"labels": {"app": "hello", "version": "3"}}, "spec": {}})
+    api_server.on(HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "test"), answer(body=edited))
+    result = ran("rollout", name="hello", state="undone", **here(api_server))
+    assert "was changed by somebody else meanwhile" in result["msg"]
+
+
 def test_rollout_of_a_deployment_that_is_deleted_meanwhile(cluster: Make) -> None:
     server = cluster(pod(), events=({"type": "DELETED", "object": deployment(0, 6)},))
     assert "was deleted" in ran("rollout", name="hello", **here(server))["msg"]
 
 
 def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make) -> None:
-    api_server.on(HELLO, answer(body=deployment(1)))
+    complete(api_server, answer, available=1)
     result = ran("rollout", check_mode=True, name="hello", **here(api_server))
     assert result["status"] == "progressing"
     assert result["message"] == "Check mode: not waiting for Deployment hello, of which 1 of 3 new pods are available."
     result = ran("rollout", check_mode=True, name="other", **here(api_server))
     assert (result["status"], result.get("failed", False)) == ("missing", False)
-    assert api_server.paths() == [HELLO, HELLO.replace("hello", "other")]
+    assert api_server.paths()[3:] == [HELLO.replace("hello", "other"), NAMESPACE]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +264,13 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("rollout", {"name": "other"}, "There is no Deployment other in namespace default."),
         ("rollout", {"name": "hello", "timeout": 0}, "must be at least 1 second"),
         ("rollout", {"name": "hello", "unschedulable_grace": -1}, "must not be negative"),
+        ("rollout", {"name": "x", "at": "50%"}, "at goes with state=paused only"),
+        ("rollout", {"name": "x", "to_revision": 2}, "to_revision goes with state=undone only"),
+        ("rollout", {"name": "x", "state": "undone", "to_revision": -1}, "to_revision is -1"),
+        ("rollout", {"name": "x", "state": "paused", "at": "half"}, "cannot be paused at half"),
+        ("rollout", {"name": "x", "state": "paused", "kind": "StatefulSet"}, "only Deployments have a pause"),
+        ("rollout", {"name": "x", "state": "resumed", "kind": "DaemonSet"}, "DaemonSet x cannot be resumed"),
+        ("rollout", {"name": "x", "namespace": "nowhere"}, "There is no namespace nowhere; create it"),
         ("capacity", {"replicas": -1}, "must not be negative"),
         ("capacity", {"replicas": 1}, "Give template"),
         ("capacity", {"replicas": 1, "deployment": "other"}, "There is no Deployment other"),
@@ -224,7 +288,8 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("version_distribution", {"url": "http://x:99999/"}, "must be an http or https URL"),
     ],
 )
-def test_bad_input_gets_one_sentence(api_server: t.Any, name: str, options: Object, said: str) -> None:
+def test_bad_input_gets_one_sentence(api_server: t.Any, answer: Make, name: str, options: Object, said: str) -> None:
+    api_server.on(NAMESPACE, answer(body={}))
     result = ran(name, **options, **here(api_server))
     assert result["failed"]
     assert said in result["msg"]
@@ -368,7 +433,7 @@ def test_canary_info_refuses_bad_steps_before_it_asks(api_server: t.Any) -> None
 
 
 def test_the_secrets_of_a_kubeconfig_given_as_a_dictionary_do_not_show(api_server: t.Any, answer: Make) -> None:
-    api_server.on(HELLO, answer(body=deployment(3)))
+    complete(api_server, answer)
     kubeconfig = {
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
@@ -390,6 +455,7 @@ def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
         module.DOCUMENTATION,
         _auth.ModuleDocFragment.DOCUMENTATION,
         _read_only.ModuleDocFragment.DOCUMENTATION,
+        _changes.ModuleDocFragment.DOCUMENTATION,
     ):
         documented.update(yaml.safe_load(text)["options"])
     assert set(documented) == set(arguments)
