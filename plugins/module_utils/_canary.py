@@ -17,7 +17,8 @@ from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _images, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._rollout import REVISION, progress
+from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
+from ansible_collections.convoy.rollout.plugins.module_utils._workloads import REVISION
 
 Object = t.Dict[str, t.Any]
 
