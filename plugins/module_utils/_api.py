@@ -47,6 +47,7 @@ class Access:
     """How the API server is reached: what a kubeconfig's context comes down to."""
 
     server: str
+    context: str = ""  #: its name in the kubeconfig
     namespace: str = "default"
     headers: dict[str, str] = field(default_factory=dict)
     verify: bool = True
@@ -211,6 +212,7 @@ def _context(document: Object, folder: str, name: str | None, where: str) -> Acc
 
     found = Access(
         server=str(cluster.get("server", "")).rstrip("/"),
+        context=chosen,
         namespace=context.get("namespace") or "default",
         verify=not cluster.get("insecure-skip-tls-verify"),
         ca_file=path(cluster, "certificate-authority"),
@@ -293,6 +295,7 @@ def _by_client(document: Object, context: str, where: str) -> Access:
     config.load_kube_config_from_dict(document, context=context, client_configuration=settings, persist_config=False)
     return Access(
         settings.host,
+        context=context,
         headers={"Authorization": settings.get_api_key_with_prefix("authorization") or ""},
         verify=settings.verify_ssl,
         ca_file=settings.ssl_ca_cert,

@@ -57,6 +57,7 @@ def test_a_kubeconfig_as_a_dictionary() -> None:
     found = access({"kubeconfig": kubeconfig(user=user, cluster=cluster)})
     assert found == Access(
         "https://one.example.com",
+        context="one",
         namespace="shop",
         ca_data="ca",
         cert_data="cert",

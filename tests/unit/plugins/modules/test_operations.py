@@ -18,7 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
-NAMES = ["bluegreen_info", "canary_info", "capacity", "rollout", "version_distribution"]
+NAMES = ["bluegreen_info", "canary_info", "capacity", "cluster_info", "rollout", "version_distribution"]
 
 DEPLOYMENTS = path_of("deployments", "default", group="apps")
 HELLO = path_of("deployments", "default", "hello", group="apps")
@@ -465,3 +465,42 @@ def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
         assert said.get("default") == spec.get("default"), option
         assert said.get("choices") == spec.get("choices"), option
         assert said.get("required", False) == spec.get("required", False), option
+
+
+REVIEWS = path_of("selfsubjectaccessreviews", group="authorization.k8s.io")
+
+
+def review(allowed: bool) -> Object:
+    """An answered SelfSubjectAccessReview."""
+    return {"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}
+
+
+def test_cluster_info_asks_for_each_right_and_lists_what_is_missing(api_server: t.Any, answer: Make) -> None:
+    api_server.on("/version", answer(body={"gitVersion": "v1.36.2"}))
+    ready = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "1", "memory": "3Gi"}}
+    api_server.on(path_of("nodes"), answer(body={"items": [{"spec": {}, "status": ready}] * 5}))
+    api_server.on(REVIEWS, answer(body=review(True)), answer(body=review(False)), answer(body=review(True)))
+    found = ran("cluster_info", host=api_server.url, namespace="shop", strategies=["lock"])
+    assert not found.get("failed"), found
+    assert (found["changed"], found["server_version"], found["supported"]) == (False, "v1.36.2", True)
+    assert (found["nodes"], found["ready"], found["allocatable"]) == (5, 5, {"cpu": "5", "memory": "15Gi"})
+    assert found["missing"] == [
+        {"verb": "create", "resource": "leases.coordination.k8s.io", "namespace": "shop"},
+    ]
+    asked = [ask.body["spec"]["resourceAttributes"] for ask in api_server.asked if ask.path == REVIEWS]
+    assert [item["verb"] for item in asked] == ["get", "create", "update", "delete"]
+    assert {item["namespace"] for item in asked} == {"shop"}
+
+
+def test_cluster_info_goes_on_where_nodes_may_not_be_listed(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    api_server.on("/version", answer(body={"gitVersion": "v1.36.2"}))
+    api_server.on(path_of("nodes"), refusal(403, "Forbidden", "nodes is forbidden"))
+    found = ran("cluster_info", host=api_server.url, check_mode=True)
+    assert (found["nodes"], found["ready"], found["allocatable"], found["missing"]) == (None, None, {}, [])
+    assert found["message"] == "Kubernetes v1.36.2."
+
+
+def test_cluster_info_names_a_cluster_that_is_not_there() -> None:
+    found = ran("cluster_info", host="https://127.0.0.1:1")
+    assert found["failed"]
+    assert "connection refused" in found["msg"]

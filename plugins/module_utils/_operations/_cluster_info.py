@@ -1,0 +1,71 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin cluster_info do."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _cluster, _rights
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "namespace": {"type": "str", "default": "default"},
+    "strategies": {"type": "list", "elements": "str", "choices": list(_rights.RIGHTS), "default": []},
+}
+
+
+def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+    """Read version, nodes and rights. Raises Failure where the API server cannot be asked."""
+    api = _api.api(options)
+    try:
+        version = str(api.get("/version").get("gitVersion") or "")
+        nodes = _nodes(api)
+        asked = list(_cluster.asked(_rights.needed(options["strategies"]), options["namespace"]))
+        missing = [attributes for attributes in asked if not _allowed(api, attributes)]
+    finally:
+        api.close()
+    capacity = _cluster.capacity(nodes)
+    listed = [
+        {
+            "verb": item["verb"],
+            "resource": _cluster.resource(item),
+            "namespace": item.get("namespace", "*"),
+        }
+        for item in missing
+    ]
+    supported = _cluster.supported(version)
+    message = _cluster.message(version, supported, capacity, listed)
+    return {
+        "changed": False,
+        "context": api.access.context,
+        "server": api.access.server,
+        "server_version": version,
+        "supported": supported,
+        "nodes": capacity.nodes if capacity else None,
+        "ready": capacity.ready if capacity else None,
+        "allocatable": capacity.allocatable if capacity else {},
+        "missing": listed,
+        "message": message,
+        "msg": message,
+    }
+
+
+def _nodes(api: _api.Api) -> list[_api.Object] | None:
+    try:
+        return api.items(_api.path_of("nodes"))
+    except _api.ApiError as error:
+        if error.status == 403:
+            return None
+        raise
+
+
+def _allowed(api: _api.Api, attributes: _api.Object) -> bool:
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = api.create(_api.path_of("selfsubjectaccessreviews", group="authorization.k8s.io"), review)
+    return bool((answer.get("status") or {}).get("allowed"))
