@@ -18,7 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
-NAMES = ["bluegreen_info", "canary_info", "capacity", "cluster_info", "rollout", "version_distribution"]
+NAMES = ["bluegreen_info", "canary_info", "capacity", "cluster_info", "explain", "rollout", "version_distribution"]
 
 DEPLOYMENTS = path_of("deployments", "default", group="apps")
 HELLO = path_of("deployments", "default", "hello", group="apps")
@@ -504,3 +504,59 @@ def test_cluster_info_names_a_cluster_that_is_not_there() -> None:
     found = ran("cluster_info", host="https://127.0.0.1:1")
     assert found["failed"]
     assert "connection refused" in found["msg"]
+
+
+def described(api_server: t.Any, answer: Make) -> None:
+    """Have the API server tell its resources, and describe Deployments."""
+    kind = {"group": "apps", "version": "v1", "kind": "Deployment"}
+    fields = {"replicas": {"type": "integer", "description": "Number of desired pods."}}
+    schema = {
+        "properties": {"spec": {"type": "object", "properties": fields}},
+        "x-kubernetes-group-version-kind": [kind],
+    }
+    deployments = {"name": "deployments", "singularName": "deployment", "kind": "Deployment", "shortNames": ["deploy"]}
+    scale = {"name": "deployments/scale", "singularName": "", "kind": "Scale"}
+    groups = [{"name": name, "preferredVersion": {"groupVersion": f"{name}/v1"}} for name in ("broken.io", "apps")]
+    api_server.on("/api/v1", answer(body={"resources": [{"name": "pods", "singularName": "pod", "kind": "Pod"}]}))
+    api_server.on("/apis", answer(body={"groups": groups}))
+    api_server.on("/apis/broken.io/v1", answer(503, {"kind": "Status", "message": "away"}))
+    api_server.on("/apis/apps/v1", answer(body={"resources": [scale, deployments]}))
+    index = {"paths": {"apis/apps/v1": {"serverRelativeURL": "/openapi/v3/apis/apps/v1?hash=A1"}}}
+    api_server.on("/openapi/v3", answer(body=index))
+    api_server.on("/openapi/v3/apis/apps/v1", answer(body={"components": {"schemas": {"d": schema}}}))
+
+
+@pytest.mark.parametrize("name", ["deployment", "deployments", "deploy", "Deployment", "deployments.apps"])
+def test_explain_finds_a_resource_by_each_of_its_names(api_server: t.Any, answer: Make, name: str) -> None:
+    described(api_server, answer)
+    result = ran("explain", field=f"{name}.spec.replicas", **here(api_server))
+    assert (result["kind"], result["type"]) == ("Deployment", "integer")
+    assert result["lines"][-2:] == ["DESCRIPTION:", "    Number of desired pods."]
+    assert api_server.asked[-1].query == {"hash": "A1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"field": "deploymnt"}, "There is no resource 'deploymnt' in the API server {url}; near it: deployments."),
+        ({"field": "pod", "api_version": "apps/v1"}, "There is no resource 'pod' in apps/v1; there are deployments."),
+        ({"field": "pod", "api_version": "apps/v9"}, "The API server {url} has no API apps/v9."),
+        ({"field": "pod"}, "The API server {url} has no OpenAPI document of api/v1."),
+        ({"field": "deployment.spec.replica"}, "Deployment.spec has no field 'replica'; near it: replicas."),
+        (
+            {"field": "deployment.spec[0]"},
+            "field is 'deployment.spec[0]'; name a resource and its fields, as in deployment.spec.replicas.",
+        ),
+    ],
+)
+def test_explain_refuses(api_server: t.Any, answer: Make, options: Object, message: str) -> None:
+    described(api_server, answer)
+    result = ran("explain", **options, **here(api_server))
+    assert (result["failed"], result["msg"]) == (True, message.format(url=api_server.url))
+
+
+def test_explain_needs_openapi_v3(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    described(api_server, answer)
+    api_server.on("/openapi/v3", refusal(404, "NotFound", "not found"))
+    result = ran("explain", field="deployment", **here(api_server))
+    assert result["msg"].endswith("serves no OpenAPI v3 documents; Kubernetes 1.24 and newer do.")
