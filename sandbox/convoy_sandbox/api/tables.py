@@ -79,6 +79,34 @@ def _replica_set(obj: Object) -> Row:
     ]  # fmt: skip
 
 
+def _stateful_set(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    return [obj["metadata"]["name"], ready, _age(obj), names, images]
+
+
+def _daemon_set(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    counts = (
+        "desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable",
+    )  # fmt: skip
+    nodes = spec["template"]["spec"].get("nodeSelector") or {}
+    return [
+        obj["metadata"]["name"], *(status.get(count, 0) for count in counts),
+        ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or _NONE,
+        _age(obj), names, images, selectors.to_string(spec["selector"]),
+    ]  # fmt: skip
+
+
+def _controller_revision(obj: Object) -> Row:
+    owner = next((o for o in obj["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+    group = owner["apiVersion"].partition("/")[0] if owner else ""
+    who = f"{owner['kind'].lower()}.{group}/{owner['name']}" if owner else _NONE
+    return [obj["metadata"]["name"], who, obj["revision"], _age(obj)]
+
+
 def _sidecars(pod: Object) -> set[str]:
     """The names of the init containers that are kept running."""
     return {c["name"] for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always"}
@@ -233,6 +261,18 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     resources.REPLICASETS: (
         [_NAME, *((n, "integer", 0) for n in ("Desired", "Current", "Ready")), _AGE, *_WIDE],
         _replica_set,
+    ),
+    resources.STATEFULSETS: ([_NAME, ("Ready", "string", 0), _AGE, *_WIDE[:2]], _stateful_set),
+    resources.DAEMONSETS: (
+        [
+            _NAME, *((n, "integer", 0) for n in ("Desired", "Current", "Ready", "Up-to-date", "Available")),
+            ("Node Selector", "string", 0), _AGE, *_WIDE,
+        ],
+        _daemon_set,
+    ),
+    resources.CONTROLLERREVISIONS: (
+        [_NAME, ("Controller", "string", 0), ("Revision", "string", 0), _AGE],
+        _controller_revision,
     ),
     resources.PODS: (
         [

@@ -11,6 +11,7 @@ from ..registry import Registry
 from ..settings import Settings
 from ..store import Store
 from . import nodes
+from .daemonset import DaemonSetController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpointslice import EndpointSliceController
@@ -21,6 +22,7 @@ from .owners import Index
 from .quota import QuotaController
 from .replicaset import ReplicaSetController
 from .scheduler import Scheduler
+from .statefulset import StatefulSetController
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Controllers:
     others: tuple[
         DeploymentController
         | ReplicaSetController
+        | StatefulSetController
+        | DaemonSetController
         | EndpointSliceController
         | GarbageCollector
         | NamespaceController
@@ -75,6 +79,8 @@ def start_all(
             GarbageCollector(store, registry, index),
             DeploymentController(store, registry, index),
             ReplicaSetController(store, registry, index),
+            StatefulSetController(store, registry, index),
+            DaemonSetController(store, registry, index),
             EndpointSliceController(store, registry),
             NamespaceController(store, registry, ca),
             QuotaController(store, registry),

@@ -12,6 +12,13 @@ from .replicaset import is_active, is_ready
 from .rollout_math import resolve
 from .runtime import Queue
 
+#: What may control pods, directly or by one of those before it, and knows how many there should be.
+_SCALED = (
+    ("ReplicaSet", resources.REPLICASETS),
+    ("StatefulSet", resources.STATEFULSETS),
+    ("Deployment", resources.DEPLOYMENTS),
+)
+
 
 def budget_status(budget: Object, pods: list[Object], scale: int) -> Object:
     """The counts of a budget over the pods that its selector picks.
@@ -86,11 +93,11 @@ class DisruptionController:
         )  # fmt: skip
 
     def _scale(self, pods: list[Object]) -> int:
-        """The replicas that the controllers of these pods were asked for: their Deployments, else ReplicaSets."""
+        """The replicas that the topmost controllers of these pods were asked for."""
         asked: dict[str, int] = {}
         for pod in pods:
             top = pod
-            for kind, resource in (("ReplicaSet", resources.REPLICASETS), ("Deployment", resources.DEPLOYMENTS)):
+            for kind, resource in _SCALED:
                 owner = controller_of(top)
                 if owner is not None and owner["kind"] == kind:
                     top = self._store.get(resource, pod["metadata"]["namespace"], owner["name"]) or top

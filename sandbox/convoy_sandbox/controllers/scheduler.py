@@ -15,6 +15,8 @@ from .events import Recorder
 from .runtime import Queue
 
 Amounts = dict[str, Decimal]
+#: What a node that takes no new pods is tainted with.
+_UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 def requests(pod: Object) -> Amounts:
@@ -79,22 +81,27 @@ def _node_expression(expression: Object, value: str | None) -> bool:
 def obstacle(pod: Object, node: Object) -> str:
     """Why a node is no place for a pod, whatever is free on it; "" where it is one."""
     spec = node["spec"]
-    if spec.get("unschedulable"):
+    if spec.get("unschedulable") and not tolerates(pod, _UNSCHEDULABLE):
         return "node(s) were unschedulable"
     for taint in spec.get("taints") or ():
         if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerates(pod, taint):
             return "node(s) had untolerated taint(s)"
-    selector = pod["spec"].get("nodeSelector") or {}
-    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
-    if not selector.items() <= labels_of(node).items() or (
-        affinity is not None and not _matches_terms(node, affinity.get("nodeSelectorTerms") or ())
-    ):
+    if not matches_node(pod, node):
         return "node(s) didn't match Pod's node affinity/selector"
     if not conditions.is_true(node["status"], "Ready"):
         return "node(s) were not ready"
     return ""
+
+
+def matches_node(pod: Object, node: Object) -> bool:
+    """Whether a node is one that a pod's selector and required node affinity pick."""
+    selector = pod["spec"].get("nodeSelector") or {}
+    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    return selector.items() <= labels_of(node).items() and (
+        affinity is None or _matches_terms(node, affinity.get("nodeSelectorTerms") or ())
+    )
 
 
 def free(node: Object, pods: Iterable[Object]) -> Amounts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .. import resources
 from ..resources import Resource
-from .apps import DeploymentKind, ReplicaSetKind
+from .apps import ControllerRevisionKind, DaemonSetKind, DeploymentKind, ReplicaSetKind, StatefulSetKind
 from .base import Kind
 from .core import (
     ConfigMapKind,
@@ -25,6 +25,8 @@ from .services import ServiceKind
 
 _KINDS: dict[Resource, Kind] = {
     resources.CONFIGMAPS: ConfigMapKind(),
+    resources.CONTROLLERREVISIONS: ControllerRevisionKind(),
+    resources.DAEMONSETS: DaemonSetKind(),
     resources.DEPLOYMENTS: DeploymentKind(),
     resources.ENDPOINTSLICES: EndpointSliceKind(),
     resources.EVENTS: EventKind(),
@@ -37,6 +39,7 @@ _KINDS: dict[Resource, Kind] = {
     resources.RESOURCEQUOTAS: ResourceQuotaKind(),
     resources.SECRETS: SecretKind(),
     resources.SERVICES: ServiceKind(),
+    resources.STATEFULSETS: StatefulSetKind(),
 }
 _PLAIN = Kind()
 

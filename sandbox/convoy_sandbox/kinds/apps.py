@@ -1,4 +1,4 @@
-"""Deployments and ReplicaSets."""
+"""Deployments, ReplicaSets, StatefulSets, DaemonSets and ControllerRevisions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def percent_or_int(value: Any) -> bool:
 
 class _Workload(Kind):
     has_generation = True
+    #: What messages call the kind where they do.
+    noun = "deployment"
 
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
-        spec.setdefault("replicas", 1)
         template = spec.setdefault("template", {})
         default_spec(template.setdefault("spec", {}))
         template.setdefault("metadata", {})
@@ -39,7 +40,7 @@ class _Workload(Kind):
             causes.append(required("spec.selector"))
         else:
             if not selector:
-                causes.append(wrong("spec.selector", selector, "empty selector is invalid for deployment"))
+                causes.append(wrong("spec.selector", selector, f"empty selector is invalid for {self.noun}"))
             for key in selector.get("matchLabels") or {}:
                 causes += key_causes(key, "spec.selector.matchLabels")
             causes += label_causes(selector.get("matchLabels") or {}, "spec.selector.matchLabels")
@@ -82,6 +83,7 @@ class DeploymentKind(_Workload):
     def default(self, obj: Object) -> None:
         super().default(obj)
         spec = obj["spec"]
+        spec.setdefault("replicas", 1)
         strategy = spec.setdefault("strategy", {})
         strategy.setdefault("type", "RollingUpdate")
         if strategy["type"] == "RollingUpdate":
@@ -93,20 +95,12 @@ class DeploymentKind(_Workload):
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
-        causes: list[Cause] = []
-        if spec["replicas"] < 0:
-            causes.append(wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
+        causes = _negative(spec, "replicas")
         selector, mismatch = self._validate_selector(obj)
         causes += selector + mismatch
-        causes += validate_template(spec["template"], "spec.template")
-        if spec["template"]["spec"].get("restartPolicy") != "Always" and spec["template"]["spec"].get("containers"):
-            causes.append(
-                unsupported("spec.template.spec.restartPolicy", spec["template"]["spec"]["restartPolicy"], ["Always"])
-            )
+        causes += _validate_lasting_template(spec["template"])
         causes += _validate_strategy(spec["strategy"])
-        for key in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
-            if spec.get(key, 0) < 0:
-                causes.append(wrong(f"spec.{key}", spec[key], "must be greater than or equal to 0"))
+        causes += _negative(spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
         if 0 <= spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
             causes.append(
                 wrong(
@@ -131,11 +125,26 @@ def _validate_strategy(strategy: dict[str, Any]) -> list[Cause]:
         return []
     if strategy["type"] != "RollingUpdate":
         return [unsupported("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"])]
-    causes = []
     rolling = strategy["rollingUpdate"]
+    causes = _validate_rolling(rolling, "spec.strategy.rollingUpdate")
+    if not causes and all(str(rolling[key]).rstrip("%") == "0" for key in ("maxUnavailable", "maxSurge")):
+        causes.append(
+            wrong(
+                "spec.strategy.rollingUpdate.maxUnavailable",
+                rolling["maxUnavailable"],
+                "may not be 0 when `maxSurge` is 0",
+            )
+        )
+    return causes
+
+
+def _validate_rolling(rolling: dict[str, Any], where: str) -> list[Cause]:
+    """What is wrong with the surge and the unavailability of a rolling update, each on its own."""
+    causes = []
     for key in ("maxUnavailable", "maxSurge"):
-        field = f"spec.strategy.rollingUpdate.{key}"
-        value = rolling[key]
+        if key not in rolling:
+            continue
+        field, value = f"{where}.{key}", rolling[key]
         if not percent_or_int(value):
             causes.append(
                 wrong(
@@ -149,32 +158,178 @@ def _validate_strategy(strategy: dict[str, Any]) -> list[Cause]:
             causes.append(wrong(field, value, "must be greater than or equal to 0"))
         elif key == "maxUnavailable" and isinstance(value, str) and int(value[:-1]) > 100:
             causes.append(wrong(field, value, "must not be greater than 100%"))
-    if not causes and all(str(rolling[key]).rstrip("%") == "0" for key in ("maxUnavailable", "maxSurge")):
-        causes.append(
-            wrong(
-                "spec.strategy.rollingUpdate.maxUnavailable",
-                rolling["maxUnavailable"],
-                "may not be 0 when `maxSurge` is 0",
-            )
-        )
+    return causes
+
+
+def _negative(spec: dict[str, Any], *keys: str) -> list[Cause]:
+    """The numbers of a spec that are below 0."""
+    return [
+        wrong(f"spec.{key}", spec[key], "must be greater than or equal to 0") for key in keys if spec.get(key, 0) < 0
+    ]
+
+
+def _validate_lasting_template(template: dict[str, Any]) -> list[Cause]:
+    """What is wrong with the template of pods that are to run for ever."""
+    causes = validate_template(template, "spec.template")
+    policy = template["spec"].get("restartPolicy")
+    if policy != "Always" and template["spec"].get("containers"):
+        causes.append(unsupported("spec.template.spec.restartPolicy", policy, ["Always"]))
     return causes
 
 
 class ReplicaSetKind(_Workload):
     def default(self, obj: Object) -> None:
         super().default(obj)
+        obj["spec"].setdefault("replicas", 1)
         obj["status"].setdefault("replicas", 0)
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
-        causes: list[Cause] = []
-        if spec["replicas"] < 0:
-            causes.append(wrong("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
         selector, mismatch = self._validate_selector(obj)
         return [
-            *causes,
+            *_negative(spec, "replicas"),
             *selector,
             *mismatch,
             *validate_template(spec["template"], "spec.template"),
             *self._immutable_selector(obj, old),
         ]
+
+
+class StatefulSetKind(_Workload):
+    noun = "statefulset"
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        spec = obj["spec"]
+        spec.setdefault("replicas", 1)
+        spec.setdefault("podManagementPolicy", "OrderedReady")
+        strategy = spec.setdefault("updateStrategy", {})
+        strategy.setdefault("type", "RollingUpdate")
+        if strategy["type"] == "RollingUpdate":
+            strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+        spec.setdefault("revisionHistoryLimit", 10)
+        retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+        for when in ("whenDeleted", "whenScaled"):
+            retention.setdefault(when, "Retain")
+        for claim in spec.get("volumeClaimTemplates") or ():
+            claim["apiVersion"], claim["kind"] = "v1", "PersistentVolumeClaim"
+            claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+            claim.setdefault("status", {}).setdefault("phase", "Pending")
+        for count in ("replicas", "availableReplicas"):
+            obj["status"].setdefault(count, 0)
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        spec = obj["spec"]
+        if old is not None and _unchangeable(spec) != _unchangeable(old["spec"]):
+            named = ", ".join(f"'{name}'" for name in _CHANGEABLE[:-1])
+            message = (
+                f"Forbidden: updates to statefulset spec for fields other than {named} and '{_CHANGEABLE[-1]}' "
+                "are forbidden"
+            )
+            return [Cause("FieldValueForbidden", message, "spec")]
+        causes: list[Cause] = []
+        if spec["podManagementPolicy"] not in ("OrderedReady", "Parallel"):
+            message = "must be 'OrderedReady' or 'Parallel'"
+            causes.append(wrong("spec.podManagementPolicy", spec["podManagementPolicy"], message))
+        strategy = spec["updateStrategy"]
+        if strategy["type"] == "RollingUpdate":
+            rolling, where = strategy["rollingUpdate"], "spec.updateStrategy.rollingUpdate"
+            if rolling["partition"] < 0:
+                causes.append(wrong(f"{where}.partition", rolling["partition"], "must be greater than or equal to 0"))
+            causes += _validate_rolling(rolling, where)
+            if rolling.get("maxUnavailable") in (0, "0%"):
+                causes.append(wrong(f"{where}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0"))
+        elif strategy["type"] != "OnDelete":
+            message = "must be 'RollingUpdate' or 'OnDelete'"
+            causes.append(wrong("spec.updateStrategy", strategy, message))
+        elif "rollingUpdate" in strategy:
+            message = "only allowed for updateStrategy 'RollingUpdate'"
+            causes.append(wrong("spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"], message))
+        selector, mismatch = self._validate_selector(obj)
+        return [
+            *causes,
+            *_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit"),
+            *selector,
+            *mismatch,
+            *_validate_lasting_template(spec["template"]),
+        ]
+
+
+#: What of a StatefulSet's spec an update may change, as the refusal lists it.
+_CHANGEABLE = (
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+)  # fmt: skip
+
+
+def _unchangeable(spec: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key not in _CHANGEABLE}
+
+
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+class DaemonSetKind(_Workload):
+    noun = "daemonset"
+
+    def default(self, obj: Object) -> None:
+        super().default(obj)
+        spec = obj["spec"]
+        strategy = spec.setdefault("updateStrategy", {})
+        strategy.setdefault("type", "RollingUpdate")
+        if strategy["type"] == "RollingUpdate":
+            rolling = strategy.setdefault("rollingUpdate", {})
+            rolling.setdefault("maxUnavailable", 1)
+            rolling.setdefault("maxSurge", 0)
+        spec.setdefault("revisionHistoryLimit", 10)
+        counts = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
+        for count in counts:
+            obj["status"].setdefault(count, 0)
+
+    def prepare_create(self, obj: Object) -> None:
+        obj["metadata"].setdefault("annotations", {})[_TEMPLATE_GENERATION] = "1"
+
+    def prepare_update(self, obj: Object, old: Object) -> None:
+        """Count the templates: an annotation that the API server keeps for clients of old."""
+        generation = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1"))
+        if obj["spec"]["template"] != old["spec"]["template"]:
+            generation += 1
+        obj["metadata"]["annotations"] = {
+            **(obj["metadata"].get("annotations") or {}),
+            _TEMPLATE_GENERATION: str(generation),
+        }
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        spec = obj["spec"]
+        selector, mismatch = self._validate_selector(obj)
+        causes = [*selector, *mismatch, *_validate_lasting_template(spec["template"])]
+        strategy = spec["updateStrategy"]
+        if strategy["type"] == "RollingUpdate":
+            causes += _validate_daemon_rolling(strategy["rollingUpdate"], "spec.updateStrategy.rollingUpdate")
+        elif strategy["type"] != "OnDelete":
+            causes.append(unsupported("spec.updateStrategy.type", strategy["type"], ["RollingUpdate", "OnDelete"]))
+        causes += _negative(spec, "minReadySeconds", "revisionHistoryLimit")
+        return causes + self._immutable_selector(obj, old)
+
+
+def _validate_daemon_rolling(rolling: dict[str, Any], where: str) -> list[Cause]:
+    causes = _validate_rolling(rolling, where)
+    surges, misses = (str(rolling[key]).rstrip("%") != "0" for key in ("maxSurge", "maxUnavailable"))
+    if not causes and surges and misses:
+        message = "may not be set when maxUnavailable is non-zero"
+        causes.append(wrong(f"{where}.maxSurge", rolling["maxSurge"], message))
+    elif not causes and not surges and not misses:
+        causes.append(required(f"{where}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
+    return causes
+
+
+class ControllerRevisionKind(Kind):
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        causes = []
+        if obj.get("revision", 0) < 0:
+            causes.append(wrong("revision", obj["revision"], "must be greater than or equal to 0"))
+        if obj.get("data") is None:
+            causes.append(required("data", "data is mandatory"))
+        elif old is not None and obj["data"] != old.get("data"):
+            causes.append(wrong("data", obj["data"], "field is immutable"))
+        return causes

@@ -250,3 +250,69 @@ def test_a_number_that_does_not_fit_is_refused(registry: Registry) -> None:
     with pytest.raises(ApiError, match="cannot unmarshal number 2147483648 into Go struct field") as caught:
         registry.create(resources.DEPLOYMENTS, "lab", workload(replicas=2**31))
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec", "expected"),
+    [
+        (
+            resources.STATEFULSETS,
+            {"podManagementPolicy": "Random"},
+            "spec.podManagementPolicy: Invalid value: \"Random\": must be 'OrderedReady' or 'Parallel'",
+        ),
+        (
+            resources.STATEFULSETS,
+            {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": -1}}},
+            "spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            resources.DAEMONSETS,
+            {"updateStrategy": {"type": "Recreate"}},
+            'spec.updateStrategy.type: Unsupported value: "Recreate": supported values: "RollingUpdate", "OnDelete"',
+        ),
+        (
+            resources.DAEMONSETS,
+            {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}},
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0",
+        ),
+        (
+            resources.DAEMONSETS,
+            {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": "10%"}}},
+            'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "10%": may not be set when maxUnavailable '
+            "is non-zero",
+        ),
+    ],
+)
+def test_update_strategies_that_make_no_sense(
+    registry: Registry, resource: Resource, spec: dict[str, Any], expected: str
+) -> None:
+    assert refusals(registry, workload(**spec), resource) == [expected]
+
+
+def test_of_a_stateful_set_only_some_fields_may_change(registry: Registry) -> None:
+    stored = registry.create(resources.STATEFULSETS, "lab", workload(serviceName="hello"))
+    with pytest.raises(ApiError, match=r"updates to statefulset spec for fields other than 'replicas', 'ordinals'"):
+        registry.update(
+            resources.STATEFULSETS, "lab", "hello", {**stored, "spec": {**stored["spec"], "serviceName": "other"}}
+        )
+    changed = registry.update(
+        resources.STATEFULSETS, "lab", "hello", {**stored, "spec": {**stored["spec"], "replicas": 3}}
+    )
+    assert changed["metadata"]["generation"] == 2
+
+
+def test_a_daemon_set_counts_its_templates(registry: Registry) -> None:
+    stored = registry.create(resources.DAEMONSETS, "lab", workload())
+    key = "deprecated.daemonset.template.generation"
+    assert stored["metadata"]["annotations"] == {key: "1"}
+    other = workload(container={"image": "hello:2"})
+    changed = registry.update(resources.DAEMONSETS, "lab", "hello", {**other, "metadata": {"name": "hello"}})
+    assert changed["metadata"]["annotations"] == {key: "2"}
+
+
+def test_the_data_of_a_controller_revision_stays(registry: Registry) -> None:
+    stored = registry.create(
+        resources.CONTROLLERREVISIONS, "lab", {"metadata": {"name": "one"}, "data": {"a": 1}, "revision": 1}
+    )
+    with pytest.raises(ApiError, match="field is immutable"):
+        registry.update(resources.CONTROLLERREVISIONS, "lab", "one", {**stored, "data": {"a": 2}})
