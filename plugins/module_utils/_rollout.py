@@ -57,7 +57,8 @@ def progress(workload: Object, kind: str = "Deployment") -> str | None:
     """What a workload still waits for, in words; None when its rollout is complete.
 
     Complete is what kubectl rollout status means by it: the controller has seen the newest
-    specification, and as many new pods are available as are wanted, and no old ones are left.
+    specification, and as many new pods are available as are wanted, and no old ones are left. Other than
+    for kubectl, none may be too many either.
     """
     metadata, status = workload["metadata"], workload.get("status", {})
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
@@ -68,6 +69,8 @@ def progress(workload: Object, kind: str = "Deployment") -> str | None:
         return _stateful_progress(workload, count)
     if updated < wanted:
         return f"{updated} of {wanted} new pods exist"
+    if updated > wanted:
+        return f"{updated - wanted} pods are still to go"
     if count["replicas"] > updated:
         return f"{count['replicas'] - updated} old pods are still there"
     if available < updated:

@@ -18,7 +18,17 @@ from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
-NAMES = ["bluegreen_info", "canary_info", "capacity", "cluster_info", "explain", "rollout", "version_distribution"]
+NAMES = [
+    "bluegreen_info",
+    "canary_info",
+    "capacity",
+    "cluster_info",
+    "explain",
+    "rolling_update",
+    "rollout",
+    "scale",
+    "version_distribution",
+]
 
 DEPLOYMENTS = path_of("deployments", "default", group="apps")
 HELLO = path_of("deployments", "default", "hello", group="apps")
@@ -271,6 +281,7 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("rollout", {"name": "x", "state": "paused", "kind": "StatefulSet"}, "only Deployments have a pause"),
         ("rollout", {"name": "x", "state": "resumed", "kind": "DaemonSet"}, "DaemonSet x cannot be resumed"),
         ("rollout", {"name": "x", "namespace": "nowhere"}, "There is no namespace nowhere; create it"),
+        ("scale", {"name": "x", "replicas": "3"}, "There is no Deployment x in namespace default."),
         ("capacity", {"replicas": -1}, "must not be negative"),
         ("capacity", {"replicas": 1}, "Give template"),
         ("capacity", {"replicas": 1, "deployment": "other"}, "There is no Deployment other"),
@@ -294,6 +305,43 @@ def test_bad_input_gets_one_sentence(api_server: t.Any, answer: Make, name: str,
     assert result["failed"]
     assert said in result["msg"]
     assert "\n" not in result["msg"]
+
+
+AUTOSCALERS = path_of("horizontalpodautoscalers", "default", group="autoscaling").replace("/v1/", "/v2/")
+
+
+def test_scale_writes_a_number_once(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(3)), answer(body=deployment(3, replicas=5)))
+    result = ran("scale", name="hello", replicas="+2", **here(api_server))
+    assert (result["changed"], result["before"], result["after"]) == (True, 3, 5)
+    assert api_server.asked[-1].body[-1] == {"op": "add", "path": "/spec/replicas", "value": 5}
+    again = ran("scale", name="hello", replicas="5", **here(api_server))
+    assert (again["changed"], again["message"]) == (False, "Deployment hello has 5 replicas.")
+
+
+def test_scale_leaves_the_number_to_an_autoscaler(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(3)))
+    aims = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}
+    hpa = {"metadata": {"name": "hello-cpu"}, "spec": {"scaleTargetRef": aims, "minReplicas": 2, "maxReplicas": 8}}
+    api_server.on(AUTOSCALERS, answer(body={"items": [hpa]}))
+    result = ran("scale", name="hello", replicas="5", **here(api_server))
+    assert (result["changed"], result["after"]) == (False, 3)
+    assert "HorizontalPodAutoscaler hello-cpu decides on them, from 2 to 8; change its" in result["message"]
+    assert {ask.method for ask in api_server.asked} == {"GET"}
+
+
+def test_scale_notices_who_else_scales(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    said = "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile; look at it and run again."
+    api_server.on(
+        HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "t"), answer(body=deployment(3, 6, replicas=4))
+    )
+    assert ran("scale", name="hello", replicas="+2", **here(api_server))["msg"] == said
+    assert ran("scale", name="hello", replicas="5", current_replicas=3, **here(api_server))["msg"] == said
+
+
+def test_scale_does_not_touch_a_rollout_that_is_held(api_server: t.Any, answer: Make) -> None:
+    api_server.on(HELLO, answer(body=deployment(1, paused=True)))
+    assert "is paused in the middle" in ran("scale", name="hello", replicas="5", **here(api_server))["msg"]
 
 
 def service(**status: t.Any) -> Object:

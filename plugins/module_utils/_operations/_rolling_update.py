@@ -1,0 +1,101 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin rolling_update do."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _pause, _rollout, _update, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "namespace": {"type": "str", "default": "default"},
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str", "required": True},
+    "image": {"type": "str"},
+    "container": {"type": "str"},
+    "max_surge": {"type": "str"},
+    "max_unavailable": {"type": "str"},
+    "change_cause": {"type": "str"},
+    "pause_at": {"type": "str"},
+    "service": {"type": "str"},
+}
+
+OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "change_cause", "pause_at")
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Start a Deployment's rollout of another version, and say where it comes from. Raises Failure."""
+    place = _workload.Place("Deployment", options["namespace"], options["name"])
+    wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS})
+    _update.check(wish)
+    api = _api.api(options)
+    try:
+        deployment = _workload.found(api, place)
+        remembered, _pods = _workload.around(api, place, deployment)
+        _update.check_deployment(deployment, wish)
+        there = api.items(_api.path_of("services", place.namespace))
+        named = options["service"]
+        if named and named not in [item["metadata"]["name"] for item in there]:
+            raise Failure(f"There is no Service {named} in namespace {place.namespace}; run app_deploy.yml first.")
+        services = _update.services(deployment, wish, there)
+        template = deployment["spec"]["template"]
+
+        def plan(workload: _api.Object) -> list[_api.Object]:
+            if workload["spec"]["template"] != template:
+                raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
+            _update.check_deployment(workload, wish)
+            return _update.patch(workload, wish)
+
+        after = _workload.changed(api, place, deployment, plan, dry_run=task.check_mode)
+    finally:
+        api.close()
+    back = _way_back(deployment, remembered, wish)
+    phase = _phase(deployment, wish)
+    image = _update.container(after, wish.container, wish.image)["image"]
+    before = _version(back.template, place.name, wish) if back else ""
+    return {
+        **_workload.difference(deployment, after),
+        "phase": phase,
+        "before": wish.version if phase == "done" else before,
+        "after": wish.version,
+        "way_back": back.number if back else 0,
+        "image": image,
+        "paused_at": _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, ""),
+        "services": services,
+        "message": f"{place} {'has' if phase == 'done' else 'goes to'} version {wish.version} ({image}).",
+    }
+
+
+def _phase(deployment: _api.Object, wish: _update.Wish) -> str:
+    """Where the rolling update begins: update, going, held or done."""
+    if _update.template_patch(deployment, wish):
+        return "update"
+    if _pause.is_ours(deployment) and deployment["spec"].get("paused"):
+        return "held"
+    return "done" if _rollout.progress(deployment) is None else "going"
+
+
+def _way_back(
+    deployment: _api.Object, remembered: t.Sequence[_api.Object], wish: _update.Wish
+) -> _workloads.Revision | None:
+    """The revision that is gone back to where the new version fails: the newest one that has been complete."""
+    known = _workloads.revisions(deployment, remembered)
+    newest = _workloads.current(known)
+    if newest and _update.template_patch(deployment, wish) and _rollout.progress(deployment) is None:
+        return newest
+    others = [revision for revision in known if not revision.current and revision.number]
+    return others[-1] if others else newest
+
+
+def _version(template: _api.Object, name: str, wish: _update.Wish) -> str:
+    """The version of a revision: that of the container that is updated, where no label says it."""
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if wish.container and not any(label in labels for label in _workloads.VERSION_LABELS):
+        for container in template["spec"]["containers"]:
+            if container["name"] == wish.container:
+                return _workloads.split_image(container["image"])[1]
+    return _workloads.version_of(template, name)

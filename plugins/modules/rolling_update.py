@@ -1,0 +1,126 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rolling_update
+short_description: Start a Deployment's rollout of another version
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Gives a Deployment's container an image with another tag, and the change-cause to its history, in one patch
+    of the template that the cluster has.
+  - Containers, init containers among them, that have the very same image get the new one too. So do the pods'
+    labels C(version), and C(app.kubernetes.io/version) where it names the image's tag.
+  - Refuses what cannot work before anything changes. The Deployment is paused by somebody else, its selector or that
+    of a Service names the version, or its strategy knows no surge.
+  - Waits for nothing; M(convoy.rollout.rollout) does.
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  name:
+    description: The name of the Deployment.
+    type: str
+    required: true
+  version:
+    description: The version, the image's tag.
+    type: str
+    required: true
+  image:
+    description: The image's name without a tag, by default that of the container.
+    type: str
+  container:
+    description: >-
+      The container whose version is meant. It can be left out where there is one, or one that the annotation
+      C(kubectl.kubernetes.io/default-container) names, that is named as the Deployment, or that has O(image).
+    type: str
+  max_surge:
+    description: How many pods more than wanted there may be, such as V(1) or V(25%), by default as it is.
+    type: str
+  max_unavailable:
+    description: How many pods fewer than wanted may be available, by default as it is.
+    type: str
+  change_cause:
+    description: The annotation C(kubernetes.io/change-cause) of the revision, by default none.
+    type: str
+  pause_at:
+    description: >-
+      Leave the rollout paused, for O(convoy.rollout.rollout#module:at) to take it to this share of the pods, such as
+      V(50%).
+    type: str
+  service:
+    description: A Service that must be there.
+    type: str
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._changes
+"""
+
+EXAMPLES = r"""
+---
+- name: Give hello version 2.0.0
+  convoy.rollout.rolling_update:
+    name: hello
+    version: 2.0.0
+    max_surge: 1
+    max_unavailable: 0
+    change_cause: Rolling update to 2.0.0
+
+- name: Wait for it
+  convoy.rollout.rollout:
+    name: hello
+"""
+
+RETURN = r"""
+phase:
+  description: >-
+    What was found. V(update) where the template is another one, V(going) where its rollout is under way, V(held) where
+    it was paused part way by this collection, V(done) where it is complete.
+  returned: success
+  type: str
+before:
+  description: The version to go back to.
+  returned: success
+  type: str
+after:
+  description: The version that is rolled out.
+  returned: success
+  type: str
+way_back:
+  description: The revision to go back to, V(0) where there is none.
+  returned: success
+  type: int
+image:
+  description: The image that the container has now.
+  returned: success
+  type: str
+paused_at:
+  description: The share of the pods that the rollout was held at, empty where it was not.
+  returned: success
+  type: str
+services:
+  description: The Services that lead to the Deployment, the one of its name first.
+  returned: success
+  type: list
+  elements: str
+message:
+  description: What was done, in one sentence.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _rolling_update
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_rolling_update.ARGUMENTS, _rolling_update.run)
+
+
+if __name__ == "__main__":
+    main()

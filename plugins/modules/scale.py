@@ -1,0 +1,96 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: scale
+short_description: Scale a Deployment to a number or by a step
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Gives a Deployment a number of replicas, or some more or fewer than it has.
+  - Leaves the number alone, and says so, where a HorizontalPodAutoscaler decides on it.
+  - Waits for nothing; M(convoy.rollout.rollout) does. M(convoy.rollout.capacity) tells whether there is room.
+notes:
+  - A step or a share is relative to now. Run again, it is taken again.
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  name:
+    description: The name of the Deployment.
+    type: str
+    required: true
+  replicas:
+    description:
+      - A number such as V(5), a step such as V(+2) or V(-1), a share of what there is such as V(50%) or V(200%), or
+        a step by a share such as V(+50%) or V(-25%).
+      - What a share comes to is rounded up.
+    type: str
+    required: true
+  current_replicas:
+    description:
+      - How many replicas the Deployment is expected to have. It fails where somebody scaled it meanwhile.
+      - Steps and shares are relative to this number.
+    type: int
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._changes
+"""
+
+EXAMPLES = r"""
+---
+- name: Have five copies of hello
+  convoy.rollout.scale:
+    name: hello
+    replicas: 5
+
+- name: Have two more
+  convoy.rollout.scale:
+    name: hello
+    replicas: "+2"
+"""
+
+RETURN = r"""
+before:
+  description: How many replicas were asked for before.
+  returned: success
+  type: int
+after:
+  description: How many are asked for now.
+  returned: success
+  type: int
+autoscaler:
+  description: The HorizontalPodAutoscaler that decides on the replicas, null where there is none.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    min_replicas:
+      description: The fewest replicas that it leaves.
+      type: int
+    max_replicas:
+      description: The most replicas that it makes.
+      type: int
+message:
+  description: What was done, in one sentence.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _scale
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_scale.ARGUMENTS, _scale.run)
+
+
+if __name__ == "__main__":
+    main()
