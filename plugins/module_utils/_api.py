@@ -12,16 +12,21 @@ import base64
 import http.client
 import json
 import os
+import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.common.parameters import env_fallback
+from ansible_collections.convoy.rollout.plugins.module_utils import _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._retries import Refusal
 
+Result = t.TypeVar("Result")
 Object = t.Dict[str, t.Any]
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -31,15 +36,17 @@ SECRET_KEYS = frozenset(
 )
 FIELD_MANAGER = "convoy.rollout"  #: as whom objects are changed
 TIMEOUT = 30.0  #: seconds that the API server may take to answer
+CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  #: a connection that ended under TLS
 
 
 class ApiError(Failure):
     """A Status that the API server answered with, or that it could not be reached (status 0)."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, refusal: Refusal | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.refusal = refusal or Refusal(status)
 
 
 @dataclass
@@ -326,16 +333,23 @@ def _proxy(url: str | None) -> tuple[str, int] | None:
 
 
 class Api:
-    """One API server. Calls raise ApiError; objects are plain dictionaries."""
+    """One API server. Calls raise ApiError; objects are plain dictionaries.
+
+    What did not succeed is tried again where that is safe, as `_retries` says.
+    """
 
     def __init__(self, where: Access) -> None:
         self.access = where
         self.ssl_context = where.ssl_context()
-        parts = urlsplit(where.server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(where.server)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
             raise Failure(f"The API server's address {where.server!r} is not an http or https URL.")
-        self.host: str = parts.hostname
-        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.host: str = host
+        self.port = port or (443 if parts.scheme == "https" else 80)
         self.base = parts.path.rstrip("/")
         self.proxy = _proxy(where.proxy)
         self._connection: http.client.HTTPConnection | None = None
@@ -372,27 +386,51 @@ class Api:
             connection.request(method, target, data, headers)
             response = connection.getresponse()
             if response.status >= 400:
-                raise _api_error(response.status, response.read(), self.access.server)
-        except (OSError, http.client.HTTPException) as error:
+                raise _api_error(response, self.access.server)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error) from error
         return response
 
     def _unreachable(self, error: Exception) -> ApiError:
         why = f"The API server {self.access.server} cannot be reached"
+        refused = isinstance(error, ConnectionRefusedError)
+        lasting = isinstance(error, (ssl.SSLError, socket.gaierror, ValueError)) and not isinstance(error, CUT_OFF)
         if isinstance(error, ssl.SSLCertVerificationError):
             why = f"The certificate of the API server {self.access.server} is not trusted"
             said = f"{error.verify_message}; give its CA with ca_cert"
-        elif isinstance(error, ConnectionRefusedError):
+        elif refused:
             said = "connection refused; start the cluster, or mend the address in the kubeconfig"
         elif isinstance(error, TimeoutError):
             said = "no answer in time; see that the network leads there"
         else:
             said = str(error) or type(error).__name__
-        return ApiError(0, "Unreachable", f"{why}: {said}.")
+        return ApiError(0, "Unreachable", f"{why}: {said}.", Refusal(0, sent=not refused, lasting=lasting))
+
+    def _tried(self, call: t.Callable[[], Result], repeatable: bool) -> Result:
+        """What a call returns, which is made again as long as that is safe and may help."""
+        start = time.monotonic()
+        attempt = 1
+        while True:
+            try:
+                return call()
+            except ApiError as error:
+                wait = _retries.pause(
+                    error.refusal, repeatable=repeatable, attempt=attempt, elapsed=time.monotonic() - start
+                )
+                if wait is None:
+                    if attempt > 1:
+                        error.message += f" (tried {attempt} times in {time.monotonic() - start:.0f} s)"
+                        error.args = (error.message,)
+                    raise
+            time.sleep(wait)
+            attempt += 1
 
     def request(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> bytes:
         """The body of a GET, over a connection that is kept."""
+        return self._tried(lambda: self._request(path, query), repeatable=True)
+
+    def _request(self, path: str, query: t.Mapping[str, t.Any] | None) -> bytes:
         for attempt in (1, 2):
             kept = self._connection
             self._connection = connection = kept or self.connect()
@@ -413,7 +451,23 @@ class Api:
 
     def get(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> Object:
         """One object, or one list."""
-        return t.cast(Object, json.loads(self.request(path, query)))
+        return self._object(self.request(path, query))
+
+    def _object(self, body: bytes) -> Object:
+        try:
+            found = json.loads(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            start = " ".join(body[:80].decode(errors="replace").split())
+            raise ApiError(
+                0,
+                "NotJson",
+                f"The API server {self.access.server} answered what is no object of Kubernetes: {start!r}; see that "
+                f"the address leads to an API server.",
+                Refusal(0, lasting=True),
+            )
+        return found
 
     def items(self, path: str, **query: t.Any) -> list[Object]:
         """The objects of a list."""
@@ -448,6 +502,10 @@ class Api:
             connection.close()
 
     def _write(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str = "") -> Object:
+        repeatable = dry_run or _retries.is_conditional(method, body)
+        return self._tried(lambda: self._write_once(method, path, body, dry_run, content_type), repeatable)
+
+    def _write_once(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str) -> Object:
         # Over a connection of its own: one that was kept may be closed already, and a write whose answer
         # never came must not be sent again by itself.
         connection = self.connect()
@@ -456,7 +514,7 @@ class Api:
             if dry_run:
                 query["dryRun"] = "All"
             response = self._send(connection, path, query, method, body, content_type or "application/json")
-            return t.cast(Object, json.loads(response.read()))
+            return self._object(response.read())
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         finally:
@@ -489,7 +547,10 @@ class Api:
             self._connection = None
 
 
-def _api_error(status: int, body: bytes, server: str) -> ApiError:
+def _api_error(response: http.client.HTTPResponse, server: str) -> ApiError:
+    status, body = response.status, response.read()
+    asked = (response.headers.get("Retry-After") or "").strip()
+    refusal = Refusal(status, float(asked) if asked.isascii() and asked.isdigit() else None)
     try:
         answer = json.loads(body)
         reason, message = str(answer.get("reason") or ""), str(answer.get("message") or "")
@@ -500,7 +561,7 @@ def _api_error(status: int, body: bytes, server: str) -> ApiError:
         message = f"The API server {server} does not accept the credentials (401); renew them in the kubeconfig"
     elif status == 403:
         message += "; have this user allowed to do that"  # the server's words name verb and resource
-    return ApiError(status, reason, message)
+    return ApiError(status, reason, message, refusal)
 
 
 def secrets(options: t.Mapping[str, t.Any]) -> set[str]:

@@ -81,7 +81,7 @@ class Mirror:
                     return
                 # Gone, or out of reach for a moment: begin again.
                 version = ""
-                self._closed.wait(PAUSE)
+                self._closed.wait(max(PAUSE, error.refusal.retry_after or 0.0))
         api.close()
 
     def _put(self, name: str, change: t.Callable[[str, t.Any], None], what: t.Any) -> None:

@@ -25,13 +25,18 @@ class Ask(t.NamedTuple):
 
 
 class Answer(t.NamedTuple):
-    """What is answered: an object, or the events of a watch; `cut` ends in the middle of an event."""
+    """What is answered: an object, or the events of a watch; `cut` ends in the middle of an event.
+
+    `drop` closes the connection without an answer.
+    """
 
     status: int = 200
     body: Object | None = None
     events: tuple[Object, ...] = ()
     hold: bool = False  #: keep a watch open after its events, until the test ends
     cut: bool = False
+    drop: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Script:
@@ -86,9 +91,14 @@ def _handler(script: Script) -> type[http.server.BaseHTTPRequestHandler]:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked = json.loads(sent) if sent else None
             answer = script.take(Ask(parts.path, query, dict(self.headers), self.command, asked))
+            if answer.drop:
+                self.close_connection = True
+                return
             if answer.body is not None:
                 body = json.dumps(answer.body).encode()
                 self.send_response(answer.status)
+                for name, value in answer.headers:
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
