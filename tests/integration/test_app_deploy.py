@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from integration.playbooks import ROOT, Lab, description
+from integration.playbooks import ROOT, Lab, description, namespace_gone
 
 
 def test_a_first_run_deploys_and_a_second_changes_nothing(empty: Lab) -> None:
@@ -134,3 +134,25 @@ def test_a_switched_service_stays_switched(lab: Lab) -> None:
     assert lab.versions() == {"2.0.0": 20}
     again = lab.play("app_deploy")
     assert (again.code, again.changed) == (0, 0), again.output
+
+
+def test_a_namespace_that_is_missing_is_created_only_where_asked(empty: Lab) -> None:
+    missing = f"{empty.namespace}-more"
+    run = empty.play("app_deploy", application_namespace=missing)
+    assert run.code != 0
+    assert f"There is no namespace {missing}; create it, or have it created with" in run.output
+    dry = empty.play("app_deploy", "--check", application_namespace=missing, app_deploy_create_namespace=True)
+    assert (dry.code, dry.changed) == (0, 1), dry.output
+    assert missing not in {item.metadata.name for item in empty.core.list_namespace().items}
+    try:
+        run = empty.play("app_deploy", application_namespace=missing, app_deploy_create_namespace=True)
+        assert run.code == 0, run.output
+        hello = empty.apps.read_namespaced_deployment("hello", missing)
+        assert hello.status.ready_replicas == 3
+        sets = [item.metadata.name for item in empty.apps.list_namespaced_replica_set(missing).items]
+        pods = [item.metadata.name for item in empty.core.list_namespaced_pod(missing).items]
+        assert "DEPLOYMENT  READY  IMAGE" in run.output
+        assert not [name for name in [*sets, *pods] if name not in run.output]
+        assert "/version answers: 1.0.0" in run.output
+    finally:
+        namespace_gone(empty.core, missing)

@@ -19,6 +19,7 @@ Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
 NAMES = [
+    "application_info",
     "bluegreen_info",
     "canary_info",
     "capacity",

@@ -1,0 +1,37 @@
+"""The module application_info, against a scripted API server."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _application_info
+
+NOTHING = dict.fromkeys(_application_info.ARGUMENTS)
+
+
+@pytest.fixture
+def here(api_server: t.Any, answer: Callable[..., t.Any]) -> dict[str, t.Any]:
+    """Options that lead to a namespace with the Deployments b and a."""
+    deployments = [
+        {"metadata": {"name": name, "uid": name}, "spec": {"replicas": 1, "template": {"spec": {"containers": []}}}}
+        for name in ("b", "a")
+    ]
+    for plural, group in (("deployments", "apps"), ("replicasets", "apps"), ("pods", ""), ("services", "")):
+        items = deployments if plural == "deployments" else []
+        api_server.on(path_of(plural, "n", group=group), answer(body={"items": items}))
+    return {**NOTHING, "host": api_server.url, "api_key": "x", "namespace": "n"}
+
+
+@pytest.mark.parametrize(("names", "shown"), [(None, ["a", "b"]), (["b"], ["b"]), ([], [])])
+def test_the_deployments_that_are_asked_for(here: dict[str, t.Any], names: list[str] | None, shown: list[str]) -> None:
+    found = _application_info.run({**here, "names": names}, Task())
+    assert [item["deployment"] for item in found["applications"]] == shown
+
+
+def test_a_deployment_that_is_not_there(here: dict[str, t.Any]) -> None:
+    with pytest.raises(Failure, match=r"^There is no Deployment c in namespace n\.$"):
+        _application_info.run({**here, "names": ["a", "c"]}, Task())
