@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 from dataclasses import dataclass
 
@@ -26,3 +27,19 @@ class Task:
 
 
 Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]
+
+
+def attempt(operation: Operation, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """What the operation returns. Raises Failure, and nothing else.
+
+    An answer of the API server that lacks what every object of its kind has is met where it is used.
+    """
+    try:
+        return operation(options, task)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise Failure(
+            f"An object that the API server answered cannot be understood ({type(error).__name__} {error} at "
+            f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}); see that it is a Kubernetes API server of a "
+            "supported version, and report this line if it is."
+        ) from error

@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.convoy.rollout.plugins.module_utils import _api
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Operation, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Operation, Task, attempt
 
 
 def run_operation(arguments: dict[str, t.Any], operation: Operation) -> None:
@@ -16,7 +16,7 @@ def run_operation(arguments: dict[str, t.Any], operation: Operation) -> None:
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     module.no_log_values.update(_api.secrets(module.params))
     try:
-        result = operation(module.params, Task(check_mode=module.check_mode))
+        result = attempt(operation, module.params, Task(check_mode=module.check_mode))
     except Failure as failure:
         module.fail_json(msg=failure.message, **failure.facts)
     module.exit_json(**result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
 
 
 class OperationAction(ActionBase):
@@ -33,6 +33,6 @@ class OperationAction(ActionBase):
             tell=lambda line: None if quiet else self._display.display(line),
         )
         try:
-            return self.operation(options, task)
+            return attempt(self.operation, options, task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)

@@ -1,0 +1,137 @@
+"""Whatever a kubeconfig or an API server says: one clear sentence, never a traceback, never a change."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import string
+import typing as t
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.convoy.rollout.plugins.module_utils import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PLUGINS = "ansible_collections.convoy.rollout.plugins"
+
+#: The options with which each operation goes to the API server.
+ASKED: dict[str, dict[str, t.Any]] = {
+    "bluegreen_info": {"name": "hello", "version": "2.0.0"},
+    "canary_info": {"name": "hello", "version": "2.0.0"},
+    "capacity": {"replicas": 3, "deployment": "hello"},
+    "cluster_info": {},
+    "explain": {"field": "deployment.spec"},
+    "rollout": {"name": "hello", "timeout": 1},
+    "version_distribution": {"name": "hello"},
+}
+
+
+def cases(number: int) -> settings:
+    """So many cases, the same ones in every run."""
+    return settings(
+        max_examples=number, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+    )
+
+
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=20))
+FIELDS = ["metadata", "spec", "status", "items", "name", "labels", "selector", "template", "uid", "replicas", "ports"]
+
+
+def nested(keys: st.SearchStrategy[str]) -> st.SearchStrategy[t.Any]:
+    """Anything that JSON can say."""
+    return st.recursive(
+        LEAVES,
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3)),
+        max_leaves=6,
+    )
+
+
+ANYTHING = nested(st.text(max_size=5))
+
+
+def some_of(**fields: st.SearchStrategy[t.Any]) -> st.SearchStrategy[dict[str, t.Any]]:
+    """A dictionary in which any of the fields may be missing, or be anything."""
+    return st.fixed_dictionaries(
+        {}, optional={key.replace("_", "-"): st.one_of(kind, ANYTHING) for key, kind in fields.items()}
+    )
+
+
+def entries(kind: str, content: st.SearchStrategy[t.Any]) -> st.SearchStrategy[t.Any]:
+    """One of a kubeconfig's lists."""
+    named = st.fixed_dictionaries({"name": st.sampled_from(["one", "two"]), kind: st.one_of(content, ANYTHING)})
+    return st.lists(st.one_of(named, ANYTHING), max_size=2)
+
+
+BASE64 = st.sampled_from(["aGVsbG8=", "not base64", ""])
+WORDS = st.text(string.ascii_letters + "/:.[]{}%\n ", max_size=12)
+KUBECONFIGS = st.one_of(
+    ANYTHING,
+    some_of(
+        current_context=st.just("one"),
+        contexts=entries("context", some_of(cluster=st.just("one"), user=st.just("one"), namespace=WORDS)),
+        clusters=entries(
+            "cluster",
+            some_of(
+                server=st.one_of(st.sampled_from(["https://127.0.0.1:1", "http://[::1", "https://a:b"]), WORDS),
+                certificate_authority_data=BASE64,
+                certificate_authority=WORDS,
+                tls_server_name=WORDS,
+                proxy_url=WORDS,
+            ),
+        ),
+        users=entries(
+            "user", some_of(token=WORDS, client_certificate_data=BASE64, client_key_data=BASE64, username=WORDS)
+        ),
+    ),
+)
+
+
+def is_a_sentence(message: str) -> bool:
+    """One line, with something in it."""
+    return bool(message.strip()) and "\n" not in message and "Traceback" not in message
+
+
+@cases(1000)
+@given(KUBECONFIGS)
+def test_kubeconfigs(kubeconfig: t.Any) -> None:
+    try:
+        _api.api({"kubeconfig": kubeconfig})
+    except Failure as failure:
+        assert is_a_sentence(failure.message)
+
+
+ANSWERS = st.one_of(
+    st.binary(max_size=30),
+    st.just(b"<html>\nlog in\n</html>"),
+    nested(st.sampled_from(FIELDS)).map(lambda answer: json.dumps(answer).encode()),
+)
+
+
+@pytest.mark.parametrize("operation", ASKED)
+def test_answers(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(f"{PLUGINS}.module_utils._operations._{operation}")
+    options = {**ASKED[operation], "host": "http://127.0.0.1:1", "api_key": "key"}
+    checked = ArgumentSpecValidator(module.ARGUMENTS).validate(options)
+    assert not checked.error_messages
+    left: list[bytes] = []
+    monkeypatch.setattr(_api.Api, "request", lambda *_args, **_options: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr(_api.Api, "watch", lambda *_args: iter([]))
+
+    def no_change(*_args: t.Any, **_options: t.Any) -> t.NoReturn:
+        pytest.fail("an operation that only reads must not write")
+
+    for write in ("create", "replace", "patch", "delete"):
+        monkeypatch.setattr(_api.Api, write, no_change)
+
+    @cases(600)
+    @given(st.lists(ANSWERS, min_size=1, max_size=4))
+    def asked(answers: list[bytes]) -> None:
+        left[:] = answers
+        try:
+            assert isinstance(attempt(module.run, checked.validated_parameters, Task(check_mode=True)), dict)
+        except Failure as failure:
+            assert is_a_sentence(failure.message)
+
+    asked()
