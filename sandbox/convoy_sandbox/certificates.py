@@ -7,6 +7,7 @@ import ipaddress
 import secrets
 import ssl
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_CA_NAME = "convoy-sandbox-ca"
 _VALID = datetime.timedelta(days=365)
 _SERVER_NAMES = (
     "localhost",
@@ -35,6 +37,14 @@ class Certificates:
     client_cert: bytes
     client_key: bytes
     token: str
+    ca_key: ec.EllipticCurvePrivateKey
+
+    def client(self, user: str, groups: Sequence[str] = ()) -> tuple[bytes, bytes]:
+        """A certificate by which somebody is a user of these groups, and its key, as PEM texts."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name(user, *groups), key.public_key(), self.ca_key)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return _pem(builder.add_extension(usage, critical=False).sign(self.ca_key, hashes.SHA256())), _key_pem(key)
 
     def server_context(self) -> ssl.SSLContext:
         """TLS for the API server: client certificates are checked where they are given."""
@@ -49,11 +59,30 @@ class Certificates:
         return context
 
 
-def _name(common: str, organization: str = "") -> x509.Name:
-    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common)]
-    if organization:
-        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
-    return x509.Name(parts)
+def _name(common: str, *organizations: str) -> x509.Name:
+    parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
+    return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _builder(
+    subject: x509.Name, public_key: ec.EllipticCurvePublicKey, ca_key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    """A certificate of the authority's, but for what it is good for."""
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(_name(_CA_NAME))
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -64,24 +93,9 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def make() -> Certificates:
     """A new authority with one server and one client certificate, valid for a year."""
-    now = datetime.datetime.now(datetime.UTC)
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("convoy-sandbox-ca")
-
-    def build(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(ca_name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + _VALID)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        )
-
     ca = (
-        build(ca_name, ca_key.public_key())
+        _builder(_name(_CA_NAME), ca_key.public_key(), ca_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .add_extension(
@@ -106,21 +120,18 @@ def make() -> Certificates:
         *(x509.DNSName(name) for name in _SERVER_NAMES),
     ]
     server = (
-        build(_name("kube-apiserver"), server_key.public_key())
+        _builder(_name("kube-apiserver"), server_key.public_key(), ca_key)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     client_key = ec.generate_private_key(ec.SECP256R1())
     client = (
-        build(_name("kubernetes-admin", "system:masters"), client_key.public_key())
+        _builder(_name("kubernetes-admin", "system:masters"), client_key.public_key(), ca_key)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-
-    def pem(certificate: x509.Certificate) -> bytes:
-        return certificate.public_bytes(serialization.Encoding.PEM)
-
     return Certificates(
-        pem(ca), pem(server), _key_pem(server_key), pem(client), _key_pem(client_key), secrets.token_urlsafe(32)
-    )
+        _pem(ca), _pem(server), _key_pem(server_key), _pem(client), _key_pem(client_key),
+        secrets.token_urlsafe(32), ca_key,
+    )  # fmt: skip

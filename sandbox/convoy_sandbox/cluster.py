@@ -17,10 +17,14 @@ from .registry import Registry
 from .store import Change, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from .settings import Settings
+
+
+_DAY = 24 * 3600
 
 
 class PortInUseError(Exception):
@@ -48,7 +52,20 @@ class Cluster:
 
     def write_kubeconfig(self, path: Path) -> None:
         """Write the administrator's kubeconfig, readable by its owner only."""
-        kubeconfig.write(path, self.settings.name, self.server, self.certificates)
+        self._write(path, f"{self.settings.name}-admin", kubeconfig.administrator(self.certificates))
+
+    def write_user_kubeconfig(self, path: Path, user: str, groups: Sequence[str] = ()) -> None:
+        """Write the kubeconfig of a user who is known by a client certificate of these groups."""
+        self._write(path, user, kubeconfig.certified(*self.certificates.client(user, groups)))
+
+    def write_service_account_kubeconfig(self, path: Path, namespace: str, name: str) -> None:
+        """Write the kubeconfig of a ServiceAccount, with a token for a day. Raises ApiError 404."""
+        account = self.registry.get(resources.SERVICEACCOUNTS, namespace, name)
+        token, _ = self.api.authenticator.token(account, _DAY)
+        self._write(path, name, {"token": token})
+
+    def _write(self, path: Path, user: str, credentials: dict[str, str]) -> None:
+        kubeconfig.write(path, self.settings.name, self.server, self.certificates.ca, user, credentials)
 
     async def __aenter__(self) -> Self:
         try:

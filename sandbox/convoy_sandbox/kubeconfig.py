@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from .certificates import Certificates
 
 
-def write(path: Path, name: str, server: str, certificates: Certificates) -> None:
+def encoded(text: bytes) -> str:
+    """A PEM text as kubeconfigs hold it."""
+    return base64.b64encode(text).decode()
+
+
+def administrator(certificates: Certificates) -> dict[str, str]:
+    """What the administrator is known by."""
+    return certified(certificates.client_cert, certificates.client_key)
+
+
+def certified(certificate: bytes, key: bytes) -> dict[str, str]:
+    """What somebody with a client certificate is known by."""
+    return {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
+
+
+def write(path: Path, name: str, server: str, ca: bytes, user: str, credentials: dict[str, str]) -> None:
     """Write a kubeconfig that only its owner can read; an old one is replaced in one step."""
-
-    def encoded(text: bytes) -> str:
-        return base64.b64encode(text).decode()
-
-    user = f"{name}-admin"
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": name, "cluster": {"server": server, "certificate-authority-data": encoded(certificates.ca)}}
-        ],
-        "users": [
-            {
-                "name": user,
-                "user": {
-                    "client-certificate-data": encoded(certificates.client_cert),
-                    "client-key-data": encoded(certificates.client_key),
-                },
-            }
-        ],
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": encoded(ca)}}],
+        "users": [{"name": user, "user": credentials}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
     }

@@ -15,7 +15,7 @@ from .cluster import Cluster
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _T = TypeVar("_T")
 
@@ -35,6 +35,18 @@ class Sandbox:
             return function()
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def user(self, name: str, groups: Sequence[str] = ()) -> Path:
+        """The kubeconfig of a user of these groups, who may do what RBAC says."""
+        path = self.kubeconfig.with_name(f"user-{uuid.uuid4().hex}")
+        self.call(lambda: self.cluster.write_user_kubeconfig(path, name, groups))
+        return path
+
+    def service_account(self, namespace: str, name: str) -> Path:
+        """The kubeconfig of a ServiceAccount that is there, with a token for a day. Raises ApiError 404."""
+        path = self.kubeconfig.with_name(f"service-account-{uuid.uuid4().hex}")
+        self.call(lambda: self.cluster.write_service_account_kubeconfig(path, namespace, name))
+        return path
 
 
 @contextlib.contextmanager

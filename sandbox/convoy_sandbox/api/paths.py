@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
-from ..resources import Resource, find
+from ..authorization import Action
+from ..resources import NAMESPACES, Resource, find
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Target:
 def parse(path: str) -> Target | None:
     """The target of a path below /api/v1 or /apis/GROUP/VERSION, or None where there is no such resource."""
     parts = path.split("/")[1:]
-    if parts[:2] == ["api", "v1"]:
+    if parts[:2] == ["api", "v1"] and len(parts) > 2:
         group, version, rest = "", "v1", parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:
         group, version, rest = parts[1], parts[2], parts[3:]
@@ -47,3 +49,29 @@ def parse(path: str) -> Target | None:
     if len(rest) > 3:
         return None
     return Target(resource, namespace, name, subresource)
+
+
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def action(target: Target | None, method: str, path: str, query: Any) -> Action:
+    """What has to be allowed for a request; `target` is None for a path that is no resource's."""
+    verb = _VERBS.get(method, method.lower())
+    if target is None:
+        return Action(verb, path=path)
+    name = target.name
+    if not name:
+        if verb == "delete":
+            verb = "deletecollection"
+        elif verb == "get":
+            verb = "list"
+            # A list of the one object of a name is a question about that object.
+            for term in query.get("fieldSelector", "").split(","):
+                key, _, value = term.partition("=")
+                if key == "metadata.name" and value:
+                    name = value.removeprefix("=")
+    if verb in ("get", "list") and not target.subresource and query.get("watch") in ("true", "1"):
+        verb = "watch"
+    # A namespace lies in itself, so that a Role in it can speak of it.
+    namespace = target.name if target.resource == NAMESPACES else target.namespace
+    return Action(verb, target.resource.group, target.resource.plural, target.subresource, namespace, name)

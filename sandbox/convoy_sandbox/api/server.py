@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import json
 import logging
 import ssl
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from .. import errors, patch, resources, schema, selectors
+from .. import authorization, errors, patch, resources, schema, selectors
+from ..authorization import Authorizer, User
 from ..errors import ApiError
 from ..network.containers import LogLine
 from ..registry import Registry
 from ..store import Object, Store
-from . import discovery, lists, logs, negotiation, openapi, options, paths, proxy, reviews, tables, watches
+from . import discovery, lists, logs, negotiation, openapi, options, paths, proxy, reviews, tables, users, watches
 
 if TYPE_CHECKING:
     from ..certificates import Certificates
@@ -71,6 +71,8 @@ class ApiServer:
         self._store = store
         self._registry = registry
         self._certificates = certificates
+        self.authenticator = users.Authenticator(store, certificates)
+        self._authorizer = Authorizer(store)
         self._pod_logs = pod_logs
         self._dial = dial
         self._host = host
@@ -117,9 +119,8 @@ class ApiServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
-            if not self._authenticated(request):
-                raise ApiError(401, "Unauthorized", "Unauthorized")
-            return await self._dispatch(request)
+            user = users.impersonated(request, self.authenticator.user(request), self._authorizer)
+            return await self._dispatch(request, user)
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
             return _json(error.status, error.code, headers)
@@ -132,21 +133,15 @@ class ApiServer:
             log.exception("%s %s", request.method, request.path_qs)
             return _json(ApiError(500, "InternalError", f"Internal error occurred: {error}").status, 500)
 
-    def _authenticated(self, request: web.Request) -> bool:
-        transport = request.transport
-        if transport is not None and transport.get_extra_info("peercert"):
-            return True
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), self._certificates.token.encode())
-
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+    async def _dispatch(self, request: web.Request, user: User) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"
-        document = self._document(request, path)
-        if document is not None:
-            return document
         target = paths.parse(request.rel_url.raw_path if "/proxy" in path else path)
+        self._authorizer.require(user, paths.action(target, request.method, path, request.query))
         if target is None:
-            raise _no_such_path()
+            document = self._document(request, path)
+            if document is None:
+                raise _no_such_path()
+            return document
         if target.subresource == "proxy":
             return await self._proxy(request, target)
         if target.subresource == "log":
@@ -154,7 +149,7 @@ class ApiServer:
         if target.resource == resources.PODS and target.subresource in ("exec", "attach", "portforward"):
             self._registry.get(target.resource, target.namespace, target.name)
             raise errors.bad_request("Upgrade request required")
-        return await self._resource(request, target)
+        return await self._resource(request, target, user)
 
     def _document(self, request: web.Request, path: str) -> web.Response | None:
         """The answers that do not depend on the store."""
@@ -187,7 +182,7 @@ class ApiServer:
 
     # -- resources -------------------------------------------------------------------------------
 
-    async def _resource(self, request: web.Request, target: paths.Target) -> web.StreamResponse:
+    async def _resource(self, request: web.Request, target: paths.Target, user: User) -> web.StreamResponse:
         if target.subresource and not any(
             entry["subresource"] == target.subresource for entry in target.resource.subresources
         ):
@@ -198,16 +193,19 @@ class ApiServer:
             return await self._read(request, target, form)
         if method == "POST" and target.subresource == "eviction":
             return await self._evict(request, target)
+        if method == "POST" and target.resource == resources.SERVICEACCOUNTS and target.subresource == "token":
+            account = self._registry.get(target.resource, target.namespace, target.name)
+            return _json(self.authenticator.token_request(account, await _body(request)), 201)
         if target.resource.namespaced and not target.namespace:
             raise _method_not_allowed()
         if method == "POST" and not target.name:
-            return await self._create(request, target, form)
+            return await self._create(request, target, form, user)
         if target.subresource and target.subresource not in _SUBRESOURCES:
             raise _method_not_allowed()
         if method == "PUT" and target.name:
-            return await self._update(request, target, form)
+            return await self._update(request, target, form, user)
         if method == "PATCH" and target.name:
-            return await self._patch(request, target, form)
+            return await self._patch(request, target, form, user)
         if method == "DELETE" and not target.subresource:
             how = options.deletion(request.query, await _body(request))
             return self._delete(target, how) if target.name else self._delete_collection(request, target, how)
@@ -263,26 +261,44 @@ class ApiServer:
         finally:
             self._streams.discard(task)
 
-    async def _create(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+    async def _create(
+        self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
+    ) -> web.StreamResponse:
         body = await _object(request)
         if "list" not in target.resource.verbs:
-            answer = reviews.answer(target.resource, body)
+            answer = reviews.answer(target.resource, body, user, self._authorizer, self.authenticator)
             if answer is None:
                 raise _method_not_allowed()
             return _json(answer, 201)
         how = _writing(request, "CreateOptions")
+        self._check_escalation(
+            target,
+            user,
+            lambda: self._registry.create(target.resource, target.namespace, body, **{**how, "dry_run": True}),
+        )
         created = self._registry.create(target.resource, target.namespace, body, **how)
         return self._shown(target, created, form, 201, warnings=_warnings(target, body, how))
 
-    async def _update(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+    async def _update(
+        self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
+    ) -> web.StreamResponse:
         body = await _object(request)
         how = _writing(request, "UpdateOptions")
+        self._check_escalation(
+            target,
+            user,
+            lambda: self._registry.update(
+                target.resource, target.namespace, target.name, body, **{**how, "dry_run": True}
+            ),
+        )
         stored = self._registry.update(
             target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
         )
         return self._shown(target, stored, form, warnings=_warnings(target, body, how))
 
-    async def _patch(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
+    async def _patch(
+        self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
+    ) -> web.StreamResponse:
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
         apply = content_type == patch.APPLY
         force = options.force(request.query, apply=apply)
@@ -290,12 +306,32 @@ class ApiServer:
         if body is None:
             raise errors.bad_request("the body of the request is empty")
         how = _writing(request, "PatchOptions")
+        if apply and self._store.get(target.resource, target.namespace, target.name) is None:
+            self._authorizer.require(user, paths.action(target, "POST", request.path, request.query))
+        self._check_escalation(
+            target,
+            user,
+            lambda: self._registry.patch(
+                target.resource,
+                target.namespace,
+                target.name,
+                content_type,
+                body,
+                force=force,
+                **{**how, "dry_run": True},
+            )[0],
+        )
         stored, created = self._registry.patch(
             target.resource, target.namespace, target.name, content_type, body,
             subresource=target.subresource, force=force, **how,
         )  # fmt: skip
         warnings = _warnings(target, body, how) if apply else []
         return self._shown(target, stored, form, 201 if created else 200, warnings=warnings)
+
+    def _check_escalation(self, target: paths.Target, user: User, outcome: Callable[[], Object]) -> None:
+        """Nobody may give rights away that he does not have; `outcome` says what a write would store."""
+        if authorization.guarded(target.resource):
+            self._authorizer.check_escalation(user, target.resource, outcome(), target.namespace)
 
     def _delete(self, target: paths.Target, how: options.Deletion) -> web.Response:
         obj, gone = self._registry.delete(

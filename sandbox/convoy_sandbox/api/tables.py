@@ -249,9 +249,21 @@ def _budget(obj: Object) -> Row:
     ]  # fmt: skip
 
 
+def _binding(obj: Object) -> Row:
+    role = obj["roleRef"]
+    names: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
+    for subject in obj.get("subjects") or ():
+        place = f"{subject['namespace']}/" if subject["kind"] == "ServiceAccount" else ""
+        names[subject["kind"]].append(place + subject["name"])
+    listed = (", ".join(found) for found in names.values())
+    return [obj["metadata"]["name"], f"{role['kind']}/{role['name']}", _age(obj), *listed]
+
+
 _NAME = ("Name", "string", 0)
 _AGE = ("Age", "string", 0)
 _WIDE: Columns = [("Containers", "string", 1), ("Images", "string", 1), ("Selector", "string", 1)]
+
+_SUBJECTS: Columns = [("Users", "string", 1), ("Groups", "string", 1), ("ServiceAccounts", "string", 1)]
 
 _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     resources.DEPLOYMENTS: (
@@ -329,6 +341,10 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     resources.LEASES: (
         [_NAME, ("Holder", "string", 0), _AGE],
         lambda obj: [obj["metadata"]["name"], (obj.get("spec") or {}).get("holderIdentity", ""), _age(obj)],
+    ),
+    **dict.fromkeys(
+        (resources.ROLEBINDINGS, resources.CLUSTERROLEBINDINGS),
+        ([_NAME, ("Role", "string", 0), _AGE, *_SUBJECTS], _binding),
     ),
     resources.RESOURCEQUOTAS: ([_NAME, ("Request", "string", 0), ("Limit", "string", 0), _AGE], _quota),
     resources.PODDISRUPTIONBUDGETS: (

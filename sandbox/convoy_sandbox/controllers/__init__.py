@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import resources
+from .. import authorization, resources
 from ..network.containers import ContainerRuntime
 from ..registry import Registry
 from ..settings import Settings
@@ -92,6 +92,7 @@ def start_all(
     )
     for controller in controllers.others:
         controller.start()
+    authorization.create_defaults(registry)
     registry.create(
         resources.SERVICES,
         "default",

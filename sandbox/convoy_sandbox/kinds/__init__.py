@@ -21,9 +21,12 @@ from .core import (
     SecretKind,
 )
 from .pods import PodKind
+from .rbac import BindingKind, RoleKind
 from .services import ServiceKind
 
 _KINDS: dict[Resource, Kind] = {
+    resources.CLUSTERROLEBINDINGS: BindingKind(namespaced=False),
+    resources.CLUSTERROLES: RoleKind(namespaced=False),
     resources.CONFIGMAPS: ConfigMapKind(),
     resources.CONTROLLERREVISIONS: ControllerRevisionKind(),
     resources.DAEMONSETS: DaemonSetKind(),
@@ -37,6 +40,8 @@ _KINDS: dict[Resource, Kind] = {
     resources.PODS: PodKind(),
     resources.REPLICASETS: ReplicaSetKind(),
     resources.RESOURCEQUOTAS: ResourceQuotaKind(),
+    resources.ROLEBINDINGS: BindingKind(namespaced=True),
+    resources.ROLES: RoleKind(namespaced=True),
     resources.SECRETS: SecretKind(),
     resources.SERVICES: ServiceKind(),
     resources.STATEFULSETS: StatefulSetKind(),

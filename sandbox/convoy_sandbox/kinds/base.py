@@ -36,7 +36,7 @@ def duplicate(field: str, value: Any) -> Cause:
 class Kind:
     """One kind's rules. `obj` arguments may be changed in place: they are the registry's own copies."""
 
-    #: How `metadata.name` is checked: "subdomain", "label" (RFC 1123) or "label1035".
+    #: How `metadata.name` is checked: "subdomain", "label" (RFC 1123), "label1035" or "path".
     name_rule = "subdomain"
     #: Whether metadata.generation counts the changes of the spec.
     has_generation = False

@@ -52,7 +52,11 @@ _KEY_MESSAGE = (
 
 
 def name_causes(name: Any, rule: str, field: str) -> list[Cause]:
-    """What is wrong with a name under one of the three rules."""
+    """What is wrong with a name under one of the rules."""
+    if rule == "path":  # any name that can stand in a URL
+        if name in (".", ".."):
+            return [wrong(field, name, f"may not be '{name}'")]
+        return [wrong(field, name, f"may not contain '{part}'") for part in ("/", "%") if part in str(name)]
     pattern, limit, message = _NAME_RULES[rule]
     causes = []
     if len(str(name)) > limit:

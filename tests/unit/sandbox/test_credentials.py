@@ -43,7 +43,7 @@ def test_a_kubeconfig_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text("something older")
     path.chmod(0o644)
-    kubeconfig.write(path, "two", "https://127.0.0.1:6443", MADE)
+    kubeconfig.write(path, "two", "https://127.0.0.1:6443", MADE.ca, "two-admin", kubeconfig.administrator(MADE))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [item.name for item in tmp_path.iterdir()] == ["kubeconfig"]
     config = yaml.safe_load(path.read_text())

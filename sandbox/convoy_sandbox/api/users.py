@@ -1,0 +1,156 @@
+"""Who a request is from: client certificates, bearer tokens, ServiceAccount tokens, impersonation."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+import hmac
+import json
+import secrets
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from .. import authorization, errors, resources
+from ..authorization import AUTHENTICATED, MASTERS, UNAUTHENTICATED, Action, Authorizer, User
+from ..errors import ApiError, Cause
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from ..certificates import Certificates
+    from ..store import Object, Store
+
+_ISSUER = "https://kubernetes.default.svc.cluster.local"
+_ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+#: Seconds that a token is good for: the least that may be asked for, and what is given where nothing is asked.
+_SHORTEST, _USUAL = 600, 3600
+
+
+class Authenticator:
+    """Tells users by what they bring, and gives out the tokens of ServiceAccounts."""
+
+    def __init__(self, store: Store, certificates: Certificates) -> None:
+        self._store = store
+        self._administrator = certificates.token
+        self._key = secrets.token_bytes(32)
+
+    def user(self, request: web.Request) -> User:
+        """Who asks. Raises ApiError 401 for a token that is none."""
+        transport = request.transport
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        if certificate:
+            parts = [pair for part in certificate.get("subject") or () for pair in part]
+            name = next((value for key, value in parts if key == "commonName"), "")
+            groups = tuple(value for key, value in parts if key == "organizationName")
+            return User(name, (*groups, AUTHENTICATED))
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return _ANONYMOUS
+        user = self.of_token(token.strip())
+        if user is None:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return user
+
+    def of_token(self, token: str) -> User | None:
+        """The user that a bearer token stands for; None where it is not, or no longer, one of this cluster's."""
+        if hmac.compare_digest(token.encode(), self._administrator.encode()):
+            return User("kubernetes-admin", (MASTERS, AUTHENTICATED))
+        head, _, signature = token.rpartition(".")
+        if not head or not hmac.compare_digest(signature.encode(), self._signature(head).encode()):
+            return None
+        try:
+            claims = json.loads(_decoded(head.partition(".")[2]))
+        except (ValueError, binascii.Error):
+            return None
+        account = claims["kubernetes.io"]["serviceaccount"]
+        namespace = claims["kubernetes.io"]["namespace"]
+        found = self._store.get(resources.SERVICEACCOUNTS, namespace, account["name"])
+        if found is None or found["metadata"]["uid"] != account["uid"] or claims["exp"] <= time.time():
+            return None
+        return authorization.service_account(namespace, account["name"], account["uid"])
+
+    def _signature(self, text: str) -> str:
+        return _encoded(hmac.new(self._key, text.encode(), hashlib.sha256).digest())
+
+    def token(self, account: Object, seconds: int, audiences: list[str] | None = None) -> tuple[str, int]:
+        """A token of a ServiceAccount, and when it expires (Unix seconds)."""
+        meta, now = account["metadata"], int(time.time())
+        claims = {
+            "aud": audiences or [_ISSUER],
+            "exp": now + seconds,
+            "iat": now,
+            "iss": _ISSUER,
+            "jti": str(uuid.uuid4()),
+            "kubernetes.io": {
+                "namespace": meta["namespace"],
+                "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
+            },
+            "nbf": now,
+            "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}",
+        }
+        parts = ({"alg": "HS256", "typ": "JWT"}, claims)
+        head = ".".join(_encoded(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+        return f"{head}.{self._signature(head)}", now + seconds
+
+    def token_request(self, account: Object, body: Any) -> Object:
+        """The answer to a TokenRequest. Raises ApiError 422."""
+        spec = (body.get("spec") if isinstance(body, dict) else None) or {}
+        seconds = spec.get("expirationSeconds") or _USUAL
+        if seconds < _SHORTEST:
+            message = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+            cause = Cause("FieldValueInvalid", message, "spec.expirationSeconds")
+            raise ApiError(
+                422, "Invalid", f'TokenRequest.authentication.k8s.io "" is invalid: {cause.field}: {message}',
+                {
+                    "group": "authentication.k8s.io", "kind": "TokenRequest",
+                    "causes": [{"reason": cause.reason, "message": message, "field": cause.field}],
+                },
+            )  # fmt: skip
+        audiences = spec.get("audiences") or [_ISSUER]
+        token, expires = self.token(account, seconds, audiences)
+        when = datetime.datetime.fromtimestamp(expires, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta = account["metadata"]
+        return {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "creationTimestamp": _now()},
+            "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": None},
+            "status": {"token": token, "expirationTimestamp": when},
+        }
+
+
+def impersonated(request: web.Request, user: User, authorizer: Authorizer) -> User:
+    """Who is meant by the Impersonate headers of `kubectl --as`. Raises ApiError 400 or 403."""
+    name = request.headers.get("Impersonate-User", "")
+    groups = tuple(request.headers.getall("Impersonate-Group", ()))
+    if not name:
+        if groups:
+            raise errors.bad_request("requested [] without impersonating a user")
+        return user
+    other = User(name).service_account
+    if other is not None:
+        action = Action("impersonate", resource="serviceaccounts", namespace=other[0], name=other[1])
+        groups = groups or authorization.service_account(*other).groups
+    else:
+        action = Action("impersonate", resource="users", name=name)
+    authorizer.require(user, action)
+    for group in request.headers.getall("Impersonate-Group", ()):
+        authorizer.require(user, Action("impersonate", resource="groups", name=group))
+    if AUTHENTICATED not in groups and name != _ANONYMOUS.name:
+        groups = (*groups, AUTHENTICATED)
+    return User(name, groups)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
