@@ -401,6 +401,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--catalog", type=Path, help="a YAML file of more images")
     start.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND[:KEY=VALUE,...]",
+        help="what goes wrong at the API server, as 500:share=0.1,verbs=get+list,resources=deployments",
+    )
+    start.add_argument("--faults-seed", type=int, default=0, help="seed of the faults' chance (default: 0)")
+    start.add_argument(
         "--no-load-balancer",
         action="store_true",
         help="give Services of type LoadBalancer no external address",
@@ -412,7 +420,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Raises UsageError where an option makes no sense."""
-    from . import quantities
+    from . import faults, quantities
     from .network import images
     from .settings import Settings, Timing
 
@@ -434,6 +442,10 @@ def _settings(options: argparse.Namespace) -> Settings:
         catalog.update(images.from_argument(text) for text in options.image)
     except images.CatalogError as problem:
         raise UsageError(str(problem)) from None
+    try:
+        asked = [faults.from_text(text) for text in options.fault]
+    except faults.FaultError as problem:
+        raise UsageError(f"--fault: {problem}") from None
     return Settings(
         name=options.name,
         nodes=options.nodes,
@@ -442,6 +454,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         timing=Timing() if options.pod_start is None else Timing(start=options.pod_start),
         port=options.port,
         images=catalog,
+        faults=asked,
+        faults_seed=options.faults_seed,
         load_balancer=not options.no_load_balancer,
     )
 

@@ -111,6 +111,7 @@ class Cluster:
             dial=lambda ip, port: (ip, self.ports.real(ip, port)),
             port=settings.port,
         )
+        self.api.faults.set(settings.faults, settings.faults_seed)
         stack.push_async_callback(self.api.close)
         try:
             await self.api.start()

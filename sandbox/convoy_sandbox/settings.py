@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .faults import Fault
     from .network.images import Image
 
 
@@ -33,4 +34,6 @@ class Settings:
     port: int = 0  #: the API server's; 0 takes a free one
     images: Mapping[str, Image] = field(default_factory=dict)  #: besides the sandbox's own, by reference
     load_balancer: bool = True  #: whether Services of type LoadBalancer get an external address
+    faults: Sequence[Fault] = ()  #: what goes wrong at the API server; can be changed later
+    faults_seed: int = 0
     real_nginx: bool = True  #: whether an nginx of this machine runs the nginx image, where there is one

@@ -9,13 +9,16 @@ import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .cluster import Cluster
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from .faults import Fault
+    from .writes import Hold, Write
 
 _T = TypeVar("_T")
 
@@ -35,6 +38,23 @@ class Sandbox:
             return function()
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def set_faults(self, *faults: Fault, seed: int = 0) -> None:
+        """Other faults of the API server from now on; without any it is sound again."""
+        self.call(lambda: self.cluster.api.faults.set(faults, seed))
+
+    @contextlib.contextmanager
+    def hold(self, number: int, when: Literal["before", "after"] = "before") -> Iterator[Hold]:
+        """Stop at the next changing request, or at the `number`th from now; it is let go at the block's end."""
+        held = self.call(lambda: self.cluster.api.writes.hold(number, when))
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def writes(self) -> list[Write]:
+        """The changing requests so far."""
+        return self.call(lambda: list(self.cluster.api.writes.seen))
 
     def user(self, name: str, groups: Sequence[str] = ()) -> Path:
         """The kubeconfig of a user of these groups, who may do what RBAC says."""

@@ -14,18 +14,35 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from .. import authorization, errors, patch, resources, schema, selectors
+from .. import authorization, errors, faults, patch, resources, schema, selectors, writes
 from ..authorization import Authorizer, User
 from ..errors import ApiError
 from ..network.containers import LogLine
 from ..registry import Registry
 from ..store import Object, Store
-from . import discovery, lists, logs, negotiation, openapi, options, paths, proxy, reviews, tables, users, watches
+from . import (
+    discovery,
+    lists,
+    logs,
+    negotiation,
+    openapi,
+    options,
+    paths,
+    proxy,
+    reviews,
+    tables,
+    troubles,
+    users,
+    watches,
+)
 
 if TYPE_CHECKING:
     from ..certificates import Certificates
 
 log = logging.getLogger(__name__)
+
+#: The one path that no Kubernetes has: the faults of this sandbox, as JSON.
+FAULTS_PATH = "/sandbox/faults"
 
 _SUBRESOURCES = ("status", "scale")
 #: Whose deletion answers with the object; all others answer with a Status.
@@ -71,6 +88,8 @@ class ApiServer:
         self._store = store
         self._registry = registry
         self._certificates = certificates
+        self.faults = faults.Faults()
+        self.writes = writes.Writes()
         self.authenticator = users.Authenticator(store, certificates)
         self._authorizer = Authorizer(store)
         self._pod_logs = pod_logs
@@ -120,7 +139,7 @@ class ApiServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             user = users.impersonated(request, self.authenticator.user(request), self._authorizer)
-            return await self._dispatch(request, user)
+            return await self._met(request, user)
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
             return _json(error.status, error.code, headers)
@@ -128,15 +147,56 @@ class ApiServer:
             refusal = ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {large.text}")
             return _json(refusal.status, refusal.code)
         except ConnectionResetError:
+            troubles.drop(request)
             raise
         except Exception as error:
             log.exception("%s %s", request.method, request.path_qs)
             return _json(ApiError(500, "InternalError", f"Internal error occurred: {error}").status, 500)
 
-    async def _dispatch(self, request: web.Request, user: User) -> web.StreamResponse:
+    async def _met(self, request: web.Request, user: User) -> web.StreamResponse:
+        """A request, with the faults that it meets and the stops that tests make."""
         path = request.path.rstrip("/") or "/"
         target = paths.parse(request.rel_url.raw_path if "/proxy" in path else path)
-        self._authorizer.require(user, paths.action(target, request.method, path, request.query))
+        action = paths.action(target, request.method, path, request.query)
+        if path == FAULTS_PATH:
+            self._authorizer.require(user, action)
+            return await self._change_faults(request)
+        met = self.faults.draw(action)
+        for fault in met:
+            if fault.kind == "delay":
+                await asyncio.sleep(fault.seconds)
+                continue
+            trouble = troubles.before(fault, action, target, request)
+            if trouble is not None:
+                return trouble
+        self._authorizer.require(user, action)
+        write = None
+        if target is not None and action.verb in writes.VERBS and troubles.changes(target, request.query):
+            write = self.writes.note(action, request.headers.get("User-Agent", ""))
+            await self.writes.at(write, "before")
+        try:
+            return await self._dispatch(request, user, target, path)
+        finally:
+            if any(fault.kind == "drop-after" for fault in met):
+                troubles.drop(request)
+            if write is not None:
+                await self.writes.at(write, "after")
+
+    async def _change_faults(self, request: web.Request) -> web.Response:
+        """GET, PUT and DELETE of the sandbox's own resource for faults."""
+        try:
+            if request.method == "PUT":
+                body = await _object(request)
+                self.faults.set([faults.from_mapping(one) for one in body.get("faults") or ()], body.get("seed", 0))
+            elif request.method == "DELETE":
+                self.faults.set(())
+        except faults.FaultError as problem:
+            raise errors.bad_request(str(problem)) from None
+        return _json(self.faults.described())
+
+    async def _dispatch(
+        self, request: web.Request, user: User, target: paths.Target | None, path: str
+    ) -> web.StreamResponse:
         if target is None:
             document = self._document(request, path)
             if document is None:
