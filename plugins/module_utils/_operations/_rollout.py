@@ -81,7 +81,9 @@ class Rollout:
         if self.task.check_mode:
             message = f"Check mode: not waiting for {self.place}, of which {waits_for}."
             return self.result(seen, message=message)
-        return self.result(self.followed(seen, self.progress))
+        done = self.followed(seen, self.progress).workload
+        # The lists are watched one by one: the pods' may be a moment behind.
+        return self.result(Seen(done, *_workload.around(self.api, self.place, done)))
 
     def paused(self, at: str | None) -> dict[str, t.Any]:
         """Pause a Deployment; with `at`, when that share of its wanted pods is new, and wait until all are ready."""
