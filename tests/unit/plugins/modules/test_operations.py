@@ -528,7 +528,7 @@ def test_cluster_info_asks_for_each_right_and_lists_what_is_missing(api_server: 
     api_server.on("/version", answer(body={"gitVersion": "v1.36.2"}))
     ready = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "1", "memory": "3Gi"}}
     api_server.on(path_of("nodes"), answer(body={"items": [{"spec": {}, "status": ready}] * 5}))
-    api_server.on(REVIEWS, answer(body=review(True)), answer(body=review(False)), answer(body=review(True)))
+    api_server.on(REVIEWS, *(answer(body=review(allowed)) for allowed in (False, True, False, True)))
     found = ran("cluster_info", host=api_server.url, namespace="shop", strategies=["lock"])
     assert not found.get("failed"), found
     assert (found["changed"], found["server_version"], found["supported"]) == (False, "v1.36.2", True)
@@ -537,8 +537,19 @@ def test_cluster_info_asks_for_each_right_and_lists_what_is_missing(api_server: 
         {"verb": "create", "resource": "leases.coordination.k8s.io", "namespace": "shop"},
     ]
     asked = [ask.body["spec"]["resourceAttributes"] for ask in api_server.asked if ask.path == REVIEWS]
-    assert [item["verb"] for item in asked] == ["get", "create", "update", "delete"]
-    assert {item["namespace"] for item in asked} == {"shop"}
+    assert [item["verb"] for item in asked] == ["*", "get", "create", "update", "delete"]
+    assert {item["namespace"] for item in asked[1:]} == {"shop"}
+
+
+def test_cluster_info_asks_an_administrator_once(api_server: t.Any, answer: Make) -> None:
+    api_server.on("/version", answer(body={"gitVersion": "v1.36.2"}))
+    api_server.on(path_of("nodes"), answer(body={"items": []}))
+    api_server.on(REVIEWS, answer(body=review(True)))
+    found = ran("cluster_info", host=api_server.url, strategies=["canary", "bluegreen"])
+    assert found["missing"] == []
+    assert [ask.body["spec"]["resourceAttributes"] for ask in api_server.asked if ask.path == REVIEWS] == [
+        {"group": "*", "resource": "*", "verb": "*"}
+    ]
 
 
 def test_cluster_info_goes_on_where_nodes_may_not_be_listed(api_server: t.Any, answer: Make, refusal: Make) -> None:
@@ -609,3 +620,41 @@ def test_explain_needs_openapi_v3(api_server: t.Any, answer: Make, refusal: Make
     api_server.on("/openapi/v3", refusal(404, "NotFound", "not found"))
     result = ran("explain", field="deployment", **here(api_server))
     assert result["msg"].endswith("serves no OpenAPI v3 documents; Kubernetes 1.24 and newer do.")
+
+
+def gke(path: t.Any, **more: t.Any) -> Object:
+    """What gke_kubeconfig answers for the lab's cluster."""
+    lab = {"name": "lab", "endpoint": "192.0.2.1", "ca": "Q0E=", "auth_kind": "accesstoken", "access_token": "ya29"}
+    return ran("gke_kubeconfig", path=str(path), **{**lab, **more})
+
+
+def test_gke_kubeconfig_is_written_once_and_for_its_owner_only(tmp_path: t.Any) -> None:
+    path = tmp_path / "new" / "kubeconfig"
+    assert gke(path, check_mode=True)["changed"]
+    assert not path.parent.exists()
+    first = gke(path)
+    assert (first["changed"], first["auth"], first["context"], first["expires"]) == (True, "token", "lab", "")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "ya29" in path.read_text()
+    assert not gke(path)["changed"]
+    path.chmod(0o644)
+    assert gke(path)["changed"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert gke(path, access_token="another")["changed"]
+    assert [item.name for item in path.parent.iterdir()] == ["kubeconfig"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"access_token": None}, "auth_kind is accesstoken; give access_token."),
+        ({"auth": "plugin"}, "cannot be given an access token; choose auth: token."),
+        ({"auth_kind": "serviceaccount", "service_account_file": "/no/file"}, "/no/file cannot be read"),
+        ({"auth_kind": "serviceaccount", "service_account_file": "/dev/null"}, "not the JSON key of a service account"),
+    ],
+)
+def test_gke_kubeconfig_says_what_is_wrong(tmp_path: t.Any, options: Object, said: str) -> None:
+    failed = gke(tmp_path / "kubeconfig", **options)
+    assert failed["failed"]
+    assert said in failed["msg"]
+    assert list(tmp_path.iterdir()) == []
