@@ -39,6 +39,14 @@ class Sandbox:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
+    def stop_node(self, name: str) -> None:
+        """Take a node's power away; `Timing.node_grace` seconds later it counts as lost. Raises ApiError 404."""
+        self.call(lambda: self.cluster.controllers.lifecycle.stop_node(name))
+
+    def start_node(self, name: str) -> None:
+        """Give a node its power back."""
+        self.call(lambda: self.cluster.controllers.lifecycle.start_node(name))
+
     def set_faults(self, *faults: Fault, seed: int = 0) -> None:
         """Other faults of the API server from now on; without any it is sound again."""
         self.call(lambda: self.cluster.api.faults.set(faults, seed))

@@ -18,6 +18,7 @@ from .endpointslice import EndpointSliceController
 from .garbage import GarbageCollector
 from .kubelet import Kubelet
 from .namespaces import NamespaceController
+from .node_lifecycle import NodeLifecycle
 from .owners import Index
 from .quota import QuotaController
 from .replicaset import ReplicaSetController
@@ -27,9 +28,10 @@ from .statefulset import StatefulSetController
 
 @dataclass(frozen=True)
 class Controllers:
-    """What runs; the kubelet is named because the API server reads logs from it."""
+    """What runs; the kubelet is named because the API server reads logs from it, the nodes for those who stop them."""
 
     kubelet: Kubelet
+    lifecycle: NodeLifecycle
     others: tuple[
         DeploymentController
         | ReplicaSetController
@@ -41,7 +43,8 @@ class Controllers:
         | QuotaController
         | DisruptionController
         | Scheduler
-        | nodes.Nodes,
+        | nodes.Nodes
+        | NodeLifecycle,
         ...,
     ]
     index: Index
@@ -73,8 +76,10 @@ def start_all(
     index = Index(store)
     kubelet = Kubelet(store, registry, settings, runtime, allocate_ip, release_ip)
     kubelet.start()
+    lifecycle = NodeLifecycle(store, registry, settings, kubelet)
     controllers = Controllers(
         kubelet,
+        lifecycle,
         (
             GarbageCollector(store, registry, index),
             DeploymentController(store, registry, index),
@@ -86,7 +91,8 @@ def start_all(
             QuotaController(store, registry),
             DisruptionController(store, registry),
             Scheduler(store, registry),
-            nodes.Nodes(registry, settings, allocate_node_ip),
+            nodes.Nodes(registry, settings, allocate_node_ip, kubelet.is_stopped),
+            lifecycle,
         ),
         index,
     )

@@ -51,6 +51,7 @@ class Kubelet:
         self.release_ip = release_ip
         self.events = Recorder(registry, "kubelet")
         self._workers: dict[str, PodWorker] = {}
+        self._stopped: set[str] = set()  # names of nodes
 
     def start(self) -> None:
         """Follow pods."""
@@ -70,6 +71,8 @@ class Kubelet:
             return
         uid = change.object["metadata"]["uid"]
         worker = self._workers.get(uid)
+        if change.object["spec"]["nodeName"] in self._stopped and change.type != "DELETED":
+            return  # nobody is there who would see it
         if change.type == "DELETED":
             if worker is not None:
                 worker.removed()
@@ -84,6 +87,34 @@ class Kubelet:
         elif change.old is not None and _gates(change.old) != _gates(change.object):
             # A write inside a change's own callbacks would be seen before it.
             asyncio.get_running_loop().call_soon(worker.refresh)
+
+    def is_stopped(self, node: str) -> bool:
+        """Whether a node has no power."""
+        return node in self._stopped
+
+    def stop_node(self, node: str) -> None:
+        """Every container of a node ends at once, and nobody says so."""
+        self._stopped.add(node)
+        for worker in self._workers.values():
+            if worker.node == node:
+                worker.freeze()
+
+    def start_node(self, node: str) -> None:
+        """The pods of a node start anew; those that are to go are gone."""
+        self._stopped.discard(node)
+        for pod in self.store.list(resources.PODS):
+            meta = pod["metadata"]
+            if pod["spec"].get("nodeName") != node or pod["status"].get("phase") in ("Succeeded", "Failed"):
+                continue
+            worker = self._workers.get(meta["uid"])
+            if worker is not None:
+                worker.free()
+            if meta.get("deletionTimestamp"):
+                self.forget(meta["uid"])
+                with contextlib.suppress(ApiError):
+                    self.registry.delete(resources.PODS, meta["namespace"], meta["name"], grace_period_seconds=0)
+            else:
+                self._workers[meta["uid"]] = PodWorker(self, pod)
 
     def forget(self, uid: str) -> None:
         """A worker has ended."""
@@ -137,6 +168,8 @@ class PodWorker:
         self._kubelet = kubelet
         self._key: Key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         self._uid = pod["metadata"]["uid"]
+        self.node = pod["spec"]["nodeName"]
+        self._frozen = False
         self._ip = ""
         self._shown_ip = ""
         self._start_time = timestamp()
@@ -163,6 +196,8 @@ class PodWorker:
 
     @property
     def _pod(self) -> Object | None:
+        if self._frozen:  # it can neither see nor tell anything
+            return None
         pod = self._kubelet.store.get(resources.PODS, *self._key)
         return pod if pod is not None and pod["metadata"]["uid"] == self._uid else None
 
@@ -271,7 +306,7 @@ class PodWorker:
             if "waiting" in state.state:
                 state.state = {"terminated": _never_seen()}
         self._sync()
-        self._free()
+        self.free()
         with contextlib.suppress(ApiError):
             if self._pod is not None:
                 self._kubelet.registry.delete(resources.PODS, *self._key, grace_period_seconds=0)
@@ -328,6 +363,15 @@ class PodWorker:
             self._deadline = asyncio.get_running_loop().time()
             self._spawn(self.kill())
 
+    def freeze(self) -> None:
+        """The node has lost its power."""
+        self._frozen = True
+        self._main.cancel()
+        for task in list(self._background):
+            task.cancel()
+        for handle in self.handles.values():
+            self._spawn(handle.stop(0))
+
     async def kill(self) -> None:
         """Stop at once."""
         self._main.cancel()
@@ -335,10 +379,11 @@ class PodWorker:
             if task is not asyncio.current_task():
                 task.cancel()
         await asyncio.gather(*(handle.stop(0) for handle in self.handles.values()), return_exceptions=True)
-        self._free()
+        self.free()
         self._kubelet.forget(self._uid)
 
-    def _free(self) -> None:
+    def free(self) -> None:
+        """Give the pod's address back."""
         if self._ip:
             self._kubelet.release_ip(self._ip)
             self._ip = ""
@@ -427,8 +472,8 @@ class PodWorker:
                 if not self._terminating or task.get_name() != "readinessProbe":
                     task.cancel()
         self.previous_logs[state.name] = handle.log_lines()
-        self.handles.pop(state.name, None)
         state.state = {"terminated": self._terminated(state, code)}
+        self.handles.pop(state.name, None)
         state.ready = state.started = False
         self._sync()
         return code
@@ -439,7 +484,8 @@ class PodWorker:
 
     def _terminated(self, state: ContainerState, code: int) -> Object:
         started = (state.state.get("running") or {}).get("startedAt") or timestamp()
-        reason = {0: "Completed", 137: "Error"}.get(code, "Error")
+        handle = self.handles.get(state.name)
+        reason = (handle.end_reason if handle is not None else "") or ("Completed" if code == 0 else "Error")
         return {
             "exitCode": code,
             "reason": reason,

@@ -1,4 +1,4 @@
-"""The nodes of a sandbox: registered once, always ready."""
+"""The nodes of a sandbox: registered once, their Leases renewed for as long as they are up."""
 
 from __future__ import annotations
 
@@ -23,11 +23,24 @@ _CONDITIONS = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 
+#: The conditions of a node that is well, by their types.
+HEALTHY: dict[str, Object] = {
+    type_: {"status": status, "reason": reason, "message": message} for type_, status, reason, message in _CONDITIONS
+}
+
 
 class Nodes:
     """Registers the nodes, and renews the Leases by which others know that they live."""
 
-    def __init__(self, registry: Registry, settings: Settings, allocate_ip: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        allocate_ip: Callable[[], str],
+        is_stopped: Callable[[str], bool],
+    ) -> None:
+        """`is_stopped` says whether a node has no power: it renews nothing then."""
+        self._is_stopped = is_stopped
         self._registry = registry
         self._settings = settings
         self._allocate_ip = allocate_ip
@@ -71,6 +84,9 @@ class Nodes:
         store = self._registry.store
         node = store.get(resources.NODES, "", name)
         if node is None:
+            return
+        if self._is_stopped(name):
+            self._queue.add_after(name, _RENEWAL_SECONDS)
             return
         renewed = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if store.get(resources.LEASES, _LEASES, name) is None:

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import quantities
 from .containers import ImageError
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class Image:
     ready: bool = True  #: whether /readiness ever succeeds
     ready_after: float = 0.0  #: seconds until /readiness succeeds
     error_share: float = 0.0  #: share (0..1) of the requests that are answered with 500
-    delay: float = 0.0  #: seconds that each answer takes
+    delay: float = 0.0  #: seconds that an answer takes
+    delay_share: float = 1.0  #: share (0..1) of the answers that take so long
     crash_after: float | None = None  #: seconds until the container ends with exit code 1
+    memory: str = ""  #: what it comes to need, as 512Mi; over the container's limit it is OOMKilled
+    memory_after: float = 1.0  #: seconds until it needs that
 
 
 _LAB = {
@@ -48,11 +52,14 @@ _LAB = {
 _FAULTS = {
     "kelseyhightower/hello:crash": Image("hello", crash_after=0.0),
     "sandbox/hello:crash": Image("hello", crash_after=0.0),
+    "sandbox/hello:crash-later": Image("hello", crash_after=20.0),
+    "sandbox/hello:hungry": Image("hello", memory="1Gi"),
     "sandbox/hello:unready": Image("hello", ready=False),
     "sandbox/hello:slow-start": Image("hello", ready_after=5.0),
     "sandbox/hello:broken": Image("hello", error_share=1.0),
     "sandbox/hello:flaky": Image("hello", error_share=0.2),
     "sandbox/hello:slow": Image("hello", delay=1.0),
+    "sandbox/hello:slow-tail": Image("hello", delay=1.0, delay_share=0.02),
     "sandbox/hello:liar": Image("hello", version="1.0.0"),
 }
 
@@ -162,12 +169,17 @@ def _entry(where: str, entry: Any) -> Image:
         entry["command"] = tuple(shlex.split(command))
     elif command:
         entry["command"] = tuple(str(word) for word in command)
-    for key in ("ready_after", "error_share", "delay", "crash_after"):
+    for key in ("ready_after", "error_share", "delay", "delay_share", "crash_after", "memory_after"):
         value = entry.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise CatalogError(f"{where}: `{key}` is a number, 0 or more")
-    if not entry.get("error_share", 0) <= 1:
-        raise CatalogError(f"{where}: `error_share` is a share between 0 and 1")
+    for key in ("error_share", "delay_share"):
+        if not entry.get(key, 0) <= 1:
+            raise CatalogError(f"{where}: `{key}` is a share between 0 and 1")
+    try:
+        quantities.parse(entry.get("memory") or "0")
+    except (TypeError, ValueError, AttributeError):
+        raise CatalogError(f"{where}: `memory` is a quantity as Kubernetes writes it, like 512Mi") from None
     if not isinstance(entry.get("ready", True), bool):
         raise CatalogError(f"{where}: `ready` is true or false")
     if "version" in entry and not isinstance(entry["version"], str):

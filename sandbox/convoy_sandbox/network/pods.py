@@ -7,6 +7,7 @@ import shutil
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from .. import quantities
 from . import nginx, probes, processes
 from .addresses import Ports, PortTakenError
 from .containers import StartError
@@ -65,7 +66,11 @@ class Runtime:
         if image.program == "nginx":
             site = nginx.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
             return await nginx.start(mounts, site, executable=self._nginx_program)
-        return App(image, ip, self._ports, [*command[1:], *arguments])
+        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        return App(
+            image, ip, self._ports, [*command[1:], *arguments],
+            memory_limit=None if limit is None else quantities.parse(limit),
+        )  # fmt: skip
 
     async def _start_command(
         self, image: Image, container: Object, ip: str, env: dict[str, str], arguments: list[str]

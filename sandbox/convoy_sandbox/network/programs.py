@@ -18,10 +18,12 @@ import random
 import secrets
 import time
 from collections import deque
+from decimal import Decimal
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from .. import quantities
 from .addresses import Ports, PortTakenError
 from .containers import LogLine, StartError
 from .sockets import Listener, Wire
@@ -46,6 +48,7 @@ class Base:
     def __init__(self) -> None:
         self.container_id = f"containerd://{secrets.token_hex(32)}"
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.end_reason = ""
         self._lines: deque[LogLine] = deque(maxlen=_LOG_LINES)
         self._printed = 0
 
@@ -177,7 +180,7 @@ class _Connection:
             self._close()
             return
         self._busy = True
-        if self._server.delay:
+        if self._server.delay and random.random() < self._server.delay_share:
             self._server.loop.call_later(self._server.delay, self._answer, request)
         else:
             self._answer(request)
@@ -212,9 +215,17 @@ class _Connection:
 
 
 class Server:
-    """An HTTP server on a bound socket; `handle` answers, after `delay` seconds."""
+    """An HTTP server on a bound socket; `handle` answers, a share (0..1) of the requests after `delay` seconds."""
 
-    def __init__(self, sock: socket.socket, handle: Callable[[Request], Response], *, delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        handle: Callable[[Request], Response],
+        *,
+        delay: float = 0.0,
+        delay_share: float = 1.0,
+    ) -> None:
+        self.delay_share = delay_share
         self.loop = asyncio.get_running_loop()
         self.handle = handle
         self.delay = delay
@@ -260,8 +271,10 @@ class Server:
 class App(Base):
     """A running container of hello or auth."""
 
-    def __init__(self, image: Image, ip: str, ports: Ports, arguments: list[str]) -> None:
-        """Raises StartError where the arguments are not the program's."""
+    def __init__(
+        self, image: Image, ip: str, ports: Ports, arguments: list[str], *, memory_limit: Decimal | None = None
+    ) -> None:
+        """`memory_limit` is in bytes. Raises StartError where the arguments are not the program's."""
         super().__init__()
         self._image = image
         self._ip = ip
@@ -274,18 +287,22 @@ class App(Base):
         self._say("Starting server...")
         if not self._listen(health_port, "Health", self._handle_health, 0.0):
             return
-        if not self._listen(http_port, "HTTP", self._handle_http, image.delay):
+        if not self._listen(http_port, "HTTP", self._handle_http, image.delay, image.delay_share):
             return
         loop = asyncio.get_running_loop()
         if image.ready and image.ready_after:
             self._timers.append(loop.call_later(image.ready_after, self._health.update, {"/readiness": 200}))
+        if image.memory and memory_limit is not None and quantities.parse(image.memory) > memory_limit:
+            self._timers.append(loop.call_later(image.memory_after, self._run_out_of_memory))
         if image.crash_after is not None:
             self._timers.append(loop.call_later(image.crash_after, self._crash))
 
     def _say(self, text: str) -> None:
         self.log(f"{_log_date(int(time.time()))} {text}")
 
-    def _listen(self, port: int, name: str, handle: Callable[[Request], Response], delay: float) -> bool:
+    def _listen(
+        self, port: int, name: str, handle: Callable[[Request], Response], delay: float, delay_share: float = 1.0
+    ) -> bool:
         self._say(f"{name} service listening on 0.0.0.0:{port}")
         try:
             sock = self._ports.bind(self._ip, port)
@@ -294,8 +311,12 @@ class App(Base):
             self._end(1)
             return False
         self._bound.append(port)
-        self._servers.append(Server(sock, handle, delay=delay))
+        self._servers.append(Server(sock, handle, delay=delay, delay_share=delay_share))
         return True
+
+    def _run_out_of_memory(self) -> None:
+        self.end_reason = "OOMKilled"
+        self._end(137)
 
     def _crash(self) -> None:
         self._say(f"panic: version {self._image.version} of this image is made to fail")

@@ -11,6 +11,7 @@ from typing import Any
 
 from convoy_sandbox import controllers, patch, resources
 from convoy_sandbox.controllers.kubelet import Kubelet
+from convoy_sandbox.controllers.node_lifecycle import NodeLifecycle
 from convoy_sandbox.network.containers import ImageError, LogLine
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.resources import Resource
@@ -25,6 +26,7 @@ class Scripted:
 
     def __init__(self, *, stubborn: bool = False) -> None:
         self.container_id = "containerd://scripted"
+        self.end_reason = ""
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.graces: list[float] = []
         self._stubborn = stubborn
@@ -87,6 +89,7 @@ class World:
         self.registry = Registry(self.store)
         self.runtime = Runtime()
         self.kubelet: Kubelet
+        self.lifecycle: NodeLifecycle
 
     async def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         changed = asyncio.Event()
@@ -140,6 +143,7 @@ async def empty_world() -> AsyncIterator[World]:
         allocate_node_ip=lambda: "127.64.200.1",
     )  # fmt: skip
     it.kubelet = running.kubelet
+    it.lifecycle = running.lifecycle
     it.registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
     failures = _Failures()
     logging.getLogger("convoy_sandbox").addHandler(failures)

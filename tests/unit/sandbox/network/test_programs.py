@@ -7,6 +7,7 @@ import base64
 import json
 
 import pytest
+from convoy_sandbox import quantities
 from convoy_sandbox.network.addresses import Ports
 from convoy_sandbox.network.containers import StartError
 from convoy_sandbox.network.images import Image
@@ -186,3 +187,29 @@ def test_unknown_flags_keep_a_container_from_starting(arguments: list[str]) -> N
 
     with pytest.raises(StartError, match="flag provided but not defined"):
         asyncio.run(run())
+
+
+@pytest.mark.parametrize(("limit", "code"), [("64Mi", 137), ("2Gi", 0), (None, 0)])
+def test_too_much_memory_for_the_limit_ends_a_container(limit: str | None, code: int) -> None:
+    async def run() -> None:
+        with addresses() as block:
+            ip, ports = block.pods.take(), Ports()
+            bytes_ = None if limit is None else quantities.parse(limit)
+            image = Image("hello", version="x", memory="1Gi", memory_after=0.0)
+            running = App(image, ip, ports, list(HIGH), memory_limit=bytes_)
+            if code:
+                await asyncio.wait_for(running.exited, 5)
+            await running.stop(0)
+            assert (running.exited.result(), running.end_reason) == (code, "OOMKilled" if code else "")
+
+    asyncio.run(run())
+
+
+def test_a_share_of_the_answers_is_slow() -> None:
+    async def run() -> None:
+        with addresses() as block:
+            ip = block.pods.take()
+            async with app(ip, Ports(), Image("hello", version="x", delay=30.0, delay_share=0.0), *HIGH):
+                assert (await get(ip, 8080, "/version")).status == 200
+
+    asyncio.run(run())
