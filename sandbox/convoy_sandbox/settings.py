@@ -18,6 +18,7 @@ class Timing:
     pull: float = 0.05  #: to pull an image that is not on the node yet
     start: float = 0.02  #: from image to a running container
     stop: float = 0.0  #: from a container's end to its pod's
+    autoscaler_period: float = 15.0  #: how often a HorizontalPodAutoscaler looks at its target
     node_grace: float = 40.0  #: how long a node may be silent before it counts as lost
     crash_backoff: float = 10.0  #: the first CrashLoopBackOff and ErrImagePull delay; it doubles up to 300 s
 

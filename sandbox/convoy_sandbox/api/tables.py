@@ -202,8 +202,8 @@ def _endpoint_slice(obj: Object) -> Row:
 
 def _node(obj: Object) -> Row:
     status = obj.get("status") or {}
-    ready = next((c["status"] for c in status.get("conditions") or () if c["type"] == "Ready"), "Unknown")
-    text = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
+    ready = next((c["status"] for c in status.get("conditions") or () if c["type"] == "Ready"), "")
+    text = {"": "Unknown", "True": "Ready"}.get(ready, "NotReady")
     if obj["spec"].get("unschedulable"):
         text += ",SchedulingDisabled"
     prefix = "node-role.kubernetes.io/"
@@ -246,6 +246,22 @@ def _budget(obj: Object) -> Row:
     return [
         obj["metadata"]["name"], str(spec.get("minAvailable", "N/A")), str(spec.get("maxUnavailable", "N/A")),
         status.get("disruptionsAllowed", 0), _age(obj),
+    ]  # fmt: skip
+
+
+def _autoscaler(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    targets = []
+    for metric in spec.get("metrics") or ():
+        source = metric.get("resource") or {}
+        target = source.get("target") or {}
+        share = target.get("averageUtilization")
+        wanted = f"{share}%" if share is not None else target.get("averageValue", "<auto>")
+        targets.append(f"{source.get('name', metric['type'])}: <unknown>/{wanted}")
+    reference = spec["scaleTargetRef"]
+    return [
+        obj["metadata"]["name"], f"{reference['kind']}/{reference['name']}", ", ".join(targets) or _NONE,
+        str(spec.get("minReplicas", "<unset>")), spec["maxReplicas"], status.get("currentReplicas", 0), _age(obj),
     ]  # fmt: skip
 
 
@@ -345,6 +361,13 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     **dict.fromkeys(
         (resources.ROLEBINDINGS, resources.CLUSTERROLEBINDINGS),
         ([_NAME, ("Role", "string", 0), _AGE, *_SUBJECTS], _binding),
+    ),
+    resources.HORIZONTALPODAUTOSCALERS: (
+        [
+            _NAME, ("Reference", "string", 0), ("Targets", "string", 0), ("MinPods", "string", 0),
+            ("MaxPods", "string", 0), ("Replicas", "string", 0), _AGE,
+        ],
+        _autoscaler,
     ),
     resources.RESOURCEQUOTAS: ([_NAME, ("Request", "string", 0), ("Limit", "string", 0), _AGE], _quota),
     resources.PODDISRUPTIONBUDGETS: (

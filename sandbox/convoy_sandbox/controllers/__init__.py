@@ -11,6 +11,7 @@ from ..registry import Registry
 from ..settings import Settings
 from ..store import Store
 from . import nodes
+from .autoscaler import AutoscalerController
 from .daemonset import DaemonSetController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
@@ -43,6 +44,7 @@ class Controllers:
         | QuotaController
         | DisruptionController
         | Scheduler
+        | AutoscalerController
         | nodes.Nodes
         | NodeLifecycle,
         ...,
@@ -91,6 +93,7 @@ def start_all(
             QuotaController(store, registry),
             DisruptionController(store, registry),
             Scheduler(store, registry),
+            AutoscalerController(store, registry, settings),
             nodes.Nodes(registry, settings, allocate_node_ip, kubelet.is_stopped),
             lifecycle,
         ),

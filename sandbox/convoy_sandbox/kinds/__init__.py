@@ -8,6 +8,7 @@ from __future__ import annotations
 from .. import resources
 from ..resources import Resource
 from .apps import ControllerRevisionKind, DaemonSetKind, DeploymentKind, ReplicaSetKind, StatefulSetKind
+from .autoscaling import HorizontalPodAutoscalerKind
 from .base import Kind
 from .core import (
     ConfigMapKind,
@@ -33,6 +34,7 @@ _KINDS: dict[Resource, Kind] = {
     resources.DEPLOYMENTS: DeploymentKind(),
     resources.ENDPOINTSLICES: EndpointSliceKind(),
     resources.EVENTS: EventKind(),
+    resources.HORIZONTALPODAUTOSCALERS: HorizontalPodAutoscalerKind(),
     resources.LEASES: LeaseKind(),
     resources.NAMESPACES: NamespaceKind(),
     resources.NODES: NodeKind(),
