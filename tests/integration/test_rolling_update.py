@@ -87,9 +87,7 @@ def test_check_mode_tells_and_changes_nothing(bad_lab: Lab) -> None:
     [
         ("rolling_update", {}, "give the version to go to"),
         ("rolling_update", {"version": 2.0}, "in quotes"),
-        ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "half"}, "cannot be paused at half"),
         ("rolling_update", {"version": "2.0.0", "rolling_update_resume": "later"}, "must be one of: auto, next_run"),
-        ("rolling_update", {"version": "2.0.0", "rolling_update_max_surge": "all"}, "max_surge is 'all'"),
         ("rolling_update", {"version": "2.0.0", "application": "goodbye"}, "There is no Deployment goodbye"),
         ("rolling_update", {"version": "2.0.0", "application_entry": {"service": "gone"}}, "There is no Service gone"),
         ("rolling_update", {"version": "2.0.0", "application_namespace": "nowhere"}, "There is no namespace nowhere"),
