@@ -24,6 +24,7 @@ class Task:
 
     check_mode: bool = False
     tell: t.Callable[[str], None] = lambda _line: None  #: shows one line while the task still runs
+    owner: int | None = None  #: the id of the run's process, where it is on this machine
 
 
 Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]

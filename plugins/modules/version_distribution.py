@@ -14,7 +14,35 @@ description:
     version answered.
   - A request that fails or does not name a version is counted under its error. None is dropped.
   - Reaches a Service by its external address, or through the API server's service proxy where it has none.
+  - Can watch, too. It then samples steadily in the background from one task to a later one, and tells what
+    became of every request while the tasks between them changed something.
 options:
+  state:
+    description:
+      - V(sampled) takes samples and judges them.
+      - V(watch) begins to sample in the background, one request each O(interval), and returns at once. The
+        background process ends with the run that started it, within a second, however that ends.
+      - V(watched) ends that watch and returns what it saw.
+    type: str
+    choices: [sampled, watch, watched]
+    default: sampled
+    version_added: 0.2.0
+  watch:
+    description: What the task with O(state=watch) returned as RV(watch), for O(state=watched).
+    type: dict
+    version_added: 0.2.0
+  interval:
+    description: Seconds between two requests of a watch.
+    type: float
+    default: 0.05
+    version_added: 0.2.0
+  watch_limit:
+    description: >-
+      Seconds after which a watch takes no more samples. What it saw is kept until the run ends, or for as long
+      again where the run is on another machine.
+    type: int
+    default: 3600
+    version_added: 0.2.0
   namespace:
     description: The namespace.
     type: str
@@ -135,6 +163,17 @@ EXAMPLES = r"""
     samples: 500
     expected: {"1.0.0": 0.75, "2.0.0": 0.25}
 
+- name: Watch while something is changed
+  convoy.rollout.version_distribution:
+    state: watch
+    name: frontend
+  register: watching
+
+- name: Tell how many requests were lost meanwhile, and which version answered when
+  convoy.rollout.version_distribution:
+    state: watched
+    watch: "{{ watching.watch }}"
+
 - name: The version is in a header
   convoy.rollout.version_distribution:
     name: hello
@@ -145,6 +184,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+watch:
+  description: The watch that was begun, to be handed to the task that ends it.
+  returned: with O(state=watch)
+  type: dict
+lost:
+  description: How many requests failed.
+  returned: with O(state=watched)
+  type: int
+versions:
+  description: How often each version answered, and when it first and last did (ISO 8601, UTC).
+  returned: with O(state=watched)
+  type: dict
+  sample:
+    "1.0.0": {count: 200, first: "2026-11-25T12:00:00.012+00:00", last: "2026-11-25T12:00:10.001+00:00"}
+gap:
+  description: The longest time, in seconds, without a good answer.
+  returned: with O(state=watched)
+  type: float
+  sample: 0.061
 samples:
   description: How many requests were made.
   returned: always

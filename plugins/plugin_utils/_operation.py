@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -31,6 +32,7 @@ class OperationAction(ActionBase):
         task = Task(
             check_mode=self._task.check_mode,
             tell=lambda line: None if quiet else self._display.display(line),
+            owner=os.getppid(),  # tasks are run by children of the run's process
         )
         try:
             return attempt(self.operation, options, task)

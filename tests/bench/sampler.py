@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Target, sample
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Rate, Sample, Target, sample
 from ansible_collections.convoy.rollout.plugins.module_utils._versions import reader
 
 SAMPLES = 4000
@@ -20,8 +20,14 @@ def main() -> None:
     url = urlsplit(sys.argv[1])
     target = Target(url.hostname or "", url.port or 80, url.path)
     read = reader({"json_pointer": "/version"})
+    taken: list[Sample] = []
+
+    def take(one: Sample) -> bool:
+        taken.append(one)
+        return True
+
     start = time.perf_counter()
-    taken = sample(target, read, samples=SAMPLES, concurrency=16, timeout=5, rate_limit=0)
+    sample(target, read, take, concurrency=16, timeout=5, rate=Rate(0), most=SAMPLES)
     seconds = time.perf_counter() - start
     lost = sum(1 for one in taken if one.error)
     if lost:

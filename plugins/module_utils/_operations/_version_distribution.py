@@ -5,15 +5,27 @@
 from __future__ import annotations
 
 import ssl
+import time
 import typing as t
 from collections import Counter
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _statistics, _traffic, _versions
+from ansible_collections.convoy.rollout.plugins.module_utils import (
+    _api,
+    _companion,
+    _statistics,
+    _traffic,
+    _versions,
+    _watch,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    "state": {"type": "str", "choices": ["sampled", "watch", "watched"], "default": "sampled"},
+    "watch": {"type": "dict"},
+    "interval": {"type": "float", "default": 0.05},
+    "watch_limit": {"type": "int", "default": 3600},
     "namespace": {"type": "str", "default": "default"},
     "name": {"type": "str"},
     "port": {"type": "int"},
@@ -46,8 +58,9 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     for name, least in (("samples", 1), ("concurrency", 1), ("rate_limit", 0)):
         if options[name] < least:
             raise Failure(f"{name} is {options[name]}; the least that works is {least}.")
-    if options["timeout"] <= 0:
-        raise Failure(f"timeout is {options['timeout']}; it must be more than 0 seconds.")
+    for name in ("timeout", "interval", "watch_limit"):
+        if options[name] <= 0:
+            raise Failure(f"{name} is {options[name]}; it must be more than 0 seconds.")
     for name in ("tolerance", "min_success"):
         if not 0 <= options[name] <= 1:
             raise Failure(f"{name} is {options[name]}; it must be a share from 0 to 1.")
@@ -157,20 +170,63 @@ def _target(options: t.Mapping[str, t.Any]) -> tuple[str, str, _traffic.Target]:
     return "proxy", f"{api.access.server}{proxied[len(api.base) :]}", target
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
-    """Sample, count and judge. Raises Failure, with everything that was counted."""
-    expected = checked(options)
-    read_version = _versions.reader(
+def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Begin to sample beside the run, one request each interval."""
+    read_version = _read_version(options)
+    via, url, target = _target(options)
+    rate = 1 / options["interval"]
+    if options["rate_limit"]:
+        rate = min(rate, options["rate_limit"])
+
+    def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
+        tally = _watch.Tally(time.monotonic(), time.time())
+        _traffic.sample(
+            target,
+            read_version,
+            tally.add,
+            concurrency=options["concurrency"],
+            timeout=options["timeout"],
+            rate=_traffic.Rate(rate, steady=True),
+            stop=stop,
+        )
+        return dict(tally.report(time.monotonic()), via=via, url=url)
+
+    handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
+    return {"changed": False, "watch": handle, "via": via, "url": url, "message": f"watching {url}"}
+
+
+def _read_version(options: t.Mapping[str, t.Any]) -> _traffic.Reader:
+    return _versions.reader(
         {name: value for name, value in (options["version_from"] or {}).items() if value is not None}
     )
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Sample, count and judge, or begin or end a watch. Raises Failure, with everything that was counted."""
+    if options["state"] == "watched":
+        if not options["watch"]:
+            raise Failure("Give watch, what the task with state=watch returned under that name.")
+        found = _companion.finish(options["watch"], options["timeout"] + 10)
+        return dict(found, changed=False)
+    expected = checked(options)
+    if options["state"] == "watch":
+        return _watch_started(options, task)
+    read_version = _read_version(options)
     via, url, target = _target(options)
-    taken = _traffic.sample(
+    taken: list[_traffic.Sample] = []
+
+    def take(sample: _traffic.Sample) -> bool:
+        taken.append(sample)
+        return True
+
+    _traffic.sample(
         target,
         read_version,
-        samples=options["samples"],
+        take,
         concurrency=options["concurrency"],
         timeout=options["timeout"],
-        rate_limit=options["rate_limit"],
+        rate=_traffic.Rate(options["rate_limit"]),
+        most=options["samples"],
     )
     result = report(taken, expected, options)
     result.update(via=via, url=url)
@@ -191,7 +247,7 @@ def report(
 ) -> dict[str, t.Any]:
     """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict."""
     total = len(taken)
-    counts = Counter(sample.version for sample in taken if sample.version is not None)
+    counts = Counter(sample.version for sample in taken if sample.version is not None and sample.error is None)
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     verdict, why = _statistics.judge(
         counts,
@@ -204,7 +260,7 @@ def report(
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
     message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
-    latency = [sample.seconds for sample in taken if sample.version is not None]
+    latency = [sample.seconds for sample in taken if sample.error is None]
     return {
         "changed": False,
         "samples": total,

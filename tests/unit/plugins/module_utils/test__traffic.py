@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import itertools
 import ssl
 import typing as t
 from collections import Counter
@@ -37,6 +38,20 @@ class Seen(t.NamedTuple):
         return {(sample.version, sample.error) for sample in self.samples}
 
 
+def taken(target: Target, most: int = 1, *, concurrency: int = 4, seconds: float = 5.0) -> list[Sample]:
+    """The samples that are handed over."""
+    found: list[Sample] = []
+
+    def take(sample: Sample) -> bool:
+        found.append(sample)
+        return True
+
+    _traffic.sample(
+        target, reader({}), take, concurrency=concurrency, timeout=seconds, rate=_traffic.Rate(0), most=most
+    )
+    return found
+
+
 def sampled(serve: Serve, samples: int = 1, tls: ssl.SSLContext | None = None, **how: t.Any) -> Seen:
     """Sample a server that answers with `serve`, and keeps its connections open after it."""
     requests: list[bytes] = []
@@ -58,7 +73,7 @@ def sampled(serve: Serve, samples: int = 1, tls: ssl.SSLContext | None = None, *
             at_once -= 1
             writer.close()
 
-    settings = {"concurrency": 4, "seconds": 5.0, "rate_limit": 0.0}
+    settings: dict[str, t.Any] = {"concurrency": 4, "seconds": 5.0}
     settings.update({key: how.pop(key) for key in list(how) if key in settings})
 
     async def main() -> list[Sample]:
@@ -66,14 +81,7 @@ def sampled(serve: Serve, samples: int = 1, tls: ssl.SSLContext | None = None, *
         port = server.sockets[0].getsockname()[1]
         target = Target(**{"host": "127.0.0.1", "port": port, "path": "/version", **how})
         try:
-            return await _traffic._all(
-                target,
-                reader({}),
-                samples,
-                t.cast(int, settings["concurrency"]),
-                settings["seconds"],
-                settings["rate_limit"],
-            )
+            return await asyncio.to_thread(taken, target, samples, **settings)
         finally:
             server.close()
 
@@ -186,19 +194,56 @@ def test_nothing_is_dropped_where_some_answers_fail() -> None:
     assert found == {("1.0.0", None): 10, (None, "connection lost"): 10}
 
 
-def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    real = asyncio.sleep
+def begins(rate: _traffic.Rate, late: float = 0.0) -> list[float]:
+    """When 500 requests would begin of which each is made as soon as it may be, or so much later."""
+    now, begun = 100.0, []
+    while len(begun) < 500:
+        wait = rate.wait(now)
+        if wait > 0:
+            now += wait + late
+            continue
+        rate.begin(now)
+        begun.append(now)
+    return begun
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        await real(0)
 
-    monkeypatch.setattr(_traffic.asyncio, "sleep", sleep)
-    sampled(says(OK), samples=11, concurrency=1, rate_limit=0.1)
-    # One every 10 s: the eleventh would begin 100 s after the first.
-    assert len(slept) == 10
-    assert max(slept) == pytest.approx(100, abs=2)
+@pytest.mark.parametrize(("limit", "late"), [(200.0, 0.0), (200.0, 0.013), (7.5, 0.3), (0.5, 0.0)])
+def test_no_second_sees_more_requests_than_the_rate(limit: float, late: float) -> None:
+    begun = begins(_traffic.Rate(limit), late)
+    for place, when in enumerate(begun):
+        assert sum(1 for other in begun[place:] if other < when + 1 - 1e-9) <= max(1, limit)
+
+
+def test_a_steady_rate_is_spread_out() -> None:
+    begun = begins(_traffic.Rate(20, steady=True))
+    assert min(b - a for a, b in itertools.pairwise(begun)) == pytest.approx(0.05)
+
+
+def test_samples_come_in_the_order_in_which_they_were_made() -> None:
+    turn = iter(range(100))
+
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        number = next(turn)
+        if number == 0:
+            await asyncio.sleep(0.2)  # the first answer comes last
+        writer.write(OK)
+
+    seen = sampled(serve, samples=12)
+    begun = [sample.begun for sample in seen.samples]
+    assert begun == sorted(begun)
+    assert max(sample.seconds for sample in seen.samples) == seen.samples[0].seconds
+
+
+def test_an_error_that_names_its_version_is_both() -> None:
+    body = b'{"version":"2.0.0"}'
+    answer = b"HTTP/1.1 500 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    assert sampled(says(answer)).outcomes == {("2.0.0", "HTTP 500")}
+
+
+def test_a_name_with_two_addresses_is_tried_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _traffic.Target.addresses
+    monkeypatch.setattr(_traffic.Target, "addresses", lambda self: [(2, ("127.0.0.1", 1)), *real(self)])
+    assert sampled(says(OK), samples=3).outcomes == {("1.0.0", None)}
 
 
 def certified(folder: Path, *names: str) -> tuple[ssl.SSLContext, str]:
@@ -260,7 +305,7 @@ def test_tls_with_a_server_that_has_none() -> None:
         server = await asyncio.start_server(plain, "127.0.0.1", 0)
         target = Target("127.0.0.1", server.sockets[0].getsockname()[1], "/", ssl_context=ssl.create_default_context())
         try:
-            return await _traffic._all(target, reader({}), 1, 1, 5.0, 0.0)
+            return await asyncio.to_thread(taken, target)
         finally:
             server.close()
 
@@ -284,7 +329,7 @@ def proxied(first_line: bytes) -> tuple[list[Sample], list[bytes]]:
         server = await asyncio.start_server(client, "127.0.0.1", 0)
         proxy = ("127.0.0.1", server.sockets[0].getsockname()[1])
         try:
-            return await _traffic._all(Target("inside", 8080, "/v", proxy=proxy), reader({}), 1, 1, 5.0, 0.0)
+            return await asyncio.to_thread(taken, Target("inside", 8080, "/v", proxy=proxy))
         finally:
             server.close()
 
