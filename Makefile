@@ -9,7 +9,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test lint unit conformance integration bench clean
+.PHONY: help setup demo down test lint unit conformance integration molecule bench clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,7 @@ down: ## Stop the demo's sandbox
 
 test: lint ## Run every check and every test
 	@$(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
+	@$(BIN)/molecule test --all
 
 unit: setup ## Run the unit tests
 	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
@@ -46,6 +47,9 @@ conformance: setup ## Hold the sandbox against the recordings of a real Kubernet
 
 integration: setup ## Run the real playbooks (CONVOY_TEST_KUBECONFIG=... for another cluster)
 	@$(BIN)/python -m pytest $(PARALLEL) tests/integration
+
+molecule: setup ## Run each role's scenario (MOLECULE_KUBECONFIG=... for another cluster)
+	@$(BIN)/molecule test --all
 
 lint: setup ## Run every linter
 	@bash tests/lint.sh
