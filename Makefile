@@ -29,7 +29,7 @@ setup: .venv/.ready $(COLLECTION) ## Install what the project needs into .venv
 $(COLLECTION):
 	@mkdir -p $(dir $@) && ln -s ../../.. $@
 
-demo: setup ## Start the sandbox, move live traffic from hello 1.0.0 to 2.0.0 and back
+demo: setup ## Start the sandbox and run the whole lab on it, playbooks/lab.yml
 	@bash demo.sh
 
 down: ## Stop the demo's sandbox

@@ -10,9 +10,7 @@ run() {
 
 start=$SECONDS
 run convoy-sandbox up
-run ansible-playbook playbooks/app_deploy.yml
-run ansible-playbook playbooks/bluegreen.yml -e version=2.0.0
-run ansible-playbook playbooks/bluegreen.yml -e version=1.0.0
+run ansible-playbook playbooks/lab.yml
 
 python - "$((SECONDS - start))" <<'PYTHON'
 import json, subprocess, sys
@@ -21,7 +19,7 @@ status = json.loads(subprocess.run(["convoy-sandbox", "status", "--json"], check
 sandbox = next(item for item in status if item["name"] == "convoy")
 address = next(item.split()[1] for item in sandbox["external"] if item.startswith("default/frontend "))
 print(f"""
-Live traffic went from hello 1.0.0 to 2.0.0 and back in {sys.argv[1]} s. Look around:
+The whole lab ran in {sys.argv[1]} s. Look around:
 
   curl --insecure https://{address}/version
   kubectl --kubeconfig {sandbox["kubeconfig"]} get deployments,services,pods
