@@ -206,7 +206,12 @@ class Google:
     def environment(self) -> dict[str, str]:
         """How a program reaches this instead of Google."""
         trusted = str(self.folder / "ca.pem")
-        return {"HTTPS_PROXY": self.proxy, "REQUESTS_CA_BUNDLE": trusted, "SSL_CERT_FILE": trusted}
+        return {
+            "HTTPS_PROXY": self.proxy,
+            "NO_PROXY": "127.0.0.1",
+            "REQUESTS_CA_BUNDLE": trusted,
+            "SSL_CERT_FILE": trusted,
+        }
 
     @property
     def account(self) -> Path:

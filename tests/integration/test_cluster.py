@@ -91,7 +91,7 @@ elif words[:2] == ["create", "cluster"]:
     cluster.write_text(sys.stdin.read())
     pathlib.Path(options["kubeconfig"]).write_text((home / "kubeconfig").read_text())
 elif words[:2] == ["get", "nodes"]:
-    for number in range(cluster.read_text().count("role:")):
+    for number in range(cluster.read_text().count('"role"')):
         print(f"{options['name']}-node{number}")
 elif words[:2] == ["get", "kubeconfig"]:
     print((home / "kubeconfig").read_text(), end="")
@@ -276,7 +276,7 @@ def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud
         "Already exists: projects/lab-project/clusters/taken",
         QUOTA,
         "GKE cluster broken is in ERROR: All cluster resources were brought up",
-        "Request had invalid authentication credentials",
+        f"Google refused for cluster other in {PROJECT}/{ZONE}",
     ):
         assert said in run.output
     assert [item["name"] for item in cloud.clusters["lab"]["nodePools"]] == ["convoy"]
