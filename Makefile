@@ -54,8 +54,9 @@ molecule: setup ## Run each role's scenario (MOLECULE_KUBECONFIG=... for another
 lint: setup ## Run every linter
 	@bash tests/lint.sh
 
-bench: setup ## Time bluegreen.yml against plain kubectl, and the sampler against wrk
+bench: setup ## Time bluegreen.yml against plain kubectl, the sampler against wrk, and fleet.yml on 1 to 50 clusters
 	@$(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/bench/fleet.py
 
 clean: down ## Remove what the other targets made
 	@rm -rf .venv .collections .sandbox .cache

@@ -13,6 +13,9 @@ from fractions import Fraction
 Object = t.Dict[str, t.Any]
 Amounts = t.Dict[str, Fraction]
 
+#: What the controllers taint a cordoned node with; a pod that tolerates it may go there.
+CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
 FACTORS: dict[str, Fraction] = {
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),
@@ -47,27 +50,34 @@ def shown(name: str, amount: Fraction) -> str:
 
 
 def requests(pod_spec: Object) -> Amounts:
-    """What the scheduler sets aside for a pod: the sum of its containers, or its largest init container."""
+    """What the scheduler sets aside for a pod."""
+    return _total(pod_spec, _wanted)
+
+
+def _total(pod_spec: Object, of: t.Callable[[Object], Amounts]) -> Amounts:
+    """What a pod's containers come to, as Kubernetes counts it.
+
+    That is the sum of the containers and sidecars, or an init container with the sidecars that start before it
+    where that is more; `of` says what one of them has. The pod's own resources take their place, its overhead
+    is added.
+    """
     total: Amounts = {}
     sidecars: Amounts = {}
     largest: Amounts = {}
     for container in pod_spec.get("initContainers") or []:
-        wanted = _wanted(container)
         if container.get("restartPolicy") == "Always":
-            _add(sidecars, wanted)
-            wanted = dict(sidecars)
-        else:
-            wanted = {
-                name: wanted.get(name, Fraction(0)) + sidecars.get(name, Fraction(0)) for name in {*wanted, *sidecars}
-            }
-        for name, amount in wanted.items():
+            _add(sidecars, of(container))
+            continue
+        beside = dict(sidecars)
+        _add(beside, of(container))
+        for name, amount in beside.items():
             largest[name] = max(largest.get(name, Fraction(0)), amount)
     for container in pod_spec.get("containers") or []:
-        _add(total, _wanted(container))
+        _add(total, of(container))
     _add(total, sidecars)
     for name, amount in largest.items():
         total[name] = max(total.get(name, Fraction(0)), amount)
-    total.update(_wanted(pod_spec))  # resources of the pod as a whole take the place of its containers'
+    total.update(of(pod_spec))
     _add(total, {name: quantity(value) for name, value in (pod_spec.get("overhead") or {}).items()})
     return total
 
@@ -79,6 +89,11 @@ def _wanted(container: Object) -> Amounts:
     return {name: quantity(value) for name, value in wanted.items()}
 
 
+def _limits(container: Object) -> Amounts:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return {name: quantity(value) for name, value in limits.items()}
+
+
 def _add(total: Amounts, more: Amounts) -> None:
     for name, amount in more.items():
         total[name] = total.get(name, Fraction(0)) + amount
@@ -88,15 +103,16 @@ def schedulable(node: Object, pod_spec: Object) -> bool:
     """Whether the scheduler may put such a pod on the node: ready, not cordoned, tolerated, selected."""
     spec, labels = node.get("spec", {}), node["metadata"].get("labels") or {}
     conditions = node.get("status", {}).get("conditions") or []
-    if spec.get("unschedulable") or any(item["type"] == "Ready" and item["status"] != "True" for item in conditions):
+    if any(item["type"] == "Ready" and item["status"] != "True" for item in conditions):
         return False
     if any(labels.get(name) != value for name, value in (pod_spec.get("nodeSelector") or {}).items()):
         return False
     if not _affine(node, pod_spec):
         return False
+    taints = [*(spec.get("taints") or []), *([CORDONED] if spec.get("unschedulable") else [])]
     return all(
         any(_tolerates(toleration, taint) for toleration in pod_spec.get("tolerations") or [])
-        for taint in spec.get("taints") or []
+        for taint in taints
         if taint.get("effect") in ("NoSchedule", "NoExecute")
     )
 
@@ -234,17 +250,33 @@ def _times(copies: int, name: str, amount: Fraction) -> str:
 
 def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fraction, Fraction]]:
     """By resource that a quota limits: its name, what one pod takes of it, and what is left of it."""
-    if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
-        return  # counts some pods only
+    if not _counts(quota, pod_spec):
+        return
     each = {"pods": Fraction(1), "count/pods": Fraction(1)}
     for name, amount in requests(pod_spec).items():
         each[f"requests.{name}"] = amount
-        if name in ("cpu", "memory"):
+        if name in ("cpu", "memory", "ephemeral-storage"):
             each[name] = amount
-    for container in pod_spec.get("containers") or []:
-        limits = (container.get("resources") or {}).get("limits") or {}
-        _add(each, {f"limits.{name}": quantity(value) for name, value in limits.items()})
+    each.update({f"limits.{name}": amount for name, amount in _total(pod_spec, _limits).items()})
     status = quota.get("status", {})
     for name, hard in sorted((status.get("hard") or {}).items()):
         if each.get(name):
             yield name, each[name], quantity(hard) - quantity((status.get("used") or {}).get(name, 0))
+
+
+def _counts(quota: Object, pod_spec: Object) -> bool:
+    """Whether a quota counts such pods: each of its scopes must hold for them."""
+    spec = quota.get("spec", {})
+    rules = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or []]
+    rules += (spec.get("scopeSelector") or {}).get("matchExpressions") or []
+    ends = pod_spec.get("activeDeadlineSeconds") is not None
+    containers = [*(pod_spec.get("containers") or []), *(pod_spec.get("initContainers") or []), pod_spec]
+    asks = any(_wanted(item).get(name) for item in containers for name in ("cpu", "memory"))
+    held = {"Terminating": ends, "NotTerminating": not ends, "BestEffort": not asks, "NotBestEffort": asks}
+    priority = pod_spec.get("priorityClassName")
+    return all(
+        _matches({**rule, "key": "name"}, {"name": priority} if priority else {})
+        if rule["scopeName"] == "PriorityClass"
+        else held.get(rule["scopeName"], False)
+        for rule in rules
+    )

@@ -13,11 +13,11 @@ description:
   - Counts how many copies of a pod template the nodes can take beside what runs on them, and what the
     namespace's quotas
     leave, before anything is created.
-  - Looks at requests (a limit is the request where none is given), the number of pods a node takes, cordons,
-    taints and node
-    selectors. Required node
-    affinity counts too. Affinity to other pods, topology spreads, ports, volumes and what a LimitRange adds are
-    left to the scheduler.
+  - Looks at requests (a limit is the request where none is given) of all resources, also of init containers,
+    sidecars and the pod's overhead, the number of pods a node takes, cordons, taints, node selectors and
+    required node affinity, and at the quotas whose scopes hold for the pods.
+  - Affinity to other pods, topology spreads, ports, volumes and what a LimitRange adds are left to the
+    scheduler and the API server.
 options:
   namespace:
     description: The namespace.

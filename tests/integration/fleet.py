@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,16 @@ from typing import Any
 
 import yaml
 from convoy_sandbox.network.images import Image
+from convoy_sandbox.store import Change
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.playbooks import ROOT, Run, description
 from kubernetes import client, config
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
-IMAGES = {f"kelseyhightower/hello:{version}": Image("hello") for version in VERSIONS[1:]}
+IMAGES = {f"kelseyhightower/hello:{version}": Image("hello") for version in (*VERSIONS[1:], "3.0.0", "4.0.0")}
+#: A version that answers with another's number, everywhere and in one cluster only.
+BAD = {"kelseyhightower/hello:bad": Image("hello", version="1.0.0")}
+BAD_THERE = {"cluster-05": {"kelseyhightower/hello:3.0.0": Image("hello", version="1.0.0")}}
 #: What users come in by in these clusters: hello's own Service.
 SERVICE = {"type": "LoadBalancer", "ports": [{"name": "http", "port": 80, "targetPort": 80}]}
 
@@ -65,6 +70,18 @@ class Member:
                 },
             },
         )
+
+    def lose(self, version: str) -> None:
+        """End the cluster as soon as a Deployment gets this version, from within."""
+
+        def changed(change: Change) -> None:
+            template = change.object.get("spec", {}).get("template", {})
+            if change.object["kind"] == "Deployment" and template["metadata"]["labels"]["version"] == version:
+                unsubscribe()
+                threading.Thread(target=self.closing.close).start()
+
+        store = self.sandbox.cluster.store
+        unsubscribe = self.sandbox.call(lambda: store.subscribe(changed))
 
     def live(self) -> str:
         """The version that the Service leads to, as its selector or its only Deployment says."""
@@ -120,14 +137,15 @@ def table(run: Run) -> dict[str, dict[str, str]]:
 
 @contextlib.contextmanager
 def fleet(directory: Path, size: int) -> Iterator[Fleet]:
-    """So many clusters: of 1 to 5 nodes, with 1 to 3 copies, and three versions in turn."""
+    """So many clusters: of 2 to 5 nodes, with 1 to 3 copies, and three versions in turn."""
     with contextlib.ExitStack() as stack:
         members = {}
         for number in range(size):
             name = f"cluster-{number + 1:02}"
             closing = stack.enter_context(contextlib.ExitStack())
+            images = IMAGES | BAD | BAD_THERE.get(name, {})
             made = closing.enter_context(
-                sandbox(name=f"{name}-{os.getpid()}", nodes=1 + number % 5, images=IMAGES, real_nginx=False)
+                sandbox(name=f"{name}-{os.getpid()}", nodes=2 + number % 4, images=images, real_nginx=False)
             )
             members[name] = Member(name, made, closing, VERSIONS[number % 3], 1 + number % 3)
             members[name].deploy()
@@ -135,7 +153,7 @@ def fleet(directory: Path, size: int) -> Iterator[Fleet]:
             name: {
                 "kubeconfig": str(member.sandbox.kubeconfig),
                 "cluster_provider": "sandbox",
-                "cluster_region": "eu" if number % 2 else "us",
+                "region": "eu" if number % 2 else "us",
             }
             for number, (name, member) in enumerate(members.items())
         }

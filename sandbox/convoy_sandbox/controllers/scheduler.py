@@ -26,8 +26,9 @@ def requests(pod: Object) -> Amounts:
     for container in spec.get("containers") or ():
         for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
             total[name] = total.get(name, Decimal(0)) + quantities.parse(value)
-    # A sidecar runs beside the containers; what starts before them adds to nothing.
+    # A sidecar runs beside the containers; what starts before them adds to nothing but the sidecars so far.
     sidecars: Amounts = {}
+    largest: Amounts = {}
     for container in spec.get("initContainers") or ():
         asked = (container.get("resources") or {}).get("requests") or {}
         for name, value in asked.items():
@@ -36,8 +37,8 @@ def requests(pod: Object) -> Amounts:
                 sidecars[name] = sidecars.get(name, Decimal(0)) + amount
                 total[name] = total.get(name, Decimal(0)) + amount
             else:
-                total[name] = max(total.get(name, Decimal(0)), amount + sidecars.get(name, Decimal(0)))
-    return total
+                largest[name] = max(largest.get(name, Decimal(0)), amount + sidecars.get(name, Decimal(0)))
+    return {name: max(total.get(name, Decimal(0)), largest.get(name, Decimal(0))) for name in {**total, **largest}}
 
 
 def tolerates(pod: Object, taint: Object) -> bool:

@@ -115,6 +115,7 @@ TAINT = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
     [
         (node("a"), {}, True),
         (node("a", unschedulable=True), {}, False),
+        (node("a", unschedulable=True), {"tolerations": [{"operator": "Exists"}]}, True),
         (node("a", taints=[TAINT]), {}, False),
         (node("a", taints=[dict(TAINT, effect="PreferNoSchedule")]), {}, True),
         (node("a", taints=[TAINT]), {"tolerations": [{"key": "gpu", "value": "yes"}]}, True),
@@ -205,8 +206,52 @@ def test_no_node_takes_them() -> None:
 def test_quotas(hard: Object, used: Object, missing: str | None) -> None:
     quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
     assert room(spec(), 3, [node("a", cpu="10")], [], [quota]).missing == missing
-    scoped = dict(quota, spec={"scopes": ["Terminating"]})
-    assert room(spec(), 3, [node("a", cpu="10")], [], [scoped]).missing is None
+
+
+@pytest.mark.parametrize(
+    ("spec_of_quota", "more", "counts"),
+    [
+        ({"scopes": ["Terminating"]}, {}, False),
+        ({"scopes": ["Terminating"]}, {"activeDeadlineSeconds": 5}, True),
+        ({"scopes": ["NotTerminating", "NotBestEffort"]}, {}, True),
+        ({"scopes": ["NotTerminating", "BestEffort"]}, {}, False),
+        ({"scopes": ["BestEffort"]}, {"containers": [{}]}, True),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, {}, False),
+        ({"scopes": ["PriorityClass"]}, {"priorityClassName": "high"}, True),
+        ({"scopes": ["PriorityClass"]}, {}, False),
+    ],
+)
+def test_a_quota_counts_the_pods_of_its_scopes(spec_of_quota: Object, more: Object, counts: bool) -> None:
+    quota = {"metadata": {"name": "q"}, "spec": spec_of_quota, "status": {"hard": {"pods": "2"}}}
+    assert (room(spec() | more, 3, [node("a", cpu="10")], [], [quota]).most == 2) is counts
+
+
+@pytest.mark.parametrize(("operator", "priority", "counts"), [("In", "high", True), ("NotIn", "high", False)])
+def test_a_quota_of_certain_priorities(operator: str, priority: str, counts: bool) -> None:
+    rule = {"scopeName": "PriorityClass", "operator": operator, "values": ["high"]}
+    quota = {
+        "metadata": {"name": "q"},
+        "spec": {"scopeSelector": {"matchExpressions": [rule]}},
+        "status": {"hard": {"pods": "2"}},
+    }
+    said = room(spec(priorityClassName=priority), 3, [node("a", cpu="10")], [], [quota])
+    assert (said.most == 2) is counts
+
+
+def test_limits_of_init_containers_count_against_a_quota() -> None:
+    init = {"resources": {"limits": {"memory": "30Mi", "cpu": "1m"}}}
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"limits.memory": "60Mi"}}}
+    assert room(spec(initContainers=[init]), 1, [node("a", cpu="10")], [], [quota]).most == 2
+
+
+def test_ephemeral_storage_is_counted_on_nodes_and_in_quotas() -> None:
+    where = node("a", cpu="10")
+    where["status"]["allocatable"]["ephemeral-storage"] = "10Gi"
+    pod_spec = {"containers": [{"resources": {"requests": {"ephemeral-storage": "4Gi"}}}]}
+    said = room(pod_spec, 3, [where], [], [])
+    assert (said.most, said.limited_by) == (2, "ephemeral-storage")
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"ephemeral-storage": "5Gi"}}}
+    assert room(pod_spec, 3, [where], [], [quota]).most == 1
 
 
 def test_a_quota_bounds_the_room() -> None:

@@ -1,0 +1,98 @@
+"""playbooks/fleet.yml on 20 clusters of different sizes and versions, from bad to good to lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from integration.fleet import Fleet, fleet, table
+
+pytestmark = [
+    pytest.mark.xdist_group("fleet"),
+    pytest.mark.skipif("CONVOY_TEST_KUBECONFIG" in os.environ, reason="a fleet is many clusters, and one was given"),
+]
+SIZE = 20
+#: As few requests as show a version that is wrong everywhere.
+QUICK: dict[str, Any] = {"fleet_samples": 10, "bluegreen_samples": 10, "bluegreen_preview_samples": 5}
+
+
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The 20 clusters, for all tests of this file in their order."""
+    with fleet(tmp_path_factory.mktemp("fleet"), SIZE) as made:
+        yield made
+
+
+def verdicts(rows: dict[str, dict[str, str]], wave: str) -> dict[str, str]:
+    """The verdicts of one wave's clusters."""
+    return {name: row["VERDICT"] for name, row in rows.items() if row["WAVE"] == wave}
+
+
+def test_a_bad_version_touches_one_cluster_and_leaves_it_as_it_was(clusters: Fleet) -> None:
+    before = clusters.live()
+    run = clusters.play(version="bad", **QUICK)
+    assert run.code != 0
+    assert "Wave 1 of 3 failed, so no later wave was begun. cluster-01: " in run.output
+    rows = table(run)
+    assert verdicts(rows, "1") == {"cluster-01": "fail"}
+    assert verdicts(rows, "2") == {f"cluster-{number:02}": "skipped" for number in range(2, 7)}
+    assert {name: row["AFTER"] for name, row in rows.items()} == before == clusters.live()
+    touched = {name for name, member in clusters.members.items() if member.deployments() != {"hello"}}
+    assert touched == {"cluster-01"}
+
+
+def test_rollback_all_brings_each_cluster_back_to_its_own_version(clusters: Fleet) -> None:
+    # 3.0.0 is a good version but in cluster-05, which is of the second wave; 03 is the canary region.
+    before = clusters.live()
+    run = clusters.play(version="3.0.0", waves=["canary_region", 4, "all"], on_failure="rollback_all", **QUICK)
+    assert run.code != 0
+    rows = table(run)
+    assert verdicts(rows, "1") == {"cluster-03": "rolled back"}
+    good = dict.fromkeys(("cluster-01", "cluster-02", "cluster-04"), "rolled back")
+    assert verdicts(rows, "2") == good | {"cluster-05": "fail"}
+    assert set(verdicts(rows, "3").values()) == {"skipped"}
+    assert {name: row["AFTER"] for name, row in rows.items()} == before == clusters.live()
+    assert "3.0.0" not in before.values()
+
+
+def test_all_20_clusters_change_in_three_waves(clusters: Fleet) -> None:
+    before = clusters.live()
+    run = clusters.play(version="2.0.0", **QUICK)
+    assert run.code == 0, run.output
+    rows = table(run)
+    assert {name: row["BEFORE"] for name, row in rows.items()} == before
+    assert set(before.values()) == {"1.0.0", "1.1.0", "1.2.0"}
+    assert set(clusters.live().values()) == {row["AFTER"] for row in rows.values()} == {"2.0.0"}
+    assert [len(verdicts(rows, wave)) for wave in ("1", "2", "3")] == [1, 5, 14]
+    assert {row["VERDICT"] for row in rows.values()} == {"pass"}
+    assert {row["LOST"] for row in rows.values()} == {"0"}
+    assert {row["REGION"] for row in rows.values()} == {"eu", "us"}
+
+
+def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
+    clusters.members["cluster-03"].lose("4.0.0")
+    run = clusters.play(version="4.0.0", waves=[1, 2, "100%"], on_failure="rollback_wave", **QUICK)
+    assert run.code != 0
+    rows = table(run)
+    assert rows["cluster-01"]["AFTER"] == "4.0.0"
+    assert verdicts(rows, "2") == {"cluster-02": "rolled back", "cluster-03": "fail"}
+    assert set(verdicts(rows, "3").values()) == {"skipped"}
+    assert "cluster-03: It could not be brought back to 2.0.0." in run.output
+    del clusters.members["cluster-03"]
+    assert clusters.live() == dict.fromkeys(clusters.members, "2.0.0") | {"cluster-01": "4.0.0"}
+
+
+def test_a_cluster_that_cannot_be_reached_is_named_before_anything_changes(clusters: Fleet) -> None:
+    before = clusters.live()
+    assert "cluster-03" not in before
+    run = clusters.play(version="3.0.0", **QUICK)
+    assert run.code != 0
+    assert "Nothing was changed, as these clusters cannot be read: cluster-03 (" in " ".join(run.output.split())
+    assert clusters.live() == before
+
+    without = clusters.play("--limit", "cluster-02,cluster-03", version="4.0.0", fleet_skip_unreachable=True, **QUICK)
+    assert without.code == 0, without.output
+    rows = table(without)
+    assert (rows["cluster-02"]["VERDICT"], rows["cluster-03"]["VERDICT"]) == ("pass", "skipped")
