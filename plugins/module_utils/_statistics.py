@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.module_utils import _sequential
+
 Verdict = t.Literal["pass", "fail", "inconclusive"]
 
 
@@ -72,6 +74,17 @@ def percentile(values: t.Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
+def guards(counts: t.Mapping[str, int], expected: t.Mapping[str, float]) -> list[str]:
+    """What a person should know beside a verdict: versions that were never seen."""
+    total = sum(counts.values())
+    return [
+        f"{version} answered none of {total} requests; a share of {share * 100:g}% would have shown itself "
+        f"with a probability of {(1 - (1 - share) ** total) * 100:.2f}%"
+        for version, share in sorted(expected.items())
+        if 0 < share < 1 and total and not counts.get(version)
+    ]
+
+
 def judge(
     counts: t.Mapping[str, int],
     total: int,
@@ -80,42 +93,56 @@ def judge(
     tolerance: float,
     confidence: float,
     min_success: float,
+    family: int = 1,
+    name: str = "",
+    fixed: bool = False,
 ) -> tuple[Verdict, str]:
-    """Whether samples agree with the expected shares, and why, in words.
+    """Whether samples agree with the expected shares, and why, in words that begin with `name`.
 
-    `counts` are answers by version, `total` all requests, lost ones too. Every share is of all
-    requests. A version that is expected to have all answers or none must have exactly that: one
-    answer of another version refutes it. Another passes while its whole interval is within
-    `tolerance` of what is expected, and fails once the interval is wholly outside; between, the
-    samples do not settle it. Without expected shares only the share of answers counts, against
-    `min_success`.
-
-    Several versions are judged at once, so each gets an equal part of the doubt (Bonferroni): a
-    true split is failed with a probability of 1 - `confidence` at most, however many versions it has.
+    `counts` are answers by version, `total` all requests, lost ones too; shares are of the answers. A
+    version that is expected to have all answers or none must have exactly that: one answer of another
+    version refutes it. Valid at every look, see _sequential: a true split is failed with a probability
+    of 1 - `confidence` at most, shared out over what is judged at once and over the `family` of verdicts
+    that are wanted together; one that is off by `tolerance` is passed with 1 - `confidence` at most. Where
+    the number of samples is `fixed`, a version that had all of them passes, however few they were.
     """
-    answered = sum(counts.values())
+    answered, doubt = sum(counts.values()), 1 - confidence
     if total == 0:
         return "inconclusive", "no request was made"
-    if answered < min_success * total - 1e-9:
-        return "fail", f"{total - answered} of {total} requests got no answer that names a version"
+    fractions = sorted((share, version) for version, share in expected.items() if 0 < share < 1)
+    if len(fractions) == 2:
+        fractions = fractions[:1]  # the other one says the same
+    alpha = doubt / family / max(1, len(fractions) + (0 < min_success < 1))
+    # At least three times as many requests are lost as may be.
+    worse = min(tolerance, 2 * (1 - min_success)) or tolerance
+    if min_success and _sequential.log_mixture(answered, total, min_success, worse, -1) >= -math.log(alpha):
+        return "fail", (
+            f"{total - answered} of {total} requests got no answer that names a version, "
+            f"and {min_success * 100:g}% must"
+        )
     if not expected:
         return "pass", ""
-    judged = sum(0 < share < 1 for share in expected.values())
     unsettled = ""
+    named = f"{name} " if name else ""
     for version in sorted(set(expected) | set(counts)):
         wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
-        if wanted in (0.0, 1.0):
-            if seen != (answered if wanted else 0):
-                others = "; no other version may answer" if wanted else ""
-                return "fail", f"{version} answers {seen} of {total} requests, expected {wanted:.0%}{others}"
+        judged = wanted in (0.0, 1.0) or (wanted, version) in fractions
+        if wanted == 0.0 and seen:
+            return "fail", f"{named}{version} answers {seen} of {answered} requests, expected 0%"
+        if not judged or wanted == 0.0:
             continue
-        low, high = clopper_pearson(seen, total, 1 - (1 - confidence) / judged)
+        outcome = _sequential.verdict(seen, answered, wanted, tolerance, alpha, doubt)
+        low, high = _sequential.interval(seen, answered, tolerance, alpha)
         said = (
-            f"{version} answers {seen / total:.0%} of {total} requests ({confidence * 100:g}% sure: "
-            f"{low * 100:.0f} to {high:.0%}), expected {wanted * 100:g} +- {tolerance * 100:g}%"
+            f"{named}{version} answers {seen / max(1, answered):.0%} of {answered} requests "
+            f"({confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
+            f"expected {wanted * 100:g} ± {tolerance * 100:g}"
         )
-        if high < wanted - tolerance or low > wanted + tolerance:
+        if outcome == "fail":
+            if wanted == 1.0:
+                said = f"{named}{version} answers {seen} of {answered} requests, expected 100%"
+                said += "; no other version may answer"
             return "fail", said
-        if low < wanted - tolerance or high > wanted + tolerance:
+        if outcome == "more" and not (fixed and wanted == 1.0):
             unsettled = f"{said}: too few samples to tell"
     return ("inconclusive", unsettled) if unsettled else ("pass", "")

@@ -115,10 +115,23 @@ options:
     description: The share of requests that must be answered with a version.
     type: float
     default: 1.0
-  samples:
-    description: How many requests are made.
+  family_size:
+    description: >-
+      Over how many verdicts the doubt is shared out, such as the number of clusters of a fleet. 100 good clusters
+      judged at V(0.99) each would give a false alarm in 63% of runs.
     type: int
-    default: 100
+    default: 1
+    version_added: 0.2.0
+  samples:
+    description: >-
+      How many requests are made, no fewer and no more. By default as many as the verdict needs, and V(100) where
+      no shares are expected.
+    type: int
+  max_samples:
+    description: How many requests are made at most, where the verdict needs more.
+    type: int
+    default: 1000
+    version_added: 0.2.0
   concurrency:
     description: How many of them at once, at most.
     type: int
@@ -131,6 +144,15 @@ options:
     description: Seconds that a request may take.
     type: float
     default: 5.0
+  on_inconclusive:
+    description:
+      - What is done where O(max_samples) do not settle the verdict.
+      - V(fail) fails the task, V(pass) goes on. V(pause) ends the task well too, with RV(decision=pause), for a
+        caller that then changes nothing more and goes on when it is run again.
+    type: str
+    choices: [fail, pass, pause]
+    default: fail
+    version_added: 0.2.0
   fail_on:
     description: >-
       Which verdict fails the task. V(inconclusive) means that one and V(fail).
@@ -140,9 +162,13 @@ options:
 notes:
   - Session affinity of the Service or of a load balancer sends all connections of one client to one pod. Then
     the shares are those of clients, not of samples; the API server's proxy does not keep it.
-  - Where several versions are expected within O(tolerance), each is judged with an equal part of the doubt
-    (Bonferroni), so that a true split is failed at most once in 1 / (1 - O(confidence)) times.
-  - A verdict within V(0.1) of V(0.5) at V(0.99) needs about 500 samples; with fewer it stays V(inconclusive).
+  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
+    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
+    is passed with that probability at most; between the two either verdict may come.
+  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
+    23 at none.
+  - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
+    A watch adds its own, one each O(interval).
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
@@ -222,7 +248,8 @@ shares:
   returned: always
   type: dict
 intervals:
-  description: The exact (Clopper-Pearson) interval of each share at O(confidence).
+  description: >-
+    The confidence sequence of each share of the answers at O(confidence), which holds at every look at once.
   returned: always
   type: dict
 latency:
@@ -231,6 +258,15 @@ latency:
   returned: always
   type: dict
   sample: {p50: 0.004, p95: 0.009, p99: 0.011}
+decision:
+  description: V(pass), V(fail) or V(pause), what the verdict and O(on_inconclusive) come to.
+  returned: with O(state=sampled)
+  type: str
+guards:
+  description: What should be known beside the verdict, such as an expected version that was never seen.
+  returned: with O(state=sampled)
+  type: list
+  elements: str
 verdict:
   description: V(pass), V(fail) or V(inconclusive).
   returned: always

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.convoy.rollout.plugins.module_utils import (
     _api,
     _companion,
+    _sequential,
     _statistics,
     _traffic,
     _versions,
@@ -45,18 +46,30 @@ ARGUMENTS: dict[str, t.Any] = {
     "tolerance": {"type": "float", "default": 0.1},
     "confidence": {"type": "float", "default": 0.99},
     "min_success": {"type": "float", "default": 1.0},
-    "samples": {"type": "int", "default": 100},
+    "family_size": {"type": "int", "default": 1},
+    "samples": {"type": "int"},
+    "max_samples": {"type": "int", "default": 1000},
     "concurrency": {"type": "int", "default": 16},
     "rate_limit": {"type": "float", "default": 200.0},
     "timeout": {"type": "float", "default": 5.0},
+    "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
 }
 
 
+UNJUDGED = 100  #: samples where no shares are expected
+
+
 def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     """The expected shares, after a look at every number. Raises Failure."""
-    for name, least in (("samples", 1), ("concurrency", 1), ("rate_limit", 0)):
-        if options[name] < least:
+    for name, least in (
+        ("samples", 1),
+        ("max_samples", 1),
+        ("family_size", 1),
+        ("concurrency", 1),
+        ("rate_limit", 0),
+    ):
+        if options[name] is not None and options[name] < least:
             raise Failure(f"{name} is {options[name]}; the least that works is {least}.")
     for name in ("timeout", "interval", "watch_limit"):
         if options[name] <= 0:
@@ -213,11 +226,17 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         return _watch_started(options, task)
     read_version = _read_version(options)
     via, url, target = _target(options)
+    most = options["samples"] or (options["max_samples"] if expected else min(UNJUDGED, options["max_samples"]))
     taken: list[_traffic.Sample] = []
+    counts: Counter[str] = Counter()
 
     def take(sample: _traffic.Sample) -> bool:
         taken.append(sample)
-        return True
+        if sample.error is None:
+            counts[t.cast(str, sample.version)] += 1
+        if options["samples"] or not expected:
+            return True
+        return _judged(counts, len(taken), expected, options)[0] == "inconclusive"
 
     _traffic.sample(
         target,
@@ -226,7 +245,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         concurrency=options["concurrency"],
         timeout=options["timeout"],
         rate=_traffic.Rate(options["rate_limit"]),
-        most=options["samples"],
+        most=most,
     )
     result = report(taken, expected, options)
     result.update(via=via, url=url)
@@ -235,11 +254,27 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             f"{url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
             result,
         )
-    if options["fail_on"] != "never" and (
-        result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and options["fail_on"] == "inconclusive")
-    ):
+    unsure = options["fail_on"] == "inconclusive" or options["on_inconclusive"] == "fail"
+    bad = result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and unsure)
+    if options["fail_on"] != "never" and bad:
         raise Failure(f"{url}: {result['message']}", result)
     return result
+
+
+def _judged(
+    counts: t.Mapping[str, int], total: int, expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]
+) -> tuple[_statistics.Verdict, str]:
+    return _statistics.judge(
+        counts,
+        total,
+        expected,
+        tolerance=options["tolerance"],
+        confidence=options["confidence"],
+        min_success=options["min_success"],
+        family=options["family_size"],
+        name=options["name"] or "",
+        fixed=bool(options["samples"]),
+    )
 
 
 def report(
@@ -249,14 +284,7 @@ def report(
     total = len(taken)
     counts = Counter(sample.version for sample in taken if sample.version is not None and sample.error is None)
     errors = Counter(sample.error for sample in taken if sample.error is not None)
-    verdict, why = _statistics.judge(
-        counts,
-        total,
-        expected,
-        tolerance=options["tolerance"],
-        confidence=options["confidence"],
-        min_success=options["min_success"],
-    )
+    verdict, why = _judged(counts, total, expected, options)
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
     message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
@@ -268,10 +296,16 @@ def report(
         "errors": dict(errors),
         "shares": {version: count / total for version, count in counts.items()},
         "intervals": {
-            version: list(_statistics.clopper_pearson(counts[version], total, options["confidence"]))
+            version: list(
+                _sequential.interval(
+                    counts[version], sum(counts.values()), options["tolerance"], 1 - options["confidence"]
+                )
+            )
             for version in {**counts, **expected}
         },
         "latency": {f"p{p}": _statistics.percentile(latency, p / 100) for p in (50, 95, 99)},
         "verdict": verdict,
+        "decision": options["on_inconclusive"] if verdict == "inconclusive" else verdict,
+        "guards": _statistics.guards(counts, expected),
         "message": message + (f": {why}" if why else ""),
     }
