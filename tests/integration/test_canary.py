@@ -1,0 +1,124 @@
+"""playbooks/canary.yml: its share, step by step, promoted, taken away, and everything that must not harm users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from integration.playbooks import Lab, Traffic, description
+
+QUICK = {"canary_samples": 600}
+
+
+def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
+    with Traffic(lab) as traffic:
+        quarter = lab.play("canary", version="2.0.0", **QUICK)
+        assert quarter.code == 0, quarter.output
+        assert "1 of 4 pods gives 25%" in quarter.output
+        assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 1)
+        before = lab.spec_versions()
+
+        again = lab.play("canary", version="2.0.0", **QUICK)
+        assert (again.code, again.changed) == (0, 0), again.output
+        other = lab.play("canary", version="3.0.0")
+        assert other.code != 0
+        assert "2.0.0 runs already" in other.output
+        assert lab.spec_versions() == before
+
+        steps = [{"weight": 25}, {"weight": 50, "pause": "1s"}]
+        promoted = lab.play("canary", version="2.0.0", promote=True, canary_steps=steps, **QUICK)
+        assert promoted.code == 0, promoted.output
+        assert lab.deployments() == {"auth", "frontend", "hello"}
+        assert lab.versions() == {"2.0.0": 20}
+
+        done = lab.play("canary", promote=True, **QUICK)
+        assert (done.code, done.changed) == (0, 0), done.output
+    assert traffic.lost == []
+    assert set(traffic.versions) == {"1.0.0", "2.0.0"}
+
+
+def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
+    with Traffic(lab) as traffic:
+        whole = lab.play("canary", version="2.0.0", canary_weight=100, **QUICK)
+        assert whole.code == 0, whole.output
+        assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (0, 3)
+        assert lab.versions() == {"2.0.0": 20}
+
+        aborted = lab.play("canary", abort=True)
+        assert aborted.code == 0, aborted.output
+        assert lab.deployments() == {"auth", "frontend", "hello"}
+        assert lab.replicas("hello") == 3
+        assert lab.versions() == {"1.0.0": 20}
+    assert traffic.lost == []
+
+
+@pytest.mark.parametrize("version", ["broken", "crash"])
+def test_a_canary_that_does_not_hold_goes_by_itself(lab: Lab, version: str) -> None:
+    applications = description()
+    applications["hello"]["image"] = "sandbox/hello"
+    run = lab.play("canary", version=version, applications=applications, canary_weight=50)
+    assert run.code != 0
+    assert "did not hold" in run.output, run.output
+    assert "HTTP 500" in run.output or "CrashLoopBackOff" in run.output, run.output
+    assert lab.deployments() == {"auth", "frontend", "hello"}
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
+    assert lab.play("canary", version="2.0.0", **QUICK).code == 0
+    container = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
+    template = {"metadata": {"labels": {"version": "2.0.0"}}, "spec": {"containers": [container]}}
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"template": template}})
+    run = lab.play("canary", version="2.0.0", **QUICK)
+    assert run.code == 0, run.output
+    assert lab.deployments() == {"auth", "frontend", "hello"}
+    assert lab.versions() == {"2.0.0": 20}
+
+
+def test_a_deployment_of_ones_own(lab: Lab) -> None:
+    entry = {"service": "frontend", "port": 443, "scheme": "https", "validate_certs": False}
+    run = lab.play("canary", version="2.0.0", applications={}, canary_entry=entry, canary_weight=50, **QUICK)
+    assert run.code == 0, run.output
+    labels = lab.apps.read_namespaced_deployment("hello-canary", lab.namespace).spec.template.metadata.labels
+    assert labels == {"app": "hello", "track": "canary", "version": "2.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("extra_vars", "sentence"),
+    [
+        ({}, "canary_version"),
+        ({"version": 2.0}, "quote"),
+        ({"promote": True, "abort": True}, "not both"),
+        ({"promote": True}, "no canary of hello to promote"),
+        ({"version": "2.0.0", "canary_weight": 101}, "at most 100"),
+        ({"version": "2.0.0", "canary_weight": 10}, "10% needs 9 stable and 1 canary"),
+        ({"version": "2.0.0", "canary_steps": [{"weight": 50}, {"weight": 25}]}, "go from 50% to 25%"),
+        ({"version": "2.0.0", "application": "goodbye"}, "no Deployment goodbye"),
+        ({"version": "2.0.0", "canary_service": "nowhere"}, "no Service nowhere"),
+        ({"version": "2.0.0", "application_namespace": "nowhere"}, "no namespace nowhere"),
+    ],
+)
+def test_a_bad_variable_touches_nothing(bad_lab: Lab, extra_vars: dict[str, Any], sentence: str) -> None:
+    before = bad_lab.spec_versions()
+    run = bad_lab.play("canary", **extra_vars)
+    assert run.code != 0, run.output
+    assert sentence in " ".join(run.output.split()), run.output
+    assert bad_lab.spec_versions() == before
+
+
+def test_check_mode_says_what_it_would_do(bad_lab: Lab) -> None:
+    before = bad_lab.spec_versions()
+    dry = bad_lab.play("canary", "--check", "--diff", version="2.0.0", promote=True)
+    assert dry.code == 0, dry.output
+    assert dry.changed > 0
+    assert bad_lab.spec_versions() == before
+
+
+def test_session_affinity_is_a_property_of_the_application(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["service_session_affinity"] = "ClientIP"
+    run = lab.play("app_deploy", applications=applications)
+    assert run.code == 0, run.output
+    assert lab.core.read_namespaced_service("hello", lab.namespace).spec.session_affinity == "ClientIP"
+    canary = lab.play("canary", version="2.0.0", applications=applications, **QUICK)
+    assert canary.code == 0, canary.output  # one client, the frontend's pod, has one version: only losses count
