@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -97,23 +98,31 @@ class Lab:
         self.core = client.CoreV1Api(self.api)
         self.apps = client.AppsV1Api(self.api)
 
-    def play(self, playbook: str, *options: str, **extra_vars: Any) -> Run:
-        """Run one of the collection's playbooks as a user does, with extra variables."""
+    def start(self, playbook: str, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
+        """Begin to run one of the collection's playbooks as a user does, with extra variables."""
         variables = {"kubeconfig": self.kubeconfig, "application_namespace": self.namespace} | extra_vars
         # A caller's Ansible settings must not decide what is tested.
         env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
         env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
-        done = subprocess.run(
+        return subprocess.Popen(
             ["ansible-playbook", f"playbooks/{playbook}.yml", "--extra-vars", json.dumps(variables), *options],
             cwd=ROOT,
             env=env | {"ANSIBLE_NOCOLOR": "1"},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
-            check=False,
+            start_new_session=True,
         )
-        return Run(done.returncode, done.stdout)
+
+    def play(self, playbook: str, *options: str, **extra_vars: Any) -> Run:
+        """Run a playbook to its end."""
+        with self.start(playbook, *options, **extra_vars) as started:
+            try:
+                output, _ = started.communicate(timeout=300)
+            except BaseException:
+                os.killpg(started.pid, signal.SIGKILL)
+                raise
+        return Run(started.returncode, output)
 
     def objects(self) -> dict[str, Any]:
         """Every object that the roles write, by kind and name, as the API server has it."""

@@ -25,6 +25,7 @@ NAMES = [
     "capacity",
     "cluster_info",
     "explain",
+    "lock",
     "rolling_update",
     "rollout",
     "scale",

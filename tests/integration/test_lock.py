@@ -1,0 +1,100 @@
+"""One run at a time: ten at once, one whose lock is taken over, one that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from integration.playbooks import Lab, Traffic, description
+from kubernetes import client
+
+T = TypeVar("T")
+
+
+def leases(lab: Lab) -> list[Any]:
+    """The Leases of the namespace."""
+    return list(client.CoordinationV1Api(lab.api).list_namespaced_lease(lab.namespace).items)
+
+
+def until(what: Callable[[], T], seconds: float = 60) -> T:
+    """What a function returns as soon as that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(what)
+
+
+def test_of_ten_runs_at_once_one_works_at_a_time(lab: Lab) -> None:
+    wanted = ["2.0.0", "1.0.1"] * 5
+    ended: list[str] = []  # the versions of the runs that worked, in the order in which they did
+    holders: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            holders.update(lease.spec.holder_identity for lease in leases(lab))
+            done.wait(0.05)
+
+    def play(version: str) -> Any:
+        run = lab.play("bluegreen", version=version)
+        if run.code == 0:
+            ended.append(version)
+        return run
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    with Traffic(lab) as traffic, ThreadPoolExecutor(len(wanted)) as pool:
+        runs = list(pool.map(play, wanted))
+    done.set()
+    looking.join()
+    refused = [run.output for run in runs if run.code != 0]
+    assert all("is being changed by" in output and "-e takeover=true" in output for output in refused), refused
+    # Where the machine is so slow that a run begins when another has ended, that one is not refused.
+    assert len(ended) == len(holders) < len(wanted)
+    assert dict(lab.versions()) == {ended[-1]: 20}
+    assert lab.deployments() == {"auth", "frontend", "hello", "hello-green"}
+    assert leases(lab) == []
+    assert traffic.lost == []
+
+
+def test_a_lock_is_taken_over_and_given_up_by_a_run_that_is_killed(lab: Lab) -> None:
+    stuck = description()
+    stuck["hello"]["container"]["readinessProbe"]["httpGet"]["path"] = "/nothing-here"
+
+    def begin() -> tuple[subprocess.Popen[str], str]:
+        """A run that waits for what does not come, and who it says that it is."""
+        run = lab.start("bluegreen", version="2.0.0", applications=stuck, bluegreen_timeout=200)
+        who = until(lambda: [lease.spec.holder_identity for lease in leases(lab)])
+        until(lambda: "hello-green" in lab.deployments())
+        return run, who[0]
+
+    with Traffic(lab) as traffic:
+        first, who = begin()
+        refused = lab.play("bluegreen", version="2.0.0")
+        assert refused.code != 0
+        assert f"hello in namespace {lab.namespace} is being changed by {who} since" in refused.output
+        assert "for blue/green to 2.0.0" in refused.output
+        taken = lab.play("bluegreen", version="2.0.0", takeover=True)
+        assert taken.code == 0, taken.output
+        said, _ = first.communicate(timeout=120)
+        assert first.returncode != 0
+        assert "The lock of hello" in said, said
+        assert "so this run stops" in said, said
+        assert dict(lab.versions()) == {"2.0.0": 20}
+        assert leases(lab) == []
+
+        assert lab.play("bluegreen", rollback=True).code == 0
+        second, _who = begin()
+        os.killpg(second.pid, signal.SIGKILL)
+        second.communicate()
+        until(lambda: not leases(lab), 10)
+    assert traffic.lost == []
