@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import typing as t
 
@@ -40,6 +41,39 @@ def beta_cdf(x: float, a: float, b: float) -> float:
         if abs(1 - c * d) < 1e-15:
             break
     return min(1.0, front * (value - 1))
+
+
+def missing(
+    counts: t.Mapping[str, int],
+    expected: t.Mapping[str, float],
+    *,
+    tolerance: float,
+    confidence: float,
+    family: int = 1,
+) -> int | None:
+    """About how many more answers would settle the shares, if they came as they have so far; None if over 100,000."""
+    answered, doubt = sum(counts.values()), 1 - confidence
+    fractions = sum(0 < share < 1 for share in expected.values())
+    alpha = doubt / family / max(1, fractions - (fractions == 2))
+
+    def settled(total: int) -> bool:
+        scaled = {version: round(total * counts.get(version, 0) / max(1, answered)) for version in expected}
+        return all(
+            _sequential.verdict(scaled[version], total, share, tolerance, alpha, doubt) != "more"
+            for version, share in expected.items()
+            if share
+        )
+
+    most = max(1, answered)
+    while not settled(most):
+        most *= 2
+        if most > 100_000:
+            return None
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if settled(middle) else (middle, most)
+    return max(0, most - answered)
 
 
 def _beta_quantile(p: float, a: float, b: float) -> float:
@@ -85,6 +119,38 @@ def guards(counts: t.Mapping[str, int], expected: t.Mapping[str, float]) -> list
     ]
 
 
+def bunched(order: t.Sequence[bool]) -> float:
+    """The probability of as few runs as in `order`, or fewer, where the same answers come in any order.
+
+    The runs test of A. Wald and J. Wolfowitz, Annals of Mathematical Statistics 11, 1940, one-sided and
+    exact. Few runs mean that like answers follow each other, as they do over connections that are kept.
+    """
+    ones, total = sum(order), len(order)
+    zeros = total - ones
+    if not ones or not zeros:
+        return 1.0
+    runs = 1 + sum(one != other for one, other in itertools.pairwise(order))
+
+    def ways(count: int, parts: int) -> float:
+        """The logarithm of in how many ways `count` answers make so many runs."""
+        if not 1 <= parts <= count:
+            return -math.inf
+        return math.lgamma(count) - math.lgamma(parts) - math.lgamma(count - parts + 1)
+
+    all_ways = math.lgamma(total + 1) - math.lgamma(ones + 1) - math.lgamma(zeros + 1)
+    return min(
+        1.0,
+        sum(
+            math.exp(ways(ones, first) + ways(zeros, number - first) - all_ways)
+            for number in range(2, runs + 1)
+            for first in (number // 2, number - number // 2)  # the runs begin with either one
+        ),
+    )
+
+
+BUNCHED = 0.001  #: a probability of the runs test at which answers do not count as single ones
+
+
 def judge(
     counts: t.Mapping[str, int],
     total: int,
@@ -96,6 +162,9 @@ def judge(
     family: int = 1,
     name: str = "",
     fixed: bool = False,
+    order: t.Sequence[str] = (),
+    slow: int = 0,
+    max_p99: float | None = None,
 ) -> tuple[Verdict, str]:
     """Whether samples agree with the expected shares, and why, in words that begin with `name`.
 
@@ -105,6 +174,10 @@ def judge(
     of 1 - `confidence` at most, shared out over what is judged at once and over the `family` of verdicts
     that are wanted together; one that is off by `tolerance` is passed with 1 - `confidence` at most. Where
     the number of samples is `fixed`, a version that had all of them passes, however few they were.
+
+    `order` are the versions that answered, one after the other: where like answers follow each other more
+    than single choices would, neither share is judged. `slow` is how many answers took longer than
+    `max_p99` seconds, of which one in a hundred may.
     """
     answered, doubt = sum(counts.values()), 1 - confidence
     if total == 0:
@@ -112,7 +185,7 @@ def judge(
     fractions = sorted((share, version) for version, share in expected.items() if 0 < share < 1)
     if len(fractions) == 2:
         fractions = fractions[:1]  # the other one says the same
-    alpha = doubt / family / max(1, len(fractions) + (0 < min_success < 1))
+    alpha = doubt / family / max(1, len(fractions) + (0 < min_success < 1) + (max_p99 is not None))
     # At least three times as many requests are lost as may be.
     worse = min(tolerance, 2 * (1 - min_success)) or tolerance
     if min_success and _sequential.log_mixture(answered, total, min_success, worse, -1) >= -math.log(alpha):
@@ -120,16 +193,25 @@ def judge(
             f"{total - answered} of {total} requests got no answer that names a version, "
             f"and {min_success * 100:g}% must"
         )
+    named = f"{name} " if name else ""
+    # At least three times as many are slow as may be.
+    if max_p99 is not None and _sequential.log_mixture(answered - slow, answered, 0.99, 0.02, -1) >= -math.log(alpha):
+        return "fail", f"{named}took more than {max_p99:g} s for {slow} of {answered} answers, and for 1% it may"
     if not expected:
         return "pass", ""
     unsettled = ""
-    named = f"{name} " if name else ""
     for version in sorted(set(expected) | set(counts)):
         wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
         judged = wanted in (0.0, 1.0) or (wanted, version) in fractions
         if wanted == 0.0 and seen:
             return "fail", f"{named}{version} answers {seen} of {answered} requests, expected 0%"
         if not judged or wanted == 0.0:
+            continue
+        if 0 < wanted < 1 and bunched([each == version for each in order]) < BUNCHED:
+            unsettled = (
+                f"{named}{version} answers {seen} of {answered} requests, but like answers follow each other, so these "
+                "are not single choices: a proxy may keep its connections, or the shares changed meanwhile"
+            )
             continue
         outcome = _sequential.verdict(seen, answered, wanted, tolerance, alpha, doubt)
         low, high = _sequential.interval(seen, answered, tolerance, alpha)

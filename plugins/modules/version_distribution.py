@@ -48,8 +48,33 @@ options:
     type: str
     default: default
   name:
-    description: The name of the Service. Required without O(url).
+    description: The name of the Service. Required without O(url), where requests are made.
     type: str
+  application_service:
+    description: >-
+      The Service that the versions are behind, where O(name) or O(url) leads to it through another one, such as a
+      frontend. By default the one of O(name).
+    type: str
+    version_added: 0.2.0
+  source:
+    description:
+      - Where the shares are read. V(traffic) makes requests.
+      - V(endpoints) counts the ready endpoints of O(application_service) by the version labels of their pods, which is
+        the share that can be reached, V(pods) its ready pods by the tags of their images. Neither makes requests,
+        nothing is estimated, and each share must be within O(tolerance).
+    type: str
+    choices: [traffic, endpoints, pods]
+    default: traffic
+    version_added: 0.2.0
+  agree:
+    description: >-
+      Sources that have to tell the same as O(source), within O(tolerance). With V(traffic) and V(endpoints) a version
+      that is deployed and does not answer, or is not what it says it is, fails the task.
+    type: list
+    elements: str
+    choices: [traffic, endpoints, pods]
+    default: []
+    version_added: 0.2.0
   port:
     description: The Service's port, by default its first one.
     type: int
@@ -103,6 +128,13 @@ options:
       - A share of V(1) or V(0) is meant exactly, any other within O(tolerance).
     type: dict
     default: {}
+  expected_from:
+    description: >-
+      V(endpoints) expects of each version its share of the ready endpoints of O(application_service). Not with
+      O(expected).
+    type: str
+    choices: [endpoints]
+    version_added: 0.2.0
   tolerance:
     description: How far a share may be from the expected one.
     type: float
@@ -140,10 +172,20 @@ options:
     description: How many of them in a second, at most. V(0) sets no limit.
     type: float
     default: 200.0
-  timeout:
+  request_timeout:
     description: Seconds that a request may take.
     type: float
     default: 5.0
+    version_added: 0.2.0
+  timeout:
+    description: Seconds after which no more requests are made, and those that were are judged. By default no limit.
+    type: float
+  max_p99:
+    description: >-
+      Seconds that 99 of 100 answers may take at most. It fails where it is as sure as O(confidence) that more are
+      slower, and named in the message.
+    type: float
+    version_added: 0.2.0
   on_inconclusive:
     description:
       - What is done where O(max_samples) do not settle the verdict.
@@ -160,8 +202,12 @@ options:
     choices: [fail, inconclusive, never]
     default: fail
 notes:
-  - Session affinity of the Service or of a load balancer sends all connections of one client to one pod. Then
-    the shares are those of clients, not of samples; the API server's proxy does not keep it.
+  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
+    C(sessionAffinity=ClientIP), C(externalTrafficPolicy=Local) (C(internalTrafficPolicy=Local) where it is behind
+    another one) or routing by topology (its annotations, C(trafficDistribution), hints in its EndpointSlices, if this
+    user may list them). The task then fails before any request, and says so.
+  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
+    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
   - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
     expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
     is passed with that probability at most; between the two either verdict may come.
@@ -187,6 +233,19 @@ EXAMPLES = r"""
   convoy.rollout.version_distribution:
     url: https://shop.example.com/version
     samples: 500
+    expected: {"1.0.0": 0.75, "2.0.0": 0.25}
+
+- name: Each version gets the share of the requests that its ready endpoints are, and is what it says it is
+  convoy.rollout.version_distribution:
+    name: frontend
+    application_service: hello
+    expected_from: endpoints
+    agree: [endpoints, pods]
+
+- name: A quarter of the ready endpoints are the canary's; no requests are made
+  convoy.rollout.version_distribution:
+    name: hello
+    source: endpoints
     expected: {"1.0.0": 0.75, "2.0.0": 0.25}
 
 - name: Watch while something is changed
@@ -230,7 +289,7 @@ gap:
   type: float
   sample: 0.061
 samples:
-  description: How many requests were made.
+  description: How many requests were made, or without any how many endpoints or pods there are.
   returned: always
   type: int
 counts:
@@ -262,6 +321,18 @@ decision:
   description: V(pass), V(fail) or V(pause), what the verdict and O(on_inconclusive) come to.
   returned: with O(state=sampled)
   type: str
+missing:
+  description: About how many more requests would settle the shares, where they are not; null if not known.
+  returned: with O(state=sampled)
+  type: int
+sources:
+  description: >-
+    How many requests, ready endpoints or ready pods of each version O(source) and each of O(agree) count.
+  returned: with O(state=sampled)
+  type: dict
+  sample:
+    traffic: {"1.0.0": 76, "2.0.0": 24}
+    endpoints: {"1.0.0": 3, "2.0.0": 1}
 guards:
   description: What should be known beside the verdict, such as an expected version that was never seen.
   returned: with O(state=sampled)
@@ -277,11 +348,11 @@ message:
   type: str
   sample: "2.0.0 100 of 100 requests, 0 lost"
 via:
-  description: V(url) or V(proxy).
+  description: V(url) or V(proxy), and without requests V(endpoints) or V(pods).
   returned: always
   type: str
 url:
-  description: What was asked.
+  description: What was asked, a URL or without requests a Service.
   returned: always
   type: str
 """

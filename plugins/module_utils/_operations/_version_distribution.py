@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 import typing as t
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from ansible_collections.convoy.rollout.plugins.module_utils import (
     _api,
     _companion,
+    _reachable,
     _sequential,
     _statistics,
     _traffic,
@@ -20,6 +22,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils import (
     _watch,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+
+SOURCES = ("traffic", "endpoints", "pods")
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -29,6 +33,9 @@ ARGUMENTS: dict[str, t.Any] = {
     "watch_limit": {"type": "int", "default": 3600},
     "namespace": {"type": "str", "default": "default"},
     "name": {"type": "str"},
+    "application_service": {"type": "str"},
+    "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
+    "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "port": {"type": "int"},
     "scheme": {"type": "str", "choices": ["http", "https"]},
     "path": {"type": "str", "default": "/version"},
@@ -43,6 +50,7 @@ ARGUMENTS: dict[str, t.Any] = {
         "mutually_exclusive": [_versions.SOURCES],
     },
     "expected": {"type": "dict", "default": {}},
+    "expected_from": {"type": "str", "choices": ["endpoints"]},
     "tolerance": {"type": "float", "default": 0.1},
     "confidence": {"type": "float", "default": 0.99},
     "min_success": {"type": "float", "default": 1.0},
@@ -51,10 +59,17 @@ ARGUMENTS: dict[str, t.Any] = {
     "max_samples": {"type": "int", "default": 1000},
     "concurrency": {"type": "int", "default": 16},
     "rate_limit": {"type": "float", "default": 200.0},
-    "timeout": {"type": "float", "default": 5.0},
+    "request_timeout": {"type": "float", "default": 5.0},
+    "timeout": {"type": "float"},
+    "max_p99": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
 }
+
+
+def _samples(options: t.Mapping[str, t.Any]) -> bool:
+    """Whether any requests are made."""
+    return options["state"] != "sampled" or "traffic" in (options["source"], *options["agree"])
 
 
 UNJUDGED = 100  #: samples where no shares are expected
@@ -71,8 +86,8 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     ):
         if options[name] is not None and options[name] < least:
             raise Failure(f"{name} is {options[name]}; the least that works is {least}.")
-    for name in ("timeout", "interval", "watch_limit"):
-        if options[name] <= 0:
+    for name in ("request_timeout", "timeout", "max_p99", "interval", "watch_limit"):
+        if options[name] is not None and options[name] <= 0:
             raise Failure(f"{name} is {options[name]}; it must be more than 0 seconds.")
     for name in ("tolerance", "min_success"):
         if not 0 <= options[name] <= 1:
@@ -82,8 +97,13 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     sent = [str(part) for pair in options["headers"].items() for part in pair]
     if any(c in part for part in sent for c in "\r\n") or any(c.isspace() for c in options["path"]):
         raise Failure("path must not contain white space, nor headers line breaks.")
-    if not options["url"] and not options["name"]:
+    if not options["url"] and not options["name"] and not (options["application_service"] and not _samples(options)):
         raise Failure("Give name, the Service to sample, or url.")
+    if options["expected"] and options["expected_from"]:
+        raise Failure("Give expected or expected_from, not both.")
+    needed = {options["source"], options["expected_from"], *options["agree"]} & {"endpoints", "pods"}
+    if needed and not (options["application_service"] or options["name"]):
+        raise Failure(f"Give application_service, the Service whose {' and '.join(sorted(needed))} are meant.")
     shares: dict[str, float] = {}
     for version, share in options["expected"].items():
         try:
@@ -198,7 +218,7 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
             read_version,
             tally.add,
             concurrency=options["concurrency"],
-            timeout=options["timeout"],
+            timeout=options["request_timeout"],
             rate=_traffic.Rate(rate, steady=True),
             stop=stop,
         )
@@ -219,76 +239,244 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "watched":
         if not options["watch"]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
-        found = _companion.finish(options["watch"], options["timeout"] + 10)
+        found = _companion.finish(options["watch"], options["request_timeout"] + 10)
         return dict(found, changed=False)
     expected = checked(options)
     if options["state"] == "watch":
         return _watch_started(options, task)
+    asked = list(dict.fromkeys([options["source"], *options["agree"]]))
+    cluster = _read(options, {*asked, options["expected_from"]})
+    if options["expected_from"]:
+        expected = _shares(cluster["endpoints"], options)
+    others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}
+    standards = {**({"": expected} if options["source"] == "traffic" else {}), **others}
+    if "traffic" in asked and any(0 < share < 1 for shares in standards.values() for share in shares.values()):
+        _refuse_uneven(options)
+    result = _sampled(options, standards) if "traffic" in asked else _counted(options, cluster[options["source"]])
+    told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
+    result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
+    result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
+    result["message"] = "; ".join(why for verdict, why in told if why)
+    result["sources"] = {each: result["counts"] if each == "traffic" else dict(cluster[each]) for each in asked}
+    unsure = options["fail_on"] == "inconclusive" or options["on_inconclusive"] == "fail"
+    bad = result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and unsure)
+    if options["fail_on"] != "never" and bad:
+        raise Failure(f"{result['url']}: {result['message']}", result)
+    return result
+
+
+def _application(options: t.Mapping[str, t.Any]) -> str:
+    """The Service that the versions are behind."""
+    return t.cast(str, options["application_service"] or options["name"] or "")
+
+
+def _slices(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[_api.Object]:
+    path = _api.path_of("endpointslices", options["namespace"], group="discovery.k8s.io")
+    return api.items(path, labelSelector=f"kubernetes.io/service-name={_application(options)}")
+
+
+def _read(options: t.Mapping[str, t.Any], asked: t.AbstractSet[str | None]) -> dict[str, t.Mapping[str, int]]:
+    """How many of what the cluster has each version has, for those of endpoints and pods that are asked for."""
+    found: dict[str, t.Mapping[str, int]] = {}
+    if not asked & {"endpoints", "pods"}:
+        return found
+    namespace, name = options["namespace"], _application(options)
+    api = _api.api(options)
+    try:
+        service = api.get(_api.path_of("services", namespace, name))
+        selector = (service.get("spec") or {}).get("selector") or {}
+        if not selector:
+            raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
+        selected = ",".join(f"{key}={value}" for key, value in selector.items())
+        pods = api.items(_api.path_of("pods", namespace), labelSelector=selected)
+        if "endpoints" in asked:
+            found["endpoints"] = _reachable.by_endpoints(_slices(api, options), pods)
+        if "pods" in asked:
+            found["pods"] = _reachable.by_pods(pods)
+    finally:
+        api.close()
+    return found
+
+
+def _shares(counts: t.Mapping[str, int], options: t.Mapping[str, t.Any]) -> dict[str, float]:
+    """The share of each version. Raises Failure where there is nothing to share."""
+    total = sum(counts.values())
+    if not total:
+        raise Failure(
+            f"Service {_application(options)} in namespace {options['namespace']} has no ready endpoints; "
+            "deploy its application, or wait until a pod is ready."
+        )
+    return {version: count / total for version, count in counts.items()}
+
+
+def _refuse_uneven(options: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure where samples cannot tell shares. Who may not list EndpointSlices is not told of their hints."""
+    name = _application(options)
+    if not name:
+        return
+    api = _api.api(options)
+    try:
+        service = api.get(_api.path_of("services", options["namespace"], name))
+        try:
+            slices = _slices(api, options)
+        except _api.ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            slices = []
+    finally:
+        api.close()
+    why = _reachable.uneven(service, slices, entry=name == options["name"])
+    if why:
+        raise Failure(why)
+
+
+def _compared(
+    options: t.Mapping[str, t.Any],
+    expected: t.Mapping[str, float],
+    cluster: t.Mapping[str, t.Mapping[str, int]],
+    asked: t.Sequence[str],
+) -> list[tuple[_statistics.Verdict, str]]:
+    """What is counted in the cluster beside what is expected, and beside what else is counted there."""
+    told: list[tuple[_statistics.Verdict, str]] = []
+    for each in asked:
+        if each == options["source"]:
+            why = _reachable.judge(
+                cluster[each], expected, options["tolerance"], f"ready {each}", _application(options)
+            )
+            told.append(why)
+        elif asked[0] != each:
+            verdict, why_not = _reachable.judge(
+                cluster[asked[0]],
+                _shares(cluster[each], options),
+                options["tolerance"],
+                f"ready {asked[0]}",
+                _application(options),
+            )
+            told.append((verdict, f"{asked[0]} and {each} do not agree: {why_not}" if why_not else ""))
+    return told
+
+
+def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dict[str, t.Any]:
+    """What is returned where no requests are made."""
+    total, source = sum(counts.values()), options["source"]
+    shares = {version: count / total for version, count in counts.items()}
+    said = ", ".join(f"{version} {count}" for version, count in counts.items()) or "no version"
+    return {
+        "changed": False,
+        "samples": total,
+        "counts": dict(counts),
+        "errors": {},
+        "shares": shares,
+        "intervals": {version: [share, share] for version, share in shares.items()},
+        "latency": dict.fromkeys(("p50", "p95", "p99")),
+        "verdict": "pass",
+        "guards": [],
+        "missing": None,
+        "message": f"{said} of {total} ready {source}",
+        "via": source,
+        "url": f"Service {_application(options)}",
+    }
+
+
+def _sampled(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]]) -> dict[str, t.Any]:
+    """Make requests until every standard is settled, and report them. Raises Failure."""
     read_version = _read_version(options)
     via, url, target = _target(options)
-    most = options["samples"] or (options["max_samples"] if expected else min(UNJUDGED, options["max_samples"]))
+    expecting = any(standards.values())
+    most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
     taken: list[_traffic.Sample] = []
     counts: Counter[str] = Counter()
+    slow = 0
 
     def take(sample: _traffic.Sample) -> bool:
+        nonlocal slow
         taken.append(sample)
         if sample.error is None:
             counts[t.cast(str, sample.version)] += 1
-        if options["samples"] or not expected:
+            slow += options["max_p99"] is not None and sample.seconds > options["max_p99"]
+        if options["samples"] or not expecting:
             return True
-        return _judged(counts, len(taken), expected, options)[0] == "inconclusive"
+        return _judged(counts, len(taken), standards, options, slow)[0] == "inconclusive"
 
     _traffic.sample(
         target,
         read_version,
         take,
         concurrency=options["concurrency"],
-        timeout=options["timeout"],
+        timeout=options["request_timeout"],
         rate=_traffic.Rate(options["rate_limit"]),
         most=most,
+        until=time.monotonic() + options["timeout"] if options["timeout"] else math.inf,
     )
-    result = report(taken, expected, options)
+    result = report(taken, standards, options)
     result.update(via=via, url=url)
     if via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
         raise Failure(
             f"{url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
             result,
         )
-    unsure = options["fail_on"] == "inconclusive" or options["on_inconclusive"] == "fail"
-    bad = result["verdict"] == "fail" or (result["verdict"] == "inconclusive" and unsure)
-    if options["fail_on"] != "never" and bad:
-        raise Failure(f"{url}: {result['message']}", result)
     return result
 
 
 def _judged(
-    counts: t.Mapping[str, int], total: int, expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]
+    counts: t.Mapping[str, int],
+    total: int,
+    standards: t.Mapping[str, t.Mapping[str, float]],
+    options: t.Mapping[str, t.Any],
+    slow: int,
+    order: t.Sequence[str] = (),
 ) -> tuple[_statistics.Verdict, str]:
-    return _statistics.judge(
-        counts,
-        total,
-        expected,
-        tolerance=options["tolerance"],
-        confidence=options["confidence"],
-        min_success=options["min_success"],
-        family=options["family_size"],
-        name=options["name"] or "",
-        fixed=bool(options["samples"]),
-    )
+    """The worst of the verdicts by each standard: what is expected, or what a source in the cluster says."""
+    worst: tuple[_statistics.Verdict, str] = ("pass", "")
+    for source, shares in standards.items() or [("", {})]:
+        verdict, why = _statistics.judge(
+            counts,
+            total,
+            shares,
+            tolerance=options["tolerance"],
+            confidence=options["confidence"],
+            min_success=options["min_success"],
+            family=_family(options, standards),
+            name=_application(options),
+            fixed=bool(options["samples"]) and total >= options["samples"],
+            order=order,
+            slow=slow,
+            max_p99=options["max_p99"],
+        )
+        if source and verdict == "fail" and why:
+            why = f"traffic and {source} do not agree: {why}"
+        if verdict == "fail":
+            return verdict, why
+        if verdict != "pass":
+            worst = verdict, why
+    return worst
+
+
+def _family(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]]) -> int:
+    """Over how many verdicts the doubt is shared out."""
+    return int(options["family_size"]) * max(1, sum(map(bool, standards.values())))
 
 
 def report(
-    taken: t.Sequence[_traffic.Sample], expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]
+    taken: t.Sequence[_traffic.Sample],
+    standards: t.Mapping[str, t.Mapping[str, float]],
+    options: t.Mapping[str, t.Any],
 ) -> dict[str, t.Any]:
     """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict."""
     total = len(taken)
-    counts = Counter(sample.version for sample in taken if sample.version is not None and sample.error is None)
+    order = [sample.version for sample in taken if sample.version is not None and sample.error is None]
+    counts = Counter(order)
     errors = Counter(sample.error for sample in taken if sample.error is not None)
-    verdict, why = _judged(counts, total, expected, options)
+    latency = [sample.seconds for sample in taken if sample.error is None]
+    slow = sum(options["max_p99"] is not None and seconds > options["max_p99"] for seconds in latency)
+    verdict, why = _judged(counts, total, standards, options, slow, order)
+    missing = _missing(counts, standards, options) if verdict == "inconclusive" else 0
+    if missing:
+        why += f"; about {missing} more would"
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
     message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
-    latency = [sample.seconds for sample in taken if sample.error is None]
+    every = {version: share for shares in reversed([*standards.values()]) for version, share in shares.items()}
     return {
         "changed": False,
         "samples": total,
@@ -301,11 +489,29 @@ def report(
                     counts[version], sum(counts.values()), options["tolerance"], 1 - options["confidence"]
                 )
             )
-            for version in {**counts, **expected}
+            for version in {**counts, **every}
         },
         "latency": {f"p{p}": _statistics.percentile(latency, p / 100) for p in (50, 95, 99)},
         "verdict": verdict,
-        "decision": options["on_inconclusive"] if verdict == "inconclusive" else verdict,
-        "guards": _statistics.guards(counts, expected),
+        "guards": _statistics.guards(counts, every),
+        "missing": missing,
         "message": message + (f": {why}" if why else ""),
     }
+
+
+def _missing(
+    counts: t.Mapping[str, int], standards: t.Mapping[str, t.Mapping[str, float]], options: t.Mapping[str, t.Any]
+) -> int | None:
+    """About how many more answers every standard would want, None where it cannot be told."""
+    more = [
+        _statistics.missing(
+            counts,
+            shares,
+            tolerance=options["tolerance"],
+            confidence=options["confidence"],
+            family=_family(options, standards),
+        )
+        for shares in standards.values()
+        if shares
+    ]
+    return None if None in more else max((each for each in more if each), default=0)

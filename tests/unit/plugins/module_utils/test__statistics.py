@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from random import Random
 
@@ -9,10 +10,13 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._sequential import interval, log_mixture, log_ratio
 from ansible_collections.convoy.rollout.plugins.module_utils._sequential import verdict as outcome
 from ansible_collections.convoy.rollout.plugins.module_utils._statistics import (
+    BUNCHED,
     beta_cdf,
+    bunched,
     clopper_pearson,
     guards,
     judge,
+    missing,
     percentile,
 )
 from hypothesis import given, settings
@@ -133,3 +137,60 @@ def test_neither_error_is_made_more_often_than_was_stated(share: float, wrong: s
         errors += found == wrong
     # One run in a million of a test whose error is exactly 1 % has more errors than this.
     assert errors <= stats.binom.isf(1e-6, runs, 0.01)
+
+
+@pytest.mark.parametrize(("ones", "zeros"), [(1, 1), (3, 4), (5, 2), (4, 4)])
+def test_the_runs_test_is_what_counting_every_order_gives(ones: int, zeros: int) -> None:
+    def runs(order: tuple[bool, ...]) -> int:
+        return len(list(itertools.groupby(order)))
+
+    orders = set(itertools.permutations([True] * ones + [False] * zeros))
+    for order in orders:
+        few = sum(runs(other) <= runs(order) for other in orders)
+        assert bunched(order) == pytest.approx(few / len(orders))
+
+
+def test_answers_that_follow_each_other_are_not_judged() -> None:
+    how = {"tolerance": 0.1, "confidence": 0.99, "min_success": 1.0}
+    expected = {"1": 0.5, "2": 0.5}
+    random = Random(3)
+    single = [random.choice("12") for _answer in range(500)]
+    counts = {"1": single.count("1"), "2": single.count("2")}
+    assert judge(counts, 500, expected, order=single, **how)[0] == "pass"
+    kept = sorted(single)
+    verdict, why = judge(counts, 500, expected, order=kept, **how)
+    assert verdict == "inconclusive"
+    assert "a proxy may keep its connections" in why
+    uneven = ["1"] * 90 + ["2"] * 10
+    assert judge({"1": 90, "2": 10}, 100, expected, order=uneven, **how)[0] == "inconclusive"
+    assert judge({"1": 90, "2": 10}, 101, expected, order=uneven, **how)[0] == "fail"  # one was lost
+
+
+def test_single_choices_are_rarely_taken_for_kept_connections_even_where_the_samples_stop_by_themselves() -> None:
+    random, alarms, runs = Random(2), 0, 300
+    for _run in range(runs):
+        order: list[bool] = []
+        while len(order) < 1000 and outcome(sum(order), len(order), 0.25, 0.1, 0.01, 0.01) == "more":
+            order.append(random.random() < 0.25)
+        alarms += bunched(order) < BUNCHED
+    assert alarms <= stats.binom.isf(1e-6, runs, BUNCHED)
+
+
+def test_how_many_more_samples_would_do() -> None:
+    how = {"tolerance": 0.1, "confidence": 0.99}
+    counts, canary = {"1": 75, "2": 25}, {"1": 0.75, "2": 0.25}
+    more = missing(counts, canary, **how)
+    assert more is not None
+    total = 100 + more
+    scaled = {"1": round(0.75 * total), "2": round(0.25 * total)}
+    assert judge(scaled, sum(scaled.values()), canary, min_success=1.0, **how)[0] == "pass"
+    assert judge({"1": 75 + more // 3, "2": 25 + more // 9}, 100 + more // 3 + more // 9, canary, **SURE)[0] != "pass"
+    assert missing({"2": 20}, {"2": 1.0}, **how) == 24
+
+
+def test_slow_answers_fail_only_where_it_is_sure() -> None:
+    def verdict(slow: int, total: int) -> tuple[str, str]:
+        return judge({"1": total}, total, {"1": 1.0}, slow=slow, max_p99=0.5, name="hello", **SURE)
+
+    assert verdict(1, 100)[0] == "pass"
+    assert verdict(10, 100) == ("fail", "hello took more than 0.5 s for 10 of 100 answers, and for 1% it may")
