@@ -9,7 +9,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test lint unit conformance integration molecule bench clean
+.PHONY: help setup demo down test lint unit conformance integration molecule bench clean rbac
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ lint: setup ## Run every linter
 bench: setup ## Time bluegreen.yml against plain kubectl, the sampler against wrk, and fleet.yml on 1 to 50 clusters
 	@$(BIN)/python tests/bench/bench.py
 	@$(BIN)/python tests/bench/fleet.py
+
+rbac: setup ## Write docs/rbac.yaml, the smallest rights of each strategy
+	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability.rbac > docs/rbac.yaml
 
 clean: down ## Remove what the other targets made
 	@rm -rf .venv .collections .sandbox .cache

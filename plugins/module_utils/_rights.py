@@ -48,9 +48,11 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         *_CHANGED,
         _CREATED,
         *(Right("", kind, ("get", "create", "patch")) for kind in ("configmaps", "secrets", "services")),
+        Right("", "services", ("list",)),
+        *_ASKED,
     ),
     "scale": (*_CHANGED, *_ROOM, *_ASKED, Right("autoscaling", "horizontalpodautoscalers", ("list",))),
-    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ASKED),
+    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ASKED, Right("", "services", ("list",))),
     "canary": (
         *_CHANGED,
         _CREATED,
