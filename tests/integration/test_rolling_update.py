@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ def test_forward_again_and_back(lab: Lab) -> None:
         run = lab.play("rolling_update", version="2.0.0", rolling_update_max_surge=1, rolling_update_max_unavailable=0)
     assert (run.code, run.changed) == (0, 1), run.output
     assert "hello 2.0.0 runs in all 3 pods" in run.output
+    assert re.search(
+        r"watched: \d+ requests, 0 lost; 1\.0\.0 until [\d:.]+, 2\.0\.0 from", " ".join(run.output.split())
+    )
     assert lab.versions() == {"2.0.0": 20}
     assert set(traffic.versions) <= {"1.0.0", "2.0.0"}
     noted = annotations(lab)
@@ -30,6 +34,7 @@ def test_forward_again_and_back(lab: Lab) -> None:
         back = lab.play("rollback", revision=1)
         assert (back.code, back.changed) == (0, changed), back.output
         assert "Rolling update to 2.0.0" in back.output
+        assert re.search(r"watched: \d+ requests, 0 lost", back.output), back.output
         assert lab.versions() == {"1.0.0": 20}
 
 

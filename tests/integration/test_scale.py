@@ -13,6 +13,7 @@ def test_to_five_and_back_and_by_a_step(lab: Lab) -> None:
     up = lab.play("scale", replicas=5)
     assert (up.code, up.changed) == (0, 1), up.output
     assert "is scaled from 3 to 5 replicas. 5 of 5 pods are ready." in up.output
+    assert re.search(r"watched: \d+ requests, 0 lost; all answers from 1\.0\.0", up.output), up.output
     again = lab.play("scale", replicas=5)
     assert (again.code, again.changed) == (0, 0), again.output
     down = lab.play("scale", replicas="-2")
