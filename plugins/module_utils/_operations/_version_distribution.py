@@ -387,16 +387,19 @@ def _sampled(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping
     taken: list[_traffic.Sample] = []
     counts: Counter[str] = Counter()
     slow = 0
+    settled = 0
 
     def take(sample: _traffic.Sample) -> bool:
-        nonlocal slow
+        nonlocal slow, settled
         taken.append(sample)
         if sample.error is None:
             counts[t.cast(str, sample.version)] += 1
             slow += options["max_p99"] is not None and sample.seconds > options["max_p99"]
         if options["samples"] or not expecting:
             return True
-        return _judged(counts, len(taken), standards, options, slow)[0] == "inconclusive"
+        if not settled and _judged(counts, len(taken), standards, options, slow)[0] != "inconclusive":
+            settled = len(taken)
+        return not settled
 
     _traffic.sample(
         target,
@@ -408,7 +411,7 @@ def _sampled(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping
         most=most,
         until=time.monotonic() + options["timeout"] if options["timeout"] else math.inf,
     )
-    result = report(taken, standards, options)
+    result = report(taken, standards, options, settled)
     result.update(via=via, url=url)
     if via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
         raise Failure(
@@ -461,8 +464,13 @@ def report(
     taken: t.Sequence[_traffic.Sample],
     standards: t.Mapping[str, t.Mapping[str, float]],
     options: t.Mapping[str, t.Any],
+    settled: int,
 ) -> dict[str, t.Any]:
-    """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict."""
+    """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict.
+
+    The verdict was found after the first `settled` of them, or not at all with 0. It stands, unless those that were
+    on their way then make it worse.
+    """
     total = len(taken)
     order = [sample.version for sample in taken if sample.version is not None and sample.error is None]
     counts = Counter(order)
@@ -470,6 +478,9 @@ def report(
     latency = [sample.seconds for sample in taken if sample.error is None]
     slow = sum(options["max_p99"] is not None and seconds > options["max_p99"] for seconds in latency)
     verdict, why = _judged(counts, total, standards, options, slow, order)
+    if verdict == "inconclusive" and 0 < settled < total:
+        first = report(taken[:settled], standards, options, settled)
+        verdict, why = first["verdict"], first["message"].partition(": ")[2]
     missing = _missing(counts, standards, options) if verdict == "inconclusive" else 0
     if missing:
         why += f"; about {missing} more would"

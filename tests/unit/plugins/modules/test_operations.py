@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import random
 import typing as t
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -291,6 +292,14 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("version_distribution", {}, "Give name"),
         ("version_distribution", {"name": "hello", "samples": 0}, "samples is 0; the least that works is 1"),
         ("version_distribution", {"name": "x", "timeout": 0}, "more than 0 seconds"),
+        ("version_distribution", {"name": "x", "max_p99": 0}, "max_p99 is 0.0; it must be more than 0 seconds"),
+        ("version_distribution", {"url": "http://x", "expected_from": "endpoints"}, "Give application_service"),
+        ("version_distribution", {"url": "http://x", "agree": ["pods"]}, "the Service whose pods are meant"),
+        (
+            "version_distribution",
+            {"name": "x", "expected": {"1": 1}, "expected_from": "endpoints"},
+            "Give expected or expected_from, not both.",
+        ),
         ("version_distribution", {"name": "x", "tolerance": 2}, "a share from 0 to 1"),
         ("version_distribution", {"name": "x", "confidence": 1}, "between 0 and 1"),
         ("version_distribution", {"name": "x", "expected": {"1": 0.5}}, "must add up to 1"),
@@ -407,6 +416,106 @@ def test_version_distribution_fails_by_its_verdict(api_server: t.Any, answer: Ma
     unsure = {"expected": {"1.0.0": 0.7, "2.0.0": 0.3}}
     assert ran("version_distribution", **unsure, **options)["verdict"] == "inconclusive"
     assert ran("version_distribution", fail_on="inconclusive", **unsure, **options)["failed"]
+
+
+SLICES = path_of("endpointslices", "default", group="discovery.k8s.io")
+
+
+def behind(
+    api_server: t.Any,
+    answer: Make,
+    *versions: str,
+    spec: Object | None = None,
+    tag: str = "",
+    said: t.Sequence[str] = (),
+) -> Object:
+    """A Service hello with a ready pod of each version, the images' tag, what is answered. The options."""
+    pods = [
+        {
+            "metadata": {"name": f"hello-{number}", "labels": {"app": "hello", "version": version}},
+            "spec": {"containers": [{"name": "hello", "image": f"sandbox/hello:{tag or version}"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+        for number, version in enumerate(versions)
+    ]
+    endpoints = [{"addresses": ["10.0.0.1"], "targetRef": {"name": pod["metadata"]["name"]}} for pod in pods]
+    found = service()
+    found["spec"].update(spec or {})
+    api_server.on(SERVICE, answer(body=found))
+    api_server.on(PODS, answer(body={"items": pods}))
+    api_server.on(SLICES, answer(body={"items": [{"endpoints": endpoints}]}))
+    proxied = f"{path_of('services', 'default')}/hello:80/proxy/version"
+    api_server.on(proxied, *[answer(body={"version": version}) for version in said or versions])
+    return {"name": "hello", "rate_limit": 0, "concurrency": 1, **here(api_server)}
+
+
+def test_shares_are_not_judged_where_samples_cannot_tell_them(api_server: t.Any, answer: Make) -> None:
+    options = behind(api_server, answer, "1", "1", "1", "2", spec={"sessionAffinity": "ClientIP"})
+    result = ran("version_distribution", expected={"1": 0.75, "2": 0.25}, **options)
+    assert result["msg"] == (
+        "Service hello has sessionAffinity ClientIP, which keeps one client with one pod, so samples from one place do "
+        "not tell the shares; expect one version, or judge what is reachable with source=endpoints."
+    )
+    assert not [path for path in api_server.paths() if "proxy" in path]
+    reachable = ran("version_distribution", expected={"1": 0.75, "2": 0.25}, source="endpoints", **options)
+    assert (reachable["verdict"], reachable["counts"]) == ("pass", {"1": 3, "2": 1})
+    assert ran("version_distribution", expected={"2": 1}, **options)["msg"].endswith(
+        "hello 1 answers 1 of 1 requests, expected 0%"
+    )
+
+
+def test_hints_that_this_user_may_not_read_are_not_refused(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    options = behind(api_server, answer, "1", "2", said="1")
+    api_server.on(SLICES, refusal(403, "Forbidden", "no"))
+    result = ran("version_distribution", expected={"1": 0.5, "2": 0.5}, **options)
+    assert "hello 1 answers 100% of" in result["msg"]
+
+
+def test_what_is_expected_comes_from_the_ready_endpoints(api_server: t.Any, answer: Make) -> None:
+    mixed = random.Random(6).choices("1112", k=1000)
+    options = behind(api_server, answer, "1", "1", "1", "2", said=mixed)
+    good = ran("version_distribution", expected_from="endpoints", agree=["endpoints", "pods"], **options)
+    assert (good["verdict"], good["sources"]["endpoints"]) == ("pass", {"1": 3, "2": 1})
+    assert good["sources"]["pods"] == {"1": 3, "2": 1}
+    assert good["sources"]["traffic"] == good["counts"]
+    options = behind(api_server, answer, "1", "2", said="1")
+    bad = ran("version_distribution", expected_from="endpoints", **options)
+    assert "hello 1 answers 100% of" in bad["msg"]
+    assert bad["msg"].endswith("expected 50 ± 10")
+
+
+def test_a_version_that_is_not_what_it_says_it_is_does_not_agree(api_server: t.Any, answer: Make) -> None:
+    options = behind(api_server, answer, "liar", said=["1.0.0"])
+    alone = {"expected": {"1.0.0": 1}}
+    assert ran("version_distribution", **alone, **options)["verdict"] == "pass"
+    result = ran("version_distribution", agree=["traffic", "endpoints"], **alone, **options)
+    assert result["failed"]
+    assert result["sources"] == {"traffic": result["counts"], "endpoints": {"liar": 1}}
+    assert "traffic and endpoints do not agree: hello 1.0.0 answers" in result["msg"]
+    assert result["msg"].endswith("expected 0%")
+    pods = ran("version_distribution", source="endpoints", agree=["pods"], **options)
+    assert (pods["verdict"], pods["message"]) == ("pass", "liar 1 of 1 ready endpoints")
+
+
+def test_endpoints_and_pods_that_do_not_agree(api_server: t.Any, answer: Make) -> None:
+    options = behind(api_server, answer, "1", "2", tag="1")
+    result = ran("version_distribution", source="endpoints", agree=["pods"], **options)
+    assert result["msg"] == (
+        "Service hello: 1 1, 2 1 of 2 ready endpoints; endpoints and pods do not agree: "
+        "hello 1 is 1 of 2 ready endpoints, expected 100%"
+    )
+    behind(api_server, answer)
+    empty = ran("version_distribution", expected_from="endpoints", **options)
+    assert "has no ready endpoints; deploy its application" in empty["msg"]
+
+
+def test_an_inconclusive_verdict_says_how_many_more_it_wants(api_server: t.Any, answer: Make) -> None:
+    options = behind(api_server, answer, "1", said="1")
+    result = ran("version_distribution", max_samples=20, expected={"1": 1}, on_inconclusive="pass", **options)
+    assert (result["verdict"], result["decision"], result["missing"]) == ("inconclusive", "pass", 24)
+    assert result["message"].endswith("too few samples to tell; about 24 more would")
+    slow = ran("version_distribution", max_p99=0.000001, expected={"1": 1}, **options)
+    assert "hello took more than 1e-06 s for" in slow["msg"]
 
 
 def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: Make) -> None:

@@ -1,0 +1,100 @@
+"""Verdicts on real traffic: a canary at its share, at other shares, one that fails, and one that lies."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.convoy.rollout.plugins.modules import version_distribution
+from integration.conftest import deployed, namespace
+from integration.playbooks import Lab
+
+QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
+
+
+@pytest.fixture(scope="module")
+def shared(kubeconfig: str) -> Iterator[Lab]:
+    """The lab's application, deployed once for all verdicts."""
+    with namespace(kubeconfig) as lab:
+        yield deployed(lab)
+
+
+def judged(lab: Lab, **options: Any) -> dict[str, Any]:
+    """What the module prints that asks the frontend for hello's versions, run in this process."""
+    where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
+    entry = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
+    printed = io.StringIO()
+    with patch_module_args({**where, **entry, **options}), redirect_stdout(printed), pytest.raises(SystemExit):
+        version_distribution.main()
+    return dict(json.loads(printed.getvalue()))
+
+
+def behind(
+    lab: Lab, stable: int, canary: int, version: str = "2.0.0", repository: str = "kelseyhightower/hello"
+) -> None:
+    """Return when hello has so many ready endpoints of 1.0.0 and of a canary, and no others."""
+    name = f"hello-{version}".replace(".", "-")
+    if canary and name not in lab.deployments():
+        other = lab.apps.read_namespaced_deployment("hello", lab.namespace)
+        labels = {"app": "hello", "version": version}
+        other.spec.template.metadata.labels = labels
+        other.spec.selector.match_labels = labels
+        other.spec.template.spec.containers[0].image = f"{repository}:{version}"
+        body = {"metadata": {"name": name}, "spec": other.spec}
+        lab.apps.create_namespaced_deployment(lab.namespace, body)
+    for each in lab.deployments():
+        if each.startswith("hello"):
+            number = {"hello": stable, name: canary}.get(each, 0)
+            lab.apps.patch_namespaced_deployment_scale(each, lab.namespace, {"spec": {"replicas": number}})
+    wanted = {each: number for each, number in {"1.0.0": stable, version: canary}.items() if number}
+    deadline = time.monotonic() + 60
+    while (found := judged(lab, source="endpoints", fail_on="never")["counts"]) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def test_a_canary_at_its_share_passes_and_at_another_one_fails(shared: Lab) -> None:
+    behind(shared, 3, 1)
+    true = judged(shared, expected=QUARTER)
+    assert true["verdict"] == "pass", true
+    every = judged(shared, expected_from="endpoints", agree=["endpoints", "pods"])
+    assert every["verdict"] == "pass", every
+
+    behind(shared, 2, 2)
+    half = judged(shared, expected=QUARTER, min_success=0.9)  # pods that just went may lose a request
+    said = re.search(
+        r"hello 2\.0\.0 answers (\d+)% of \d+ requests \(99% sure: \d+ to \d+%\), expected 25 ± 10$", half["msg"]
+    )
+    assert half["verdict"] == "fail"
+    assert said, half
+    assert 35 < int(said[1]) < 80
+
+    behind(shared, 3, 0)
+    none = judged(shared, expected=QUARTER, min_success=0.9)
+    assert none["verdict"] == "fail"
+    assert "hello 2.0.0 answers 0% of" in none["msg"]
+    assert "2.0.0 answered none of" in none["guards"][0]
+
+
+def test_a_canary_that_loses_one_request_in_ten_fails_on_success_rate(shared: Lab) -> None:
+    behind(shared, 2, 2, "flaky", "sandbox/hello")  # every fifth answer of a half is 500
+    lossy = judged(shared, expected_from="endpoints", min_success=0.99)
+    assert lossy["verdict"] == "fail"
+    assert re.search(r"\d+ of \d+ requests got no answer that names a version, and 99% must$", lossy["msg"]), lossy
+    assert list(lossy["errors"]) == ["HTTP 500"]
+
+
+def test_a_version_that_is_not_what_it_says_fails_where_sources_must_agree(shared: Lab) -> None:
+    behind(shared, 3, 1, "liar", "sandbox/hello")
+    assert judged(shared, expected={"1.0.0": 1})["verdict"] == "pass"
+    liar = judged(shared, expected={"1.0.0": 1}, agree=["traffic", "endpoints"])
+    assert liar["verdict"] == "fail"
+    assert "traffic and endpoints do not agree: hello liar answers 0% of" in liar["msg"]
+    assert liar["sources"]["endpoints"] == {"1.0.0": 3, "liar": 1}
