@@ -15,6 +15,8 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only
 from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Sample
 
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
@@ -516,6 +518,22 @@ def test_an_inconclusive_verdict_says_how_many_more_it_wants(api_server: t.Any, 
     assert result["message"].endswith("too few samples to tell; about 24 more would")
     slow = ran("version_distribution", max_p99=0.000001, expected={"1": 1}, **options)
     assert "hello took more than 1e-06 s for" in slow["msg"]
+
+
+def test_a_verdict_stands_though_more_answers_come() -> None:
+    asked = {**dict.fromkeys(("name", "application_service", "samples", "max_p99")), "tolerance": 0.1}
+    asked.update(confidence=0.99, min_success=1.0, family_size=1, on_inconclusive="fail")
+    order = random.Random(6).choices("1112", k=1000)
+
+    def found(number: int, settled: int, more: str = "") -> str:
+        taken = [Sample(0.0, 0.1, version) for version in [*order[:number], *more]]
+        standards = {"": {"1": 0.75, "2": 0.25}}
+        return str(_version_distribution.report(taken, standards, asked, settled)["verdict"])
+
+    settled = next(number for number in range(1, 1000) if found(number, 0) == "pass")
+    assert found(settled, 0, "2222") == "inconclusive"
+    assert found(settled, settled, "2222") == "pass"
+    assert found(settled, settled, "3") == "fail"
 
 
 def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: Make) -> None:
