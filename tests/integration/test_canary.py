@@ -7,18 +7,16 @@ from typing import Any
 import pytest
 from integration.playbooks import Lab, Traffic, description
 
-QUICK = {"canary_samples": 600}
-
 
 def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
     with Traffic(lab) as traffic:
-        quarter = lab.play("canary", version="2.0.0", **QUICK)
+        quarter = lab.play("canary", version="2.0.0")
         assert quarter.code == 0, quarter.output
         assert "1 of 4 pods gives 25%" in quarter.output
         assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 1)
         before = lab.spec_versions()
 
-        again = lab.play("canary", version="2.0.0", **QUICK)
+        again = lab.play("canary", version="2.0.0")
         assert (again.code, again.changed) == (0, 0), again.output
         other = lab.play("canary", version="3.0.0")
         assert other.code != 0
@@ -26,12 +24,12 @@ def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
         assert lab.spec_versions() == before
 
         steps = [{"weight": 25}, {"weight": 50, "pause": "1s"}]
-        promoted = lab.play("canary", version="2.0.0", promote=True, canary_steps=steps, **QUICK)
+        promoted = lab.play("canary", version="2.0.0", promote=True, canary_steps=steps)
         assert promoted.code == 0, promoted.output
         assert lab.deployments() == {"auth", "frontend", "hello"}
         assert lab.versions() == {"2.0.0": 20}
 
-        done = lab.play("canary", promote=True, **QUICK)
+        done = lab.play("canary", promote=True)
         assert (done.code, done.changed) == (0, 0), done.output
     assert traffic.lost == []
     assert set(traffic.versions) == {"1.0.0", "2.0.0"}
@@ -39,7 +37,7 @@ def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
 
 def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
     with Traffic(lab) as traffic:
-        whole = lab.play("canary", version="2.0.0", canary_weight=100, **QUICK)
+        whole = lab.play("canary", version="2.0.0", canary_weight=100)
         assert whole.code == 0, whole.output
         assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (0, 3)
         assert lab.versions() == {"2.0.0": 20}
@@ -65,11 +63,11 @@ def test_a_canary_that_does_not_hold_goes_by_itself(lab: Lab, version: str) -> N
 
 
 def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
-    assert lab.play("canary", version="2.0.0", **QUICK).code == 0
+    assert lab.play("canary", version="2.0.0").code == 0
     container = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
     template = {"metadata": {"labels": {"version": "2.0.0"}}, "spec": {"containers": [container]}}
     lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"template": template}})
-    run = lab.play("canary", version="2.0.0", **QUICK)
+    run = lab.play("canary", version="2.0.0")
     assert run.code == 0, run.output
     assert lab.deployments() == {"auth", "frontend", "hello"}
     assert lab.versions() == {"2.0.0": 20}
@@ -77,7 +75,7 @@ def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
 
 def test_a_deployment_of_ones_own(lab: Lab) -> None:
     entry = {"service": "frontend", "port": 443, "scheme": "https", "validate_certs": False}
-    run = lab.play("canary", version="2.0.0", applications={}, canary_entry=entry, canary_weight=50, **QUICK)
+    run = lab.play("canary", version="2.0.0", applications={}, canary_entry=entry, canary_weight=50)
     assert run.code == 0, run.output
     labels = lab.apps.read_namespaced_deployment("hello-canary", lab.namespace).spec.template.metadata.labels
     assert labels == {"app": "hello", "track": "canary", "version": "2.0.0"}
@@ -120,5 +118,5 @@ def test_session_affinity_is_a_property_of_the_application(lab: Lab) -> None:
     run = lab.play("app_deploy", applications=applications)
     assert run.code == 0, run.output
     assert lab.core.read_namespaced_service("hello", lab.namespace).spec.session_affinity == "ClientIP"
-    canary = lab.play("canary", version="2.0.0", applications=applications, **QUICK)
+    canary = lab.play("canary", version="2.0.0", applications=applications)
     assert canary.code == 0, canary.output  # one client, the frontend's pod, has one version: only losses count
