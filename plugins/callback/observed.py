@@ -10,7 +10,7 @@ name: observed
 type: stdout
 short_description: Shows what was changed and observed, and hides the tasks in between
 version_added: 0.2.0
-author: The convoy.rollout authors
+author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Each play has its heading, each change is one line with its task's name, and what M(ansible.builtin.debug) says is
     printed as it is, one line for each string of a list, so that tables keep their rows.

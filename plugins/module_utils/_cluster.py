@@ -53,7 +53,7 @@ def _ready(node: Object) -> bool:
 def asked(rights: t.Iterable[Right], namespace: str) -> t.Iterator[Object]:
     """The resourceAttributes of the SelfSubjectAccessReviews that rights come down to, a verb each."""
     for right in rights:
-        resource, _, subresource = right.resource.partition("/")
+        resource, _slash, subresource = right.resource.partition("/")
         for verb in right.verbs:
             attributes = {"group": right.group, "resource": resource, "verb": verb}
             if subresource:

@@ -256,7 +256,7 @@ def _work(
     asker: socket.socket | None = None
     while asker is None or not done.is_set():
         wanted: t.Union[socket.socket, Stop] = listener if asker is None else done
-        readable, _, _ = select.select([wanted, *life.descriptors()], [], [], PAUSE)
+        readable, _writable, _broken = select.select([wanted, *life.descriptors()], [], [], PAUSE)
         if life.over():
             end()
         if asker is None and wanted in readable:

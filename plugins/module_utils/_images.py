@@ -13,14 +13,14 @@ Object = t.Dict[str, t.Any]
 
 def tag_of(image: str) -> str:
     """The tag of an image, latest where it names none, empty where it names only a digest."""
-    name, _, digest = image.partition("@")
+    name, _at, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return tag or ("" if digest else "latest")
 
 
 def with_tag(image: str, tag: str) -> str:
     """The same image with another tag. Raises Failure for one that is pinned by a digest."""
-    name, _, digest = image.partition("@")
+    name, _at, digest = image.partition("@")
     if digest:
         raise Failure(f"The image {image} is pinned by its digest, so no version can be put in its place; name a tag.")
     folder, slash, last = name.rpartition("/")

@@ -38,7 +38,7 @@ options:
     choices: [auto, token, plugin]
     default: auto
   auth_kind:
-    description: Whose credentials, as in M(google.cloud.gcp_container_cluster).
+    description: Whose credentials, as in C(google.cloud.gcp_container_cluster).
     type: str
     choices: [application, serviceaccount, accesstoken]
     default: application
