@@ -107,6 +107,12 @@ services:
   returned: success
   type: list
   elements: str
+uneven:
+  description:
+    - Why requests from one place cannot tell the shares of its versions, such as session affinity of a Service
+      that leads there. Empty where they can.
+  returned: success
+  type: str
 message:
   description: What was done, in one sentence.
   returned: success

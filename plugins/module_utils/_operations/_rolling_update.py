@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _pause, _rollout, _update, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils import (
+    _api,
+    _pause,
+    _reachable,
+    _rollout,
+    _update,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
 
@@ -42,6 +49,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if named and named not in [item["metadata"]["name"] for item in there]:
             raise Failure(f"There is no Service {named} in namespace {place.namespace}; run app_deploy.yml first.")
         services = _update.services(deployment, wish, there)
+        leading = [item for item in there if item["metadata"]["name"] in services]
+        uneven = [_reachable.uneven(item, [], entry=entry) for item in leading for entry in (True, False)]
         template = deployment["spec"]["template"]
 
         def plan(workload: _api.Object) -> list[_api.Object]:
@@ -66,6 +75,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         "image": image,
         "paused_at": _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, ""),
         "services": services,
+        "uneven": next(filter(None, uneven), ""),
         "message": f"{place} {'has' if phase == 'done' else 'goes to'} version {wish.version} ({image}).",
     }
 

@@ -536,6 +536,24 @@ def test_a_verdict_stands_though_more_answers_come() -> None:
     assert found(settled, settled, "3") == "fail"
 
 
+@pytest.mark.parametrize(("more", "said"), [({}, ""), ({"sessionAffinity": "ClientIP"}, "ClientIP")])
+def test_rolling_update_says_where_requests_cannot_tell_shares(
+    api_server: t.Any, answer: Make, more: Object, said: str
+) -> None:
+    hello = deployment(3)
+    hello["spec"]["template"]["spec"] = {"containers": [{"name": "hello", "image": "hello:1.0.0"}]}
+    leading = service()
+    leading["spec"] = {**leading["spec"], "selector": {"app": "hello"}, **more}
+    api_server.on(HELLO, answer(body=hello))
+    api_server.on(SETS, answer(body={"items": []}))
+    api_server.on(PODS, answer(body={"items": []}))
+    api_server.on(path_of("services", "default"), answer(body={"items": [leading]}))
+    result = ran("rolling_update", name="hello", version="1.0.0", **here(api_server))
+    assert (result["phase"], result["services"]) == ("done", ["hello"])
+    assert said in result["uneven"]
+    assert bool(result["uneven"]) == bool(said)
+
+
 def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: Make) -> None:
     hello = deployment(3)
     hello["spec"]["template"]["spec"] = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
