@@ -7,40 +7,14 @@ from __future__ import annotations
 import itertools
 import math
 import typing as t
+from functools import partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _sequential
 
 Verdict = t.Literal["pass", "fail", "inconclusive"]
 
-
-def beta_cdf(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), by its continued fraction (Lentz's method).
-
-    The fraction is 8.17.22 of the NIST Digital Library of Mathematical Functions.
-    """
-    if x <= 0:
-        return 0.0
-    if x >= 1:
-        return 1.0
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast below the mean only
-        return 1 - beta_cdf(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    tiny = 1e-300
-    c, d, value = 1.0, 0.0, 1.0
-    for step in range(1000):
-        half = step // 2
-        if step == 0:
-            term = 1.0
-        elif step % 2 == 0:
-            term = half * (b - half) * x / ((a + step - 1) * (a + step))
-        else:
-            term = -(a + half) * (a + b + half) * x / ((a + step - 1) * (a + step))
-        d = 1 / ((1 + term * d) or tiny)
-        c = (1 + term / c) or tiny
-        value *= c * d
-        if abs(1 - c * d) < 1e-15:
-            break
-    return min(1.0, front * (value - 1))
+#: Why it is so, put into words where someone reads them: that takes a hundred times as long as the verdict.
+Why = t.Callable[[], str]
 
 
 def missing(
@@ -74,32 +48,6 @@ def missing(
         middle = (least + most) // 2
         least, most = (least, middle) if settled(middle) else (middle, most)
     return max(0, most - answered)
-
-
-def _beta_quantile(p: float, a: float, b: float) -> float:
-    """Where I_x(a, b) reaches p, by bisection to the last bit that counts."""
-    low, high = 0.0, 1.0
-    for _step in range(80):
-        middle = (low + high) / 2
-        if beta_cdf(middle, a, b) < p:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def clopper_pearson(count: int, total: int, confidence: float) -> tuple[float, float]:
-    """The exact interval of a share (0..1) of which `count` of `total` samples were seen.
-
-    It holds the true share with at least the probability `confidence`; no samples say nothing: (0, 1).
-    Its ends are quantiles of beta distributions (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934).
-    """
-    if total <= 0:
-        return (0.0, 1.0)
-    alpha = 1 - confidence
-    low = 0.0 if count == 0 else _beta_quantile(alpha / 2, count, total - count + 1)
-    high = 1.0 if count == total else _beta_quantile(1 - alpha / 2, count + 1, total - count)
-    return (low, high)
 
 
 def percentile(values: t.Sequence[float], share: float) -> float | None:
@@ -165,7 +113,7 @@ def judge(
     order: t.Sequence[str] = (),
     slow: int = 0,
     max_p99: float | None = None,
-) -> tuple[Verdict, str]:
+) -> tuple[Verdict, Why]:
     """Whether samples agree with the expected shares, and why, in words that begin with `name`.
 
     `counts` are answers by version, `total` all requests, lost ones too; shares are of the answers. A
@@ -181,7 +129,7 @@ def judge(
     """
     answered, doubt = sum(counts.values()), 1 - confidence
     if total == 0:
-        return "inconclusive", "no request was made"
+        return "inconclusive", lambda: "no request was made"
     fractions = sorted((share, version) for version, share in expected.items() if 0 < share < 1)
     if len(fractions) == 2:
         fractions = fractions[:1]  # the other one says the same
@@ -189,42 +137,55 @@ def judge(
     # At least three times as many requests are lost as may be.
     worse = min(tolerance, 2 * (1 - min_success)) or tolerance
     if min_success and _sequential.log_mixture(answered, total, min_success, worse, -1) >= -math.log(alpha):
-        return "fail", (
-            f"{total - answered} of {total} requests got no answer that names a version, "
-            f"and {min_success * 100:g}% must"
+        return (
+            "fail",
+            lambda: (
+                f"{total - answered} of {total} requests got no answer that names a version, "
+                f"and {min_success * 100:g}% must"
+            ),
         )
     named = f"{name} " if name else ""
     # At least three times as many are slow as may be.
     if max_p99 is not None and _sequential.log_mixture(answered - slow, answered, 0.99, 0.02, -1) >= -math.log(alpha):
-        return "fail", f"{named}took more than {max_p99:g} s for {slow} of {answered} answers, and for 1% it may"
+        return (
+            "fail",
+            lambda: f"{named}took more than {max_p99:g} s for {slow} of {answered} answers, and for 1% it may",
+        )
+
+    def answers(version: str, rest: str) -> str:
+        return f"{named}{version} answers {counts.get(version, 0)} of {answered} requests, {rest}"
+
+    def estimated(version: str, rest: str) -> str:
+        low, high = _sequential.interval(counts.get(version, 0), answered, tolerance, alpha)
+        return (
+            f"{named}{version} answers {counts.get(version, 0) / max(1, answered):.0%} of {answered} requests "
+            f"({confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
+            f"expected {expected[version] * 100:g} ± {tolerance * 100:g}{rest}"
+        )
+
     if not expected:
-        return "pass", ""
-    unsettled = ""
+        return "pass", str
+    unsettled: Why | None = None
     for version in sorted(set(expected) | set(counts)):
         wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
         judged = wanted in (0.0, 1.0) or (wanted, version) in fractions
         if wanted == 0.0 and seen:
-            return "fail", f"{named}{version} answers {seen} of {answered} requests, expected 0%"
+            return "fail", partial(answers, version, "expected 0%")
         if not judged or wanted == 0.0:
             continue
         if 0 < wanted < 1 and bunched([each == version for each in order]) < BUNCHED:
-            unsettled = (
-                f"{named}{version} answers {seen} of {answered} requests, but like answers follow each other, so these "
-                "are not single choices: a proxy may keep its connections, or the shares changed meanwhile"
+            unsettled = partial(
+                answers,
+                version,
+                "but like answers follow each other, so these are not single choices: "
+                "a proxy may keep its connections, or the shares changed meanwhile",
             )
             continue
         outcome = _sequential.verdict(seen, answered, wanted, tolerance, alpha, doubt)
-        low, high = _sequential.interval(seen, answered, tolerance, alpha)
-        said = (
-            f"{named}{version} answers {seen / max(1, answered):.0%} of {answered} requests "
-            f"({confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
-            f"expected {wanted * 100:g} ± {tolerance * 100:g}"
-        )
+        if outcome == "fail" and wanted == 1.0:
+            return "fail", partial(answers, version, "expected 100%; no other version may answer")
         if outcome == "fail":
-            if wanted == 1.0:
-                said = f"{named}{version} answers {seen} of {answered} requests, expected 100%"
-                said += "; no other version may answer"
-            return "fail", said
+            return "fail", partial(estimated, version, "")
         if outcome == "more" and not (fixed and wanted == 1.0):
-            unsettled = f"{said}: too few samples to tell"
-    return ("inconclusive", unsettled) if unsettled else ("pass", "")
+            unsettled = partial(estimated, version, ": too few samples to tell")
+    return ("inconclusive", unsettled) if unsettled else ("pass", str)

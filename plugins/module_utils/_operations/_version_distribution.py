@@ -9,6 +9,7 @@ import ssl
 import time
 import typing as t
 from collections import Counter
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from ansible_collections.convoy.rollout.plugins.module_utils import (
@@ -428,9 +429,9 @@ def _judged(
     options: t.Mapping[str, t.Any],
     slow: int,
     order: t.Sequence[str] = (),
-) -> tuple[_statistics.Verdict, str]:
+) -> tuple[_statistics.Verdict, _statistics.Why]:
     """The worst of the verdicts by each standard: what is expected, or what a source in the cluster says."""
-    worst: tuple[_statistics.Verdict, str] = ("pass", "")
+    worst: tuple[_statistics.Verdict, _statistics.Why] = ("pass", str)
     for source, shares in standards.items() or [("", {})]:
         verdict, why = _statistics.judge(
             counts,
@@ -446,13 +447,15 @@ def _judged(
             slow=slow,
             max_p99=options["max_p99"],
         )
-        if source and verdict == "fail" and why:
-            why = f"traffic and {source} do not agree: {why}"
         if verdict == "fail":
-            return verdict, why
+            return verdict, partial(_disagreed, source, why) if source else why
         if verdict != "pass":
             worst = verdict, why
     return worst
+
+
+def _disagreed(source: str, why: _statistics.Why) -> str:
+    return f"traffic and {source} do not agree: {why()}"
 
 
 def _family(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]]) -> int:
@@ -472,18 +475,14 @@ def report(
     on their way then make it worse.
     """
     total = len(taken)
-    order = [sample.version for sample in taken if sample.version is not None and sample.error is None]
-    counts = Counter(order)
+    verdict, why = _looked(taken, standards, options)
+    if verdict == "inconclusive" and 0 < settled < total:
+        verdict, why = _looked(taken[:settled], standards, options)
+    counts = Counter(_order(taken))
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     latency = [sample.seconds for sample in taken if sample.error is None]
-    slow = sum(options["max_p99"] is not None and seconds > options["max_p99"] for seconds in latency)
-    verdict, why = _judged(counts, total, standards, options, slow, order)
-    if verdict == "inconclusive" and 0 < settled < total:
-        first = report(taken[:settled], standards, options, settled)
-        verdict, why = first["verdict"], first["message"].partition(": ")[2]
     missing = _missing(counts, standards, options) if verdict == "inconclusive" else 0
-    if missing:
-        why += f"; about {missing} more would"
+    reason = why() + (f"; about {missing} more would" if missing else "")
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
     message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
@@ -506,8 +505,22 @@ def report(
         "verdict": verdict,
         "guards": _statistics.guards(counts, every),
         "missing": missing,
-        "message": message + (f": {why}" if why else ""),
+        "message": message + (f": {reason}" if reason else ""),
     }
+
+
+def _order(taken: t.Sequence[_traffic.Sample]) -> list[str]:
+    """The versions that answered, one after the other."""
+    return [sample.version for sample in taken if sample.version is not None and sample.error is None]
+
+
+def _looked(
+    taken: t.Sequence[_traffic.Sample], standards: t.Mapping[str, t.Mapping[str, float]], options: t.Mapping[str, t.Any]
+) -> tuple[_statistics.Verdict, _statistics.Why]:
+    """What samples come to, also by the order in which they came."""
+    order, slowest = _order(taken), options["max_p99"]
+    slow = sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)
+    return _judged(Counter(order), len(taken), standards, options, slow, order)
 
 
 def _missing(
