@@ -15,11 +15,11 @@ def application(
     deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object], services: t.Sequence[Object]
 ) -> dict[str, t.Any]:
     """What there is of one Deployment, the others' ReplicaSets, pods and Services left out."""
-    template = deployment["spec"]["template"]
+    template, labels = deployment["spec"]["template"], _workloads.pod_labels(deployment)
     newest = _rollout.new_replica_set(deployment, replica_sets)
     held = _workloads.pods_of(deployment, _workloads.revisions(deployment, replica_sets), pods)
     wanted = deployment["spec"].get("replicas", 1)
-    leading = [item for item in services if _leads(item, template.get("metadata", {}).get("labels") or {})]
+    leading = [item for item in services if _workloads.selects((item.get("spec") or {}).get("selector"), labels)]
     return {
         "deployment": deployment["metadata"]["name"],
         "replica_set": newest["metadata"]["name"] if newest else "",
@@ -42,9 +42,3 @@ def addresses(service: Object) -> list[str]:
     return [
         f"{f'[{host}]' if ':' in host else host}:{port['port']}" for host in hosts for port in spec.get("ports") or []
     ]
-
-
-def _leads(service: Object, labels: t.Mapping[str, str]) -> bool:
-    """Whether a Service sends traffic to pods with these labels."""
-    selector = (service.get("spec") or {}).get("selector") or {}
-    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
+from ansible_collections.convoy.rollout.plugins.module_utils._workloads import pod_labels
 
 Object = t.Dict[str, t.Any]
 
@@ -84,7 +85,7 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
             "labelled": colour,
         }
     spec = deployment["spec"]
-    labels = _labels(deployment)
+    labels = pod_labels(deployment)
     return {
         "color": colour,
         "deployment": name,
@@ -97,12 +98,8 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
     }
 
 
-def _labels(deployment: Object) -> dict[str, str]:
-    return deployment["spec"]["template"].get("metadata", {}).get("labels") or {}
-
-
 def _picked(selector: Object, deployment: Object) -> bool:
-    labels = _labels(deployment)
+    labels = pod_labels(deployment)
     return all(labels.get(key) == value for key, value in selector.items())
 
 

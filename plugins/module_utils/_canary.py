@@ -18,7 +18,13 @@ from fractions import Fraction
 from ansible_collections.convoy.rollout.plugins.module_utils import _images, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
-from ansible_collections.convoy.rollout.plugins.module_utils._workloads import REVISION
+from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
+    REVISION,
+    annotations_of,
+    owner,
+    pod_labels,
+    selects,
+)
 
 Object = t.Dict[str, t.Any]
 
@@ -92,7 +98,7 @@ def service_of(services: t.Sequence[Object], stable: Object, asked: str) -> Obje
             if item["metadata"]["name"] == asked:
                 return item
         raise Failure(f"There is no Service {asked} in namespace {namespace}; create it, or name another.")
-    leading = [item for item in services if _selects(item["spec"].get("selector"), _labels(stable))]
+    leading = [item for item in services if selects(item["spec"].get("selector"), pod_labels(stable))]
     own = [item for item in leading if item["metadata"]["name"] == name]
     if len(own or leading) == 1:
         return (own or leading)[0]
@@ -131,7 +137,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     promote = new is not None and not asked.abort and (asked.promote or phase == "promoting")
     if steps or promote:
         _refuse(seen, new, steps, copies, promote)
-    if asked.promote and not version and PREVIOUS not in _annotations(stable):
+    if asked.promote and not version and PREVIOUS not in annotations_of(stable):
         raise Failure(f"There is no canary of {name} to promote; start one with a version.")
     ready = endpoints(seen)
     target = _promoted(seen, new) if new is not None else None
@@ -175,7 +181,7 @@ def version_of(deployment: Object, container: str = "") -> str:
 
     A label that the Deployment selects its pods by cannot change, so that one names no version.
     """
-    label = _labels(deployment).get("version", "")
+    label = pod_labels(deployment).get("version", "")
     if label and "version" not in _selected_keys(deployment):
         return label
     return _images.tag_of(_images.container_of(deployment, container)["image"])
@@ -262,17 +268,17 @@ def _refuse(seen: Seen, new: Object | None, steps: t.Sequence[Object], copies: i
     selector = service["spec"].get("selector") or {}
     if not selector:
         raise Failure(f"Service {behind} has no selector, so no Deployment can take its traffic.")
-    if not _selects(selector, _labels(stable)):
+    if not selects(selector, pod_labels(stable)):
         raise Failure(f"Service {behind} does not lead to Deployment {name}; name the Service that does.")
     if "version" in selector:
         raise Failure(
             f"Service {behind} is pinned to version {selector['version']}, as by a blue/green rollout, so a canary "
             f"would get no traffic; take version out of its selector first."
         )
-    if _labels(stable).get("track") == TRACK:
+    if pod_labels(stable).get("track") == TRACK:
         raise Failure(f"The pods of Deployment {name} have the label track=canary themselves; it is no stable one.")
-    labels = _labels(new) if new is not None else {}
-    if not _selects(selector, labels):
+    labels = pod_labels(new) if new is not None else {}
+    if not selects(selector, labels):
         missing = ", ".join(f"{key}={value}" for key, value in selector.items() if labels.get(key) != value)
         raise Failure(
             f"Service {behind} selects {missing}, which a canary's pods do not have, so it would get no traffic; "
@@ -281,7 +287,7 @@ def _refuse(seen: Seen, new: Object | None, steps: t.Sequence[Object], copies: i
     for other in seen.deployments:
         if other["metadata"]["name"] in (name, f"{name}-canary") or not _replicas(other):
             continue
-        if _selects(selector, _labels(other)):
+        if selects(selector, pod_labels(other)):
             raise Failure(
                 f"Deployment {other['metadata']['name']} is behind Service {behind} too, so a canary's share could "
                 f"not be told; scale it to 0 first."
@@ -311,7 +317,7 @@ def _own(seen: Seen, canary: Object) -> None:
     """Raise Failure where a Deployment of the canary's name is something else."""
     selector = seen.service["spec"].get("selector") or {}
     kept = {key: value for key, value in selector.items() if key not in ("version", "color")}
-    if _labels(canary).get("track") != TRACK or not _selects(kept, _labels(canary)):
+    if pod_labels(canary).get("track") != TRACK or not selects(kept, pod_labels(canary)):
         name, service = canary["metadata"]["name"], seen.service["metadata"]["name"]
         raise Failure(
             f"Deployment {name} is not a canary of {seen.stable['metadata']['name']}: its pods need the label "
@@ -332,7 +338,7 @@ def _made(seen: Seen, asked: Asked, version: str) -> Object:
         template["spec"] = dict(template["spec"], containers=_with_image(template, container["name"], image))
     matched = stable["spec"]["selector"].get("matchLabels") or {}
     own = {key: value for key, value in matched.items() if key not in ("track", "version")} | {"track": TRACK}
-    labels = _labels(stable) | (template["metadata"].get("labels") or {}) | own | {"version": version}
+    labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own | {"version": version}
     template["metadata"] = dict(template["metadata"], labels=labels)
     kept = {
         key: value for key, value in stable["spec"].items() if key in ("minReadySeconds", "progressDeadlineSeconds")
@@ -366,12 +372,12 @@ def _definition(seen: Seen, new: Object | None, copies: int) -> Object:
 def _promoted(seen: Seen, new: Object) -> Object:
     """Stable's pod template once the canary is promoted: the canary's, with stable's own labels where they tell it."""
     template = _plain(new["spec"]["template"])
-    before, fixed = _labels(seen.stable), _selected_keys(seen.stable)
+    before, fixed = pod_labels(seen.stable), _selected_keys(seen.stable)
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key not in ("track", "version")}
     if "track" in before:
         labels["track"] = before["track"]
     if "version" in before:
-        labels["version"] = before["version"] if "version" in fixed else _labels(new)["version"]
+        labels["version"] = before["version"] if "version" in fixed else pod_labels(new)["version"]
     template["metadata"] = dict(template["metadata"], labels=labels)
     return template
 
@@ -399,14 +405,14 @@ def _restoration(seen: Seen, copies: int, phase: str) -> Object:
         patch["spec"] = {"replicas": copies}
     if phase != "promoting":
         return patch
-    name, previous = stable["metadata"]["name"], _annotations(stable).get(PREVIOUS, "")
-    owned = [item for item in seen.replica_sets if _owner(item) == stable["metadata"].get("uid")]
-    owned.sort(key=lambda item: int(_annotations(item).get(REVISION, 0)), reverse=True)
+    name, previous = stable["metadata"]["name"], annotations_of(stable).get(PREVIOUS, "")
+    owned = [item for item in seen.replica_sets if owner(item) == stable["metadata"].get("uid")]
+    owned.sort(key=lambda item: int(annotations_of(item).get(REVISION, 0)), reverse=True)
     for item in owned:
         template = _plain(item["spec"]["template"])
         change = merge_patch(_plain(stable["spec"]["template"]), template)
         if change and version_of(dict(stable, spec=dict(stable["spec"], template=template))) == previous:
-            cause = _annotations(item).get(CAUSE)
+            cause = annotations_of(item).get(CAUSE)
             patch["metadata"] = {"annotations": {PREVIOUS: None, CAUSE: cause}}
             patch.setdefault("spec", {})["template"] = change
             return patch
@@ -478,7 +484,7 @@ def _overlaps(deployment: Object, labels: t.Mapping[str, str]) -> bool:
     apart; what only reads the Deployment's selector, as an autoscaler does, takes them together.
     """
     selector = deployment["spec"]["selector"]
-    return _selects(selector.get("matchLabels") or {}, labels) and all(
+    return selects(selector.get("matchLabels") or {}, labels) and all(
         _holds(rule, labels) for rule in selector.get("matchExpressions") or []
     )
 
@@ -505,23 +511,10 @@ def _selected_keys(deployment: Object) -> set[str]:
     return {*(selector.get("matchLabels") or {}), *(rule["key"] for rule in selector.get("matchExpressions") or [])}
 
 
-def _selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str]) -> bool:
-    """Whether a selector picks pods with these labels; one that says nothing picks none."""
-    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
-
-
-def _labels(deployment: Object) -> dict[str, str]:
-    return deployment["spec"]["template"].get("metadata", {}).get("labels") or {}
-
-
-def _annotations(item: Object) -> dict[str, str]:
-    return item["metadata"].get("annotations") or {}
-
-
 def _number(item: Object | None, annotation: str) -> Fraction:
     """The hundredth of the number in an annotation, 0 where there is none: it is as if no run had come that far."""
     try:
-        return Fraction(_annotations(item).get(annotation, "0") if item is not None else "0") / 100
+        return Fraction(annotations_of(item).get(annotation, "0") if item is not None else "0") / 100
     except ValueError:
         return Fraction(0)
 
@@ -534,10 +527,3 @@ def _said(weight: Fraction) -> float:
 
 def _replicas(deployment: Object) -> int:
     return int(deployment["spec"].get("replicas", 1))
-
-
-def _owner(item: Object) -> str | None:
-    for reference in item["metadata"].get("ownerReferences") or []:
-        if reference.get("controller"):
-            return t.cast("str | None", reference.get("uid"))
-    return None

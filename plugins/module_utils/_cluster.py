@@ -8,7 +8,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils import _capacity, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._rights import Right
 
 Object = t.Dict[str, t.Any]
@@ -36,18 +36,13 @@ def capacity(nodes: t.Sequence[Object] | None) -> Capacity | None:
     """What nodes have together; None where they may not be listed. Raises ValueError for a bad quantity."""
     if nodes is None:
         return None
-    usable = [node for node in nodes if _ready(node) and not node.get("spec", {}).get("unschedulable")]
+    usable = [node for node in nodes if _workloads.is_ready(node) and not node.get("spec", {}).get("unschedulable")]
     free = [_capacity.free(node, []) for node in usable]
     total = {
         name: _capacity.shown(name, sum((each[name] for each in free if name in each), start=_capacity.quantity(0)))
         for name in ("cpu", "memory")
     }
     return Capacity(len(nodes), len(usable), total)
-
-
-def _ready(node: Object) -> bool:
-    conditions = node.get("status", {}).get("conditions") or []
-    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
 def asked(rights: t.Iterable[Right], namespace: str) -> t.Iterator[Object]:

@@ -11,20 +11,27 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 Object = t.Dict[str, t.Any]
 
 
+def parts(image: str) -> tuple[str, str, str]:
+    """An image's repository, tag and digest, empty where it has none."""
+    named, _at, digest = image.partition("@")
+    repository, colon, tag = named.rpartition(":")
+    if not colon or "/" in tag:  # the colon of a registry's port
+        return named, "", digest
+    return repository, tag, digest
+
+
 def tag_of(image: str) -> str:
     """The tag of an image, latest where it names none, empty where it names only a digest."""
-    name, _at, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
+    _repository, tag, digest = parts(image)
     return tag or ("" if digest else "latest")
 
 
 def with_tag(image: str, tag: str) -> str:
     """The same image with another tag. Raises Failure for one that is pinned by a digest."""
-    name, _at, digest = image.partition("@")
+    repository, _tag, digest = parts(image)
     if digest:
         raise Failure(f"The image {image} is pinned by its digest, so no version can be put in its place; name a tag.")
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{last.partition(':')[0]}:{tag}"
+    return f"{repository}:{tag}"
 
 
 def container_of(deployment: Object, asked: str) -> Object:

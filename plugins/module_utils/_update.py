@@ -16,6 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
     Object,
     annotated,
     main_container,
+    pod_labels,
     split_image,
 )
 
@@ -94,7 +95,7 @@ def template_patch(deployment: Object, wish: Wish) -> list[Object]:
 
 def new_labels(deployment: Object, patch: t.Iterable[Object]) -> dict[str, str]:
     """The pods' labels after a patch of the template."""
-    labels = dict((deployment["spec"]["template"].get("metadata") or {}).get("labels") or {})
+    labels = dict(pod_labels(deployment))
     for step in patch:
         _before, found, key = step["path"].partition("/metadata/labels/")
         if found:

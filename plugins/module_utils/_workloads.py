@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ansible_collections.convoy.rollout.plugins.module_utils import _images
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 Object = t.Dict[str, t.Any]
@@ -61,13 +62,23 @@ def condition(item: Object, kind: str) -> Object:
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether a pod takes traffic."""
+    """Whether a pod takes traffic, or a node pods."""
     return bool(condition(pod, "Ready").get("status") == "True")
 
 
 def annotations_of(item: Object) -> dict[str, str]:
     """An object's annotations."""
     return item["metadata"].get("annotations") or {}
+
+
+def pod_labels(workload: Object) -> dict[str, str]:
+    """The labels that a workload gives its pods."""
+    return (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
+
+
+def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str]) -> bool:
+    """Whether a Service's selector picks pods with these labels; one that says nothing picks none."""
+    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
 
 
 def bare(template: Object) -> Object:
@@ -233,11 +244,8 @@ def version_of(template: Object, name: str) -> str:
 
 def split_image(image: str) -> tuple[str, str]:
     """An image's repository and its tag, or its digest where it has no tag; `latest` where it has neither."""
-    named, _at, digest = image.partition("@")
-    head, colon, tag = named.rpartition(":")
-    if not colon or "/" in tag:  # the colon of a registry's port
-        return named, digest or "latest"
-    return head, tag
+    repository, tag, digest = _images.parts(image)
+    return repository, tag or digest or "latest"
 
 
 def annotated(item: Object, noted: t.Mapping[str, str | None]) -> list[Object]:
