@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .. import authorization, resources
 from ..network.containers import ContainerRuntime
@@ -23,6 +24,7 @@ from .node_lifecycle import NodeLifecycle
 from .owners import Index
 from .quota import QuotaController
 from .replicaset import ReplicaSetController
+from .runtime import Controller
 from .scheduler import Scheduler
 from .statefulset import StatefulSetController
 
@@ -33,22 +35,7 @@ class Controllers:
 
     kubelet: Kubelet
     lifecycle: NodeLifecycle
-    others: tuple[
-        DeploymentController
-        | ReplicaSetController
-        | StatefulSetController
-        | DaemonSetController
-        | EndpointSliceController
-        | GarbageCollector
-        | NamespaceController
-        | QuotaController
-        | DisruptionController
-        | Scheduler
-        | AutoscalerController
-        | nodes.Nodes
-        | NodeLifecycle,
-        ...,
-    ]
+    others: tuple[Controller[Any] | nodes.Nodes | NodeLifecycle, ...]
     index: Index
 
     async def close(self) -> None:

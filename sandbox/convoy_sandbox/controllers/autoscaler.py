@@ -11,7 +11,7 @@ from ..settings import Settings
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .runtime import Queue
+from .runtime import Controller
 
 _TARGETS = {
     "Deployment": resources.DEPLOYMENTS,
@@ -33,24 +33,13 @@ def bounded(current: int, least: int, most: int) -> tuple[int, str]:
     return current, ""
 
 
-class AutoscalerController:
+class AutoscalerController(Controller[tuple[str, str]]):
     """Changes the replicas of what autoscalers point at; looks again every so often, as a real one does."""
 
     def __init__(self, store: Store, registry: Registry, settings: Settings) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "autoscaler")
         self._period = settings.timing.autoscaler_period
         self._events = Recorder(registry, "horizontal-pod-autoscaler")
-        self._queue = Queue("autoscaler", self._reconcile)
-
-    def start(self) -> None:
-        """Follow autoscalers."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         if change.resource != resources.HORIZONTALPODAUTOSCALERS or change.type == "DELETED":
@@ -70,10 +59,7 @@ class AutoscalerController:
             message = f"the HPA controller was unable to get the target's current scale: {error.message}"
             _put(status, "AbleToScale", "False", "FailedGetScale", message)
             self._events.event(scaler, "FailedGetScale", error.message, warning=True)
-        self._registry.modify(
-            resources.HORIZONTALPODAUTOSCALERS, *key, lambda obj: obj.update(status=status),
-            subresource="status", manager="kube-controller-manager",
-        )  # fmt: skip
+        self._write_status(resources.HORIZONTALPODAUTOSCALERS, scaler, status)
 
     def _scale(self, scaler: Object, status: Object) -> None:
         namespace, spec = scaler["metadata"]["namespace"], scaler["spec"]

@@ -8,14 +8,14 @@ from .. import resources
 from ..errors import ApiError
 from ..kinds.pods import random_suffix
 from ..registry import Registry
-from ..selectors import labels_of, matches
+from ..selectors import labels_of
 from ..store import Change, Object, Store
 from .events import Recorder
-from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
-from .replicaset import is_active, is_ready, seconds_until_available
-from .revisions import REVISION_LABEL, Revisions, collided
+from .owners import Index, claim, concerned, owned_by, owner_reference
+from .replicaset import is_active, is_ready, next_available, seconds_until_available
+from .revisions import REVISION_LABEL, Revisions, collided, one_more_collision
 from .rollout_math import resolve
-from .runtime import Queue
+from .runtime import Controller
 from .scheduler import matches_node, tolerates
 
 #: What DaemonSet pods put up with on any node, as the controller adds it.
@@ -66,25 +66,14 @@ def placement(workload: Object, node: Object) -> tuple[bool, bool]:
     return not untolerated & {"NoSchedule", "NoExecute"}, "NoExecute" not in untolerated
 
 
-class DaemonSetController:
+class DaemonSetController(Controller[tuple[str, str]]):
     """Keeps the pods of DaemonSets."""
 
     def __init__(self, store: Store, registry: Registry, index: Index) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "daemonset")
         self._index = index
         self._revisions = Revisions(store, registry, index, hash_label=REVISION_LABEL)
         self._events = Recorder(registry, "daemonset-controller")
-        self._queue = Queue("daemonset", self._reconcile)
-
-    def start(self) -> None:
-        """Follow DaemonSets, their pods and the nodes."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]
@@ -94,13 +83,8 @@ class DaemonSetController:
             for workload in self._store.list(resources.DAEMONSETS):
                 self._queue.add((workload["metadata"]["namespace"], workload["metadata"]["name"]))
         elif change.resource == resources.PODS:
-            owner = controller_of(change.object)
-            if owner is not None and owner["kind"] == "DaemonSet":
-                self._queue.add((meta["namespace"], owner["name"]))
-            elif owner is None and may_be_adopted(change):
-                for workload in self._store.list(resources.DAEMONSETS, meta["namespace"]):
-                    if matches(workload["spec"]["selector"], labels_of(change.object)):
-                        self._queue.add((meta["namespace"], workload["metadata"]["name"]))
+            for key in concerned(self._store, resources.DAEMONSETS, "DaemonSet", change):
+                self._queue.add(key)
 
     def _reconcile(self, key: tuple[str, str]) -> None:
         namespace, name = key
@@ -113,8 +97,7 @@ class DaemonSetController:
             update = self._revisions.update(workload, self._revisions.of(workload))
         except ApiError as error:
             if collided(error):
-                count = (workload.get("status") or {}).get("collisionCount") or 0
-                self._write_status(workload, {**workload["status"], "collisionCount": count + 1})
+                self._write_status(resources.DAEMONSETS, workload, one_more_collision(workload["status"]))
                 return
             raise
         revision = update["metadata"]["labels"][REVISION_LABEL]
@@ -127,15 +110,14 @@ class DaemonSetController:
             except ApiError as error:  # the status is told all the same
                 failure = error
         pods = [pod for node_pods in self._by_node(workload).values() for pod in node_pods]
-        self._write_status(workload, self._status(workload, revision))
+        self._write_status(resources.DAEMONSETS, workload, self._status(workload, revision))
         known = self._revisions.of(workload)
         used = {labels_of(pod).get(REVISION_LABEL) for pod in pods} | {revision}
         live = [obj["metadata"]["name"] for obj in known if obj["metadata"]["labels"].get(REVISION_LABEL) in used]
         self._revisions.truncate(workload, known, live)
         seconds = workload["spec"].get("minReadySeconds", 0)
-        waits = [left for pod in pods if (left := seconds_until_available(pod, seconds))]
-        if waits:
-            self._queue.add_after(key, min(waits))
+        if (left := next_available(pods, seconds)) is not None:
+            self._queue.add_after(key, left)
         if failure is not None:
             raise failure
 
@@ -287,13 +269,6 @@ class DaemonSetController:
         meta = pod["metadata"]
         self._registry.delete(resources.PODS, meta["namespace"], meta["name"])
         self._events.event(workload, "SuccessfulDelete", f"Deleted pod: {meta['name']}")
-
-    def _write_status(self, workload: Object, status: Object) -> None:
-        meta = workload["metadata"]
-        self._registry.modify(
-            resources.DAEMONSETS, meta["namespace"], meta["name"], lambda obj: obj.update(status=status),
-            subresource="status", manager="kube-controller-manager",
-        )  # fmt: skip
 
 
 def _goes(pod: Object) -> bool:

@@ -11,13 +11,12 @@ from .. import resources
 from ..errors import ApiError
 from ..kinds.pods import ALPHABET
 from ..registry import Registry, timestamp
-from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
+from .owners import Index, claim, concerned, controller_of, owned_by, owner_reference
 from .rollout_math import Size, bounds, proportional, proportions, scale_down_old, scale_up_new
-from .runtime import Queue
+from .runtime import Controller
 
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
@@ -162,26 +161,19 @@ def timed_out(deployment: Object, status: Object) -> bool:
     return _seconds_since(condition["lastUpdateTime"]) > deadline
 
 
-class DeploymentController:
+class DeploymentController(Controller[tuple[str, str]]):
     """Keeps ReplicaSets as Deployments ask."""
 
     def __init__(self, store: Store, registry: Registry, index: Index) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "deployment")
         self._index = index
         self._events = Recorder(registry, "deployment-controller")
-        self._queue = Queue("deployment", self._reconcile)
 
     def start(self) -> None:
         """Follow Deployments and what they own."""
-        self._unsubscribe = self._store.subscribe(self._changed)
+        super().start()
         for deployment in self._store.list(resources.DEPLOYMENTS):
             self._add(deployment)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _add(self, deployment: Object) -> None:
         self._queue.add((deployment["metadata"]["namespace"], deployment["metadata"]["name"]))
@@ -190,13 +182,8 @@ class DeploymentController:
         if change.resource == resources.DEPLOYMENTS:
             self._add(change.object)
         elif change.resource == resources.REPLICASETS:
-            owner = controller_of(change.object)
-            if owner is not None and owner["kind"] == "Deployment":
-                self._queue.add((change.object["metadata"]["namespace"], owner["name"]))
-            elif may_be_adopted(change):
-                for deployment in self._store.list(resources.DEPLOYMENTS, change.object["metadata"]["namespace"]):
-                    if matches(deployment["spec"]["selector"], labels_of(change.object)):
-                        self._add(deployment)
+            for key in concerned(self._store, resources.DEPLOYMENTS, "Deployment", change):
+                self._queue.add(key)
         elif change.resource == resources.PODS and change.type == "DELETED":
             # Recreate waits for the last old pod to be gone.
             owner = controller_of(change.object)
@@ -216,7 +203,9 @@ class DeploymentController:
         sets = [obj for _, obj in self._index.of(deployment["metadata"]["uid"], resources.REPLICASETS)]
         sets = [obj for obj in sets if owned_by(obj, deployment["metadata"]["uid"])]
         if deployment["metadata"].get("deletionTimestamp"):
-            self._write_status(deployment, compute_status(deployment, find_new(deployment, sets), sets))
+            self._write_status(
+                resources.DEPLOYMENTS, deployment, compute_status(deployment, find_new(deployment, sets), sets)
+            )
             return
         deployment = self._pause_conditions(deployment)
         if deployment["spec"].get("paused") or self._was_scaled(deployment, sets):
@@ -243,7 +232,7 @@ class DeploymentController:
             conditions.put(status, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed")
         else:
             return deployment
-        return self._write_status(deployment, status)
+        return self._write_status(resources.DEPLOYMENTS, deployment, status)
 
     def _was_scaled(self, deployment: Object, sets: list[Object]) -> bool:
         for replica_set in sets:
@@ -261,7 +250,7 @@ class DeploymentController:
         if deployment["spec"].get("paused"):
             self._clean_up(deployment, new, sets)
         # As recorded: this status is from before the scaling, the next one will know of it.
-        self._write_status(deployment, compute_status(deployment, new, sets))
+        self._write_status(resources.DEPLOYMENTS, deployment, compute_status(deployment, new, sets))
 
     def _scale(self, deployment: Object, new: Object | None, sets: list[Object]) -> None:
         replicas = deployment["spec"]["replicas"]
@@ -436,7 +425,7 @@ class DeploymentController:
         if deadline_seconds(deployment) is not None:
             status = copy.deepcopy(deployment.get("status") or {})
             conditions.put(status, "Progressing", "False", "ReplicaSetCreateError", message)
-            self._write_status(deployment, status)
+            self._write_status(resources.DEPLOYMENTS, deployment, status)
         self._events.event(deployment, "ReplicaSetCreateError", message, warning=True)
 
     # -- strategies ------------------------------------------------------------------------------
@@ -488,7 +477,7 @@ class DeploymentController:
         self._progress(deployment, status, new, sets)
         if is_complete(deployment, status):
             self._clean_up(deployment, new, sets)
-        written = self._write_status(deployment, status)
+        written = self._write_status(resources.DEPLOYMENTS, deployment, status)
         self._watch_deadline(written, status)
 
     def _progress(self, deployment: Object, status: Object, new: Object | None, sets: list[Object]) -> None:
@@ -567,14 +556,3 @@ class DeploymentController:
             self._store.get(resources.REPLICASETS, s["metadata"]["namespace"], s["metadata"]["name"]) for s in sets
         ]
         return [s for s in found if s is not None]
-
-    def _write_status(self, deployment: Object, status: Object) -> Object:
-        meta = deployment["metadata"]
-
-        def change(obj: Object) -> None:
-            obj["status"] = status
-
-        return self._registry.modify(
-            resources.DEPLOYMENTS, meta["namespace"], meta["name"], change,
-            subresource="status", manager="kube-controller-manager",
-        )  # fmt: skip

@@ -10,7 +10,7 @@ from . import conditions
 from .owners import controller_of
 from .replicaset import is_active, is_ready
 from .rollout_math import resolve
-from .runtime import Queue
+from .runtime import Controller
 
 #: What may control pods, directly or by one of those before it, and knows how many there should be.
 _SCALED = (
@@ -53,22 +53,11 @@ def budget_status(budget: Object, pods: list[Object], scale: int) -> Object:
     }
 
 
-class DisruptionController:
+class DisruptionController(Controller[tuple[str, str]]):
     """Keeps the status of PodDisruptionBudgets."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
-        self._store = store
-        self._registry = registry
-        self._queue = Queue("disruption", self._reconcile)
-
-    def start(self) -> None:
-        """Follow budgets and pods."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
+        super().__init__(store, registry, "disruption")
 
     def _changed(self, change: Change) -> None:
         if change.resource in (resources.PODS, resources.PODDISRUPTIONBUDGETS):

@@ -12,7 +12,7 @@ from ..selectors import labels_of
 from ..store import Change, Object, Store
 from .owners import owner_reference
 from .replicaset import is_ready
-from .runtime import Queue
+from .runtime import Controller
 
 SERVICE_NAME = "kubernetes.io/service-name"
 HEADLESS = "service.kubernetes.io/headless"
@@ -93,24 +93,17 @@ def _port_objects(ports: Ports) -> list[Object] | None:
     return listed or None
 
 
-class EndpointSliceController:
+class EndpointSliceController(Controller[tuple[str, str]]):
     """Writes the EndpointSlices of Services that have a selector."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
-        self._store = store
-        self._registry = registry
-        self._queue = Queue("endpointslice", self._reconcile)
+        super().__init__(store, registry, "endpointslice")
 
     def start(self) -> None:
         """Follow Services and pods."""
-        self._unsubscribe = self._store.subscribe(self._changed)
+        super().start()
         for service in self._store.list(resources.SERVICES):
             self._queue.add((service["metadata"]["namespace"], service["metadata"]["name"]))
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]

@@ -7,27 +7,16 @@ from ..registry import Registry
 from ..resources import RESOURCES
 from ..store import Change, Object, Store
 from .owners import Index, Key, disown
-from .runtime import Queue
+from .runtime import Controller
 
 
-class GarbageCollector:
+class GarbageCollector(Controller[tuple[str, Key | None]]):
     """Deletes dependents of what is gone (Background), before it goes (Foreground), or frees them (Orphan)."""
 
     def __init__(self, store: Store, registry: Registry, index: Index) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "garbage")
         self._index = index
         self._uids: set[str] = set()
-        self._queue = Queue("garbage", self._reconcile)
-
-    def start(self) -> None:
-        """Follow every object."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]

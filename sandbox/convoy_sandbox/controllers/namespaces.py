@@ -7,30 +7,23 @@ from ..errors import ApiError
 from ..registry import Registry
 from ..resources import RESOURCES
 from ..store import Change, Object, Store
-from .runtime import Queue
+from .runtime import Controller
 
 INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
-class NamespaceController:
+class NamespaceController(Controller[str]):
     """Gives a namespace its ServiceAccount and CA, and empties one that is deleted before it goes."""
 
     def __init__(self, store: Store, registry: Registry, ca: str) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "namespaces")
         self._ca = ca
-        self._queue = Queue("namespaces", self._reconcile)
 
     def start(self) -> None:
         """Make the namespaces that every cluster has, and follow all of them."""
-        self._unsubscribe = self._store.subscribe(self._changed)
+        super().start()
         for name in INITIAL:
             self._registry.create(resources.NAMESPACES, "", {"metadata": {"name": name}})
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]

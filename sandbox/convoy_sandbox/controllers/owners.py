@@ -75,6 +75,20 @@ def may_be_adopted(change: Change) -> bool:
     return old is None or controller_of(old) is not None or labels_of(old) != labels_of(change.object)
 
 
+def concerned(store: Store, owners: Resource, kind: str, change: Change) -> list[tuple[str, str]]:
+    """Namespace and name of each owner of a kind that a changed object belongs to, or that may adopt it."""
+    namespace, owner = change.object["metadata"]["namespace"], controller_of(change.object)
+    if owner is not None:
+        return [(namespace, owner["name"])] if owner["kind"] == kind else []
+    if not may_be_adopted(change):
+        return []
+    return [
+        (namespace, candidate["metadata"]["name"])
+        for candidate in store.list(owners, namespace)
+        if matches(candidate["spec"]["selector"], labels_of(change.object))
+    ]
+
+
 class Index:
     """The objects of each owner, kept as the store changes."""
 

@@ -5,25 +5,14 @@ from __future__ import annotations
 from .. import quota, resources
 from ..registry import Registry
 from ..store import Change, Object, Store
-from .runtime import Queue
+from .runtime import Controller
 
 
-class QuotaController:
+class QuotaController(Controller[tuple[str, str]]):
     """Counts again what a namespace uses whenever something in it changes."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
-        self._store = store
-        self._registry = registry
-        self._queue = Queue("quota", self._reconcile)
-
-    def start(self) -> None:
-        """Follow every namespaced object."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
+        super().__init__(store, registry, "quota")
 
     def _changed(self, change: Change) -> None:
         namespace = change.object["metadata"].get("namespace")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import datetime
+from collections.abc import Iterable
 
 from .. import resources
 from ..errors import ApiError
 from ..kinds.pods import random_suffix
 from ..registry import Registry
-from ..selectors import labels_of, matches
+from ..selectors import labels_of
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
-from .runtime import Queue
+from .owners import Index, claim, concerned, owned_by, owner_reference
+from .runtime import Controller
 
 #: How long a ReplicaSet that cannot create pods waits, doubled each time: the controllers' rate limiter.
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.005, 1000.0
@@ -47,6 +48,11 @@ def seconds_until_available(pod: Object, min_ready_seconds: int) -> float | None
         return 0.0
     ready = _seconds_since(condition["lastTransitionTime"], datetime.datetime.now(datetime.UTC))
     return max(0.0, min_ready_seconds - ready)
+
+
+def next_available(pods: Iterable[Object], min_ready_seconds: int) -> float | None:
+    """Seconds until the first of the pods that are ready becomes available; None where none waits."""
+    return min((left for pod in pods if (left := seconds_until_available(pod, min_ready_seconds))), default=None)
 
 
 def _seconds_since(text: str, now: datetime.datetime) -> float:
@@ -117,40 +123,28 @@ def compute_status(replica_set: Object, active: list[Object], terminating: int, 
     return status
 
 
-class ReplicaSetController:
+class ReplicaSetController(Controller[tuple[str, str]]):
     """Creates and deletes pods."""
 
     def __init__(self, store: Store, registry: Registry, index: Index) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "replicaset")
         self._index = index
         self._events = Recorder(registry, "replicaset-controller")
-        self._queue = Queue("replicaset", self._reconcile)
         self._backoff: dict[tuple[str, str], float] = {}
 
     def start(self) -> None:
         """Follow ReplicaSets and their pods."""
-        self._unsubscribe = self._store.subscribe(self._changed)
+        super().start()
         for replica_set in self._store.list(resources.REPLICASETS):
             self._queue.add((replica_set["metadata"]["namespace"], replica_set["metadata"]["name"]))
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]
         if change.resource == resources.REPLICASETS:
             self._queue.add((meta["namespace"], meta["name"]))
         elif change.resource == resources.PODS:
-            owner = controller_of(change.object)
-            if owner is not None and owner["kind"] == "ReplicaSet":
-                self._queue.add((meta["namespace"], owner["name"]))
-            elif owner is None and may_be_adopted(change):
-                for replica_set in self._store.list(resources.REPLICASETS, meta["namespace"]):
-                    if matches(replica_set["spec"]["selector"], labels_of(change.object)):
-                        self._queue.add((meta["namespace"], replica_set["metadata"]["name"]))
+            for key in concerned(self._store, resources.REPLICASETS, "ReplicaSet", change):
+                self._queue.add(key)
 
     def _reconcile(self, key: tuple[str, str]) -> None:
         namespace, name = key
@@ -167,14 +161,10 @@ class ReplicaSetController:
         if not replica_set["metadata"].get("deletionTimestamp"):
             failure = self._manage(replica_set, active)
         status = compute_status(replica_set, active, sum(1 for pod in pods if is_terminating(pod)), failure)
-        self._registry.modify(
-            resources.REPLICASETS, namespace, name, lambda obj: obj.update(status=status),
-            subresource="status", manager="kube-controller-manager",
-        )  # fmt: skip
+        self._write_status(resources.REPLICASETS, replica_set, status)
         seconds = replica_set["spec"].get("minReadySeconds", 0)
-        waits = [left for pod in active if (left := seconds_until_available(pod, seconds))]
-        if waits:
-            self._queue.add_after(key, min(waits))
+        if (left := next_available(active, seconds)) is not None:
+            self._queue.add_after(key, left)
         if failure is None:
             self._backoff.pop(key, None)
         else:

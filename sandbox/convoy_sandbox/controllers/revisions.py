@@ -90,3 +90,8 @@ class Revisions:
 def collided(error: ApiError) -> bool:
     """Whether a revision could not be made because its name is taken."""
     return error.reason == "AlreadyExists"
+
+
+def one_more_collision(status: Object) -> Object:
+    """The status by which the next name tried is another one."""
+    return {**status, "collisionCount": (status.get("collisionCount") or 0) + 1}

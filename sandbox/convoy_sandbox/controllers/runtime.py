@@ -8,6 +8,9 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from ..errors import ApiError
+from ..registry import Registry
+from ..resources import Resource
+from ..store import Change, Object, Store
 
 log = logging.getLogger(__name__)
 
@@ -79,3 +82,34 @@ class Queue(Generic[K]):
             self.add_after(key, self._retry_seconds)
         if self._keys and self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
+
+
+class Controller(Generic[K]):
+    """Follows the store: `_changed` puts keys in the queue, `_reconcile` takes them out."""
+
+    def __init__(self, store: Store, registry: Registry, name: str) -> None:
+        self._store = store
+        self._registry = registry
+        self._queue: Queue[K] = Queue(name, self._reconcile)
+
+    def start(self) -> None:
+        """Follow the store."""
+        self._unsubscribe = self._store.subscribe(self._changed)
+
+    def close(self) -> None:
+        """Stop."""
+        self._unsubscribe()
+        self._queue.close()
+
+    def _changed(self, change: Change) -> None:
+        raise NotImplementedError
+
+    def _reconcile(self, key: K) -> None:
+        raise NotImplementedError
+
+    def _write_status(self, resource: Resource, obj: Object, status: Object) -> Object:
+        meta = obj["metadata"]
+        return self._registry.modify(
+            resource, meta["namespace"], meta["name"], lambda it: it.update(status=status),
+            subresource="status", manager="kube-controller-manager",
+        )  # fmt: skip

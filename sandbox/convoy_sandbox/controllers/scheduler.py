@@ -12,7 +12,7 @@ from ..selectors import labels_of
 from ..store import Change, Object, Store
 from . import conditions
 from .events import Recorder
-from .runtime import Queue
+from .runtime import Controller
 
 Amounts = dict[str, Decimal]
 #: What a node that takes no new pods is tainted with.
@@ -148,25 +148,14 @@ def unschedulable_message(reasons: list[list[str]], helpless: int) -> str:
     )
 
 
-class Scheduler:
+class Scheduler(Controller[tuple[str, str]]):
     """Binds pods to the nodes with the most room."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "scheduler")
         self._events = Recorder(registry, "default-scheduler")
-        self._queue = Queue("scheduler", self._reconcile)
         self._waiting: set[tuple[str, str]] = set()
         self._on_node: dict[str, dict[tuple[str, str], Object]] = {}
-
-    def start(self) -> None:
-        """Follow pods and nodes."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         if change.resource == resources.NODES:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from .. import resources
 from ..errors import ApiError
 from ..registry import Registry
-from ..selectors import labels_of, matches
+from ..selectors import labels_of
 from ..store import Change, Object, Store
 from .events import Recorder
-from .owners import Index, claim, controller_of, may_be_adopted, owned_by, owner_reference
-from .replicaset import is_ready, seconds_until_available
-from .revisions import REVISION_LABEL, Revisions, collided, template_of
+from .owners import Index, claim, concerned, owned_by, owner_reference
+from .replicaset import is_ready, next_available, seconds_until_available
+from .revisions import REVISION_LABEL, Revisions, collided, one_more_collision, template_of
 from .rollout_math import resolve
-from .runtime import Queue
+from .runtime import Controller
 
 _POD_NAME = "statefulset.kubernetes.io/pod-name"
 _POD_INDEX = "apps.kubernetes.io/pod-index"
@@ -102,38 +102,22 @@ def compute_status(workload: Object, pods: list[Object], current: str, update: s
     }
 
 
-class StatefulSetController:
+class StatefulSetController(Controller[tuple[str, str]]):
     """Keeps the pods of StatefulSets."""
 
     def __init__(self, store: Store, registry: Registry, index: Index) -> None:
-        self._store = store
-        self._registry = registry
+        super().__init__(store, registry, "statefulset")
         self._index = index
         self._revisions = Revisions(store, registry, index)
         self._events = Recorder(registry, "statefulset-controller")
-        self._queue = Queue("statefulset", self._reconcile)
-
-    def start(self) -> None:
-        """Follow StatefulSets and their pods."""
-        self._unsubscribe = self._store.subscribe(self._changed)
-
-    def close(self) -> None:
-        """Stop."""
-        self._unsubscribe()
-        self._queue.close()
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]
         if change.resource == resources.STATEFULSETS:
             self._queue.add((meta["namespace"], meta["name"]))
         elif change.resource == resources.PODS:
-            owner = controller_of(change.object)
-            if owner is not None and owner["kind"] == "StatefulSet":
-                self._queue.add((meta["namespace"], owner["name"]))
-            elif owner is None and may_be_adopted(change):
-                for workload in self._store.list(resources.STATEFULSETS, meta["namespace"]):
-                    if matches(workload["spec"]["selector"], labels_of(change.object)):
-                        self._queue.add((meta["namespace"], workload["metadata"]["name"]))
+            for key in concerned(self._store, resources.STATEFULSETS, "StatefulSet", change):
+                self._queue.add(key)
 
     def _reconcile(self, key: tuple[str, str]) -> None:
         namespace, name = key
@@ -151,8 +135,7 @@ class StatefulSetController:
             update = self._revisions.update(workload, known)
         except ApiError as error:
             if collided(error):
-                count = (workload.get("status") or {}).get("collisionCount") or 0
-                self._write_status(workload, {**workload["status"], "collisionCount": count + 1})
+                self._write_status(resources.STATEFULSETS, workload, one_more_collision(workload["status"]))
                 return
             raise
         known = self._revisions.of(workload)
@@ -167,13 +150,12 @@ class StatefulSetController:
         pods = self._pods(uid)
         names = current["metadata"]["name"], update["metadata"]["name"]
         status = compute_status(workload, pods, *names)
-        self._write_status(workload, status)
+        self._write_status(resources.STATEFULSETS, workload, status)
         used = {labels_of(pod).get(REVISION_LABEL, "") for pod in pods}
         self._revisions.truncate(workload, known, {status["currentRevision"], names[1], *used})
         seconds = workload["spec"].get("minReadySeconds", 0)
-        waits = [left for pod in pods if (left := seconds_until_available(pod, seconds))]
-        if waits:
-            self._queue.add_after(key, min(waits))
+        if (left := next_available(pods, seconds)) is not None:
+            self._queue.add_after(key, left)
         if failure is not None:
             raise failure
 
@@ -295,11 +277,4 @@ class StatefulSetController:
         self._events.event(
             workload, "SuccessfulDelete",
             f"delete Pod {meta['name']} in StatefulSet {workload['metadata']['name']} successful",
-        )  # fmt: skip
-
-    def _write_status(self, workload: Object, status: Object) -> None:
-        meta = workload["metadata"]
-        self._registry.modify(
-            resources.STATEFULSETS, meta["namespace"], meta["name"], lambda obj: obj.update(status=status),
-            subresource="status", manager="kube-controller-manager",
         )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,7 +179,8 @@ def test_affinity_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
         ip = lab.service(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 60}})
         lab.endpoints(*((lab.pod(str(number)), READY) for number in range(4)))
         now = [1000.0]
-        monkeypatch.setattr("convoy_sandbox.network.services.time.monotonic", lambda: now[0])
+        # The module's clock only: the event loop reads the same function of `time`.
+        monkeypatch.setattr("convoy_sandbox.network.services.time", SimpleNamespace(monotonic=lambda: now[0]))
         seen: Counter[str] = Counter()
         for _ in range(60):
             now[0] += 61
