@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import math
-import ssl
 import time
 import typing as t
 from collections import Counter
-from functools import partial
-from urllib.parse import quote, urlsplit
+from contextlib import closing
+from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils import (
     _api,
@@ -18,6 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils import (
     _reachable,
     _sequential,
     _statistics,
+    _target,
     _traffic,
     _versions,
     _watch,
@@ -73,6 +73,11 @@ def _samples(options: t.Mapping[str, t.Any]) -> bool:
     return options["state"] != "sampled" or "traffic" in (options["source"], *options["agree"])
 
 
+def _counted_sources(options: t.Mapping[str, t.Any]) -> set[str]:
+    """Which of endpoints and pods are counted in the cluster."""
+    return {options["source"], options["expected_from"], *options["agree"]} & {"endpoints", "pods"}
+
+
 UNJUDGED = 100  #: samples where no shares are expected
 
 
@@ -102,7 +107,7 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         raise Failure("Give name, the Service to sample, or url.")
     if options["expected"] and options["expected_from"]:
         raise Failure("Give expected or expected_from, not both.")
-    needed = {options["source"], options["expected_from"], *options["agree"]} & {"endpoints", "pods"}
+    needed = _counted_sources(options)
     if needed and not (options["application_service"] or options["name"]):
         raise Failure(f"Give application_service, the Service whose {' and '.join(sorted(needed))} are meant.")
     shares: dict[str, float] = {}
@@ -118,96 +123,60 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     return shares
 
 
-def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
-    """The Service's port that is meant: the one asked for, else the first. Raises Failure."""
-    ports = service.get("spec", {}).get("ports") or []
-    for item in ports:
-        if asked is None or item["port"] == asked:
-            return t.cast("dict[str, t.Any]", item)
-    has = ", ".join(str(item["port"]) for item in ports) or "none"
-    raise Failure(
-        f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace("  ", " ")
-    )
+class _Service:
+    """The Service that is judged, as the cluster has it. Each object is read once, when it is first asked for."""
 
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        self._options = options
+        self._services: dict[str, _api.Object] = {}
 
-def external_address(service: dict[str, t.Any], port: int) -> str | None:
-    """The address outside of the cluster where this port of a Service can be reached, if it has one."""
-    for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
-        refused = any(item.get("port") == port and item.get("error") for item in ingress.get("ports") or [])
-        address = ingress.get("ip") or ingress.get("hostname")
-        if address and not refused:
-            return t.cast(str, address)
-    return None
+    @cached_property
+    def _server(self) -> _api.Api:
+        return _api.api(self._options)
 
+    def named(self, name: str) -> _api.Object:
+        """A Service. Raises ApiError."""
+        if name not in self._services:
+            self._services[name] = self._server.get(_api.path_of("services", self._options["namespace"], name))
+        return self._services[name]
 
-def scheme_of(port: dict[str, t.Any], asked: str | None) -> str:
-    """http or https: what was asked for, else what the port's protocol, name or number says."""
-    if asked:
-        return asked
-    if port.get("appProtocol") in ("http", "https"):
-        return t.cast(str, port["appProtocol"])
-    return "https" if port.get("name") == "https" or port["port"] == 443 else "http"
+    @cached_property
+    def slices(self) -> list[_api.Object]:
+        """The EndpointSlices of the Service that the versions are behind. Raises ApiError."""
+        path = _api.path_of("endpointslices", self._options["namespace"], group="discovery.k8s.io")
+        return self._server.items(path, labelSelector=f"kubernetes.io/service-name={_application(self._options)}")
 
+    @cached_property
+    def pods(self) -> list[_api.Object]:
+        """The pods that it selects. Raises Failure."""
+        name = _application(self._options)
+        selector = (self.named(name).get("spec") or {}).get("selector") or {}
+        if not selector:
+            raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
+        selected = ",".join(f"{key}={value}" for key, value in selector.items())
+        return self._server.items(_api.path_of("pods", self._options["namespace"]), labelSelector=selected)
 
-def _by_url(url: str, options: t.Mapping[str, t.Any]) -> _traffic.Target:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    broken = any(c.isspace() for c in url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
-        raise Failure(f"url is {url!r}; it must be an http or https URL.")
-    context = None
-    if parts.scheme == "https":
-        try:
-            context = ssl.create_default_context(cafile=options["target_ca_cert"])
-        except (OSError, ssl.SSLError) as error:
-            raise Failure(f"target_ca_cert {options['target_ca_cert']} cannot be read: {error}.") from error
-        if not options["target_validate_certs"]:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    default = 443 if context else 80
-    return _traffic.Target(
-        parts.hostname,
-        port or default,
-        path,
-        {str(k): str(v) for k, v in options["headers"].items()},
-        context,
-    )
+    def counted(self, source: str) -> Counter[str]:
+        """How many ready endpoints, or ready pods, each version has. Raises Failure."""
+        return _reachable.by_pods(self.pods) if source == "pods" else _reachable.by_endpoints(self.slices, self.pods)
 
+    def target(self) -> tuple[str, str, _traffic.Target]:
+        """How it is reached: url or proxy, the URL in words, and what the samples ask. Raises Failure."""
+        if self._options["url"]:
+            return "url", self._options["url"], _target.by_url(self._options["url"], self._options)
+        return _target.by_service(self.named(self._options["name"]), self._server, self._options)
 
-def _target(options: t.Mapping[str, t.Any]) -> tuple[str, str, _traffic.Target]:
-    """How the Service is reached: url or proxy, the URL in words, and what the samples ask."""
-    if options["url"]:
-        return "url", options["url"], _by_url(options["url"], options)
-    api = _api.api(options)
-    namespace, name = options["namespace"], options["name"]
-    service = api.get(_api.path_of("services", namespace, name))
-    api.close()
-    port = port_of(service, options["port"])
-    scheme = scheme_of(port, options["scheme"])
-    path = "/" + options["path"].lstrip("/")
-    address = None if options["via"] == "proxy" else external_address(service, port["port"])
-    if address:
-        named = f"[{address}]" if ":" in address else address
-        default = {"http": 80, "https": 443}[scheme]
-        url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
-        return "url", url, _by_url(url, options)
-    if options["via"] == "url":
-        raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
-    backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
-    proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
-    headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
-    target = _traffic.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
-    return "proxy", f"{api.access.server}{proxied[len(api.base) :]}", target
+    def close(self) -> None:
+        """Close the connection to the API server."""
+        if "_server" in vars(self):
+            self._server.close()
 
 
 def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
-    via, url, target = _target(options)
+    with closing(_Service(options)) as service:
+        via, url, target = service.target()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
         rate = min(rate, options["rate_limit"])
@@ -246,14 +215,16 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "watch":
         return _watch_started(options, task)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    cluster = _read(options, {*asked, options["expected_from"]})
-    if options["expected_from"]:
-        expected = _shares(cluster["endpoints"], options)
-    others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}
-    standards = {**({"": expected} if options["source"] == "traffic" else {}), **others}
-    if "traffic" in asked and any(0 < share < 1 for shares in standards.values() for share in shares.values()):
-        _refuse_uneven(options)
-    result = _sampled(options, standards) if "traffic" in asked else _counted(options, cluster[options["source"]])
+    with closing(_Service(options)) as service:
+        cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
+        if options["expected_from"]:
+            expected = _shares(cluster["endpoints"], options)
+        others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}
+        standards = {**({"": expected} if options["source"] == "traffic" else {}), **others}
+        if "traffic" in asked and any(0 < share < 1 for shares in standards.values() for share in shares.values()):
+            _refuse_uneven(service, options)
+        target = service.target() if "traffic" in asked else None
+    result = _sampled(options, standards, *target) if target else _counted(options, cluster[options["source"]])
     told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
     result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
     result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
@@ -271,34 +242,6 @@ def _application(options: t.Mapping[str, t.Any]) -> str:
     return t.cast(str, options["application_service"] or options["name"] or "")
 
 
-def _slices(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[_api.Object]:
-    path = _api.path_of("endpointslices", options["namespace"], group="discovery.k8s.io")
-    return api.items(path, labelSelector=f"kubernetes.io/service-name={_application(options)}")
-
-
-def _read(options: t.Mapping[str, t.Any], asked: t.AbstractSet[str | None]) -> dict[str, t.Mapping[str, int]]:
-    """How many of what the cluster has each version has, for those of endpoints and pods that are asked for."""
-    found: dict[str, t.Mapping[str, int]] = {}
-    if not asked & {"endpoints", "pods"}:
-        return found
-    namespace, name = options["namespace"], _application(options)
-    api = _api.api(options)
-    try:
-        service = api.get(_api.path_of("services", namespace, name))
-        selector = (service.get("spec") or {}).get("selector") or {}
-        if not selector:
-            raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
-        selected = ",".join(f"{key}={value}" for key, value in selector.items())
-        pods = api.items(_api.path_of("pods", namespace), labelSelector=selected)
-        if "endpoints" in asked:
-            found["endpoints"] = _reachable.by_endpoints(_slices(api, options), pods)
-        if "pods" in asked:
-            found["pods"] = _reachable.by_pods(pods)
-    finally:
-        api.close()
-    return found
-
-
 def _shares(counts: t.Mapping[str, int], options: t.Mapping[str, t.Any]) -> dict[str, float]:
     """The share of each version. Raises Failure where there is nothing to share."""
     total = sum(counts.values())
@@ -310,23 +253,18 @@ def _shares(counts: t.Mapping[str, int], options: t.Mapping[str, t.Any]) -> dict
     return {version: count / total for version, count in counts.items()}
 
 
-def _refuse_uneven(options: t.Mapping[str, t.Any]) -> None:
+def _refuse_uneven(service: _Service, options: t.Mapping[str, t.Any]) -> None:
     """Raise Failure where samples cannot tell shares. Who may not list EndpointSlices is not told of their hints."""
     name = _application(options)
     if not name:
         return
-    api = _api.api(options)
     try:
-        service = api.get(_api.path_of("services", options["namespace"], name))
-        try:
-            slices = _slices(api, options)
-        except _api.ApiError as error:
-            if error.status not in (403, 404):
-                raise
-            slices = []
-    finally:
-        api.close()
-    why = _reachable.uneven(service, slices, entry=name == options["name"])
+        slices = service.slices
+    except _api.ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        slices = []
+    why = _reachable.uneven(service.named(name), slices, entry=name == options["name"])
     if why:
         raise Failure(why)
 
@@ -379,10 +317,15 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
     }
 
 
-def _sampled(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]]) -> dict[str, t.Any]:
+def _sampled(
+    options: t.Mapping[str, t.Any],
+    standards: t.Mapping[str, t.Mapping[str, float]],
+    via: str,
+    url: str,
+    target: _traffic.Target,
+) -> dict[str, t.Any]:
     """Make requests until every standard is settled, and report them. Raises Failure."""
     read_version = _read_version(options)
-    via, url, target = _target(options)
     expecting = any(standards.values())
     most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
     taken: list[_traffic.Sample] = []

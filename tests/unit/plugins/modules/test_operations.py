@@ -486,6 +486,13 @@ def test_what_is_expected_comes_from_the_ready_endpoints(api_server: t.Any, answ
     assert bad["msg"].endswith("expected 50 ± 10")
 
 
+def test_what_a_verdict_needs_of_a_service_is_read_once(api_server: t.Any, answer: Make) -> None:
+    options = behind(api_server, answer, "1", "2", said=random.Random(6).choices("12", k=1000))
+    ran("version_distribution", expected_from="endpoints", agree=["endpoints", "pods"], **options)
+    read = [path.split("?")[0] for path in api_server.paths() if "proxy" not in path]
+    assert sorted(read) == sorted([SERVICE, SLICES, PODS])
+
+
 def test_a_version_that_is_not_what_it_says_it_is_does_not_agree(api_server: t.Any, answer: Make) -> None:
     options = behind(api_server, answer, "liar", said=["1.0.0"])
     alone = {"expected": {"1.0.0": 1}}
