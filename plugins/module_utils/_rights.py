@@ -36,6 +36,10 @@ _ASKED = (  # what module version_distribution needs; the proxy where a Service 
     Right("", "services", ("get",)),
     Right("", "services/proxy", ("get",)),
 )
+_SHARES = (  # and where it judges shares: hints of routing by topology, ready endpoints
+    *_ASKED,
+    Right("discovery.k8s.io", "endpointslices", ("list",)),
+)
 _OTHER_WORKLOADS = (
     Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
     Right("apps", "daemonsets", ("get", "list", "watch", "patch")),
@@ -52,18 +56,18 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         *_ASKED,
     ),
     "scale": (*_CHANGED, *_ROOM, *_ASKED, Right("autoscaling", "horizontalpodautoscalers", ("list",))),
-    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ASKED, Right("", "services", ("list",))),
+    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_SHARES, Right("", "services", ("list",))),
     "canary": (
         *_CHANGED,
         _CREATED,
         Right("apps", "deployments", ("delete",)),
         *_ROOM,
-        *_ASKED,
+        *_SHARES,
         Right("", "services", ("list", "patch")),
-        Right("discovery.k8s.io", "endpointslices", ("list",)),
         Right("autoscaling", "horizontalpodautoscalers", ("list",)),
     ),
     "bluegreen": (*_CHANGED, _CREATED, *_ROOM, *_ASKED, Right("", "services", ("create", "patch"))),
+    "verify": (*_SHARES, Right("", "pods", ("list",))),
     "lock": (Right("coordination.k8s.io", "leases", ("get", "create", "update", "delete")),),
 }
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import uuid
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import urllib3
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.convoy.rollout.plugins.modules import version_distribution
 from integration.playbooks import Lab, namespace_gone
 from kubernetes import client, config
 
@@ -52,6 +57,20 @@ def deployed(lab: Lab) -> Lab:
     run = lab.play("app_deploy")
     assert run.code == 0, run.output
     return lab
+
+
+def judged(lab: Lab, **options: Any) -> dict[str, Any]:
+    """What the module prints that asks the frontend for hello's versions, run in this process."""
+    where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
+    entry = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
+    printed = io.StringIO()
+    with (
+        patch_module_args({**where, **entry, **options}),
+        contextlib.redirect_stdout(printed),
+        pytest.raises(SystemExit),
+    ):
+        version_distribution.main()
+    return dict(json.loads(printed.getvalue()))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from integration.conftest import namespace
+from integration.conftest import judged, namespace
 from integration.playbooks import ROOT, Lab
 from kubernetes import client
 from reliability.rbac import document
@@ -67,6 +67,12 @@ def test_every_strategy_under_its_own_role(guarded: tuple[Any, Lab]) -> None:
     for strategy, playbook, variables in steps:
         run = users[strategy].play(playbook, **variables)
         assert run.code == 0, f"{playbook} {variables}: {run.output}"
+    verify = restricted(cluster, lab, "verify")
+    every = {"expected_from": "endpoints", "agree": ["traffic", "endpoints", "pods"]}
+    for way in ("url", "proxy"):
+        judgement = judged(verify, via=way, **every)
+        assert (judgement.get("verdict"), judgement.get("via")) == ("pass", way), judgement
+    assert "have this user allowed to do that" in judged(users["scale"], **every)["msg"]
     refused = users["scale"].play("bluegreen", version="2.0.0")
     assert refused.code != 0
     assert "have this user allowed to do that" in refused.output or "orbidden" in refused.output, refused.output

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.convoy.rollout.plugins.modules import version_distribution
-from integration.conftest import deployed, namespace
+from integration.conftest import deployed, judged, namespace
 from integration.playbooks import Lab
 
 QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
@@ -24,16 +18,6 @@ def shared(kubeconfig: str) -> Iterator[Lab]:
     """The lab's application, deployed once for all verdicts."""
     with namespace(kubeconfig) as lab:
         yield deployed(lab)
-
-
-def judged(lab: Lab, **options: Any) -> dict[str, Any]:
-    """What the module prints that asks the frontend for hello's versions, run in this process."""
-    where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
-    entry = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
-    printed = io.StringIO()
-    with patch_module_args({**where, **entry, **options}), redirect_stdout(printed), pytest.raises(SystemExit):
-        version_distribution.main()
-    return dict(json.loads(printed.getvalue()))
 
 
 def behind(

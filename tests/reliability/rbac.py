@@ -11,12 +11,15 @@ HEAD = """\
 # The smallest rights that each strategy needs; made by `make rbac`, do not edit.
 #
 # A Role holds in the application's namespace. A ClusterRole with -room lets capacity count what is free:
-# nodes and pods of all namespaces. Bind those of a strategy to whoever runs it:
+# nodes and pods of all namespaces. The Role convoy-verify reads and asks only: module version_distribution with all of
+# its sources. Bind those of a strategy to whoever runs it:
 #
 #   kubectl apply --namespace shop -f docs/rbac.yaml
 #   kubectl create rolebinding bluegreen --namespace shop --role convoy-bluegreen --user jane
 #   kubectl create clusterrolebinding bluegreen --clusterrole convoy-bluegreen-room --user jane
 """
+
+UNLOCKED = ("app_deploy", "verify")  #: what runs without the application's lock
 
 
 def rules(rights: list[Right]) -> list[dict[str, Any]]:
@@ -28,7 +31,7 @@ def roles() -> list[dict[str, Any]]:
     """The Role, and where it takes one the ClusterRole, of each strategy; whoever changes an application locks it."""
     made = []
     for strategy in (name for name in RIGHTS if name != "lock"):
-        rights = needed([strategy, *(["lock"] if strategy != "app_deploy" else [])])
+        rights = needed([strategy, *(["lock"] if strategy not in UNLOCKED else [])])
         name = f"convoy-{strategy.replace('_', '-')}"
         for kind, suffix, cluster in (("Role", "", False), ("ClusterRole", "-room", True)):
             chosen = [right for right in rights if right.cluster is cluster]
