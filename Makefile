@@ -9,7 +9,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test lint unit conformance integration molecule bench simulate clean rbac
+.PHONY: help setup demo down test lint unit conformance integration molecule bench faults simulate clean rbac
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench: setup ## Time bluegreen.yml against plain kubectl, the sampler against wr
 
 rbac: setup ## Write docs/rbac.yaml, the smallest rights of each strategy
 	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability.rbac > docs/rbac.yaml
+
+faults: setup ## Kill runs everywhere and see what becomes of it: writes docs/reliability.md (SECTION=kills POINTS=20)
+	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability $(if $(SECTION),--section $(SECTION)) $(if $(POINTS),--points $(POINTS))
 
 simulate: setup ## Simulate what verdicts are worth: writes docs/verdicts.md and its plot
 	@$(BIN)/python tests/simulate/verdicts.py

@@ -52,9 +52,14 @@ class Sandbox:
         self.call(lambda: self.cluster.api.faults.set(faults, seed))
 
     @contextlib.contextmanager
-    def hold(self, number: int, when: Literal["before", "after"] = "before") -> Iterator[Hold]:
-        """Stop at the next changing request, or at the `number`th from now; it is let go at the block's end."""
-        held = self.call(lambda: self.cluster.api.writes.hold(number, when))
+    def hold(
+        self,
+        number: int,
+        when: Literal["before", "after"] = "before",
+        counts: Callable[[Write], bool] = lambda _write: True,
+    ) -> Iterator[Hold]:
+        """Stop at the `number`th changing request from now that `counts`; it is let go at the block's end."""
+        held = self.call(lambda: self.cluster.api.writes.hold(number, when, counts))
         try:
             yield held
         finally:

@@ -6,9 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .authorization import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 #: How many of the latest writes are remembered.
@@ -35,10 +38,18 @@ class Hold:
     client never heard of it.
     """
 
-    def __init__(self, number: int, when: Literal["before", "after"], loop: asyncio.AbstractEventLoop) -> None:
-        self.number = number
+    def __init__(
+        self,
+        number: int,
+        when: Literal["before", "after"],
+        counts: Callable[[Write], bool],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.when = when
         self.write: Write | None = None
+        self._left = number
+        self._counts = counts
+        self._number: int | None = None  # of the write that it is for
         self._loop = loop
         self._reached = threading.Event()
         self._released = asyncio.Event()
@@ -57,9 +68,20 @@ class Hold:
         self._abandoned = True
         self.release()
 
+    def count(self, write: Write) -> None:
+        """A write has come."""
+        if self._number is None and self._counts(write):
+            self._left -= 1
+            if not self._left:
+                self._number = write.number
+
+    def is_over(self, write: Write) -> bool:
+        """Whether there is nothing to stop at after a write that is done."""
+        return self._released.is_set() or self._number == write.number
+
     async def at(self, write: Write, when: str) -> None:
         """A write is at a point: stay there if it is the one. Raises ConnectionResetError for an abandoned one."""
-        if when != self.when or write.number != self.number or self._released.is_set():
+        if when != self.when or write.number != self._number or self._released.is_set():
             return
         self.write = write
         self._reached.set()
@@ -76,9 +98,14 @@ class Writes:
         self.seen: deque[Write] = deque(maxlen=_KEPT)
         self._holds: list[Hold] = []
 
-    def hold(self, number: int, when: Literal["before", "after"] = "before") -> Hold:
-        """Stop at the write of a number, counted on from now (1 is the next). Called on the event loop."""
-        hold = Hold(self.count + number, when, asyncio.get_running_loop())
+    def hold(
+        self,
+        number: int,
+        when: Literal["before", "after"] = "before",
+        counts: Callable[[Write], bool] = lambda _write: True,
+    ) -> Hold:
+        """Stop at the `number`th write from now that `counts` (1 is the next). Called on the event loop."""
+        hold = Hold(number, when, counts, asyncio.get_running_loop())
         self._holds.append(hold)
         return hold
 
@@ -87,11 +114,13 @@ class Writes:
         self.count += 1
         write = Write(self.count, action, user_agent)
         self.seen.append(write)
+        for hold in self._holds:
+            hold.count(write)
         return write
 
     async def at(self, write: Write, when: Literal["before", "after"]) -> None:
         """A write is about to be done, or is done but not answered."""
-        for hold in [hold for hold in self._holds if hold.number == write.number]:
+        for hold in list(self._holds):
             await hold.at(write, when)
         if when == "after":
-            self._holds = [hold for hold in self._holds if hold.number > write.number]
+            self._holds = [hold for hold in self._holds if not hold.is_over(write)]

@@ -91,6 +91,7 @@ class Lab:
 
     kubeconfig: str
     namespace: str
+    environment: dict[str, str] = field(default_factory=dict)  #: of the runs, besides the caller's
     api: client.ApiClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +108,7 @@ class Lab:
         return subprocess.Popen(
             ["ansible-playbook", f"playbooks/{playbook}.yml", "--extra-vars", json.dumps(variables), *options],
             cwd=ROOT,
-            env=env | {"ANSIBLE_NOCOLOR": "1"},
+            env=env | {"ANSIBLE_NOCOLOR": "1"} | self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

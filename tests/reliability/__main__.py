@@ -1,0 +1,32 @@
+"""What `make faults` runs: measures the sections of docs/reliability.md and writes it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from reliability import frame, kills
+
+SECTIONS = {"kills": kills.SECTION}
+
+
+def main() -> int:
+    """Measure, write the page, and say what was not as it should be."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--section", choices=list(SECTIONS), action="append", help="only this one")
+    parser.add_argument("--points", type=int, help="so many cases of each group, evenly spread")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    wrong = []
+    for name in asked.section or SECTIONS:
+        results = frame.measure(name, SECTIONS[name], asked.points, asked.workers)
+        wrong += [result for result in results if result["problems"]]
+    frame.write_page(SECTIONS)
+    for result in wrong:
+        print(f"{result['key']}: {'; '.join(result['problems'])}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

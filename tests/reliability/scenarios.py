@@ -1,0 +1,60 @@
+"""What is killed: each strategy's playbook, from where, and how its user goes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Play = tuple[str, dict[str, Any]]  #: a playbook and its variables
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One command of a strategy, run by an application that serves `old`."""
+
+    strategy: str
+    play: Play
+    back: Play
+    old: str = "1.0.0"
+    new: str = "2.0.0"
+    before: tuple[Play, ...] = ()  #: what was run earlier, after the application was deployed as 1.0.0
+    #: What may serve when the way back is taken though the killed run had changed nothing yet.
+    earlier: str = ""
+    #: The way back when the killed run had ended its work, where that is another one.
+    undo: Play | None = None
+
+
+STEPS: dict[str, Any] = {"canary_steps": [{"weight": 25}, {"weight": 50, "pause": "1s"}]}
+ROLLBACK: Play = ("rollback", {"revision": 1})
+
+SCENARIOS = {
+    "first": Scenario("bluegreen", ("bluegreen", {"version": "2.0.0"}), ("bluegreen", {"rollback": True})),
+    "next": Scenario(
+        "bluegreen",
+        (
+            "bluegreen",
+            {"version": "3.0.0", "bluegreen_keep_previous": False, "bluegreen_previous_delay": 1},
+        ),
+        ("bluegreen", {"rollback": True}),
+        old="2.0.0",
+        new="3.0.0",
+        before=(("bluegreen", {"version": "2.0.0"}),),
+        earlier="1.0.0",
+    ),
+    "steps": Scenario(
+        "canary", ("canary", {"version": "2.0.0", "promote": True, **STEPS}), ("canary", {"abort": True}), undo=ROLLBACK
+    ),
+    "quarter": Scenario("canary", ("canary", {"version": "2.0.0"}), ("canary", {"abort": True})),
+    "whole": Scenario("rolling_update", ("rolling_update", {"version": "2.0.0"}), ROLLBACK),
+    "halves": Scenario(
+        "rolling_update", ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"}), ROLLBACK
+    ),
+    "up": Scenario("scale", ("scale", {"replicas": 5}), ("scale", {"replicas": 3}), new="1.0.0"),
+    "down": Scenario(
+        "scale",
+        ("scale", {"replicas": 2}),
+        ("scale", {"replicas": 5}),
+        new="1.0.0",
+        before=(("scale", {"replicas": 5}),),
+    ),
+}
