@@ -13,21 +13,29 @@ Object = t.Dict[str, t.Any]
 
 TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 ELSEWHERE = "expect one version, or judge what is reachable with source=endpoints."
+MANY = "ask from many source_addresses, "
 NO_POD = "an endpoint without a pod that names its version"
 
 
-def uneven(service: Object, slices: t.Sequence[Object], entry: bool) -> str:
+def sticky(service: Object) -> bool:
+    """Whether a Service keeps one client with one pod."""
+    return bool((service.get("spec") or {}).get("sessionAffinity") == "ClientIP")
+
+
+def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bool = False) -> str:
     """Why samples from one place cannot tell the shares of a Service's versions; empty where they can.
 
-    `entry` is whether clients reach this Service itself, rather than another one in front of it.
+    `entry` is whether clients reach this Service itself, rather than another one in front of it, `clients` whether
+    the samples are from many of them.
     """
     spec, name = service.get("spec") or {}, service["metadata"]["name"]
     annotations = _workloads.annotations_of(service)
     hinted = any(endpoint.get("hints") for item in slices for endpoint in item.get("endpoints") or [])
-    if spec.get("sessionAffinity") == "ClientIP":
+    if sticky(service) and not (entry and clients):
+        only = "" if entry else ", and all clients come to it by the Service in front of it"
         return (
-            f"Service {name} has sessionAffinity ClientIP, which keeps one client with one pod, so samples from one "
-            f"place do not tell the shares; {ELSEWHERE}"
+            f"Service {name} has sessionAffinity ClientIP, which keeps one client with one pod{only}, so samples from "
+            f"one place do not tell the shares; {MANY if entry else ''}{ELSEWHERE}"
         )
     policy = "externalTrafficPolicy" if entry else "internalTrafficPolicy"
     if spec.get(policy) == "Local":

@@ -4,12 +4,22 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import typing as t
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _traffic
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _clients, _reachable, _traffic
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+
+class Way(t.NamedTuple):
+    """How what is sampled is reached."""
+
+    via: str  #: url or proxy
+    url: str  #: in words
+    target: _traffic.Target  #: what the samples ask
+    sticky: bool = False  #: whether it is the application's own Service, which keeps one client with one pod
 
 
 def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
@@ -72,8 +82,8 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _traffic.Target:
     )
 
 
-def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.Any]) -> tuple[str, str, _traffic.Target]:
-    """How a Service is reached: url or proxy, the URL in words, and what the samples ask. Raises Failure."""
+def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.Any]) -> Way:
+    """How a Service is reached. Raises Failure."""
     namespace, name = options["namespace"], options["name"]
     port = port_of(service, options["port"])
     scheme = scheme_of(port, options["scheme"])
@@ -83,11 +93,42 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
         named = f"[{address}]" if ":" in address else address
         default = {"http": 80, "https": 443}[scheme]
         url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
-        return "url", url, by_url(url, options)
+        sticky = _reachable.sticky(service) and (options["application_service"] or name) == name
+        return Way("url", url, by_url(url, options), sticky)
+    if options["source_addresses"]:
+        raise Failure(
+            f"Service {name} has no external address for port {port['port']}, and through the API server it sees no "
+            "source_addresses; wait for the address, or give url."
+        )
     if options["via"] == "url":
         raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
     proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
     headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
     target = _traffic.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
-    return "proxy", f"{api.access.server}{proxied[len(api.base) :]}", target
+    return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
+
+
+def clients(target: _traffic.Target, options: t.Mapping[str, t.Any]) -> list[str]:
+    """The addresses to ask from, each of which can reach what is asked; none where any will do. Raises Failure."""
+    most = options["samples"] or options["max_samples"]
+    found = _clients.addresses(options["source_addresses"], most)
+    if found and options["samples"] and len(found) < most:
+        raise Failure(f"samples is {most}, and source_addresses are {len(found)} clients; give more of them.")
+    if not found:
+        return found
+    try:
+        family, there = target.addresses()[0]
+    except OSError:
+        return found  # every request will say so
+    for client in found:
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:  # nothing is sent
+            try:
+                _traffic.come_from(tried, client)
+                tried.connect(there)
+            except OSError as error:
+                raise Failure(
+                    f"source_addresses: {client} cannot reach {target.host} ({error.strerror or error}); give "
+                    "addresses of this machine that can."
+                ) from error
+    return found

@@ -10,7 +10,9 @@ call after the other, rather than with a library's streams.
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
+import itertools
 import math
 import os
 import selectors
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 
 MOST = 1024 * 1024  #: bytes of an answer that are read
 MOST_HEAD = 64 * 1024  #: bytes of its head, more of which is no HTTP
+IP_BIND_ADDRESS_NO_PORT = 24  #: of Linux; Python's socket has it from 3.12 on
 FRESH = 30.0  #: seconds after which a name is resolved again
 
 Address = t.Tuple[int, t.Any]  #: family and address, as a socket takes it
@@ -75,6 +78,7 @@ class Sample(t.NamedTuple):
     seconds: float  #: from connecting to the end of the answer
     version: str | None = None
     error: str | None = None
+    source: str | None = None  #: the address that it was made from, where one was asked for
 
 
 Reader = t.Callable[[t.Mapping[str, str], bytes], "str | None"]
@@ -101,6 +105,13 @@ class Rate:
         self._begun.append(now)
 
 
+def come_from(sock: socket.socket, source: str) -> None:
+    """Have a socket connect from an address of this machine. Raises OSError."""
+    with contextlib.suppress(OSError):  # else every port of the address would count as taken for a minute
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
+
+
 class _Refused(Exception):
     """The HTTP proxy did not open the way."""
 
@@ -116,6 +127,7 @@ def sample(
     most: int | None = None,
     until: float = math.inf,
     stop: t.Any = None,
+    sources: t.Sequence[str] = (),
 ) -> None:
     """Make requests, up to `concurrency` at once, and hand each Sample to `take`, until that returns False.
 
@@ -123,9 +135,10 @@ def sample(
     late. The ones that are on their way when enough is known are waited for and handed over too.
     `timeout` are seconds for one request; after `most` requests, at the monotonic time `until`, or once
     a selector finds `stop` readable, no more are made. Nothing is raised: what fails is a Sample with
-    an error.
+    an error. Of `sources`, addresses of this machine, each request is made from the next one, after the
+    last one the first again.
     """
-    loop = _Loop(target, read_version, take, timeout)
+    loop = _Loop(target, read_version, take, timeout, sources)
     made = 0
     with loop.selector:
         if stop is not None:
@@ -155,7 +168,9 @@ def sample(
 class _Loop:
     """The requests that are on their way."""
 
-    def __init__(self, target: Target, read_version: Reader, take: Take, timeout: float) -> None:
+    def __init__(
+        self, target: Target, read_version: Reader, take: Take, timeout: float, sources: t.Sequence[str]
+    ) -> None:
         self.selector = selectors.DefaultSelector()
         self.asked: collections.deque[_Request] = collections.deque()  #: in the order in which they were made
         self.active = 0  #: how many of them have no answer yet
@@ -164,12 +179,13 @@ class _Loop:
         self._read_version, self._take = read_version, take
         self._addresses: list[Address] = []
         self._resolved = 0.0
+        self._sources = itertools.cycle(sources or [None])
 
     def begin(self, now: float) -> None:
         """Make a request."""
         if now >= self._resolved + FRESH:
             self._addresses, self._resolved = [], now
-        request = _Request(now)
+        request = _Request(now, next(self._sources))
         request.steps = request.made(self._target, self._request, self._read_version, self._addresses)
         self.asked.append(request)
         self.active += 1
@@ -211,7 +227,7 @@ class _Loop:
         request.awaited = events
 
     def _over(self, request: _Request, version: str | None, error: str | None) -> None:
-        request.sample = Sample(request.begun, time.monotonic() - request.begun, version, error)
+        request.sample = Sample(request.begun, time.monotonic() - request.begun, version, error, request.source)
         request.steps.close()
         if request.awaited:
             self.selector.unregister(request.socket)
@@ -228,10 +244,10 @@ Steps = t.Generator[int, None, t.Any]
 class _Request:
     """One request on its way. Its steps yield which event its socket has to wait for."""
 
-    __slots__ = ("awaited", "begun", "sample", "socket", "steps")
+    __slots__ = ("awaited", "begun", "sample", "socket", "source", "steps")
 
-    def __init__(self, begun: float) -> None:
-        self.begun = begun
+    def __init__(self, begun: float, source: str | None) -> None:
+        self.begun, self.source = begun, source
         self.steps: Steps
         self.socket: t.Any = None
         self.awaited = FORGET  #: the event that the selector was asked for
@@ -278,6 +294,8 @@ class _Request:
         for family, address in addresses:
             try:
                 self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                if self.source:
+                    come_from(self.socket, self.source)
                 code = self.socket.connect_ex(address)
                 if code == errno.EINPROGRESS:
                     try:

@@ -156,13 +156,30 @@ options:
     version_added: 0.2.0
   samples:
     description: >-
-      How many requests are made, no fewer and no more. By default as many as the verdict needs, and V(100) where
-      no shares are expected.
+      How many requests are made, or with O(source_addresses) clients ask, no fewer and no more. By default as many
+      as the verdict needs, and V(100) where no shares are expected.
     type: int
   max_samples:
-    description: How many requests are made at most, where the verdict needs more.
+    description: How many requests are made, or clients ask, at most, where the verdict needs more.
     type: int
     default: 1000
+    version_added: 0.2.0
+  source_addresses:
+    description:
+      - Addresses and networks of this machine, such as V(10.0.0.9) or V(10.0.0.16/28), each address of which is a
+        client. Kubernetes tells clients by their addresses.
+      - A client is then what is sampled. Each makes one request, which counts for the shares, until the verdict is
+        settled; then the same clients ask again, and RV(clients) tells whether each got one version.
+      - This is how the shares of a Service with C(sessionAffinity=ClientIP) are seen. It fails where such a Service
+        gives a client several versions.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  requests_per_client:
+    description: How many requests each of O(source_addresses) makes.
+    type: int
+    default: 3
     version_added: 0.2.0
   concurrency:
     description: How many of them at once, at most.
@@ -203,9 +220,13 @@ options:
     default: fail
 notes:
   - Where more than one version is expected, samples from one place do not tell the shares of a Service with
-    C(sessionAffinity=ClientIP), C(externalTrafficPolicy=Local) (C(internalTrafficPolicy=Local) where it is behind
-    another one) or routing by topology (its annotations, C(trafficDistribution), hints in its EndpointSlices, if this
-    user may list them). The task then fails before any request, and says so.
+    C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
+    (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
+    C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
+    request, and says so.
+  - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
+    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
+    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
   - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
     of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
   - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
@@ -248,6 +269,13 @@ EXAMPLES = r"""
     source: endpoints
     expected: {"1.0.0": 0.75, "2.0.0": 0.25}
 
+- name: One client stays with one version, and a quarter of many clients get the canary
+  convoy.rollout.version_distribution:
+    name: hello
+    source_addresses: [10.0.4.0/22]
+    expected: {"1.0.0": 0.75, "2.0.0": 0.25}
+  register: seen # seen.clients.one_version of seen.clients.count
+
 - name: Watch while something is changed
   convoy.rollout.version_distribution:
     state: watch
@@ -289,21 +317,23 @@ gap:
   type: float
   sample: 0.061
 samples:
-  description: How many requests were made, or without any how many endpoints or pods there are.
+  description: >-
+    How many requests were made, with O(source_addresses) how many clients asked, and without any requests how many
+    endpoints or pods there are.
   returned: always
   type: int
 counts:
-  description: How many of them each version answered.
+  description: How many of them each version answered, of clients the first request.
   returned: always
   type: dict
   sample: {"1.0.0": 76, "2.0.0": 24}
 errors:
-  description: How many of them failed, by why.
+  description: How many requests failed, by why.
   returned: always
   type: dict
   sample: {"HTTP 503": 2, "timeout": 1}
 shares:
-  description: The share of all requests that each version answered.
+  description: The share of RV(samples) that each version answered.
   returned: always
   type: dict
 intervals:
@@ -317,6 +347,13 @@ latency:
   returned: always
   type: dict
   sample: {p50: 0.004, p95: 0.009, p99: 0.011}
+clients:
+  description: >-
+    How many clients asked, how many requests they made together, how many of them got one version only, and the
+    versions of each of the others.
+  returned: with O(source_addresses)
+  type: dict
+  sample: {count: 260, requests: 780, one_version: 260, several: {}}
 decision:
   description: V(pass), V(fail) or V(pause), what the verdict and O(on_inconclusive) come to.
   returned: with O(state=sampled)

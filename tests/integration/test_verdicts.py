@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -82,3 +83,44 @@ def test_a_version_that_is_not_what_it_says_fails_where_sources_must_agree(share
     assert liar["verdict"] == "fail"
     assert "traffic and endpoints do not agree: hello liar answers 0% of" in liar["msg"]
     assert liar["sources"]["endpoints"] == {"1.0.0": 3, "liar": 1}
+
+
+@pytest.mark.skipif(
+    "CONVOY_TEST_KUBECONFIG" in os.environ,
+    reason="this machine has addresses that reach a cluster for the sandbox only",
+)
+def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_share(shared: Lab) -> None:
+    behind(shared, 3, 1)
+    # Of its own port, as a cluster may have no right to one below 1024.
+    ports = [{"name": "http", "port": 80, "targetPort": 80}, {"name": "users", "port": 8080, "targetPort": 80}]
+    spec = {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "ports": ports}
+    shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": spec})
+    clients = {"name": "hello", "port": 8080, "source_addresses": ["127.3.0.0/22"]}
+    deadline = time.monotonic() + 60
+    while "no external address" in (one := judged(shared, **{**clients, "samples": 1})).get("msg", ""):
+        assert time.monotonic() < deadline, one
+        time.sleep(0.1)
+    assert (one["clients"]["count"], one["clients"]["one_version"], len(one["counts"])) == (1, 1, 1), one
+
+    many = judged(shared, **clients, expected=QUARTER)
+    asked = many["clients"]["count"]
+    assert many["verdict"] == "pass", many
+    assert many["clients"] == {"count": asked, "requests": 3 * asked, "one_version": asked, "several": {}}
+    assert f"of {asked} clients, 0 lost; each client got one version in 3 requests" in many["message"]
+    wrong = judged(shared, **clients, expected={"1.0.0": 0.25, "2.0.0": 0.75})
+    assert wrong["verdict"] == "fail"
+    few = judged(shared, **{**clients, "source_addresses": ["127.3.0.1", "127.3.0.2"]}, expected=QUARTER)
+    assert (few["verdict"], few["samples"]) == ("inconclusive", 2)
+    assert few["msg"].endswith("2 clients are too few, give more source_addresses")
+
+    # All users of the frontend are one client, its pod, to the Service behind it.
+    behind_another = judged(shared, source_addresses=["127.3.0.0/22"], expected=QUARTER)
+    assert "all clients come to it by the Service in front of it" in behind_another["msg"]
+    assert len(judged(shared)["counts"]) == 1
+
+    shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"sessionAffinity": "None"}})
+    deadline = time.monotonic() + 60
+    while (free := judged(shared, **clients, expected=QUARTER))["clients"]["one_version"] == free["clients"]["count"]:
+        assert time.monotonic() < deadline, free
+    assert free["verdict"] == "pass"  # without affinity a client may get any version
+    assert re.search(r"\d+ of \d+ clients got several versions in 3 requests, such as 127\.3\.", free["message"])

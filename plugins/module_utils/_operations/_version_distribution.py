@@ -13,6 +13,7 @@ from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils import (
     _api,
+    _clients,
     _companion,
     _reachable,
     _sequential,
@@ -58,6 +59,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "family_size": {"type": "int", "default": 1},
     "samples": {"type": "int"},
     "max_samples": {"type": "int", "default": 1000},
+    "source_addresses": {"type": "list", "elements": "str", "default": []},
+    "requests_per_client": {"type": "int", "default": 3},
     "concurrency": {"type": "int", "default": 16},
     "rate_limit": {"type": "float", "default": 200.0},
     "request_timeout": {"type": "float", "default": 5.0},
@@ -87,6 +90,7 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         ("samples", 1),
         ("max_samples", 1),
         ("family_size", 1),
+        ("requests_per_client", 1),
         ("concurrency", 1),
         ("rate_limit", 0),
     ):
@@ -105,6 +109,8 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         raise Failure("path must not contain white space, nor headers line breaks.")
     if not options["url"] and not options["name"] and not (options["application_service"] and not _samples(options)):
         raise Failure("Give name, the Service to sample, or url.")
+    if options["source_addresses"] and not (options["state"] == "sampled" and _samples(options)):
+        raise Failure("source_addresses goes with state=sampled and samples of traffic only; leave it out.")
     if options["expected"] and options["expected_from"]:
         raise Failure("Give expected or expected_from, not both.")
     needed = _counted_sources(options)
@@ -160,10 +166,10 @@ class _Service:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""
         return _reachable.by_pods(self.pods) if source == "pods" else _reachable.by_endpoints(self.slices, self.pods)
 
-    def target(self) -> tuple[str, str, _traffic.Target]:
-        """How it is reached: url or proxy, the URL in words, and what the samples ask. Raises Failure."""
+    def way(self) -> _target.Way:
+        """How it is reached. Raises Failure."""
         if self._options["url"]:
-            return "url", self._options["url"], _target.by_url(self._options["url"], self._options)
+            return _target.Way("url", self._options["url"], _target.by_url(self._options["url"], self._options))
         return _target.by_service(self.named(self._options["name"]), self._server, self._options)
 
     def close(self) -> None:
@@ -176,7 +182,7 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
     with closing(_Service(options)) as service:
-        via, url, target = service.target()
+        way = service.way()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
         rate = min(rate, options["rate_limit"])
@@ -184,7 +190,7 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
         _traffic.sample(
-            target,
+            way.target,
             read_version,
             tally.add,
             concurrency=options["concurrency"],
@@ -192,10 +198,10 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
             rate=_traffic.Rate(rate, steady=True),
             stop=stop,
         )
-        return dict(tally.report(time.monotonic()), via=via, url=url)
+        return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
 
     handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
-    return {"changed": False, "watch": handle, "via": via, "url": url, "message": f"watching {url}"}
+    return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
 
 
 def _read_version(options: t.Mapping[str, t.Any]) -> _traffic.Reader:
@@ -223,8 +229,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         standards = {**({"": expected} if options["source"] == "traffic" else {}), **others}
         if "traffic" in asked and any(0 < share < 1 for shares in standards.values() for share in shares.values()):
             _refuse_uneven(service, options)
-        target = service.target() if "traffic" in asked else None
-    result = _sampled(options, standards, *target) if target else _counted(options, cluster[options["source"]])
+        way = service.way() if "traffic" in asked else None
+    result = _sampled(options, standards, way) if way else _counted(options, cluster[options["source"]])
     told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
     result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
     result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
@@ -264,7 +270,8 @@ def _refuse_uneven(service: _Service, options: t.Mapping[str, t.Any]) -> None:
         if error.status not in (403, 404):
             raise
         slices = []
-    why = _reachable.uneven(service.named(name), slices, entry=name == options["name"])
+    clients = bool(options["source_addresses"])
+    why = _reachable.uneven(service.named(name), slices, entry=name == options["name"], clients=clients)
     if why:
         raise Failure(why)
 
@@ -318,16 +325,15 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
 
 
 def _sampled(
-    options: t.Mapping[str, t.Any],
-    standards: t.Mapping[str, t.Mapping[str, float]],
-    via: str,
-    url: str,
-    target: _traffic.Target,
+    options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]], way: _target.Way
 ) -> dict[str, t.Any]:
     """Make requests until every standard is settled, and report them. Raises Failure."""
     read_version = _read_version(options)
+    clients = _target.clients(way.target, options)
     expecting = any(standards.values())
     most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
+    until = time.monotonic() + options["timeout"] if options["timeout"] else math.inf
+    rate = _traffic.Rate(options["rate_limit"])
     taken: list[_traffic.Sample] = []
     counts: Counter[str] = Counter()
     slow = 0
@@ -345,24 +351,71 @@ def _sampled(
             settled = len(taken)
         return not settled
 
-    _traffic.sample(
-        target,
-        read_version,
-        take,
-        concurrency=options["concurrency"],
-        timeout=options["request_timeout"],
-        rate=_traffic.Rate(options["rate_limit"]),
-        most=most,
-        until=time.monotonic() + options["timeout"] if options["timeout"] else math.inf,
-    )
-    result = report(taken, standards, options, settled)
-    result.update(via=via, url=url)
-    if via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
+    def ask(take: _traffic.Take, most: int, sources: t.Sequence[str]) -> None:
+        _traffic.sample(
+            way.target,
+            read_version,
+            take,
+            concurrency=options["concurrency"],
+            timeout=options["request_timeout"],
+            rate=rate,
+            most=most,
+            until=until,
+            sources=sources,
+        )
+
+    ask(take, min(most, len(clients) or most), clients)
+    result = report(taken, standards, options, settled, "clients" if clients else "requests")
+    if clients:
+        # Each of them has chosen; then it is seen whether each stays with what it got.
+        again: list[_traffic.Sample] = []
+        asked = [t.cast(str, sample.source) for sample in taken]
+
+        def keep(sample: _traffic.Sample) -> bool:
+            again.append(sample)
+            return True
+
+        for _time in range(1, options["requests_per_client"]):
+            ask(keep, len(asked), asked)
+        _tell_clients(result, [*taken, *again], options, way.sticky)
+    result.update(via=way.via, url=way.url)
+    if way.via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
         raise Failure(
-            f"{url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
+            f"{way.url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
             result,
         )
     return result
+
+
+def _tell_clients(
+    result: dict[str, t.Any], taken: t.Sequence[_traffic.Sample], options: t.Mapping[str, t.Any], sticky: bool
+) -> None:
+    """Add to a report on the clients' first requests what all of their requests say."""
+    got, each = _clients.by_client(taken), options["requests_per_client"]
+    several = {client: versions for client, versions in got.items() if len(versions) > 1}
+    errors = Counter(sample.error for sample in taken if sample.error is not None)
+    answered = Counter(_order(taken))
+    lost, why = _statistics.judge(
+        answered,
+        len(taken),
+        {},
+        tolerance=options["tolerance"],
+        confidence=options["confidence"],
+        min_success=options["min_success"],
+    )
+    said = _clients.said(several, len(got), each)
+    if sticky and several:
+        said += f", and Service {options['name']} has sessionAffinity ClientIP"
+    told = [result["message"], said] + ([why()] if lost == "fail" and result["verdict"] != "fail" else [])
+    if lost == "fail" or (sticky and several):
+        result["verdict"] = "fail"
+    elif result["verdict"] == "inconclusive" and len(got) < options["max_samples"]:
+        told.append(f"{len(got)} clients are too few, give more source_addresses")
+    result.update(
+        errors=dict(errors),
+        clients={"count": len(got), "requests": len(taken), "one_version": len(got) - len(several), "several": several},
+        message="; ".join(told),
+    )
 
 
 def _judged(
@@ -411,8 +464,9 @@ def report(
     standards: t.Mapping[str, t.Mapping[str, float]],
     options: t.Mapping[str, t.Any],
     settled: int,
+    unit: str = "requests",
 ) -> dict[str, t.Any]:
-    """What the samples come to: counts, shares, intervals, latency (seconds) and the verdict.
+    """What the samples, each of a `unit`, come to: counts, shares, intervals, latency (seconds) and the verdict.
 
     The verdict was found after the first `settled` of them, or not at all with 0. It stands, unless those that were
     on their way then make it worse.
@@ -428,7 +482,7 @@ def report(
     reason = why() + (f"; about {missing} more would" if missing else "")
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
-    message = f"{seen} of {total} requests, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
+    message = f"{seen} of {total} {unit}, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
     every = {version: share for shares in reversed([*standards.values()]) for version, share in shares.items()}
     return {
         "changed": False,

@@ -184,6 +184,8 @@ def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: s
             if directive.name == "proxy_pass":
                 _localize_proxy(directive, site, upstreams, made)
         http.block[:0] = made.values()
+        if not find(http.block, "proxy_bind"):
+            http.block.insert(0, Directive("proxy_bind", [site.ip]))  # a pod's requests come from its address
         http.block[:0] = [
             Directive(f"{kind}_temp_path", [f"{root}/{_SCRATCH}"]) for kind in _TEMPORARY if kind not in _left_out()
         ]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from .nginx import find, listen_port, proxy_parts, split_host
 from .nginx_conf import Directive
 from .programs import Base
+from .sockets import connected_from
 
 if TYPE_CHECKING:
     from .nginx import Site
@@ -438,9 +439,11 @@ class Standin(Base):
             location.turn += 1
             try:
                 async with asyncio.timeout(connect_seconds):
+                    sock = await connected_from(self._site.ip, (ip, self._site.ports.real(ip, port)))
+                    secure = location.scheme == "https"
                     reader, upstream = await asyncio.open_connection(
-                        ip, self._site.ports.real(ip, port), limit=_MAX_HEAD,
-                        ssl=_unverified() if location.scheme == "https" else None,
+                        sock=sock, limit=_MAX_HEAD,
+                        ssl=_unverified() if secure else None, server_hostname=ip if secure else None,
                     )  # fmt: skip
             except TimeoutError:
                 status = 504

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 65536
 _ACCEPTS = 64  #: connections taken per wake-up, so that one busy port does not starve the others
+_IP_BIND_ADDRESS_NO_PORT = 24  # of Linux; Python's socket has it from 3.12 on
 _NO_LINGER = struct.pack("ii", 1, 0)
 _BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -235,6 +236,20 @@ def connect(
         done(None)
     else:
         done(sock)
+
+
+async def connected_from(source: str, address: tuple[str, int]) -> socket.socket:
+    """A connection from an address, as a pod's is: what it reaches sees which client it is. Raises OSError."""
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)  # so that many can share its ports
+        sock.bind((source, 0))
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _connected(

@@ -55,7 +55,18 @@ def test_a_service_that_is_not_balanced_evenly_is_told(
     why = uneven(service, [{"endpoints": [one]}], entry)
     assert said in why
     assert bool(why) == bool(said)
-    assert not why or why.endswith("; expect one version, or judge what is reachable with source=endpoints.")
+    assert not why or why.endswith("expect one version, or judge what is reachable with source=endpoints.")
+
+
+def test_many_clients_tell_the_shares_of_a_service_that_keeps_each_of_them() -> None:
+    service = {"metadata": {"name": "hello"}, "spec": {"sessionAffinity": "ClientIP"}}
+    assert "; ask from many source_addresses, expect one" in uneven(service, [], entry=True)
+    assert uneven(service, [], entry=True, clients=True) == ""
+    behind = uneven(service, [], entry=False, clients=True)
+    assert "all clients come to it by the Service in front of it" in behind
+    assert "source_addresses" not in behind
+    service["spec"]["externalTrafficPolicy"] = "Local"
+    assert "Local" in uneven(service, [], entry=True, clients=True)
 
 
 def test_ready_endpoints_count_once_by_their_pods_labels() -> None:

@@ -38,7 +38,9 @@ class Seen(t.NamedTuple):
         return {(sample.version, sample.error) for sample in self.samples}
 
 
-def taken(target: Target, most: int = 1, *, concurrency: int = 4, seconds: float = 5.0) -> list[Sample]:
+def taken(
+    target: Target, most: int = 1, *, concurrency: int = 4, seconds: float = 5.0, sources: t.Sequence[str] = ()
+) -> list[Sample]:
     """The samples that are handed over."""
     found: list[Sample] = []
 
@@ -47,7 +49,14 @@ def taken(target: Target, most: int = 1, *, concurrency: int = 4, seconds: float
         return True
 
     _traffic.sample(
-        target, reader({}), take, concurrency=concurrency, timeout=seconds, rate=_traffic.Rate(0), most=most
+        target,
+        reader({}),
+        take,
+        concurrency=concurrency,
+        timeout=seconds,
+        rate=_traffic.Rate(0),
+        most=most,
+        sources=sources,
     )
     return found
 
@@ -73,7 +82,7 @@ def sampled(serve: Serve, samples: int = 1, tls: ssl.SSLContext | None = None, *
             at_once -= 1
             writer.close()
 
-    settings: dict[str, t.Any] = {"concurrency": 4, "seconds": 5.0}
+    settings: dict[str, t.Any] = {"concurrency": 4, "seconds": 5.0, "sources": ()}
     settings.update({key: how.pop(key) for key in list(how) if key in settings})
 
     async def main() -> list[Sample]:
@@ -346,3 +355,21 @@ def test_through_a_proxy() -> None:
 def test_a_proxy_that_refuses() -> None:
     samples, _asked = proxied(b"HTTP/1.1 407 Who are you")
     assert [sample.error for sample in samples] == ["refused by the proxy"]
+
+
+def test_each_request_is_made_from_the_next_source_address() -> None:
+    peers: list[str] = []
+
+    async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        writer.write(OK)
+
+    clients = ["127.0.3.1", "127.0.3.2", "127.0.3.3"]
+    seen = sampled(serve, samples=6, concurrency=1, sources=clients)
+    assert peers == [*clients, *clients]
+    assert [sample.source for sample in seen.samples] == peers
+
+
+def test_a_source_address_that_the_machine_does_not_have_is_an_error_and_no_answer() -> None:
+    seen = sampled(says(OK), sources=["192.0.2.7"])
+    assert seen.outcomes == {(None, "no connection (Cannot assign requested address)")}

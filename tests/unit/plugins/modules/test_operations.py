@@ -293,6 +293,19 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("bluegreen_info", {"name": "other"}, "There is no Service other in namespace default; run app_deploy"),
         ("version_distribution", {}, "Give name"),
         ("version_distribution", {"name": "hello", "samples": 0}, "samples is 0; the least that works is 1"),
+        ("version_distribution", {"name": "x", "requests_per_client": 0}, "the least that works is 1"),
+        ("version_distribution", {"url": "http://x", "source_addresses": ["me"]}, "'me' is neither an address nor a"),
+        ("version_distribution", {"url": "http://127.0.0.1", "source_addresses": ["192.0.2.1"]}, "cannot reach 127"),
+        (
+            "version_distribution",
+            {"url": "http://127.0.0.1", "source_addresses": ["127.0.0.9"], "samples": 2},
+            "samples is 2, and source_addresses are 1 clients",
+        ),
+        (
+            "version_distribution",
+            {"name": "x", "state": "watch", "source_addresses": ["127.0.0.1"]},
+            "goes with state=sampled",
+        ),
         ("version_distribution", {"name": "x", "timeout": 0}, "more than 0 seconds"),
         ("version_distribution", {"name": "x", "max_p99": 0}, "max_p99 is 0.0; it must be more than 0 seconds"),
         ("version_distribution", {"url": "http://x", "expected_from": "endpoints"}, "Give application_service"),
@@ -456,9 +469,12 @@ def test_shares_are_not_judged_where_samples_cannot_tell_them(api_server: t.Any,
     result = ran("version_distribution", expected={"1": 0.75, "2": 0.25}, **options)
     assert result["msg"] == (
         "Service hello has sessionAffinity ClientIP, which keeps one client with one pod, so samples from one place do "
-        "not tell the shares; expect one version, or judge what is reachable with source=endpoints."
+        "not tell the shares; ask from many source_addresses, expect one version, or judge what is reachable with "
+        "source=endpoints."
     )
     assert not [path for path in api_server.paths() if "proxy" in path]
+    clients = ran("version_distribution", source_addresses=["127.0.0.1"], **options)
+    assert "has no external address for port 80, and through the API server it sees no source" in clients["msg"]
     reachable = ran("version_distribution", expected={"1": 0.75, "2": 0.25}, source="endpoints", **options)
     assert (reachable["verdict"], reachable["counts"]) == ("pass", {"1": 3, "2": 1})
     assert ran("version_distribution", expected={"2": 1}, **options)["msg"].endswith(

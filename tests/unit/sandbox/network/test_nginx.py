@@ -139,6 +139,7 @@ def test_the_labs_frontend(executable: str | None) -> None:
 
 def test_what_the_upstream_is_sent(executable: str | None) -> None:
     requests: list[bytes] = []
+    clients: set[str] = set()
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -146,6 +147,7 @@ def test_what_the_upstream_is_sent(executable: str | None) -> None:
             (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
         )
         requests.append(head + await reader.readexactly(length))
+        clients.add(writer.get_extra_info("peername")[0])
         writer.write(b"HTTP/1.1 201 Created\r\nX-From: upstream\r\nContent-Length: 2\r\n\r\nok")
         writer.close()
 
@@ -167,6 +169,7 @@ def test_what_the_upstream_is_sent(executable: str | None) -> None:
                 other = await get(running.ip, running.port(8443), "/plain/x")
                 assert other.status == 201
                 assert "x-more" in other.headers
+                assert clients == {running.ip}  # a Service with session affinity has to tell pods apart
             server.close()
 
     asyncio.run(run())
