@@ -17,6 +17,7 @@ verdict may come.
 
 from __future__ import annotations
 
+import functools
 import math
 import typing as t
 
@@ -27,17 +28,21 @@ WEIGHTS = (0.6, 0.3, 0.1)
 FARTHER = 2.5  #: how many tolerances away the second one is
 
 
+def _gain(share: float, null: float) -> float:
+    """The logarithm of how much likelier something is at `share` than at `null`."""
+    if share <= 0:
+        return -math.inf
+    return math.log(share / null) if null > 0 else math.inf
+
+
+def _together(count: int, others: int, gain: float, other_gain: float) -> float:
+    value = count * gain if count else 0.0
+    return value + others * other_gain if others and math.isfinite(value) else value
+
+
 def log_ratio(count: int, total: int, share: float, null: float) -> float:
     """The logarithm of how much likelier `count` of `total` are at `share` than at `null`."""
-    value = 0.0
-    for seen, one, other in ((count, share, null), (total - count, 1 - share, 1 - null)):
-        if seen and one <= 0:
-            return -math.inf
-        if seen and other <= 0:
-            return math.inf
-        if seen:
-            value += seen * math.log(one / other)
-    return value
+    return _together(count, total - count, _gain(share, null), _gain(1 - share, 1 - null))
 
 
 def alternatives(null: float, tolerance: float, side: int) -> list[tuple[float, float]]:
@@ -49,11 +54,19 @@ def alternatives(null: float, tolerance: float, side: int) -> list[tuple[float, 
     return [(share, weight) for share, weight in found.items() if share != null]
 
 
+@functools.lru_cache(maxsize=64)  # asked for after every answer
+def _gains(null: float, tolerance: float, side: int) -> tuple[tuple[float, float, float], ...]:
+    """For each alternative of a side the logarithm of its weight, and its gains by an answer and by one of others."""
+    return tuple(
+        (math.log(weight), _gain(share, null), _gain(1 - share, 1 - null))
+        for share, weight in alternatives(null, tolerance, side)
+    )
+
+
 def log_mixture(count: int, total: int, null: float, tolerance: float, side: int) -> float:
     """The logarithm of the evidence against `null` on one side; -inf where no share is on that side."""
-    terms = [
-        math.log(weight) + log_ratio(count, total, share, null) for share, weight in alternatives(null, tolerance, side)
-    ]
+    others = total - count
+    terms = [weight + _together(count, others, *gains) for weight, *gains in _gains(null, tolerance, side)]
     most = max(terms, default=-math.inf)
     if math.isinf(most):
         return most
@@ -64,8 +77,8 @@ def verdict(count: int, total: int, null: float, tolerance: float, alpha: float,
     """pass, fail, or more where the counts do not settle it yet."""
     if max(log_mixture(count, total, null, tolerance, side) for side in (-1, 1)) >= math.log(2 / alpha):
         return "fail"
-    edges = [alternatives(null, tolerance, side)[:1] for side in (-1, 1)]
-    if all(log_ratio(count, total, share, null) <= math.log(beta) for edge in edges for share, _weight in edge):
+    nearest = [gains[1:] for side in (-1, 1) for gains in _gains(null, tolerance, side)[:1]]
+    if all(_together(count, total - count, *gains) <= math.log(beta) for gains in nearest):
         return "pass"
     return "more"
 

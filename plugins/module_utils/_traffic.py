@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import functools
 import itertools
 import math
 import os
@@ -236,6 +237,14 @@ class _Loop:
         self.active -= 1
 
 
+@functools.lru_cache(maxsize=16)  # most answers of a second have the same
+def parsed(head: bytes) -> tuple[int, t.Mapping[str, str]]:
+    """The status and the headers (names in lower case) of a head. Raises ValueError or IndexError."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in lines)
+    return int(first.split(" ", 2)[1]), {name.strip().lower(): value.strip() for name, _colon, value in fields if name}
+
+
 FORGET = 0  #: instead of an event: the socket is about to be closed
 
 Steps = t.Generator[int, None, t.Any]
@@ -300,6 +309,7 @@ class _Request:
                 if code == errno.EINPROGRESS:
                     try:
                         self.socket.getpeername()  # over loopback the connection is there at once
+                        return
                     except OSError:
                         yield selectors.EVENT_WRITE
                     code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -370,13 +380,7 @@ class _Request:
         status = 100
         while status < 200:  # hints of what is to come are no answer
             head, body = yield from self._head()
-            lines = head.decode("latin-1").split("\r\n")
-            status = int(lines[0].split(" ", 2)[1])
-        headers = {
-            name.strip().lower(): value.strip()
-            for name, _colon, value in (line.partition(":") for line in lines[1:])
-            if name
-        }
+            status, headers = parsed(head)
         if headers.get("transfer-encoding", "").lower() == "chunked":
             body = yield from self._chunks(body)
         elif "content-length" in headers:

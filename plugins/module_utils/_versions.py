@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+from functools import lru_cache
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
@@ -53,11 +54,12 @@ def reader(source: t.Mapping[str, str | None]) -> t.Callable[[t.Mapping[str, str
             f"version_from.json_pointer is {pointer!r}; a JSON pointer begins with a slash, as /version does."
         )
 
-    def point(_headers: t.Mapping[str, str], body: bytes) -> str | None:
+    @lru_cache(maxsize=16)  # most pods answer the same again and again
+    def point(body: bytes) -> str | None:
         try:
             value = pointed(json.loads(body), pointer)
         except ValueError:
             return None
         return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
-    return point
+    return lambda _headers, body: point(body)
