@@ -15,7 +15,7 @@ import pytest
 import urllib3
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.modules import version_distribution
-from integration.playbooks import Lab, namespace_gone
+from integration.playbooks import Lab, copied, namespace_gone
 from kubernetes import client, config
 
 
@@ -52,13 +52,6 @@ def empty(kubeconfig: str) -> Iterator[Lab]:
         yield lab
 
 
-def deployed(lab: Lab) -> Lab:
-    """The lab's application: hello 1.0.0 behind the frontend."""
-    run = lab.play("app_deploy")
-    assert run.code == 0, run.output
-    return lab
-
-
 def judged(lab: Lab, **options: Any) -> dict[str, Any]:
     """What the module prints that asks the frontend for hello's versions, run in this process."""
     where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
@@ -73,14 +66,16 @@ def judged(lab: Lab, **options: Any) -> dict[str, Any]:
     return dict(json.loads(printed.getvalue()))
 
 
-@pytest.fixture
-def lab(empty: Lab) -> Lab:
-    """The lab's application, deployed."""
-    return deployed(empty)
-
-
 @pytest.fixture(scope="session")
 def bad_lab(kubeconfig: str) -> Iterator[Lab]:
     """The lab's application, deployed once for all runs that are to touch nothing."""
     with namespace(kubeconfig) as lab:
-        yield deployed(lab)
+        run = lab.play("app_deploy")
+        assert run.code == 0, run.output
+        yield lab
+
+
+@pytest.fixture
+def lab(bad_lab: Lab, empty: Lab) -> Lab:
+    """The lab's application: hello 1.0.0 behind the frontend."""
+    return copied(bad_lab, empty)

@@ -18,7 +18,7 @@ from typing import Any
 
 import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import client, config, dynamic, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
@@ -189,6 +189,40 @@ class Lab:
         """Which versions users get."""
         ask = self.asker()
         return Counter(answer.version for answer in (ask() for _ in range(requests)))
+
+
+def applied(found: Any, fields: dict[str, Any]) -> Any:
+    """The part of an object that a field manager applied, from the manager's fieldsV1."""
+    if not fields:
+        return found
+    if isinstance(found, dict):
+        return {key[2:]: applied(found[key[2:]], below) for key, below in fields.items() if key.startswith("f:")}
+    keys = [(json.loads(key[2:]), below) for key, below in fields.items() if key.startswith("k:")]
+    return [applied(item, below) for item in found for key, below in keys if key.items() <= item.items()]
+
+
+def copied(source: Lab, target: Lab) -> Lab:
+    """What the roles applied in one namespace, applied in another one: the same objects in a tenth of the time."""
+    cluster = dynamic.DynamicClient(target.api)
+    for kind, version in (("ConfigMap", "v1"), ("Secret", "v1"), ("Service", "v1"), ("Deployment", "apps/v1")):
+        resource = cluster.resources.get(api_version=version, kind=kind)
+        for item in resource.get(namespace=source.namespace).to_dict()["items"]:
+            managed = {entry["manager"]: entry["fieldsV1"] for entry in item["metadata"].get("managedFields") or ()}
+            if "convoy.rollout" in managed:
+                body = applied(item, managed["convoy.rollout"])
+                body |= {"apiVersion": version, "kind": kind}
+                body["metadata"] = {**body.get("metadata", {}), "name": item["metadata"]["name"]}
+                resource.server_side_apply(
+                    body, namespace=target.namespace, field_manager="convoy.rollout", force_conflicts=True
+                )
+    for _ in watch.Watch().stream(target.apps.list_namespaced_deployment, target.namespace, timeout_seconds=120):
+        if all(
+            item.status.observed_generation == item.metadata.generation
+            and item.status.available_replicas == item.status.updated_replicas == item.spec.replicas
+            for item in target.apps.list_namespaced_deployment(target.namespace).items
+        ):
+            return target
+    raise TimeoutError(f"the copy in {target.namespace} is not ready")
 
 
 def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:

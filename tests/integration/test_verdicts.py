@@ -8,17 +8,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from integration.conftest import deployed, judged, namespace
-from integration.playbooks import Lab
+from integration.conftest import judged, namespace
+from integration.playbooks import Lab, copied
 
 QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
 
 
 @pytest.fixture(scope="module")
-def shared(kubeconfig: str) -> Iterator[Lab]:
+def shared(bad_lab: Lab) -> Iterator[Lab]:
     """The lab's application, deployed once for all verdicts."""
-    with namespace(kubeconfig) as lab:
-        yield deployed(lab)
+    with namespace(bad_lab.kubeconfig) as lab:
+        yield copied(bad_lab, lab)
 
 
 def behind(

@@ -304,10 +304,12 @@ class ApiServer:
         response.enable_chunked_encoding()
         with self._streaming():
             await response.prepare(request)
-            async with contextlib.aclosing(frames):
-                async for frame in frames:
-                    await response.write(frame)
-            await response.write_eof()
+            # A client that has gone wants no more.
+            with contextlib.suppress(ConnectionResetError):
+                async with contextlib.aclosing(frames):
+                    async for frame in frames:
+                        await response.write(frame)
+                await response.write_eof()
         return response
 
     @contextlib.contextmanager
