@@ -221,8 +221,13 @@ def copied(source: Lab, target: Lab) -> Lab:
             and item.status.available_replicas == item.status.updated_replicas == item.spec.replicas
             for item in target.apps.list_namespaced_deployment(target.namespace).items
         ):
-            return target
-    raise TimeoutError(f"the copy in {target.namespace} is not ready")
+            break
+    # Addresses follow pods a moment later, as app_deploy waits for too.
+    deadline = time.monotonic() + 60
+    while (answer := target.asker()()).status != 200:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+    return target
 
 
 def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:
