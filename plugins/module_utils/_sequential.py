@@ -73,18 +73,29 @@ def log_mixture(count: int, total: int, null: float, tolerance: float, side: int
     return most + math.log(sum(math.exp(term - most) for term in terms))
 
 
-def verdict(count: int, total: int, null: float, tolerance: float, alpha: float, beta: float) -> Outcome:
-    """pass, fail, or more where the counts do not settle it yet."""
-    if max(log_mixture(count, total, null, tolerance, side) for side in (-1, 1)) >= math.log(2 / alpha):
-        return "fail"
-    nearest = [gains[1:] for side in (-1, 1) for gains in _gains(null, tolerance, side)[:1]]
-    if all(_together(count, total - count, *gains) <= math.log(beta) for gains in nearest):
-        return "pass"
-    return "more"
+def verdict(
+    count: int,
+    total: int,
+    null: float,
+    tolerance: float,
+    alpha: float,
+    beta: float,
+    sides: t.Sequence[int] = (-1, 1),
+) -> Outcome:
+    """pass, fail, or more where the counts do not settle it yet; judged on those sides of `null`."""
+    limit, least = math.log(len(sides) / alpha), math.log(beta)
+    passes = True
+    for side in sides:
+        ratios = [_together(count, total - count, *gains) for _weight, *gains in _gains(null, tolerance, side)]
+        # No mixture is above the greatest of its ratios.
+        if ratios and max(ratios) >= limit and log_mixture(count, total, null, tolerance, side) >= limit:
+            return "fail"
+        passes = passes and all(ratio <= least for ratio in ratios[:1])
+    return "pass" if passes else "more"
 
 
 def interval(count: int, total: int, tolerance: float, alpha: float) -> tuple[float, float]:
-    """The shares that would not have failed, as a confidence sequence.
+    """The shares that would not have failed on either side, as a confidence sequence.
 
     It holds the true share with at least the probability 1 - alpha, at every look at once.
     """

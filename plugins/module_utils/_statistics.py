@@ -7,7 +7,8 @@ from __future__ import annotations
 import itertools
 import math
 import typing as t
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _sequential
 
@@ -15,39 +16,6 @@ Verdict = t.Literal["pass", "fail", "inconclusive"]
 
 #: Why it is so, put into words where someone reads them: that takes a hundred times as long as the verdict.
 Why = t.Callable[[], str]
-
-
-def missing(
-    counts: t.Mapping[str, int],
-    expected: t.Mapping[str, float],
-    *,
-    tolerance: float,
-    confidence: float,
-    family: int = 1,
-) -> int | None:
-    """About how many more answers would settle the shares, if they came as they have so far; None if over 100,000."""
-    answered, doubt = sum(counts.values()), 1 - confidence
-    fractions = sum(0 < share < 1 for share in expected.values())
-    alpha = doubt / family / max(1, fractions - (fractions == 2))
-
-    def settled(total: int) -> bool:
-        scaled = {version: round(total * counts.get(version, 0) / max(1, answered)) for version in expected}
-        return all(
-            _sequential.verdict(scaled[version], total, share, tolerance, alpha, doubt) != "more"
-            for version, share in expected.items()
-            if share
-        )
-
-    most = max(1, answered)
-    while not settled(most):
-        most *= 2
-        if most > 100_000:
-            return None
-    least = most // 2
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (least, middle) if settled(middle) else (middle, most)
-    return max(0, most - answered)
 
 
 def percentile(values: t.Sequence[float], share: float) -> float | None:
@@ -99,93 +67,160 @@ def bunched(order: t.Sequence[bool]) -> float:
 BUNCHED = 0.001  #: a probability of the runs test at which answers do not count as single ones
 
 
+SLOW = 0.01  #: the share of answers that may take longer than max_p99
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What samples are judged by: shares of the versions, of what is answered at all, and how sure it has to be."""
+
+    expected: t.Mapping[str, float]  #: the share (0 to 1) of each version among the answers
+    tolerance: float = 0.1  #: how far a share that must not pass is off
+    confidence: float = 0.99
+    min_success: float = 1.0  #: the share (0 to 1) of the requests that must be answered
+    max_p99: float | None = None  #: seconds that 99 of 100 answers may take
+    family: int = 1  #: over how many verdicts that are wanted together the doubt is shared out
+    name: str = ""  #: what the words begin with
+
+    @cached_property
+    def judged(self) -> dict[str, float]:
+        """The shares that are judged, by version. Of two the other one would say the same."""
+        fractions = sorted((share, version) for version, share in self.expected.items() if 0 < share < 1)
+        if len(fractions) == 2:
+            fractions = fractions[:1]
+        whole = [(share, version) for version, share in self.expected.items() if share == 1.0]
+        return {version: share for share, version in sorted(fractions + whole, key=lambda each: each[1])}
+
+    @cached_property
+    def alpha(self) -> float:
+        """The probability of failing what is exactly as it should be, of each thing that is judged."""
+        estimated = sum(share < 1 for share in self.judged.values()) + (0 < self.min_success < 1)
+        return self.beta / self.family / max(1, estimated + (self.max_p99 is not None))
+
+    @cached_property
+    def beta(self) -> float:
+        """The probability of passing what is off by the tolerance."""
+        return 1 - self.confidence
+
+    @cached_property
+    def lossy(self) -> float:
+        """How far below `min_success` a share must not pass: three times as many requests are lost as may be."""
+        return min(self.tolerance, 2 * (1 - self.min_success)) or self.tolerance
+
+
 def judge(
     counts: t.Mapping[str, int],
     total: int,
-    expected: t.Mapping[str, float],
+    standard: Standard,
     *,
-    tolerance: float,
-    confidence: float,
-    min_success: float,
-    family: int = 1,
-    name: str = "",
     fixed: bool = False,
     order: t.Sequence[str] = (),
     slow: int = 0,
-    max_p99: float | None = None,
 ) -> tuple[Verdict, Why]:
-    """Whether samples agree with the expected shares, and why, in words that begin with `name`.
+    """Whether samples meet a standard, and why not.
 
     `counts` are answers by version, `total` all requests, lost ones too; shares are of the answers. A
     version that is expected to have all answers or none must have exactly that: one answer of another
-    version refutes it. Valid at every look, see _sequential: a true split is failed with a probability
-    of 1 - `confidence` at most, shared out over what is judged at once and over the `family` of verdicts
-    that are wanted together; one that is off by `tolerance` is passed with 1 - `confidence` at most. Where
-    the number of samples is `fixed`, a version that had all of them passes, however few they were.
+    version refutes it. Valid at every look, see _sequential: what is exactly as it should be is failed with
+    a probability of 1 - confidence at most, shared out over what is judged at once and over the family; what
+    is off by the tolerance is passed with 1 - confidence at most. Where the number of samples is `fixed`, a
+    version that had all of them passes, however few they were.
 
     `order` are the versions that answered, one after the other: where like answers follow each other more
-    than single choices would, neither share is judged. `slow` is how many answers took longer than
-    `max_p99` seconds, of which one in a hundred may.
+    than single choices would, no share is judged. `slow` is how many answers took longer than max_p99: that
+    fails where it is sure that more do than may, and passes otherwise.
     """
-    answered, doubt = sum(counts.values()), 1 - confidence
+    answered = sum(counts.values())
+    alpha, beta, tolerance = standard.alpha, standard.beta, standard.tolerance
     if total == 0:
         return "inconclusive", lambda: "no request was made"
-    fractions = sorted((share, version) for version, share in expected.items() if 0 < share < 1)
-    if len(fractions) == 2:
-        fractions = fractions[:1]  # the other one says the same
-    alpha = doubt / family / max(1, len(fractions) + (0 < min_success < 1) + (max_p99 is not None))
-    # At least three times as many requests are lost as may be.
-    worse = min(tolerance, 2 * (1 - min_success)) or tolerance
-    if min_success and _sequential.log_mixture(answered, total, min_success, worse, -1) >= -math.log(alpha):
-        return (
-            "fail",
-            lambda: (
-                f"{total - answered} of {total} requests got no answer that names a version, "
-                f"and {min_success * 100:g}% must"
-            ),
-        )
-    named = f"{name} " if name else ""
-    # At least three times as many are slow as may be.
-    if max_p99 is not None and _sequential.log_mixture(answered - slow, answered, 0.99, 0.02, -1) >= -math.log(alpha):
-        return (
-            "fail",
-            lambda: f"{named}took more than {max_p99:g} s for {slow} of {answered} answers, and for 1% it may",
-        )
-
-    def answers(version: str, rest: str) -> str:
-        return f"{named}{version} answers {counts.get(version, 0)} of {answered} requests, {rest}"
-
-    def estimated(version: str, rest: str) -> str:
-        low, high = _sequential.interval(counts.get(version, 0), answered, tolerance, alpha)
-        return (
-            f"{named}{version} answers {counts.get(version, 0) / max(1, answered):.0%} of {answered} requests "
-            f"({confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
-            f"expected {expected[version] * 100:g} ± {tolerance * 100:g}{rest}"
-        )
-
-    if not expected:
-        return "pass", str
     unsettled: Why | None = None
-    for version in sorted(set(expected) | set(counts)):
-        wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
-        judged = wanted in (0.0, 1.0) or (wanted, version) in fractions
-        if wanted == 0.0 and seen:
-            return "fail", partial(answers, version, "expected 0%")
-        if not judged or wanted == 0.0:
-            continue
-        if 0 < wanted < 1 and bunched([each == version for each in order]) < BUNCHED:
-            unsettled = partial(
-                answers,
-                version,
-                "but like answers follow each other, so these are not single choices: "
-                "a proxy may keep its connections, or the shares changed meanwhile",
-            )
-            continue
-        outcome = _sequential.verdict(seen, answered, wanted, tolerance, alpha, doubt)
-        if outcome == "fail" and wanted == 1.0:
-            return "fail", partial(answers, version, "expected 100%; no other version may answer")
+    wanted = standard.min_success
+    if wanted:
+        outcome = _sequential.verdict(answered, total, wanted, standard.lossy, alpha, beta, sides=(-1,))
         if outcome == "fail":
-            return "fail", partial(estimated, version, "")
+            return "fail", partial(_lost, standard, answered, total, "")
         if outcome == "more" and not (fixed and wanted == 1.0):
-            unsettled = partial(estimated, version, ": too few samples to tell")
+            unsettled = partial(_lost, standard, answered, total, TOO_FEW)
+    if standard.max_p99 is not None:
+        # At least three times as many are slow as may be.
+        evidence = _sequential.log_mixture(answered - slow, answered, 1 - SLOW, 2 * SLOW, -1)
+        if evidence >= -math.log(alpha):
+            return "fail", partial(_slow, standard, slow, answered)
+    expected = standard.expected
+    strange = [version for version, count in counts.items() if count and not expected.get(version)] if expected else []
+    if strange:
+        return "fail", partial(_exact, standard, min(strange), counts, "expected 0%")
+    for version, wanted in standard.judged.items():
+        if wanted < 1 and order and bunched([each == version for each in order]) < BUNCHED:
+            unsettled = partial(_exact, standard, version, counts, KEPT)
+            continue
+        outcome = _sequential.verdict(counts.get(version, 0), answered, wanted, tolerance, alpha, beta)
+        if outcome == "fail":
+            return "fail", partial(_estimated, standard, version, counts, "")
+        if outcome == "more" and not (fixed and wanted == 1.0):
+            unsettled = partial(_estimated, standard, version, counts, TOO_FEW)
     return ("inconclusive", unsettled) if unsettled else ("pass", str)
+
+
+TOO_FEW = ": too few samples to tell"
+KEPT = (
+    "but like answers follow each other, so these are not single choices: "
+    "a proxy may keep its connections, or the shares changed meanwhile"
+)
+
+
+def _named(standard: Standard) -> str:
+    return f"{standard.name} " if standard.name else ""
+
+
+def _exact(standard: Standard, version: str, counts: t.Mapping[str, int], rest: str) -> str:
+    return f"{_named(standard)}{version} answers {counts.get(version, 0)} of {sum(counts.values())} requests, {rest}"
+
+
+def _estimated(standard: Standard, version: str, counts: t.Mapping[str, int], rest: str) -> str:
+    seen, answered = counts.get(version, 0), sum(counts.values())
+    low, high = _sequential.interval(seen, answered, standard.tolerance, standard.alpha)
+    return (
+        f"{_named(standard)}{version} answers {seen / max(1, answered):.0%} of {answered} requests "
+        f"({standard.confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
+        f"expected {standard.expected[version] * 100:g} ± {standard.tolerance * 100:g}{rest}"
+    )
+
+
+def _lost(standard: Standard, answered: int, total: int, rest: str) -> str:
+    if standard.min_success == 1.0 and answered < total:
+        return f"{total - answered} of {total} requests got no answer that names a version, and 100% must"
+    # At twice alpha the upper end of the interval is what is as sure without the lower one.
+    _low, high = _sequential.interval(answered, total, standard.lossy, 2 * standard.alpha)
+    return (
+        f"{_named(standard)}answers {answered / total:.0%} of {total} requests with a version "
+        f"({standard.confidence * 100:g}% sure: {high:.0%} at most), "
+        f"expected {standard.min_success * 100:g}% or more{rest}"
+    )
+
+
+def _slow(standard: Standard, slow: int, answered: int) -> str:
+    return (
+        f"{_named(standard)}took more than {standard.max_p99:g} s for {slow} of {answered} answers, "
+        f"and for {SLOW:.0%} it may"
+    )
+
+
+def missing(counts: t.Mapping[str, int], total: int, standard: Standard) -> int | None:
+    """About how many more requests would settle it, if they ended as they have so far; None if over 100,000."""
+
+    def settled(most: int) -> bool:
+        scaled = {version: round(most * count / total) for version, count in counts.items()}
+        return judge(scaled, max(most, sum(scaled.values())), standard)[0] != "inconclusive"
+
+    most = max(1, total)
+    while not settled(most):
+        most *= 2
+        if most > 100_000:
+            return None
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if settled(middle) else (middle, most)
+    return max(0, most - total)

@@ -144,7 +144,11 @@ options:
     type: float
     default: 0.99
   min_success:
-    description: The share of requests that must be answered with a version.
+    description:
+      - The share of requests that must be answered with a version. With V(1) every one must.
+      - Less than that is judged as shares are. What is exactly as good is failed with a probability of 1 -
+        O(confidence) at most, and what loses three times as many as it may, but not more than O(tolerance) below, is
+        passed with that probability at most. V(0.99) takes 226 requests to pass, if none of them is lost.
     type: float
     default: 1.0
   family_size:
@@ -200,7 +204,7 @@ options:
   max_p99:
     description: >-
       Seconds that 99 of 100 answers may take at most. It fails where it is as sure as O(confidence) that more are
-      slower, and named in the message.
+      slower, and is named in the message. It passes otherwise, so few samples say little about it.
     type: float
     version_added: 0.2.0
   on_inconclusive:

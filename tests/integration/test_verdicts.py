@@ -72,7 +72,8 @@ def test_a_canary_that_loses_one_request_in_ten_fails_on_success_rate(shared: La
     behind(shared, 2, 2, "flaky", "sandbox/hello")  # every fifth answer of a half is 500
     lossy = judged(shared, expected_from="endpoints", min_success=0.99)
     assert lossy["verdict"] == "fail"
-    assert re.search(r"\d+ of \d+ requests got no answer that names a version, and 99% must$", lossy["msg"]), lossy
+    said = r"hello answers \d+% of \d+ requests with a version \(99% sure: \d+% at most\), expected 99% or more$"
+    assert re.search(said, lossy["msg"]), lossy
     assert list(lossy["errors"]) == ["HTTP 500"]
 
 

@@ -226,11 +226,13 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)
         others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}
-        standards = {**({"": expected} if options["source"] == "traffic" else {}), **others}
-        if "traffic" in asked and any(0 < share < 1 for shares in standards.values() for share in shares.values()):
+        wanted = {**({"": expected} if options["source"] == "traffic" else {}), **others}
+        if "traffic" in asked and any(0 < share < 1 for shares in wanted.values() for share in shares.values()):
             _refuse_uneven(service, options)
         way = service.way() if "traffic" in asked else None
-    result = _sampled(options, standards, way) if way else _counted(options, cluster[options["source"]])
+    result = (
+        _sampled(options, standards_of(wanted, options), way) if way else _counted(options, cluster[options["source"]])
+    )
     told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
     result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
     result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
@@ -325,12 +327,12 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
 
 
 def _sampled(
-    options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]], way: _target.Way
+    options: t.Mapping[str, t.Any], standards: t.Mapping[str, _statistics.Standard], way: _target.Way
 ) -> dict[str, t.Any]:
     """Make requests until every standard is settled, and report them. Raises Failure."""
     read_version = _read_version(options)
     clients = _target.clients(way.target, options)
-    expecting = any(standards.values())
+    expecting = any(each.expected or 0 < each.min_success < 1 for each in standards.values())
     most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
     until = time.monotonic() + options["timeout"] if options["timeout"] else math.inf
     rate = _traffic.Rate(options["rate_limit"])
@@ -395,14 +397,7 @@ def _tell_clients(
     several = {client: versions for client, versions in got.items() if len(versions) > 1}
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     answered = Counter(_order(taken))
-    lost, why = _statistics.judge(
-        answered,
-        len(taken),
-        {},
-        tolerance=options["tolerance"],
-        confidence=options["confidence"],
-        min_success=options["min_success"],
-    )
+    lost, why = _statistics.judge(answered, len(taken), standards_of({"": {}}, options)[""])
     said = _clients.said(several, len(got), each)
     if sticky and several:
         said += f", and Service {options['name']} has sessionAffinity ClientIP"
@@ -418,31 +413,35 @@ def _tell_clients(
     )
 
 
+def standards_of(
+    shares: t.Mapping[str, t.Mapping[str, float]], options: t.Mapping[str, t.Any]
+) -> dict[str, _statistics.Standard]:
+    """What samples are judged by: the shares that are expected, and those that each source in the cluster says."""
+    names = ("tolerance", "confidence", "min_success", "max_p99")
+    return {
+        source: _statistics.Standard(
+            expected,
+            family=options["family_size"] * max(1, sum(map(bool, shares.values()))),
+            name=_application(options),
+            **{name: options[name] for name in names},
+        )
+        for source, expected in shares.items()
+    }
+
+
 def _judged(
     counts: t.Mapping[str, int],
     total: int,
-    standards: t.Mapping[str, t.Mapping[str, float]],
+    standards: t.Mapping[str, _statistics.Standard],
     options: t.Mapping[str, t.Any],
     slow: int,
     order: t.Sequence[str] = (),
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
-    """The worst of the verdicts by each standard: what is expected, or what a source in the cluster says."""
+    """The worst of the verdicts by each standard."""
     worst: tuple[_statistics.Verdict, _statistics.Why] = ("pass", str)
-    for source, shares in standards.items() or [("", {})]:
-        verdict, why = _statistics.judge(
-            counts,
-            total,
-            shares,
-            tolerance=options["tolerance"],
-            confidence=options["confidence"],
-            min_success=options["min_success"],
-            family=_family(options, standards),
-            name=_application(options),
-            fixed=bool(options["samples"]) and total >= options["samples"],
-            order=order,
-            slow=slow,
-            max_p99=options["max_p99"],
-        )
+    fixed = bool(options["samples"]) and total >= options["samples"]
+    for source, standard in standards.items():
+        verdict, why = _statistics.judge(counts, total, standard, fixed=fixed, order=order, slow=slow)
         if verdict == "fail":
             return verdict, partial(_disagreed, source, why) if source else why
         if verdict != "pass":
@@ -454,14 +453,9 @@ def _disagreed(source: str, why: _statistics.Why) -> str:
     return f"traffic and {source} do not agree: {why()}"
 
 
-def _family(options: t.Mapping[str, t.Any], standards: t.Mapping[str, t.Mapping[str, float]]) -> int:
-    """Over how many verdicts the doubt is shared out."""
-    return int(options["family_size"]) * max(1, sum(map(bool, standards.values())))
-
-
 def report(
     taken: t.Sequence[_traffic.Sample],
-    standards: t.Mapping[str, t.Mapping[str, float]],
+    standards: t.Mapping[str, _statistics.Standard],
     options: t.Mapping[str, t.Any],
     settled: int,
     unit: str = "requests",
@@ -469,21 +463,24 @@ def report(
     """What the samples, each of a `unit`, come to: counts, shares, intervals, latency (seconds) and the verdict.
 
     The verdict was found after the first `settled` of them, or not at all with 0. It stands, unless those that were
-    on their way then make it worse.
+    on their way then fail it.
     """
     total = len(taken)
     verdict, why = _looked(taken, standards, options)
-    if verdict == "inconclusive" and 0 < settled < total:
+    if verdict != "fail" and 0 < settled < total:
         verdict, why = _looked(taken[:settled], standards, options)
     counts = Counter(_order(taken))
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     latency = [sample.seconds for sample in taken if sample.error is None]
-    missing = _missing(counts, standards, options) if verdict == "inconclusive" else 0
+    more = (
+        [_statistics.missing(counts, total, each) for each in standards.values()] if verdict == "inconclusive" else []
+    )
+    missing = None if None in more else max((each for each in more if each), default=0)
     reason = why() + (f"; about {missing} more would" if missing else "")
     seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
     lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
     message = f"{seen} of {total} {unit}, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
-    every = {version: share for shares in reversed([*standards.values()]) for version, share in shares.items()}
+    every = {version: share for each in reversed([*standards.values()]) for version, share in each.expected.items()}
     return {
         "changed": False,
         "samples": total,
@@ -512,27 +509,9 @@ def _order(taken: t.Sequence[_traffic.Sample]) -> list[str]:
 
 
 def _looked(
-    taken: t.Sequence[_traffic.Sample], standards: t.Mapping[str, t.Mapping[str, float]], options: t.Mapping[str, t.Any]
+    taken: t.Sequence[_traffic.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
     """What samples come to, also by the order in which they came."""
     order, slowest = _order(taken), options["max_p99"]
     slow = sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)
     return _judged(Counter(order), len(taken), standards, options, slow, order)
-
-
-def _missing(
-    counts: t.Mapping[str, int], standards: t.Mapping[str, t.Mapping[str, float]], options: t.Mapping[str, t.Any]
-) -> int | None:
-    """About how many more answers every standard would want, None where it cannot be told."""
-    more = [
-        _statistics.missing(
-            counts,
-            shares,
-            tolerance=options["tolerance"],
-            confidence=options["confidence"],
-            family=_family(options, standards),
-        )
-        for shares in standards.values()
-        if shares
-    ]
-    return None if None in more else max((each for each in more if each), default=0)

@@ -13,6 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._sequential import 
 from ansible_collections.convoy.rollout.plugins.module_utils._sequential import verdict as outcome
 from ansible_collections.convoy.rollout.plugins.module_utils._statistics import (
     BUNCHED,
+    Standard,
     bunched,
     guards,
     missing,
@@ -22,12 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-SURE = {"tolerance": 0.1, "confidence": 0.99, "min_success": 1.0}
 
-
-def judge(*counted: t.Any, **rule: t.Any) -> tuple[str, str]:
+def judge(counts: dict[str, int], total: int, standard: Standard, **seen: t.Any) -> tuple[str, str]:
     """The verdict, and why in words."""
-    verdict, why = _statistics.judge(*counted, **rule)
+    verdict, why = _statistics.judge(counts, total, standard, **seen)
     return verdict, why()
 
 
@@ -51,25 +50,40 @@ def test_no_values_have_no_percentile() -> None:
         ({"1": 50, "2": 50}, 100, {"1": 0.5, "2": 0.5}, "inconclusive"),
         ({"1": 100}, 100, {"1": 0.5, "2": 0.5}, "fail"),
         ({"1": 499, "2": 500, "3": 1}, 1000, {"1": 0.5, "2": 0.5}, "fail"),
-        ({"1": 7}, 7, {}, "pass"),
+        ({"1": 44}, 44, {}, "pass"),
+        ({"1": 43}, 43, {}, "inconclusive"),
         ({"1": 6}, 7, {}, "fail"),
         ({}, 0, {}, "inconclusive"),
     ],
 )
 def test_verdicts(counts: dict[str, int], total: int, expected: dict[str, float], verdict: str) -> None:
-    assert judge(counts, total, expected, **SURE)[0] == verdict
+    assert judge(counts, total, Standard(expected))[0] == verdict
+
+
+def test_so_many_samples_and_no_more_pass_if_none_of_them_objects() -> None:
+    assert judge({"2": 7}, 7, Standard({"2": 1.0}), fixed=True)[0] == "pass"
+    assert judge({"2": 7}, 7, Standard({}), fixed=True)[0] == "pass"
+    assert judge({"2": 7}, 7, Standard({}, min_success=0.99), fixed=True)[0] == "inconclusive"
 
 
 def test_lost_requests_are_judged_by_the_same_method() -> None:
-    def verdict(answered: int) -> str:
-        how = {"tolerance": 0.1, "confidence": 0.99, "min_success": 0.99}
-        return judge({"1": answered}, 200, {"1": 1.0}, **how)[0]
+    def verdict(answered: int, total: int = 200) -> tuple[str, str]:
+        return judge({"1": answered}, total, Standard({"1": 1.0}, min_success=0.99, name="hello"))
 
-    assert (verdict(200), verdict(197), verdict(180)) == ("pass", "pass", "fail")
+    assert verdict(200) == (
+        "inconclusive",
+        "hello answers 100% of 200 requests with a version (99% sure: 100% at most), expected 99% or more: "
+        "too few samples to tell",
+    )
+    assert (verdict(197)[0], verdict(226, 226)[0], verdict(497, 500)[0]) == ("inconclusive", "pass", "pass")
+    assert verdict(180) == (
+        "fail",
+        "hello answers 90% of 200 requests with a version (99% sure: 96% at most), expected 99% or more",
+    )
 
 
 def test_the_message_says_what_a_person_would() -> None:
-    verdict, why = judge({"2": 66, "1": 68}, 134, {"2": 0.25, "1": 0.75}, name="hello", **SURE)
+    verdict, why = judge({"2": 66, "1": 68}, 134, Standard({"2": 0.25, "1": 0.75}, name="hello"))
     assert (verdict, why) == (
         "fail",
         "hello 2 answers 49% of 134 requests (99% sure: 34 to 64%), expected 25 ± 10",
@@ -88,7 +102,7 @@ def test_a_failed_share_is_outside_of_its_interval(first: int, second: int, shar
     total = first + second
     low, high = interval(first, total, 0.1, 0.01)
     assert low <= first / total <= high
-    verdict, _why = judge({"a": first, "b": second}, total, {"a": share, "b": 1 - share}, **SURE)
+    verdict, _why = judge({"a": first, "b": second}, total, Standard({"a": share, "b": 1 - share}))
     if min(share, 1 - share) == share:
         assert (verdict == "fail") == (not low - 1e-9 < share < high + 1e-9)
 
@@ -129,19 +143,18 @@ def test_the_runs_test_is_what_counting_every_order_gives(ones: int, zeros: int)
 
 
 def test_answers_that_follow_each_other_are_not_judged() -> None:
-    how = {"tolerance": 0.1, "confidence": 0.99, "min_success": 1.0}
-    expected = {"1": 0.5, "2": 0.5}
+    half = Standard({"1": 0.5, "2": 0.5})
     random = Random(3)
     single = [random.choice("12") for _answer in range(500)]
     counts = {"1": single.count("1"), "2": single.count("2")}
-    assert judge(counts, 500, expected, order=single, **how)[0] == "pass"
+    assert judge(counts, 500, half, order=single)[0] == "pass"
     kept = sorted(single)
-    verdict, why = judge(counts, 500, expected, order=kept, **how)
+    verdict, why = judge(counts, 500, half, order=kept)
     assert verdict == "inconclusive"
     assert "a proxy may keep its connections" in why
     uneven = ["1"] * 90 + ["2"] * 10
-    assert judge({"1": 90, "2": 10}, 100, expected, order=uneven, **how)[0] == "inconclusive"
-    assert judge({"1": 90, "2": 10}, 101, expected, order=uneven, **how)[0] == "fail"  # one was lost
+    assert judge({"1": 90, "2": 10}, 100, half, order=uneven)[0] == "inconclusive"
+    assert judge({"1": 90, "2": 10}, 101, half, order=uneven)[0] == "fail"  # one was lost
 
 
 def test_single_choices_are_rarely_taken_for_kept_connections_even_where_the_samples_stop_by_themselves() -> None:
@@ -155,20 +168,20 @@ def test_single_choices_are_rarely_taken_for_kept_connections_even_where_the_sam
 
 
 def test_how_many_more_samples_would_do() -> None:
-    how = {"tolerance": 0.1, "confidence": 0.99}
-    counts, canary = {"1": 75, "2": 25}, {"1": 0.75, "2": 0.25}
-    more = missing(counts, canary, **how)
+    counts, canary = {"1": 75, "2": 25}, Standard({"1": 0.75, "2": 0.25})
+    more = missing(counts, 100, canary)
     assert more is not None
     total = 100 + more
     scaled = {"1": round(0.75 * total), "2": round(0.25 * total)}
-    assert judge(scaled, sum(scaled.values()), canary, min_success=1.0, **how)[0] == "pass"
-    assert judge({"1": 75 + more // 3, "2": 25 + more // 9}, 100 + more // 3 + more // 9, canary, **SURE)[0] != "pass"
-    assert missing({"2": 20}, {"2": 1.0}, **how) == 24
+    assert judge(scaled, sum(scaled.values()), canary)[0] == "pass"
+    assert judge({"1": 75 + more // 3, "2": 25 + more // 9}, 100 + more // 3 + more // 9, canary)[0] != "pass"
+    assert missing({"2": 20}, 20, Standard({"2": 1.0})) == 24
+    assert missing({"2": 20}, 20, Standard({"2": 1.0}, min_success=0.99)) == 206
 
 
 def test_slow_answers_fail_only_where_it_is_sure() -> None:
     def verdict(slow: int, total: int) -> tuple[str, str]:
-        return judge({"1": total}, total, {"1": 1.0}, slow=slow, max_p99=0.5, name="hello", **SURE)
+        return judge({"1": total}, total, Standard({"1": 1.0}, max_p99=0.5, name="hello"), slow=slow)
 
     assert verdict(1, 100)[0] == "pass"
     assert verdict(10, 100) == ("fail", "hello took more than 0.5 s for 10 of 100 answers, and for 1% it may")

@@ -16,6 +16,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only
 from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._statistics import Standard
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Sample
 
 Object = dict[str, t.Any]
@@ -550,7 +551,7 @@ def test_a_verdict_stands_though_more_answers_come() -> None:
 
     def found(number: int, settled: int, more: str = "") -> str:
         taken = [Sample(0.0, 0.1, version) for version in [*order[:number], *more]]
-        standards = {"": {"1": 0.75, "2": 0.25}}
+        standards = {"": Standard({"1": 0.75, "2": 0.25})}
         return str(_version_distribution.report(taken, standards, asked, settled)["verdict"])
 
     settled = next(number for number in range(1, 1000) if found(number, 0) == "pass")
