@@ -1,0 +1,57 @@
+"""playbooks/lab.yml, which tells the lab as one story, and explain.yml."""
+
+from __future__ import annotations
+
+import re
+
+from integration.playbooks import Lab
+
+
+def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
+    run = empty.play("lab")
+    assert run.code == 0, run.output
+    told = [
+        "PLAY [Explain: ",
+        "Number of desired pods",
+        "PLAY [Create: ",
+        "/version answers: 1.0.0",
+        "PLAY [Scale: from 3 to 5]",
+        "5 of 5 pods are ready",
+        "PLAY [Scale: back to 3]",
+        "3 of 3 pods are ready",
+        "PLAY [Rolling update: ",
+        "paused with 2 of 3 pods new",
+        "observed: ",
+        "hello 2.0.0 runs in all 3 pods",
+        "PLAY [Undo: ",
+        "Rolling update to 2.0.0",
+        "goes back to revision 1",
+        "PLAY [Canary: 2.0.0 beside it",
+        "1 of 4 pods gives 25%",
+        "PLAY [Session affinity: ",
+        "one client: ",
+        "many clients: ",
+        "each client got one version in 3 requests",
+        "PLAY [Canary: promoted",
+        "hello 2.0.0, promoted",
+        "PLAY [Begin anew: ",
+        "PLAY [Blue/green: all traffic to 2.0.0]",
+        "takes all traffic: hello 2.0.0 (green",
+        "PLAY [Blue/green: and back]",
+        "takes all traffic: hello 1.0.0 (blue",
+    ]
+    places = [run.output.find(line) for line in told]
+    assert -1 not in places, (told[places.index(-1)], run.output)
+    assert sorted(places) == places, run.output
+    assert not re.search(r"WARNING|[1-9]\d* lost", run.output), run.output
+    assert empty.selector() == {"app": "hello", "version": "1.0.0"}
+
+
+def test_a_field_is_explained_as_the_cluster_describes_it(empty: Lab) -> None:
+    run = empty.play("explain", field="deployment.spec.strategy")
+    assert (run.code, run.changed) == (0, 0), run.output
+    assert "FIELD: strategy <DeploymentStrategy>" in run.output
+    assert "rollingUpdate" in run.output
+    wrong = empty.play("explain", field="deployment.spec.replica")
+    assert wrong.code != 0
+    assert "replica" in wrong.output
