@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 
-from reliability import frame, kills
+from reliability import frame, kills, operators
 
-SECTIONS = {"kills": kills.SECTION}
+SECTIONS = {"kills": kills.SECTION, "operators": operators.SECTION}
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import queue
@@ -93,9 +94,11 @@ def spread(cases: Sequence[Case], points: int | None) -> list[Case]:
         groups[case["group"]].append(case)
     chosen: list[tuple[int, Case]] = []
     for members in groups.values():
-        bits = max(1, (len(members) - 1).bit_length())
-        turned = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits)]
-        order = [members[index] for index in turned if index < len(members)]
+        # Steps of the golden section of a circle leave no large gap, wherever one stops.
+        step = next(
+            n for n in range(round(len(members) * 0.618) or 1, 2 * len(members)) if math.gcd(n, len(members)) == 1
+        )
+        order = [members[turn * step % len(members)] for turn in range(len(members))]
         chosen += enumerate(order[:points])
     return [case for _turn, case in sorted(chosen, key=lambda pair: pair[0])]
 
@@ -132,7 +135,9 @@ def _done(name: str, cases: Sequence[Case], workers: int) -> Iterator[Result]:
     todo, done = context.Queue(), context.Queue()
     for case in [*cases, *[None] * workers]:
         todo.put(case)
-    processes = [context.Process(target=_work, args=(name, todo, done)) for _ in range(min(workers, len(cases)))]
+    processes = [
+        context.Process(target=_work, args=(name, todo, done), daemon=True) for _ in range(min(workers, len(cases)))
+    ]
     for process in processes:
         process.start()
     try:

@@ -14,7 +14,7 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ CALLBACKS = str(Path(__file__).with_name("callbacks"))
 IMAGES = {"kelseyhightower/hello:3.0.0": Image("hello", version="3.0.0")}
 LONGEST = 300.0  #: seconds for a run to come to a point or to end
 SETTLE = 20.0  #: seconds after a run for what it deleted to be gone
-REQUESTS = 20  #: how many are asked for the version in the end
+REQUESTS = 40  #: how many are asked for the version in the end
 
 #: What is looked at: all of it has to be as an undisturbed run leaves it.
 KINDS = (
@@ -46,6 +46,7 @@ KINDS = (
 )
 #: The start of a scenario is made of these; the others follow.
 MADE = (resources.CONFIGMAPS, resources.SECRETS, resources.SERVICES, resources.DEPLOYMENTS)
+CLUSTER_CA = "kube-root-ca.crt"  #: every namespace has it
 SERVER_SIDE = ("clusterIP", "clusterIPs", "healthCheckNodePort")
 
 #: Who dies: the process and its group, as by kill or a closed terminal; all that the run started but what it
@@ -129,13 +130,13 @@ class Bench:
         playbook, variables = play
         mark = uuid.uuid4().hex
         tasks = self.directory / mark
-        lab.environment.update(
-            RELIABILITY_MARK=mark,
-            RELIABILITY_TASKS=str(tasks),
-            RELIABILITY_STOP_AT=str(stop_at),
-            ANSIBLE_CALLBACK_PLUGINS=CALLBACKS,
-        )
-        return Started(lab.start(playbook, **variables), mark, tasks)
+        environment = {
+            "RELIABILITY_MARK": mark,
+            "RELIABILITY_TASKS": str(tasks),
+            "RELIABILITY_STOP_AT": str(stop_at),
+            "ANSIBLE_CALLBACK_PLUGINS": CALLBACKS,
+        }
+        return Started(replace(lab, environment=environment).start(playbook, **variables), mark, tasks)
 
     def run(self, lab: Lab, play: Play) -> tuple[Run, Started]:
         """A run to its end."""
@@ -179,7 +180,7 @@ def start_of(objects: Mapping[str, Sequence[Object]]) -> dict[str, list[Object]]
     for kind in MADE:
         made[kind.plural] = []
         for item in objects[kind.plural]:
-            if item["metadata"]["name"] == "kube-root-ca.crt":
+            if item["metadata"]["name"] == CLUSTER_CA:
                 continue
             kept = {key: value for key, value in item.items() if key not in ("metadata", "status")}
             kept["metadata"] = _named(item["metadata"])
@@ -195,6 +196,8 @@ def wishes_of(objects: Mapping[str, Sequence[Object]]) -> dict[str, Any]:
     for plural, items in objects.items():
         for item in items:
             name, spec = item["metadata"]["name"], item.get("spec", item.get("data"))
+            if name == CLUSTER_CA:
+                continue
             if plural == "services":
                 spec = _service_spec(item)
             if plural == "replicasets":  # named by its pod template
@@ -296,7 +299,7 @@ def _cases(
             {"at": "midway", "number": number, "what": f"amid task {number}, {task}", "after": (ended - began) / 2}
         )
     for number, write in enumerate(writes, 1):
-        what = str(write).partition(" ")[2].replace(f"{write.action.namespace}/", "")
+        what = str(write).partition(" ")[2].replace(write.action.namespace, "").replace(" /", " ").strip()
         for when in ("before", "after"):
             points.append({"at": when, "number": number, "what": f"{when} {what}"})
     for index, point in enumerate(points):
@@ -327,7 +330,7 @@ def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
     lab = it.begin(known["start"])
     try:
         with Traffic(lab) as traffic:
-            killed, reached = _killed(it, lab, scenario, case)
+            first, reached = killed(it, lab, scenario.play, case)
             left = wishes_of(it.objects(lab))
             began = time.monotonic()
             if case["then"] == "again":
@@ -337,7 +340,7 @@ def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
                 run, started = it.run(lab, _way_back(known, scenario, left))
                 problems = _as_before(it, lab, known, scenario, left, run)
             seconds = time.monotonic() - began
-        for process in (killed, started):
+        for process in (first, started):
             try:
                 until(lambda process=process: not process.processes(), "the processes' end", SETTLE)
             except TimeoutError:
@@ -364,7 +367,7 @@ def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
         it.forget(lab)
 
 
-def _killed(it: Bench, lab: Lab, scenario: Scenario, case: Case) -> tuple[Started, bool]:
+def killed(it: Bench, lab: Lab, play: Play, case: Case) -> tuple[Started, bool]:
     """A run that was killed, and whether it came to the point."""
     number = case["number"]
     if case["at"] in ("before", "after"):
@@ -373,13 +376,13 @@ def _killed(it: Bench, lab: Lab, scenario: Scenario, case: Case) -> tuple[Starte
             return _counts(write) and write.action.namespace == lab.namespace
 
         with it.cluster.hold(number, case["at"], counts) as hold:
-            started = it.start(lab, scenario.play)
+            started = it.start(lab, play)
             until(lambda: hold.write or started.process.poll() is not None, "the write")
             started.kill(case["mode"])
             hold.abandon()
         return started, hold.write is not None
     stop_at = number if case["at"] == "start" else 0
-    started = it.start(lab, scenario.play, stop_at)
+    started = it.start(lab, play, stop_at)
     ended: list[bool] = []
 
     def come(number: int) -> bool:

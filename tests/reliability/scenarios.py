@@ -50,6 +50,7 @@ SCENARIOS = {
         "rolling_update", ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"}), ROLLBACK
     ),
     "up": Scenario("scale", ("scale", {"replicas": 5}), ("scale", {"replicas": 3}), new="1.0.0"),
+    "one": Scenario("scale", ("scale", {"replicas": 1}), ("scale", {"replicas": 3}), new="1.0.0"),
     "down": Scenario(
         "scale",
         ("scale", {"replicas": 2}),
