@@ -47,8 +47,10 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     target = version
     if rollback:
-        target = before or preview["version"]
-        if not target or (target != active["version"] and target != preview["version"]):
+        # Where no colour has the version before the last switch any more, a rollout has taken its place and
+        # has not switched: the traffic is where it was.
+        target = before if before and before in (active["version"], preview["version"]) else active["version"]
+        if target != before and not preview["exists"]:
             raise Failure(f"There is nothing to roll back to: no other version of {name} is here.")
     if target == active["version"] or not target:
         phase = "done"

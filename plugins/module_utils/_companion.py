@@ -147,7 +147,7 @@ class _Life:
             except ProcessLookupError:
                 pass
             except (AttributeError, OSError):
-                self._born = _born(pid)
+                self._born = born(pid)
 
     @property
     def known(self) -> bool:
@@ -170,7 +170,7 @@ class _Life:
             return True
         except OSError:
             pass
-        return _born(self._pid) != self._born
+        return born(self._pid) != self._born
 
     def close(self) -> None:
         """Look no more."""
@@ -178,7 +178,7 @@ class _Life:
             os.close(self._descriptor)
 
 
-def _born(pid: int) -> str:
+def born(pid: int) -> str:
     """When a process was started, in the system's own terms; nothing where that is not told."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -30,8 +30,8 @@ options:
   rollback:
     description: >-
       Ask for the version before the last switch, which the Service's annotation
-      C(convoy.rollout/previous-version) names,
-      else for the idle colour's.
+      C(convoy.rollout/previous-version) names; where no colour has that version, as when a rollout was cut off
+      before its switch, for the active one.
     type: bool
     default: false
 extends_documentation_fragment:

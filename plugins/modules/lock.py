@@ -12,8 +12,9 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Takes a Lease C(convoy-NAME) of C(coordination.k8s.io/v1) in the application's namespace. It says who holds it,
     since when and what for, and is renewed for as long as the run lives. A second run is refused at once.
-  - When the run ends in whatever way, the Lease is deleted. When its machine dies, the Lease expires 15 seconds later.
-    Another run then looks at it for that long before it takes it, so that clocks that differ cannot make two holders.
+  - When the run ends in whatever way, the Lease is deleted. When what deletes it dies too, as with the machine, it
+    expires 15 seconds later. Another run then looks at it for that long before it takes it, so that clocks that differ
+    cannot make two holders. On the machine of the run that died it is taken at once.
   - Whoever takes a lock over does so between two tasks of the other run. Have that run check with O(lock) before each
     change that matters; between such a check and its change remains a moment that no lock in the cluster can close.
 options:

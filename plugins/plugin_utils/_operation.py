@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -27,14 +30,30 @@ class OperationAction(ActionBase):
         super().run(tmp, task_vars)
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
+        run = os.getppid()  # tasks are run by children of the run's process
+        _end_with(run)
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
         quiet = self._task.no_log
         task = Task(
             check_mode=self._task.check_mode,
             tell=lambda line: None if quiet else self._display.display(line),
-            owner=os.getppid(),  # tasks are run by children of the run's process
+            owner=run,
         )
         try:
             return attempt(self.operation, options, task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)
+
+
+def _end_with(run: int) -> None:
+    """Have this process end when the run's process does, in whatever way that ends.
+
+    A task is a process of a session of its own. It would outlive a run that is killed, and go on to change the
+    cluster when the run's lock is another run's already.
+    """
+    if sys.platform != "linux":
+        return
+    parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    if os.getppid() != run:  # it ended just before
+        os._exit(1)

@@ -19,7 +19,7 @@ HEAD = """\
 #   kubectl create clusterrolebinding bluegreen --clusterrole convoy-bluegreen-room --user jane
 """
 
-UNLOCKED = ("app_deploy", "verify")  #: what runs without the application's lock
+UNLOCKED = ("verify",)  #: what runs without the application's lock
 
 
 def rules(rights: list[Right]) -> list[dict[str, Any]]:

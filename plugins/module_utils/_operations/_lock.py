@@ -8,6 +8,7 @@ import contextlib
 import getpass
 import os
 import platform
+import re
 import time
 import typing as t
 import zlib
@@ -68,7 +69,7 @@ class Lock:
             other = _lease.held(lease)
             if other and other.holder == self.holder:
                 return None
-            expired = other and observer.has_expired(other, time.monotonic())
+            expired = other and (_is_dead(other.holder) or observer.has_expired(other, time.monotonic()))
             if (other is None or takeover or expired) and self.write(lease):
                 return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
             if other is None:
@@ -198,18 +199,38 @@ def _released(lock: Lock, known: t.Mapping[str, t.Any]) -> str:
 
 
 def _identity(owner: int | None) -> str:
-    """Who this run is: user, machine and process, and what tells it from a process of that number elsewhere."""
+    """Who this run is: user, machine and process, and what tells those from others of the same name and number."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    pid = owner or os.getpid()
+    # Where the run is on another machine, its process is not there to be looked at.
+    born = f"-{_companion.born(owner)}" if owner else ""
+    return f"{user}@{platform.node()} ({owner or os.getpid()}-{_machine()}{born})"
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether the run that an `_identity` names is known to have ended: it was on this machine, and is no more."""
+    found = re.search(r"\((\d+)-([0-9a-f]{8})-(\d+)\)$", holder)
+    if not found or found[2] != _machine():
+        return False
+    pid, born = int(found[1]), found[3]
     try:
-        born = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        mark = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink(f"/proc/{pid}/ns/pid") + born
-    except (OSError, IndexError):
-        mark = ""
-    return f"{user}@{platform.node()} ({pid}-{zlib.crc32(mark.encode()):08x})"
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        pass
+    return (_companion.born(pid) or born) != born
+
+
+def _machine() -> str:
+    """What tells this machine, since it was started, and its numbers of processes from others."""
+    try:
+        where = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/pid")
+    except OSError:
+        where = ""
+    return f"{zlib.crc32(where.encode()):08x}" if where else "?"
 
 
 def _now() -> datetime:

@@ -54,7 +54,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         template = deployment["spec"]["template"]
 
         def plan(workload: _api.Object) -> list[_api.Object]:
-            if workload["spec"]["template"] != template:
+            # It may also be this task's own change, of which the answer was lost.
+            if workload["spec"]["template"] != template and _update.template_patch(workload, wish):
                 raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
             _update.check_deployment(workload, wish)
             return _update.patch(workload, wish)

@@ -93,9 +93,11 @@ def test_a_run_cut_off_before_the_switch_is_verified_again() -> None:
     assert (found["phase"], found["pinned"], found["preview"]["exists"]) == ("preview", True, True)
 
 
-def test_a_rollback_without_an_annotation_goes_to_the_idle_colour() -> None:
-    found = plan(service(app="hello", version="2.0.0"), [BLUE, GREEN], version="", rollback=True)
-    assert found["version"] == "1.0.0"
+@pytest.mark.parametrize("previous", ["", "0.9.0"], ids=["of the first rollout", "of a third version"])
+def test_a_rollback_of_what_was_cut_off_before_the_switch_stays(previous: str) -> None:
+    live = service(previous, app="hello", version="1.0.0")
+    found = plan(live, [BLUE, GREEN], version="", rollback=True)
+    assert (found["version"], found["phase"]) == ("1.0.0", "done")
 
 
 def test_a_rollback_twice_is_done() -> None:

@@ -259,6 +259,43 @@ def test_undone_does_not_overwrite_what_somebody_else_did(api_server: t.Any, ans
     assert "was changed by somebody else meanwhile" in result["msg"]
 
 
+def test_undone_knows_its_own_change_where_the_answer_was_lost(api_server: t.Any, answer: Make, refusal: Make) -> None:
+    complete(api_server, answer)
+    older = replica_set()
+    older["metadata"].update(uid="o", annotations={"deployment.kubernetes.io/revision": "6"})
+    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": {"containers": []}}}
+    api_server.on(SETS, answer(body={"items": [replica_set(), older]}))
+    mine = answer(body=deployment(0, 6, **older["spec"]))
+    lost, made_again = answer(drop=True), refusal(422, "Invalid", "test")
+    api_server.on(HELLO, answer(body=deployment(3)), lost, made_again, mine)
+    result = ran("rollout", name="hello", state="undone", **here(api_server))
+    assert result["changed"], result
+    assert "goes back to revision 6" in result["message"]
+
+
+def test_rolling_update_knows_its_own_change_where_the_answer_was_lost(
+    api_server: t.Any, answer: Make, refusal: Make
+) -> None:
+    complete(api_server, answer)
+    api_server.on(path_of("services", "default"), answer(body={"items": []}))
+
+    def running(version: str, number: int) -> Object:
+        containers = [{"name": "hello", "image": f"hello:{version}"}]
+        return deployment(
+            3, number, template={"metadata": {"labels": {"app": "hello"}}, "spec": {"containers": containers}}
+        )
+
+    lost, made_again = answer(drop=True), refusal(422, "Invalid", "test")
+    before, mine = answer(body=running("1.0.0", 5)), answer(body=running("2.0.0", 6))
+    api_server.on(HELLO, before, lost, made_again, mine)
+    result = ran("rolling_update", name="hello", version="2.0.0", **here(api_server))
+    assert result["changed"], result
+    other = answer(body=running("3.0.0", 6))
+    api_server.on(HELLO, before, made_again, other)
+    refused = ran("rolling_update", name="hello", version="2.0.0", **here(api_server))
+    assert "was changed by somebody else meanwhile" in refused["msg"]
+
+
 def test_rollout_of_a_deployment_that_is_deleted_meanwhile(cluster: Make) -> None:
     server = cluster(pod(), events=({"type": "DELETED", "object": deployment(0, 6)},))
     assert "was deleted" in ran("rollout", name="hello", **here(server))["msg"]

@@ -1,0 +1,67 @@
+"""Runs that are killed where that is most dangerous; `make faults` kills them everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from integration.playbooks import Lab, Run, Traffic
+from reliability.kills import Bench, Object, bench, killed, start_of
+from reliability.scenarios import Play
+
+SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
+PROMOTE: Play = ("canary", {"version": "2.0.0", "promote": True, "canary_weight": 50})
+
+
+class Place(NamedTuple):
+    """A sandbox that stops runs at what they write, and the lab's application to be made there."""
+
+    bench: Bench
+    start: dict[str, list[Object]]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """A sandbox of these tests' own."""
+    with bench() as it:
+        lab = it.lab()
+        run, _started = it.run(lab, ("app_deploy", {}))
+        assert run.code == 0, run.output
+        yield Place(it, start_of(it.objects(lab)))
+
+
+@contextlib.contextmanager
+def killed_at(place: Place, play: Play, number: int, when: str, then: Play) -> Iterator[tuple[Lab, Run]]:
+    """The lab after a run that was killed at a write, with what watches over its lock, and another run at once."""
+    it = place.bench
+    lab = it.begin(place.start)
+    with Traffic(lab) as traffic:
+        _started, reached = killed(it, lab, play, {"at": when, "number": number, "mode": "everything"})
+        run, _started = it.run(lab, then)
+    assert reached
+    assert run.code == 0, run.output
+    assert traffic.lost == []
+    assert it.objects(lab)["leases"] == []
+    yield lab, run
+    it.forget(lab)
+
+
+def test_after_the_switch_the_same_command_verifies_it(place: Place) -> None:
+    with killed_at(place, SWITCH, 5, "after", SWITCH) as (lab, run):
+        assert run.changed == 0
+        assert lab.versions() == {"2.0.0": 20}
+
+
+def test_before_the_switch_a_rollback_stays(place: Place) -> None:
+    with killed_at(place, SWITCH, 5, "before", ("bluegreen", {"rollback": True})) as (lab, run):
+        assert run.changed == 0
+        assert lab.selector()["version"] == "1.0.0"
+        assert lab.versions() == {"1.0.0": 20}
+
+
+def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: Place) -> None:
+    with killed_at(place, PROMOTE, 4, "before", PROMOTE) as (lab, _run):
+        assert lab.deployments() == {"auth", "frontend", "hello"}
+        assert lab.versions() == {"2.0.0": 20}

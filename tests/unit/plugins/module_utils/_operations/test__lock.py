@@ -1,0 +1,64 @@
+"""The lock of a run that died, seen from the machine of that run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import typing as t
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils import _lease
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock
+
+Make = Callable[..., t.Any]
+
+
+@pytest.fixture
+def lock(api_server: t.Any) -> _lock.Lock:
+    """The lock of hello, as another run sees it."""
+    options = {"name": "hello", "namespace": "shop", "purpose": "", "host": api_server.url, "api_key": "x"}
+    return _lock.Lock(options, "alice@laptop (1-x-1)")
+
+
+def held_by(lock: _lock.Lock, server: t.Any, answer: Make, holder: str) -> None:
+    """Have somebody hold it, who renewed it just now."""
+    now = datetime.now(UTC)
+    lease = _lease.taken(None, name="convoy-hello", holder=holder, purpose="canary to 2.0.0", now=now)
+    lease["metadata"].update(uid="u", resourceVersion="5")
+    server.on(lock.path, answer(body=lease))
+
+
+def run_that_ended() -> str:
+    """The identity of a run that lives no more."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        identity = _lock._identity(process.pid)
+        process.kill()
+    return identity
+
+
+def test_of_a_run_that_died_here_it_is_taken_at_once(lock: _lock.Lock, api_server: t.Any, answer: Make) -> None:
+    dead = run_that_ended()
+    held_by(lock, api_server, answer, dead)
+    assert f"after the end of {dead}" in str(lock.take(0, False, print))
+    assert [ask.method for ask in api_server.asked] == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        pytest.param(lambda: _lock._identity(os.getpid()), id="alive"),
+        pytest.param(lambda: re.sub("-[0-9a-f]{8}-", "-00000000-", run_that_ended()), id="on another machine"),
+        pytest.param(lambda: _lock._identity(None), id="whose process is elsewhere"),
+    ],
+)
+def test_of_any_other_run_it_is_refused(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, holder: Callable[[], str]
+) -> None:
+    held_by(lock, api_server, answer, holder())
+    with pytest.raises(Failure, match="is being changed by"):
+        lock.take(0, False, print)
+    assert [ask.method for ask in api_server.asked] == ["GET"]
