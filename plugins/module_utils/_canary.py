@@ -19,10 +19,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils import _images, _we
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
+    FAILED,
     REVISION,
     annotations_of,
+    failed_with_current,
     owner,
     pod_labels,
+    revisions,
     selects,
 )
 
@@ -413,7 +416,8 @@ def _restoration(seen: Seen, copies: int, phase: str) -> Object:
         change = merge_patch(_plain(stable["spec"]["template"]), template)
         if change and version_of(dict(stable, spec=dict(stable["spec"], template=template))) == previous:
             cause = annotations_of(item).get(CAUSE)
-            patch["metadata"] = {"annotations": {PREVIOUS: None, CAUSE: cause}}
+            failed = failed_with_current(revisions(stable, seen.replica_sets))
+            patch["metadata"] = {"annotations": {PREVIOUS: None, CAUSE: cause, FAILED: failed or None}}
             patch.setdefault("spec", {})["template"] = change
             return patch
     raise Failure(

@@ -19,6 +19,7 @@ PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSe
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"  #: the numbers that a ReplicaSet had before
 CHANGE_CAUSE = "kubernetes.io/change-cause"
+FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that did not hold
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -39,6 +40,7 @@ class Revision:
     created: str
     replicas: int
     current: bool
+    failed: bool = False  #: whether it was taken back because it did not hold
 
     def numbered(self, number: int) -> bool:
         """Whether this is the revision that has, or had, a number."""
@@ -98,6 +100,7 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
     """
     uid, wanted = workload["metadata"].get("uid"), bare(workload["spec"]["template"])
     own = [pod for pod in pods if owner(pod) == uid]
+    failed = annotations_of(workload).get(FAILED, "").split(",")
     found = []
     for item in remembered:
         if owner(item) != uid:
@@ -124,6 +127,7 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
                 created=metadata.get("creationTimestamp") or "",
                 replicas=replicas,
                 current=bare(template) == wanted,
+                failed=str(number) in failed,
             )
         )
     return sorted(found, key=lambda revision: revision.number)
@@ -145,7 +149,7 @@ def revision(workload: Object, known: t.Iterable[Revision]) -> int:
 
 
 def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
-    """The revision to go back to: that of a number, or for 0 the newest one that is not current.
+    """The revision to go back to: that of a number, or for 0 the newest that is not current and did not fail.
 
     `name` is the workload in words. Raises Failure, naming the revisions that there are.
     """
@@ -158,10 +162,21 @@ def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
             return asked[0]
         numbers = ", ".join(str(revision.number) for revision in known) or "none"
         raise Failure(f"Revision {number} is not in the history of {name}; the revisions there are: {numbers}.")
-    for revision in reversed(known):
-        if not revision.current and revision.number:
+    others = [revision for revision in reversed(known) if not revision.current and revision.number]
+    for revision in others:
+        if not revision.failed:
             return revision
+    if others:
+        raise Failure(
+            f"There is nothing to undo: each earlier revision of {name} did not hold and was taken back; give the "
+            f"number of the one to go to all the same, such as {others[0].number}."
+        )
     raise Failure(f"There is nothing to undo: {name} has no earlier revision in its history.")
+
+
+def failed_with_current(known: t.Iterable[Revision]) -> str:
+    """The value of FAILED once the current revision did not hold either; numbers that are gone are left out."""
+    return ",".join(str(revision.number) for revision in known if revision.failed or revision.current)
 
 
 def history(known: t.Iterable[Revision], now: datetime | None = None) -> list[Object]:
@@ -176,6 +191,7 @@ def history(known: t.Iterable[Revision], now: datetime | None = None) -> list[Ob
             "age": max(0, int((now - _time(revision.created)).total_seconds())) if revision.created else 0,
             "replicas": revision.replicas,
             "current": revision.current,
+            "failed": revision.failed,
         }
         for revision in known
     ]
@@ -273,14 +289,15 @@ def restarted(workload: Object, now: datetime) -> list[Object]:
     return [{"op": "add", "path": f"{path}/annotations", "value": noted}]
 
 
-def undone(workload: Object, to: Revision) -> list[Object]:
+def undone(workload: Object, to: Revision, failed: str = "") -> list[Object]:
     """The JSON patch that gives a workload the template of an earlier revision, and that one's change-cause.
 
+    `failed` is noted as FAILED, where it is given.
     kubectl gives it all annotations of the earlier revision; here the workload keeps its own.
     """
     if to.current:
         return []
     return [
         {"op": "replace", "path": "/spec/template", "value": to.template},
-        *annotated(workload, {CHANGE_CAUSE: to.change_cause or None}),
+        *annotated(workload, {CHANGE_CAUSE: to.change_cause or None, **({FAILED: failed} if failed else {})}),
     ]

@@ -67,10 +67,19 @@ options:
     version_added: 0.2.0
   to_revision:
     description:
-      - With O(state=undone), the revision to go back to, by default (V(0)) the newest one before the current one.
+      - With O(state=undone), the revision to go back to, by default (V(0)) the newest one before the current one
+        that did not fail.
       - A revision that is gone back to gets a new number. Its earlier numbers lead to it too.
     type: int
     default: 0
+    version_added: 0.2.0
+  failed:
+    description:
+      - With O(state=undone), that the revision which is current did not hold.
+      - The annotation C(convoy.rollout/failed) keeps its number, and O(state=undone) goes back to it only where
+        O(to_revision) says so.
+    type: bool
+    default: false
     version_added: 0.2.0
   timeout:
     description: Seconds that it may take.
@@ -163,6 +172,9 @@ history:
       type: int
     current:
       description: Whether it is the workload's pod template.
+      type: bool
+    failed:
+      description: Whether it was taken back because it did not hold.
       type: bool
 pods:
   description: The workload's pods, by name, without those that end.

@@ -69,6 +69,10 @@ def test_what_does_not_hold_is_rolled_back(lab: Lab) -> None:
     )
     assert lab.versions() == {"1.0.0": 20}
 
+    refused = lab.play("rollback")  # the failed revision is the only other one
+    assert refused.code != 0
+    assert "each earlier revision of Deployment hello in namespace" in " ".join(refused.output.split()), refused.output
+
     # One that never becomes ready takes no traffic, and nobody notices; held part way it is undone too.
     with Traffic(lab) as traffic:
         run = lab.play("rolling_update", version="nope", rolling_update_pause_at="50%")

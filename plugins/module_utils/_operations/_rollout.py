@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, t.Any] = {
     },
     "at": {"type": "str"},
     "to_revision": {"type": "int", "default": 0},
+    "failed": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 600},
     "unschedulable_grace": {"type": "int", "default": 5},
 }
@@ -141,8 +142,8 @@ class Rollout:
         seen = self.write(before, lambda workload: _workloads.restarted(workload, now))
         return self.result(seen, before, f"{self.place} starts all its pods anew.")
 
-    def undone(self, to_revision: int) -> dict[str, t.Any]:
-        """Give the workload the pod template of an earlier revision."""
+    def undone(self, to_revision: int, failed: bool = False) -> dict[str, t.Any]:
+        """Give the workload the pod template of an earlier revision, as the current one `failed` or by choice."""
         before, place = self.read(), self.place
         if not _pause.is_ours(before.workload):
             self.check_not_paused(before.workload, "undone")
@@ -153,7 +154,9 @@ class Rollout:
             known = (_workloads.bare(before.workload["spec"]["template"]), to.template)
             if _workloads.bare(workload["spec"]["template"]) not in known:
                 raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
-            return _workloads.undone(workload, to) + (_pause.resumed(workload) if _pause.is_ours(workload) else [])
+            noted = _workloads.failed_with_current(before.revisions) if failed else ""
+            resumed = _pause.resumed(workload) if _pause.is_ours(workload) else []
+            return _workloads.undone(workload, to, noted) + resumed
 
         images = ", ".join(_workloads.images(to.template))
         said = "already has" if to.current else "goes back to"
@@ -288,7 +291,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["to_revision"] < 0:
         raise Failure(f"to_revision is {options['to_revision']}; it is a revision's number, or 0 for the previous one.")
     state = options["state"]
-    for name, belongs in (("at", "paused"), ("to_revision", "undone")):
+    for name, belongs in (("at", "paused"), ("to_revision", "undone"), ("failed", "undone")):
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
     api = _api.api(options)
@@ -297,7 +300,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if state == "paused":
             return rollout.paused(options["at"])
         if state == "undone":
-            return rollout.undone(options["to_revision"])
+            return rollout.undone(options["to_revision"], options["failed"])
         return {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
     finally:
         api.close()

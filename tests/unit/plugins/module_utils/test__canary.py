@@ -10,6 +10,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._canary import (
     BESIDE,
     CAUSE,
+    FAILED,
     HELD,
     PREVIOUS,
     WEIGHT,
@@ -232,7 +233,7 @@ def test_an_abort_in_the_middle_of_a_promotion_takes_stable_back() -> None:
     ]
     found = planned(seen(stable, canary(), replica_sets=sets), abort=True)
     assert found["restoration"] == {
-        "metadata": {"annotations": {PREVIOUS: None, CAUSE: "cause 9"}},
+        "metadata": {"annotations": {PREVIOUS: None, CAUSE: "cause 9", FAILED: "11"}},
         "spec": {
             "template": {
                 "metadata": {"labels": {"version": "1.0.0"}},

@@ -86,6 +86,21 @@ def test_the_way_back_is_the_newest_that_is_not_current_or_a_number() -> None:
         _workloads.earlier(known[2:], 0, "hello")
 
 
+def test_a_revision_that_failed_is_gone_back_to_only_by_its_number() -> None:
+    there = workload(**{_workloads.FAILED: "3,8"})
+    sets = [replica_set(2, "hello:1.0.0"), replica_set(3, "hello:bad"), replica_set(4, "hello:2.0.0")]
+    known = _workloads.revisions(there, sets)
+    assert [item["failed"] for item in _workloads.history(known)] == [False, True, False]
+    assert _workloads.earlier(known, 0, "hello").number == 2
+    assert _workloads.earlier(known, 3, "hello").number == 3
+    only = r"each earlier revision of hello did not hold and was taken back; give the number of .* such as 3\."
+    with pytest.raises(Failure, match=only):
+        _workloads.earlier(known[1:], 0, "hello")
+    assert _workloads.failed_with_current(known) == "3,4"  # 8 is no more in the history
+    noted = {"op": "add", "path": "/metadata/annotations/convoy.rollout~1failed", "value": "3,4"}
+    assert _workloads.undone(there, known[0], "3,4")[1:] == [noted]
+
+
 def test_undone_keeps_the_annotations_and_takes_the_change_cause_along() -> None:
     there = workload(**{"team": "blue", _workloads.CHANGE_CAUSE: "second"})
     caused, plain = _workloads.revisions(
