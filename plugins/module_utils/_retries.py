@@ -6,8 +6,8 @@ A request is made again only where that cannot do a thing twice:
 
 - nothing was done: the server said that it is too busy (429), or unavailable for now (503 with
   Retry-After), or the connection was refused, so that nothing was sent;
-- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, or it holds only for
-  one resourceVersion, which the first change would have replaced.
+- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, it applies (server-side
+  apply), or it holds only for one resourceVersion, which the first change would have replaced.
 
 All others, such as creating an object whose answer got lost, are their caller's to look after.
 """
@@ -39,11 +39,20 @@ def is_conditional(method: str, body: t.Any) -> bool:
     """Whether a change holds only for one version of its object, or is the same when it is made twice."""
     if method == "DELETE":
         return True
-    if method == "PUT":
-        return bool(isinstance(body, dict) and (body.get("metadata") or {}).get("resourceVersion"))
+    if isinstance(body, dict):
+        return method in ("PUT", "PATCH") and bool((body.get("metadata") or {}).get("resourceVersion"))
     return isinstance(body, list) and any(
         step.get("op") == "test" and step.get("path") == "/metadata/resourceVersion" for step in body
     )
+
+
+def growing(attempt: int, chance: t.Callable[[], float] = random.random) -> float:
+    """Seconds before the attempt after the one of a number, which counts from 1.
+
+    They grow exponentially; half of them is by `chance` (0..1), so that clients that were refused together do
+    not come back together.
+    """
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * (0.5 + chance() / 2)
 
 
 def pause(
@@ -56,15 +65,13 @@ def pause(
 ) -> float | None:
     """Seconds to wait before the next attempt, None where there is to be none.
 
-    `attempt` counts from 1, `elapsed` are the seconds since the first one began. The pause grows
-    exponentially; half of it is by `chance` (0..1), so that clients that were refused together do not
-    come back together. What the server asks for is the least.
+    `attempt` counts from 1, `elapsed` are the seconds since the first one began. The pause is `growing`; what
+    the server asks for is the least.
     """
     not_done = refusal.status == 429 or (refusal.status == 503 and refusal.retry_after is not None) or not refusal.sent
     if refusal.lasting or not (not_done or (repeatable and refusal.status in UNKNOWN)):
         return None
     if attempt >= ATTEMPTS:
         return None
-    wait = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * (0.5 + chance() / 2)
-    wait = max(wait, refusal.retry_after or 0.0)
+    wait = max(growing(attempt, chance), refusal.retry_after or 0.0)
     return wait if elapsed + wait < PATIENCE else None

@@ -35,6 +35,27 @@ STUCK = frozenset(
 REFUSED = ("not found", "no such host", "denied", "unauthorized", "manifest unknown", "does not exist")
 
 
+#: What is to be done, by reason.
+REMEDIES = {
+    **dict.fromkeys(
+        ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"],
+        "see that the image exists and that the nodes may pull it",
+    ),
+    **dict.fromkeys(
+        ["CreateContainerConfigError", "CreateContainerError"],
+        "see that the ConfigMaps, Secrets and volumes that it names are there",
+    ),
+    **dict.fromkeys(["CrashLoopBackOff", "RunContainerError"], "see in its log why it ends"),
+    **dict.fromkeys(
+        ["Timeout", "ProgressDeadlineExceeded"], "see why it is not ready: its readiness probe, its log, its events"
+    ),
+    "OOMKilled": "raise its memory limit, or have it need less",
+    "Unschedulable": "make room on the nodes, or ask for less",
+    "exceeded quota": "raise the ResourceQuota, or have fewer pods",
+    "FailedCreate": "change what was refused",
+}
+
+
 @dataclass(frozen=True)
 class Fault:
     """Why a rollout cannot succeed: the pod and container it shows in, if it is one, and in what words."""
@@ -45,6 +66,13 @@ class Fault:
     container: str | None = None
     restarted: bool = False  #: the last words are the previous container's
     passing: bool = False  #: room may still be made, so it counts only when it lasts
+
+    @property
+    def remedy(self) -> str:
+        """What is to be done, empty where the message says it."""
+        reasons = ["OOMKilled", "exceeded quota"]
+        known = next((reason for reason in reasons if reason in self.message), self.reason)
+        return REMEDIES.get(known, "")
 
     def __str__(self) -> str:
         place = f"pod {self.pod}" if self.pod else ""
@@ -222,7 +250,7 @@ def _pod_fault(pod: Object, leaving: bool) -> Fault | None:
             ended = (container.get("lastState") or {}).get("terminated") or {}
             if reason == "CrashLoopBackOff" and ended:
                 said = f": {ended['message'].strip()}" if ended.get("message") else ""
-                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}{said}; {message}"
+                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}{said}"
             return Fault(
                 reason,
                 message,

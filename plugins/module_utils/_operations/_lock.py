@@ -15,7 +15,7 @@ import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _companion, _lease
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _companion, _lease, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
 
@@ -64,16 +64,19 @@ class Lock:
         end = time.monotonic() + wait
         observer = _lease.Observer()
         told = ""
+        writes = 0
         while True:
             lease = self.read()
             other = _lease.held(lease)
             if other and other.holder == self.holder:
-                return None
+                return "" if writes else None
             expired = other and (_is_dead(other.holder) or observer.has_expired(other, time.monotonic()))
-            if (other is None or takeover or expired) and self.write(lease):
-                return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
-            if other is None:
-                continue  # somebody else was quicker: see who
+            if other is None or takeover or expired:
+                writes += 1
+                if self.write(lease, last=writes >= _retries.ATTEMPTS):
+                    return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
+                time.sleep(_retries.growing(writes))
+                continue  # somebody else was quicker, or nothing came of it: see who has it
             # One that seems dead is looked at until that is certain.
             if time.monotonic() >= end and (expired or other.seems_alive(_now())):
                 raise Failure(
@@ -86,8 +89,9 @@ class Lock:
                 tell(f"{self.application}: waiting for {other}")
             time.sleep(LOOK)
 
-    def write(self, lease: _api.Object | None) -> bool:
-        """Put this run in as the holder; False where the Lease was changed by somebody else meanwhile."""
+    def write(self, lease: _api.Object | None, last: bool) -> bool:
+        """Put this run in as the holder; False where somebody else changed the Lease, or, unless it is the `last`
+        attempt, where the API server failed and nothing came of it."""
         new = _lease.taken(lease, name=self.name, holder=self.holder, purpose=self.options["purpose"], now=_now())
         try:
             if lease is None:
@@ -102,7 +106,7 @@ class Lock:
             if error.status not in (0, 404, 409, 500, 502, 503, 504):
                 raise
             mine = _lease.held(self.read())
-            if mine is None and error.status not in (404, 409):
+            if mine is None and error.status not in (404, 409) and (last or error.refusal.lasting):
                 raise
             return bool(mine and mine.holder == self.holder)
         return True

@@ -260,7 +260,8 @@ class Rollout:
         """Why the rollout cannot become complete, with everything that is known about it."""
         namespace = self.place.namespace
         log = _last_words(self.api, namespace, fault)
-        said = f"{self.place} did not become complete: {fault}"
+        said = f"{self.place} did not become complete: {str(fault).rstrip('.')}"
+        said += f"; {fault.remedy}." if fault.remedy else "."
         if fault.pod and fault.container is None:
             warning = _last_warning(self.api, namespace, fault.pod)
             if warning and fault.message not in warning:

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils import _api, _retries, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 #: How often a change is tried again because something else about the object changed, mostly its status.
@@ -112,10 +113,13 @@ def changed(
             if error.status not in (404, 409, 422):
                 raise
             newest = found(api, place)
-            if newest["metadata"]["resourceVersion"] == metadata["resourceVersion"] or not left:
+            same_one = newest["metadata"]["resourceVersion"] == metadata["resourceVersion"]
+            if not left or (same_one and error.status != 409):
                 raise
             if newest["metadata"]["uid"] != metadata["uid"]:
                 raise Failure(f"{place} was deleted and made anew meanwhile; run again.") from error
+            if same_one:
+                time.sleep(_retries.growing(TRIES - left))
             workload = newest
     return workload
 

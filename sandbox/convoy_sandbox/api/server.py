@@ -148,7 +148,7 @@ class ApiServer:
             return _json(refusal.status, refusal.code)
         except ConnectionResetError:
             troubles.drop(request)
-            raise
+            return web.Response()  # which nobody gets
         except Exception as error:
             log.exception("%s %s", request.method, request.path_qs)
             return _json(ApiError(500, "InternalError", f"Internal error occurred: {error}").status, 500)

@@ -196,7 +196,8 @@ def test_a_crash_says_how_the_container_ended() -> None:
     pod["status"]["containerStatuses"][0]["lastState"] = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
     found = fault(a_deployment(), SETS, [pod])
     assert found
-    assert found.message == "OOMKilled, exit code 137; back-off 10s"
+    assert found.message == "OOMKilled, exit code 137"
+    assert "memory limit" in found.remedy
     assert found.restarted
 
 
