@@ -9,6 +9,7 @@ imported only to read kubeconfigs that need it, those with an auth-provider.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -78,16 +79,31 @@ class Access:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
             if self.cert_data and self.key_data:
-                # OpenSSL reads client certificates from files only.
-                with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
-                    pair.write(f"{self.cert_data}\n{self.key_data}\n")
-                    pair.flush()
-                    context.load_cert_chain(pair.name)
+                with _file_of(f"{self.cert_data}\n{self.key_data}\n") as pair:
+                    context.load_cert_chain(pair)
             elif self.cert_file:
                 context.load_cert_chain(self.cert_file, self.key_file)
         except (OSError, ssl.SSLError) as error:
             raise Failure(f"The certificates for {self.server} cannot be used: {error}.") from error
         return context
+
+
+@contextlib.contextmanager
+def _file_of(text: str) -> t.Iterator[str]:
+    """The path of a file of a text: OpenSSL reads client certificates from files only.
+
+    Where the system can, the file is in memory, so that nothing of a key is left when the process is killed.
+    """
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        with open(os.memfd_create("convoy-pair"), "w", encoding="utf-8") as memory:
+            memory.write(text)
+            memory.flush()
+            yield f"/proc/self/fd/{memory.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
 
 
 def access(options: t.Mapping[str, t.Any]) -> Access:

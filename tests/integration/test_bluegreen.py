@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from integration.history import History
 from integration.playbooks import Lab, Traffic, description
 
 
+def in_order(history: History, *versions: str) -> None:
+    """The traffic moved to these versions, each of them whole and ready before it did, and was always served."""
+    assert history.always_served("hello", 3)
+    moves = history.moves("hello")
+    assert [after.selectors["hello"]["version"] for _before, after in moves] == list(versions)
+    for before, after in moves:
+        (chosen,) = before.of(f"kelseyhightower/hello:{after.selectors['hello']['version']}")
+        assert chosen.complete, before
+        assert chosen.wanted == 3
+
+
 def test_forward_again_and_back_lose_no_request(lab: Lab) -> None:
-    with Traffic(lab) as traffic:
+    with History(lab) as history, Traffic(lab) as traffic:
         forward = lab.play("bluegreen", version="2.0.0")
         assert forward.code == 0, forward.output
         assert lab.selector()["version"] == "2.0.0"
@@ -30,6 +43,11 @@ def test_forward_again_and_back_lose_no_request(lab: Lab) -> None:
     assert traffic.lost == []
     assert traffic.versions == ["1.0.0", "2.0.0"]
     assert len(traffic.answers) > 20
+
+    in_order(history, "1.0.0", "2.0.0", "1.0.0")  # pinned, there and back
+    preview = [(before.ready("hello-preview"), after) for before, after in history.moves("hello")]
+    assert len(preview[1][0]) == 3  # ready where they are tried, before they get users
+    assert all(state.deployments["hello"].ready == 3 for state in history.states)  # the old colour runs on
 
 
 def test_rollback_is_only_the_switch_and_happens_once(lab: Lab) -> None:
@@ -61,7 +79,7 @@ def test_a_third_version_takes_the_idle_colour(lab: Lab) -> None:
 
 
 def test_previous_is_scaled_away_and_comes_back_for_a_rollback(lab: Lab) -> None:
-    with Traffic(lab) as traffic:
+    with History(lab) as history, Traffic(lab) as traffic:
         forward = lab.play("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=1)
         assert forward.code == 0, forward.output
         assert (lab.replicas("hello"), lab.replicas("hello-green")) == (0, 3)
@@ -74,6 +92,36 @@ def test_previous_is_scaled_away_and_comes_back_for_a_rollback(lab: Lab) -> None
         assert lab.versions() == {"1.0.0": 20}
     assert traffic.lost == []
     assert traffic.versions == ["1.0.0", "2.0.0"]
+    in_order(history, "1.0.0", "2.0.0", "1.0.0")
+    shrunk = [
+        (before, after)
+        for before, after in history.steps()
+        if after.deployments["hello"].wanted < before.deployments["hello"].wanted
+    ]
+    assert len(shrunk) == 1
+    # By then every new connection goes to the new colour.
+    assert all(pod.startswith("hello-green-") for pod in shrunk[0][0].ready("hello"))
+
+
+def test_requests_that_are_under_way_at_the_switch_are_answered(empty: Lab) -> None:
+    applications = description()
+    applications["hello"] |= {"image": "sandbox/hello", "version": "slow"}  # 1 s an answer
+    assert empty.play("app_deploy", applications=applications).code == 0
+    ask, answers = empty.asker(), set()
+    with History(empty) as history, ThreadPoolExecutor(8) as pool:
+        run = empty.start("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=0)
+
+        def keep_asking(_number: int) -> None:
+            while run.poll() is None:
+                answer = ask()
+                answers.add((answer.status, answer.version))
+
+        asking = pool.map(keep_asking, range(8))  # so eight of them are under way at any moment
+        said, _ = run.communicate()
+        list(asking)
+    assert run.returncode == 0, said
+    assert answers == {(200, "slow"), (200, "2.0.0")}
+    assert history.states[-1].deployments["hello"].wanted == 0
 
 
 def test_a_version_that_never_gets_ready_takes_no_traffic(lab: Lab) -> None:
@@ -105,15 +153,17 @@ def test_a_preview_that_answers_wrongly_is_not_switched_to(lab: Lab) -> None:
     applications = description()
     applications["hello"]["image"] = "kelseyhightower/auth"
     applications["hello"]["container"]["env"] = []
-    run = lab.play("bluegreen", version="1.0.0-wrong", applications=applications)
+    with History(lab) as history:
+        run = lab.play("bluegreen", version="1.0.0-wrong", applications=applications)
     assert run.code != 0
     assert lab.versions() == {"1.0.0": 20}
+    in_order(history, "1.0.0")  # it is pinned, and stays so
 
 
 def test_a_failed_verification_undoes_the_switch(lab: Lab) -> None:
     # Users are said to come in by a Service that never leads to hello: after the switch none of its
     # answers is hello's new version.
-    with Traffic(lab) as traffic:
+    with History(lab) as history, Traffic(lab) as traffic:
         run = lab.play(
             "bluegreen", version="2.0.0", application_entry={"service": "auth", "path": "/version"}, bluegreen_settle=2
         )
@@ -123,6 +173,7 @@ def test_a_failed_verification_undoes_the_switch(lab: Lab) -> None:
     assert lab.selector()["version"] == "1.0.0"
     assert lab.versions() == {"1.0.0": 20}
     assert traffic.lost == []
+    in_order(history, "1.0.0", "2.0.0", "1.0.0")
 
 
 def test_no_room_creates_nothing(lab: Lab) -> None:
@@ -180,3 +231,13 @@ def test_rolling_back_what_was_never_rolled_out(lab: Lab) -> None:
     run = lab.play("bluegreen", rollback=True)
     assert run.code != 0
     assert "nothing to roll back to" in run.output
+
+    # What the cluster says is text: no template is evaluated, and no version is made of it.
+    noted = {"convoy.rollout/previous-version": "{{ lookup('pipe', 'echo it-was-$((6*7))') }}"}
+    lab.core.patch_namespaced_service("hello", lab.namespace, {"metadata": {"annotations": noted}})
+    before = lab.spec_versions()
+    run = lab.play("bluegreen", rollback=True)
+    assert run.code != 0
+    assert "nothing to roll back to" in run.output
+    assert "it-was-42" not in run.output
+    assert lab.spec_versions() == before

@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from integration.history import History
 from integration.playbooks import Lab, Traffic, description
 
 
+def good_copies_stay(history: History) -> None:
+    """The Service kept its selector and three ready pods, and the canary went only when stable was whole without it."""
+    assert history.always_served("hello", 3)
+    assert history.moves("hello") == []
+    assert any("hello-canary" in state.deployments for state in history.states)
+    for before, after in history.steps():
+        canary, left = before.deployments.get("hello-canary"), after.deployments.get("hello-canary")
+        if canary and (not left or left.wanted < canary.wanted):
+            assert before.deployments["hello"].complete, before
+            assert before.deployments["hello"].wanted == 3
+
+
 def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
-    with Traffic(lab) as traffic:
+    with History(lab) as history, Traffic(lab) as traffic:
         quarter = lab.play("canary", version="2.0.0")
         assert quarter.code == 0, quarter.output
         assert "1 of 4 pods gives 25%" in quarter.output
@@ -33,10 +46,13 @@ def test_a_quarter_then_half_then_all_of_it_loses_no_request(lab: Lab) -> None:
         assert (done.code, done.changed) == (0, 0), done.output
     assert traffic.lost == []
     assert set(traffic.versions) == {"1.0.0", "2.0.0"}
+    good_copies_stay(history)
+    gone = [before for before, after in history.steps() if len(after.deployments) < len(before.deployments)]
+    assert [before.deployments["hello"].images for before in gone] == [("kelseyhightower/hello:2.0.0",)]
 
 
 def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
-    with Traffic(lab) as traffic:
+    with History(lab) as history, Traffic(lab) as traffic:
         whole = lab.play("canary", version="2.0.0", canary_weight=100)
         assert whole.code == 0, whole.output
         assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (0, 3)
@@ -48,14 +64,17 @@ def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
         assert lab.replicas("hello") == 3
         assert lab.versions() == {"1.0.0": 20}
     assert traffic.lost == []
+    good_copies_stay(history)
 
 
 @pytest.mark.parametrize("version", ["broken", "crash"])
 def test_a_canary_that_does_not_hold_goes_by_itself(lab: Lab, version: str) -> None:
     applications = description()
     applications["hello"]["image"] = "sandbox/hello"
-    run = lab.play("canary", version=version, applications=applications, canary_weight=50)
+    with History(lab) as history:
+        run = lab.play("canary", version=version, applications=applications, canary_weight=50)
     assert run.code != 0
+    good_copies_stay(history)
     assert "did not hold" in run.output, run.output
     assert "HTTP 500" in run.output or "CrashLoopBackOff" in run.output, run.output
     assert lab.deployments() == {"auth", "frontend", "hello"}
@@ -74,11 +93,15 @@ def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
 
 
 def test_a_deployment_of_ones_own(lab: Lab) -> None:
+    text = [{"name": "TEXT", "value": "{{ lookup('pipe', 'echo it-was-$((6*7))') }}"}]
+    template = {"spec": {"containers": [{"name": "hello", "env": text}]}}
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"template": template}})
     entry = {"service": "frontend", "port": 443, "scheme": "https", "validate_certs": False}
     run = lab.play("canary", version="2.0.0", applications={}, canary_entry=entry, canary_weight=50)
     assert run.code == 0, run.output
-    labels = lab.apps.read_namespaced_deployment("hello-canary", lab.namespace).spec.template.metadata.labels
-    assert labels == {"app": "hello", "track": "canary", "version": "2.0.0"}
+    pod = lab.apps.read_namespaced_deployment("hello-canary", lab.namespace).spec.template
+    assert pod.metadata.labels == {"app": "hello", "track": "canary", "version": "2.0.0"}
+    assert pod.spec.containers[0].env[0].value == text[0]["value"]  # what looks like a template is text
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_an_own_deployment(
     assert observed in " ".join(updated.output.split()), updated.output
     template = empty.apps.read_namespaced_deployment(name, empty.namespace).spec.template
     assert template.spec.containers[0].image == f"{image}:{version}"
+    assert template.spec.containers[0].env == original.spec.containers[0].env  # what looks like a template is text
     assert template.spec.containers[1:] == original.spec.containers[1:]
     assert template.spec.volumes == original.spec.volumes
 
@@ -39,3 +40,4 @@ def test_an_own_deployment(
     assert (back.code, back.changed) == (0, 1), back.output
     after = empty.apps.read_namespaced_deployment(name, empty.namespace).spec
     assert (after.template, after.replicas) == (original, 3)
+    assert not [run for run in (scaled, updated, back) if "it-was-42" in run.output]

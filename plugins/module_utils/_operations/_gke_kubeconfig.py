@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -124,6 +125,7 @@ def _write(path: str, document: t.Any) -> None:
     import yaml
 
     folder = os.path.dirname(os.path.abspath(path))
+    partial = ""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".kubeconfig-")  # 0600 from the start
@@ -132,4 +134,7 @@ def _write(path: str, document: t.Any) -> None:
             yaml.safe_dump(json.loads(json.dumps(document)), stream, sort_keys=False)
         os.replace(partial, path)
     except OSError as error:
+        if partial:
+            with contextlib.suppress(OSError):
+                os.remove(partial)
         raise Failure(f"The kubeconfig {path} cannot be written: {error.strerror}.") from error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
+import ssl
 import stat
+import tempfile
 import typing as t
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._api import (
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._mirror import Mirror
+from convoy_sandbox import certificates
 
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]
@@ -372,3 +376,26 @@ def test_a_write_that_is_refused_says_why(api_server: t.Any, refusal: Make) -> N
     with pytest.raises(ApiError, match="the object has been modified") as caught:
         Api(Access(api_server.url)).replace(PODS, {})
     assert (caught.value.status, len(api_server.asked)) == (409, 1)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_key_of_a_client_is_on_disk_only_where_it_has_to(
+    in_memory: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = certificates.make()  # which has need of files itself
+    if in_memory:
+        monkeypatch.setattr(tempfile, "NamedTemporaryFile", None)
+    else:
+        monkeypatch.delattr(os, "memfd_create")
+    client = {"cert_data": made.client_cert.decode(), "key_data": made.client_key.decode()}
+    assert Access("https://127.0.0.1:1", **client).ssl_context() is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_is_verified_unless_told_otherwise() -> None:
+    careful, careless = Access("https://h").ssl_context(), Access("https://h", verify=False).ssl_context()
+    assert careful is not None
+    assert (careful.verify_mode, careful.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert careless is not None
+    assert careless.verify_mode == ssl.CERT_NONE
