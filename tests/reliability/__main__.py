@@ -6,9 +6,14 @@ import argparse
 import os
 import sys
 
-from reliability import frame, kills, operators
+from reliability import application_faults, frame, kills, operators, server_faults
 
-SECTIONS = {"kills": kills.SECTION, "operators": operators.SECTION}
+SECTIONS = {
+    "kills": kills.SECTION,
+    "operators": operators.SECTION,
+    "server": server_faults.SECTION,
+    "application": application_faults.SECTION,
+}
 
 
 def main() -> int:

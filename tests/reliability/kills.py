@@ -239,12 +239,12 @@ def _different(where: str, wanted: Any, found: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def bench() -> Iterator[Bench]:
-    """A sandbox to work on."""
+def bench(**settings: Any) -> Iterator[Bench]:
+    """A sandbox to work on; `settings` are those of `Settings`."""
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with (
         tempfile.TemporaryDirectory() as directory,
-        sandbox(name=f"kills-{uuid.uuid4().hex[:6]}", images=IMAGES) as cluster,
+        sandbox(name=f"kills-{uuid.uuid4().hex[:6]}", images=IMAGES, **settings) as cluster,
     ):
         yield Bench(cluster, Path(directory))
 
@@ -409,7 +409,7 @@ def _without_leases(wishes: Mapping[str, Any]) -> dict[str, Any]:
 def _as_undisturbed(it: Bench, lab: Lab, known: Mapping[str, Any], scenario: Scenario, run: Run) -> list[str]:
     """What is not as an undisturbed run leaves it."""
     if run.code:
-        return [f"the same command failed: {_said(run)}"]
+        return [f"the same command failed: {said(run)}"]
     with contextlib.suppress(TimeoutError):
         until(lambda: not differences(known["end"], wishes_of(it.objects(lab))), "the end", SETTLE)
     problems = differences(known["end"], wishes_of(it.objects(lab)))
@@ -430,7 +430,7 @@ def _as_before(
 ) -> list[str]:
     """What is not as it was before the run that was killed."""
     untouched = not differences(_without_leases(known["begun"]), _without_leases(left))
-    problems = [f"the way back failed: {_said(run)}"] if run.code and not untouched else []
+    problems = [f"the way back failed: {said(run)}"] if run.code and not untouched else []
     until(lambda: "hello-canary" not in lab.deployments() or problems, "the canary's end", SETTLE)
     with contextlib.suppress(TimeoutError):
         until(lambda: not it.objects(lab)["leases"], "the Lease", SETTLE)
@@ -445,7 +445,7 @@ def _as_before(
     return problems
 
 
-def _said(run: Run) -> str:
+def said(run: Run) -> str:
     """The last words of a run."""
     lines = [line.strip() for line in run.output.splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("[ERROR]")]

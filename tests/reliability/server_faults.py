@@ -1,0 +1,198 @@
+"""Runs while the API server fails: each kind of fault, and all of them at random, under every role."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from convoy_sandbox.faults import Fault
+from integration.playbooks import Lab, Traffic
+from reliability.application_faults import PREFIX
+from reliability.frame import Case, Result, Section
+from reliability.kills import SETTLE, Bench, bench, said, start_of, until
+from reliability.scenarios import Play
+
+Object = dict[str, Any]
+
+DEPLOYED = {"auth": 1, "frontend": 1, "hello": 3}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is run, and what there is when it has finished; the application begins with 1.0.0."""
+
+    play: Play
+    version: str = "2.0.0"  #: what users get
+    replicas: Mapping[str, int] = field(default_factory=lambda: DEPLOYED)  #: by Deployment
+    before: Play | None = None  #: what is run first, at a sound API server
+
+
+RUNS = {
+    "app_deploy": Run(("app_deploy", {}), "1.0.0"),
+    "scale": Run(("scale", {"replicas": 5}), "1.0.0", {**DEPLOYED, "hello": 5}),
+    "rolling_update": Run(("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"})),
+    "canary": Run(("canary", {"version": "2.0.0", "promote": True})),
+    "bluegreen": Run(("bluegreen", {"version": "2.0.0"}), replicas={**DEPLOYED, "hello-green": 3}),
+    "rollback": Run(("rollback", {}), "1.0.0", before=("rolling_update", {"version": "2.0.0"})),
+}
+
+#: Each kind of fault for a share of the requests that it can happen to.
+KINDS: dict[str, tuple[Fault, ...]] = {
+    "429, Retry-After 1 s": (Fault("429", 0.1),),
+    "500": (Fault("500", 0.1),),
+    "503": (Fault("503", 0.1),),
+    "connection dropped": (Fault("drop", 0.1),),
+    "answer lost": (Fault("drop-after", 0.1),),
+    "watch dropped after 0.3 s": (Fault("drop-watch", 1.0, seconds=0.3),),
+    "409 on updates": (Fault("409", 0.3),),
+    "410 on lists and watches": (Fault("410", 0.3),),
+    "1 s late": (Fault("delay", 0.2),),
+    "all at random": (
+        *(Fault(kind, 0.03) for kind in ("429", "500", "503", "drop", "drop-after", "delay")),
+        Fault("409", 0.1),
+        Fault("410", 0.1),
+        Fault("drop-watch", 0.2, seconds=0.3),
+    ),
+}
+SEEDS = {"all at random": (1, 2, 3)}
+
+
+def plan() -> dict[str, Any]:
+    """The application's objects, and a case for each kind of fault, role and seed."""
+    with bench() as it:
+        lab = it.lab()
+        _well(it, lab, RUNS["app_deploy"].play)
+        start = start_of(it.objects(lab))
+    cases = [
+        {"key": f"{name}, {kind}, seed {seed}", "group": kind, "run": name, "kind": kind, "seed": seed}
+        for kind in KINDS
+        for name in RUNS
+        for seed in SEEDS.get(kind, (1,))
+    ]
+    return {"start": start, "cases": cases}
+
+
+def _well(it: Bench, lab: Lab, play: Play) -> None:
+    run, _started = it.run(lab, play)
+    if run.code:
+        raise RuntimeError(f"A run at a sound API server failed:\n{run.output}")
+
+
+@contextlib.contextmanager
+def worker(plan: Mapping[str, Any]) -> Iterator[Callable[[Case], Result]]:
+    """One worker's sandbox."""
+    with bench() as it:
+        yield lambda case: meet(it, plan["start"], case)
+
+
+def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result:
+    """A run that meets with faults."""
+    asked = RUNS[case["run"]]
+    serves = case["run"] != "app_deploy"
+    lab = it.begin(start) if serves else it.lab()
+    try:
+        if asked.before:
+            _well(it, lab, asked.before)
+        old = set(lab.versions()) if serves else set()
+        with contextlib.ExitStack() as stack:
+            traffic = stack.enter_context(Traffic(lab)) if serves else None
+            it.cluster.set_faults(*KINDS[case["kind"]], seed=case["seed"])
+            began = time.monotonic()
+            try:
+                run, _started = it.run(lab, asked.play)
+            finally:
+                seconds = time.monotonic() - began
+                faults = it.cluster.call(lambda: sum(it.cluster.cluster.api.faults.counts))
+                it.cluster.set_faults()
+            problems = _unfinished(it, lab, asked) if run.code == 0 else _unserved(lab, old)
+        lost = len(traffic.lost) if traffic else 0
+        if lost:
+            problems.append(f"{lost} requests were lost")
+        if run.code and "Traceback" in run.output:
+            problems.append("it ended with a traceback")
+        return {
+            "key": case["key"],
+            "group": case["group"],
+            "finished": run.code == 0,
+            "said": "" if run.code == 0 else said(run).removeprefix(PREFIX),
+            "faults": faults,
+            "seconds": round(seconds, 1),
+            "requests": len(traffic.answers) if traffic else 0,
+            "lost": lost,
+            "problems": problems,
+        }
+    finally:
+        it.forget(lab)
+
+
+def _unfinished(it: Bench, lab: Lab, asked: Run) -> list[str]:
+    """What is not as a run at a sound API server leaves it."""
+
+    def left() -> dict[str, int]:
+        return {item["metadata"]["name"]: item["spec"]["replicas"] for item in it.objects(lab)["deployments"]}
+
+    with contextlib.suppress(TimeoutError):
+        until(lambda: left() == asked.replicas and not it.objects(lab)["leases"], "the end", SETTLE)
+    problems = [] if left() == asked.replicas else [f"there are {left()}, not {dict(asked.replicas)}"]
+    problems += [f"Lease {item['metadata']['name']} is left over" for item in it.objects(lab)["leases"]]
+    got = dict(lab.versions())
+    return problems if set(got) == {asked.version} else [*problems, f"users get {got}, not {asked.version}"]
+
+
+def _unserved(lab: Lab, old: set[str]) -> list[str]:
+    """Whether users get something else than before a run that failed."""
+    got = set(lab.versions()) if old else set()
+    return [] if got == old else [f"it failed, and users get {sorted(got)}, not {sorted(old)}"]
+
+
+def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
+    """The section: a row a kind of fault, and every run that did not finish."""
+    rows = [
+        "| fault | runs | faults met | finished, as with a sound API server | failed, old version serving | requests "
+        "of users | lost | seconds, median (slowest) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind in KINDS:
+        mine = [item for item in results if item["group"] == kind and "seconds" in item]
+        if not mine:
+            continue
+        finished = [item for item in mine if item["finished"] and not item["problems"]]
+        failed = [item for item in mine if not item["finished"] and not item["problems"]]
+        asked, lost, met = (sum(item[key] for item in mine) for key in ("requests", "lost", "faults"))
+        seconds = [item["seconds"] for item in mine]
+        rows.append(
+            f"| {kind} | {len(mine)} | {met} | {len(finished)} | {len(failed)} | {asked} | {lost} | "
+            f"{statistics.median(seconds):.0f} ({max(seconds):.0f}) |"
+        )
+    ended = [f"- {item['key']}: {item['said']}" for item in results if item.get("said") and not item["problems"]]
+    wrong = [
+        f"- {item['key']}: {'; '.join(item['problems'])} {item.get('said', '')}" for item in results if item["problems"]
+    ]
+    parts = [WORDS, *rows, ""]
+    if ended:
+        parts += ["What the runs said that did not finish:", "", *ended, ""]
+    if wrong:
+        parts += ["### What was not as it should be at a failing API server", "", *wrong]
+    return "\n".join(parts)
+
+
+WORDS = """\
+Each role is run while the API server fails by chance, with a seed: one kind of fault at a time, then all of them.
+Where nothing else is said, a tenth of all requests meet with it, discovery included; 409 and 410 meet three tenths of
+the requests that they can happen to, every watch is dropped, a fifth of the requests comes late. The roles are
+app_deploy, scale, rolling_update (held at 50% on its way), canary (promoted), bluegreen and rollback. A run has to end
+with the Deployments, copies and the version that it is to end with and no Lease left, or to fail with one reason and
+the old version serving. Blue/green asks its preview by way of the API server, whose failures count as lost requests
+there: it fails before it switches where they are many.
+
+What is tried again is bounded (6 attempts, 30 s), comes after growing pauses with jitter and none sooner than
+Retry-After asks, and only where doing it twice is doing it once: reads, dry runs, deletions, server-side apply, and
+changes that hold for one resourceVersion only. Of an object that is created, the next look tells whether it was.
+
+"""
+
+SECTION = Section("A failing API server", plan, worker, text)
