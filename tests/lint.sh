@@ -1,21 +1,10 @@
 #!/usr/bin/env bash
-# Every linter, each named as it starts; what one prints is shown only where it complains.
+# Every linter, two at a time, each named as it ends; what one prints is shown only where it complains.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 collection=$root/.collections/ansible_collections/convoy/rollout
 mkdir -p .cache
-
-check() { # NAME COMMAND...
-  local name=$1
-  shift
-  echo "lint: $name"
-  "$@" >.cache/lint.log 2>&1 || {
-    cat .cache/lint.log
-    echo "lint: $name found something to mend" >&2
-    exit 1
-  }
-}
 
 sandbox_types() { (cd sandbox && mypy --config-file ../pyproject.toml --cache-dir ../.cache/mypy -p convoy_sandbox); }
 
@@ -42,12 +31,30 @@ sanity() {
     plugins/ meta/ galaxy.yml
 }
 
-check ruff ruff check .
-check "ruff format" ruff format --check .
-check "mypy sandbox" sandbox_types
-check "mypy plugins" plugin_types
-check yamllint yamllint --strict .
-check ansible-lint ansible-lint -q
-check antsibull-docs plugin_docs
-check antsibull-changelog antsibull-changelog lint
-check "ansible-test sanity" sanity
+check() { # NAME COMMAND...
+  local name=$1 log
+  shift
+  log=$(mktemp .cache/lint.XXXXXX)
+  if "$@" >"$log" 2>&1; then
+    echo "lint: $name"
+    rm "$log"
+  else
+    echo "lint: $name found something to mend:"$'\n'"$(<"$log")" >&2
+    false
+  fi
+}
+
+export root collection
+export -f check sandbox_types plugin_types plugin_docs sanity
+# Those that answer at once first, then the longest. Each line is a name and a command.
+xargs --max-procs 2 --max-lines=1 bash -c 'check "$@"' check <<'END'
+ruff ruff check .
+"ruff format" ruff format --check .
+yamllint yamllint --strict .
+ansible-lint ansible-lint -q
+"ansible-test sanity" sanity
+"mypy sandbox" sandbox_types
+antsibull-docs plugin_docs
+"mypy plugins" plugin_types
+antsibull-changelog antsibull-changelog lint
+END

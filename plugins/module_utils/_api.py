@@ -35,7 +35,6 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SECRET_KEYS = frozenset(
     ["token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret"]
 )
-APPLY = "application/apply-patch+yaml"  #: the content type of server-side apply; JSON is YAML
 FIELD_MANAGER = "convoy.rollout"  #: as whom objects are changed
 TIMEOUT = 30.0  #: seconds that the API server may take to answer
 CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  #: a connection that ended under TLS
@@ -519,7 +518,7 @@ class Api:
             connection.close()
 
     def _write(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str = "") -> Object:
-        repeatable = dry_run or content_type == APPLY or _retries.is_conditional(method, body)
+        repeatable = dry_run or _retries.is_conditional(method, body)
         return self._tried(lambda: self._write_once(method, path, body, dry_run, content_type), repeatable)
 
     def _write_once(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str) -> Object:
@@ -530,8 +529,6 @@ class Api:
             query = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}
             if dry_run:
                 query["dryRun"] = "All"
-            if content_type == APPLY:
-                query["force"] = "true"
             response = self._send(connection, path, query, method, body, content_type or "application/json")
             return self._object(response.read())
         except (OSError, http.client.HTTPException) as error:
@@ -554,10 +551,6 @@ class Api:
         """
         kind = "json-patch" if isinstance(change, list) else "merge-patch"
         return self._write("PATCH", path, change, dry_run, f"application/{kind}+json")
-
-    def apply(self, path: str, item: Object, *, dry_run: bool = False) -> Object:
-        """The object after server-side apply, which takes over the fields that others have set. Raises ApiError."""
-        return self._write("PATCH", path, item, dry_run, APPLY)
 
     def delete(self, path: str, options: Object | None = None, *, dry_run: bool = False) -> Object:
         """Delete an object, with the fields of a DeleteOptions such as preconditions. Raises ApiError."""

@@ -17,7 +17,6 @@ from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils import _images, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._objects import merge_patch
 from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
     FAILED,
@@ -443,6 +442,19 @@ def _surge(deployment: Object, copies: int) -> int:
         return 0
     surge = str((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"))
     return math.ceil(copies * int(surge[:-1]) / 100) if surge.endswith("%") else int(surge)
+
+
+def merge_patch(before: t.Any, after: t.Any) -> t.Any:
+    """The JSON merge patch (RFC 7396) that makes `after` of `before`, both objects; empty where they are alike."""
+    patch: Object = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        if isinstance(value, dict) and isinstance(before.get(key), dict):
+            inner = merge_patch(before[key], value)
+            if inner:
+                patch[key] = inner
+        elif key not in before or before[key] != value:
+            patch[key] = value
+    return patch
 
 
 def _message(seen: Seen, phase: str, version: str, old: str, ready: t.Mapping[str, int]) -> str:

@@ -16,13 +16,13 @@ def test_what_fails_now_and_then_is_done_all_the_same() -> None:
     from convoy_sandbox.testing import sandbox
 
     faults = (
-        Fault("drop-after", 0.2, WRITES, RESOURCES),
-        Fault("409", 0.2, WRITES, RESOURCES),
-        Fault("drop", 0.1, (), RESOURCES),
-        Fault("500", 0.1, (), RESOURCES),
-        Fault("503", 0.1, (), RESOURCES),
-        Fault("429", 0.05, (), RESOURCES, seconds=1),
-        Fault("410", 0.2, (), RESOURCES),
+        Fault("drop-after", 0.02, WRITES, RESOURCES),
+        Fault("409", 0.02, WRITES, RESOURCES),
+        Fault("drop", 0.1, ("get", "list"), RESOURCES),
+        Fault("500", 0.01, (), RESOURCES),
+        Fault("503", 0.01, (), RESOURCES),
+        Fault("429", 0.05, ("get", "list"), RESOURCES, seconds=1),
+        Fault("410", 0.5, (), RESOURCES),
         Fault("drop-watch", 0.5, (), RESOURCES, seconds=0.2),
     )
     with sandbox(name=f"faults-{uuid.uuid4().hex[:8]}") as cluster, namespace(str(cluster.kubeconfig)) as lab:
@@ -36,7 +36,7 @@ def test_what_fails_now_and_then_is_done_all_the_same() -> None:
             met = cluster.call(lambda: list(cluster.cluster.api.faults.counts))
             cluster.set_faults()
         assert switched.code == 0, switched.output
-        assert sum(met) > 5, met
+        assert sum(met) > 3, met
         assert lab.versions() == {"2.0.0": 20}
         assert lab.selector()["version"] == "2.0.0"
         assert lab.deployments() == {"auth", "frontend", "hello", "hello-green"}

@@ -16,10 +16,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._canary import (
     WEIGHT,
     Asked,
     Seen,
+    merge_patch,
     plan,
     seconds,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from hypothesis import given
+from hypothesis import strategies as st
 
 Object = dict[str, t.Any]
 STEPS = [{"weight": 25.0, "pause": "5m"}, {"weight": 50.0, "pause": "0"}]
@@ -403,3 +406,28 @@ def test_the_service_is_the_one_that_leads_to_the_deployment() -> None:
 )
 def test_pauses(pause: object, count: int) -> None:
     assert seconds(pause) == count
+
+
+KEYS = st.sampled_from("abc")
+FLAT = st.dictionaries(KEYS, st.integers(0, 2), max_size=3)
+OBJECTS = st.dictionaries(KEYS, st.integers(0, 2) | st.lists(FLAT, max_size=2) | FLAT, max_size=3)
+
+
+def patched(target: t.Any, patch: t.Any) -> t.Any:
+    """A JSON merge patch applied, word for word as RFC 7396 has it."""
+    if not isinstance(patch, dict):
+        return patch
+    target = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            target.pop(name, None)
+        else:
+            target[name] = patched(target.get(name), value)
+    return target
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_merge_patch_makes_the_one_of_the_other(before: Object, after: Object) -> None:
+    patch = merge_patch(before, after)
+    assert patched(before, patch) == after
+    assert merge_patch(after, after) == {}

@@ -6,7 +6,6 @@ import importlib
 import io
 import json
 import random
-import re
 import typing as t
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -31,7 +30,6 @@ NAMES = [
     "cluster_info",
     "explain",
     "lock",
-    "objects",
     "rolling_update",
     "rollout",
     "scale",
@@ -867,121 +865,3 @@ def test_gke_kubeconfig_says_what_is_wrong(tmp_path: t.Any, options: Object, sai
     assert failed["failed"]
     assert said in failed["msg"]
     assert list(tmp_path.iterdir()) == []
-
-
-APPLICATIONS = {"resources": [{"name": "deployments", "kind": "Deployment", "namespaced": True}]}
-CORE = {
-    "resources": [
-        {"name": "services", "kind": "Service", "namespaced": True},
-        {"name": "services/proxy", "kind": "ServiceProxyOptions", "namespaced": True},
-        {"name": "secrets", "kind": "Secret", "namespaced": True},
-    ]
-}
-
-
-def service_of(version: str, number: str) -> Object:
-    """Service hello that leads to a version."""
-    metadata = {"name": "hello", "namespace": "default", "uid": "s", "resourceVersion": number}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": {"version": version}}}
-
-
-def written(api_server: t.Any) -> list[t.Any]:
-    """The changing requests."""
-    return [ask for ask in api_server.asked if ask.method != "GET"]
-
-
-def patched_service(api_server: t.Any) -> Object:
-    """A task that leads Service hello to 2.0.0."""
-    wish = {"spec": {"selector": {"version": "2.0.0"}}}
-    return ran("objects", host=api_server.url, state="patched", kind="Service", name="hello", definition=wish)
-
-
-def test_a_change_whose_answer_was_lost_is_told_and_made_once(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    before, after = service_of("1.0.0", "5"), service_of("2.0.0", "6")
-    api_server.on("/api/v1", answer(body=CORE))
-    api_server.on(
-        SERVICE, answer(body=before), answer(drop=True), refusal(409, "Conflict", "changed"),
-        answer(body=after),
-    )  # fmt: skip
-    result = patched_service(api_server)
-    assert result["changed"] is True
-    assert result["diff"][0]["after"] == {"spec": {"selector": {"version": "2.0.0"}}}
-    assert [ask.body["metadata"]["resourceVersion"] for ask in written(api_server)] == ["5", "5"]
-
-
-def test_somebody_who_was_quicker_is_not_undone(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    api_server.on("/api/v1", answer(body=CORE))
-    busy = service_of("1.0.0", "6")
-    busy["metadata"]["labels"] = {"team": "blue"}
-    before, after = service_of("1.0.0", "5"), service_of("2.0.0", "7")
-    api_server.on(
-        SERVICE, answer(body=before), refusal(409, "Conflict", "changed"), answer(body=busy),
-        answer(body=after),
-    )  # fmt: skip
-    assert patched_service(api_server)["changed"] is True
-    assert [ask.body["metadata"]["resourceVersion"] for ask in written(api_server)] == ["5", "6"]
-    assert "labels" not in written(api_server)[1].body["metadata"]
-
-    api_server.asked.clear()
-    assert patched_service(api_server)["changed"] is False
-    assert written(api_server) == []
-
-
-def test_an_object_whose_making_got_no_answer_is_looked_up(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    api_server.on("/apis/apps/v1", answer(body=APPLICATIONS))
-    missing, made = refusal(404, "NotFound", "no"), {**deployment(0), "apiVersion": "apps/v1", "kind": "Deployment"}
-    api_server.on(HELLO, missing, answer(body=made))
-    api_server.on(DEPLOYMENTS, answer(drop=True))
-    wish = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello"}}
-    result = ran("objects", host=api_server.url, state="present", definition=wish)
-    assert result["changed"] is True
-    assert [ask.method for ask in written(api_server)] == ["POST"]
-
-
-def test_applying_is_made_again_and_takes_fields_over(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    api_server.on("/api/v1", answer(body=CORE))
-    busy, after = answer(503, {"kind": "Status", "message": "later"}), service_of("2.0.0", "6")
-    api_server.on(
-        SERVICE, refusal(404, "NotFound", "no"), busy, answer(drop=True), refusal(409, "Conflict", "no"),
-        refusal(404, "NotFound", "no"), answer(body=after),
-    )  # fmt: skip
-    result = ran("objects", True, host=api_server.url, definition=yaml.safe_dump(after))
-    assert result["changed"] is True
-    assert len(written(api_server)) == 4
-    last = written(api_server)[-1]
-    assert last.query == {"fieldManager": "convoy.rollout", "force": "true", "dryRun": "All"}
-    assert last.headers["Content-Type"] == "application/apply-patch+yaml"
-
-
-def test_what_is_gone_is_deleted_once(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    api_server.on("/api/v1", answer(body=CORE))
-    api_server.on(SERVICE, answer(body=service_of("1.0.0", "5")), answer(drop=True), refusal(404, "NotFound", "no"))
-    options = {"host": api_server.url, "state": "absent", "kind": "Service", "name": "hello"}
-    assert ran("objects", **options)["changed"] is True
-    assert [ask.body["preconditions"] for ask in written(api_server)] == [{"uid": "s"}] * 2
-    assert ran("objects", **options)["changed"] is False
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"kind": "Service"}, "Service gone in namespace default could not be applied: spec is wrong"),
-        ({"kind": "Secret"}, r"refused it \(422\); what it said is not shown, as it may quote the Secret"),
-        ({"kind": "Widget"}, "knows no Widget of v1"),
-        ({"kind": "Widget", "api_version": "shop/v1"}, "knows no Widget of shop/v1"),
-        ({"kind": "Service", "state": "patched"}, "There is no Service gone in namespace default"),
-        ({"kind": "Service", "namespace": "nowhere"}, "There is no namespace nowhere"),
-    ],
-)
-def test_an_object_that_cannot_be_written_is_named(
-    api_server: t.Any, answer: Make, refusal: Make, options: Object, said: str
-) -> None:
-    api_server.on("/api/v1", answer(body=CORE))
-    api_server.on(NAMESPACE, answer(body={}))
-    api_server.on(path_of("namespaces", name="nowhere"), refusal(404, "NotFound", "no"))
-    for plural in ("services", "secrets"):
-        path = path_of(plural, "default", "gone")
-        api_server.on(path, refusal(404, "NotFound", "no"), refusal(422, "Invalid", "spec is wrong"))
-    result = ran("objects", host=api_server.url, name="gone", **options)
-    assert result["failed"] is True
-    assert re.search(said, result["msg"]), result["msg"]

@@ -1,0 +1,64 @@
+"""What test transient takes for a failure that passes, from what kubernetes.core says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible.errors import AnsibleTypeError
+from ansible_collections.convoy.rollout.plugins.test.transient import transient
+
+
+def status(code: int, reason: str) -> str:
+    """A refusal by the API server, as kubernetes.core words it."""
+    body = {"kind": "Status", "status": "Failure", "message": f"hello: {reason}", "reason": reason, "code": code}
+    return f"Failed to patch object: {json.dumps(body).encode()!r}"
+
+
+@pytest.mark.parametrize("code", [409, 429, 500, 502, 503, 504])
+def test_an_api_server_that_fails_or_is_too_busy_may_do_it_next_time(code: int) -> None:
+    assert transient({"failed": True, "msg": status(code, "Failure")})
+    assert transient({"failed": True, "msg": f"({code})\nReason: Failure\nHTTP response body: nothing"})
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound"), (422, "Invalid")]
+)
+def test_a_refusal_stays_one(code: int, reason: str) -> None:
+    assert not transient({"failed": True, "msg": status(code, reason)})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to patch object: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without "
+        "response'))",
+        "Failed to retrieve requested object: ('Connection aborted.', ConnectionResetError(104, 'Connection reset'))",
+        "HTTPSConnectionPool(host='127.0.0.1', port=1): Max retries exceeded with url: /apis (Caused by "
+        "NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused'))",
+    ],
+)  # fmt: skip
+def test_a_connection_that_broke_may_hold_next_time(said: str) -> None:
+    assert transient({"failed": True, "msg": said})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "HTTPSConnectionPool(host='127.0.0.1', port=1): Max retries exceeded with url: /version (Caused by SSLError("
+        "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed')))",
+        "Failed to find exact match for apps/v2.Deployment by [kind, name, singularName, shortNames]",
+    ],
+)  # fmt: skip
+def test_what_would_fail_again_does_not_pass(said: str) -> None:
+    assert not transient({"failed": True, "msg": said})
+
+
+def test_what_succeeded_or_was_skipped_is_no_failure() -> None:
+    assert not transient({"changed": True, "result": {"metadata": {"name": "hello"}}})
+    assert not transient({"changed": False, "skipped": True})
+
+
+def test_something_else_is_refused() -> None:
+    with pytest.raises(AnsibleTypeError, match="what a task registered"):
+        transient("text")  # type: ignore[arg-type]
