@@ -18,6 +18,18 @@ Verdict = t.Literal["pass", "fail", "inconclusive"]
 Why = t.Callable[[], str]
 
 
+def said(counts: t.Mapping[str, int], errors: t.Mapping[str, int], unit: str = "requests") -> str:
+    """What was counted: answers by version, and by why what got no answer."""
+
+    def often(found: t.Mapping[str, int]) -> list[tuple[str, int]]:
+        return sorted(found.items(), key=lambda item: -item[1])
+
+    answered, lost = sum(counts.values()), sum(errors.values())
+    seen = ", ".join(f"{version} {count}" for version, count in often(counts)) or "no version"
+    why = "; ".join(f"{count} x {error}" for error, count in often(errors))
+    return f"{seen} of {answered + lost} {unit}, {lost} lost" + (f" ({why})" if why else "")
+
+
 def percentile(values: t.Sequence[float], share: float) -> float | None:
     """The nearest-rank percentile (share 0..1) of values, None where there are none."""
     ordered = sorted(values)

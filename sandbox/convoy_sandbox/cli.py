@@ -202,6 +202,8 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
                     "pid": os.getpid(),
                     "started": start_time(os.getpid()),
                     "server": cluster.server,
+                    "node_cpu": settings.node_cpu,
+                    "node_memory": settings.node_memory,
                     "kubeconfig": str(home.kubeconfig),
                     "token": cluster.certificates.token,
                 }
@@ -331,6 +333,7 @@ def _describe(state: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "name": state["name"], "server": state["server"], "nodes": len(nodes), "pods": len(pods),
+        "node_cpu": state["node_cpu"], "node_memory": state["node_memory"],
         "external": external, "kubeconfig": state["kubeconfig"], "pid": state["pid"],
     }  # fmt: skip
 

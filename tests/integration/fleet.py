@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,23 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
 IMAGES = {f"kelseyhightower/hello:{version}": Image("hello") for version in (*VERSIONS[1:], "3.0.0", "4.0.0")}
 #: A version that answers with another's number, everywhere and in one cluster only.
 BAD = {"kelseyhightower/hello:bad": Image("hello", version="1.0.0")}
-BAD_THERE = {"cluster-05": {"kelseyhightower/hello:3.0.0": Image("hello", version="1.0.0")}}
+BAD_THERE = {"cluster-02": {"kelseyhightower/hello:3.0.0": Image("hello", version="1.0.0")}}
 #: What users come in by in these clusters: hello's own Service.
 SERVICE = {"type": "LoadBalancer", "ports": [{"name": "http", "port": 80, "targetPort": 80}]}
+
+
+def application() -> dict[str, Any]:
+    """The lab's hello behind a Service of its own; a probe may wait, as all of these clusters share one core."""
+    hello = description()["hello"]
+    for probe in ("livenessProbe", "readinessProbe"):
+        hello["container"][probe]["timeoutSeconds"] = 60
+    return hello | {"service": SERVICE}
+
+
+def pod_labels(deployment: dict[str, Any]) -> dict[str, str]:
+    """The labels that a Deployment gives its pods."""
+    labels: dict[str, str] = deployment["spec"]["template"]["metadata"]["labels"]
+    return labels
 
 
 @dataclass
@@ -41,6 +55,7 @@ class Member:
     replicas: int
     apps: client.AppsV1Api = field(init=False)
     core: client.CoreV1Api = field(init=False)
+    thawed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         api = config.new_client_from_config(str(self.sandbox.kubeconfig))
@@ -49,10 +64,7 @@ class Member:
     def deploy(self) -> None:
         """Bring hello to this cluster's own version, without what a run before has left."""
         labels = {"app": "hello", "track": "stable"}
-        container = description()["hello"]["container"] | {
-            "name": "hello",
-            "image": f"kelseyhightower/hello:{self.version}",
-        }
+        container = application()["container"] | {"name": "hello", "image": f"kelseyhightower/hello:{self.version}"}
         self.core.create_namespaced_service(
             "default", {"metadata": {"name": "hello"}, "spec": SERVICE | {"selector": {"app": "hello"}}}
         )
@@ -71,22 +83,50 @@ class Member:
             },
         )
 
-    def lose(self, version: str) -> None:
-        """End the cluster as soon as a Deployment gets this version, from within."""
+    def when(self, happened: Callable[[dict[str, Any]], bool], then: Callable[[], None]) -> None:
+        """Do something within the cluster as soon as an object has become so."""
 
         def changed(change: Change) -> None:
-            template = change.object.get("spec", {}).get("template", {})
-            if change.object["kind"] == "Deployment" and template["metadata"]["labels"]["version"] == version:
+            if happened(change.object):
                 unsubscribe()
-                threading.Thread(target=self.closing.close).start()
+                then()
 
         store = self.sandbox.cluster.store
         unsubscribe = self.sandbox.call(lambda: store.subscribe(changed))
 
+    def lose(self, version: str) -> None:
+        """End the cluster as soon as a Deployment gets this version."""
+
+        def end() -> None:
+            threading.Thread(target=self.closing.close).start()
+
+        self.when(lambda item: item["kind"] == "Deployment" and pod_labels(item)["version"] == version, end)
+
+    def freeze(self, replicas: int) -> None:
+        """Have the cluster take connections and never answer, as soon as a Deployment gets so many replicas."""
+        self.when(lambda item: item["kind"] == "Deployment" and item["spec"]["replicas"] == replicas, self._wait)
+
+    def _wait(self) -> None:
+        self.thawed.wait()
+
     def live(self) -> str:
-        """The version that the Service leads to, as its selector or its only Deployment says."""
+        """The version of the Deployment that the Service leads to."""
         selector = self.core.read_namespaced_service("hello", "default").spec.selector
-        return str(selector.get("version", self.version))
+        found = self.apps.list_namespaced_deployment("default").items
+        labels = [item.spec.template.metadata.labels for item in found]
+        (version,) = {each["version"] for each in labels if selector.items() <= each.items()}
+        return str(version)
+
+    def written(self) -> list[Any]:
+        """What identifies the present wishes of everything in the namespace."""
+        services = self.core.list_namespaced_service("default").items
+        return [
+            *sorted((item.metadata.uid, item.metadata.resource_version) for item in services),
+            *sorted(
+                (item.metadata.uid, item.metadata.generation)
+                for item in self.apps.list_namespaced_deployment("default").items
+            ),
+        ]
 
     def deployments(self) -> set[str]:
         """The names of the Deployments."""
@@ -111,7 +151,7 @@ class Fleet:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         return Run(done.returncode, done.stdout)
@@ -148,6 +188,7 @@ def fleet(directory: Path, size: int) -> Iterator[Fleet]:
                 sandbox(name=f"{name}-{os.getpid()}", nodes=2 + number % 4, images=images, real_nginx=False)
             )
             members[name] = Member(name, made, closing, VERSIONS[number % 3], 1 + number % 3)
+            stack.callback(members[name].thawed.set)
             members[name].deploy()
         hosts = {
             name: {
@@ -157,7 +198,6 @@ def fleet(directory: Path, size: int) -> Iterator[Fleet]:
             }
             for number, (name, member) in enumerate(members.items())
         }
-        hello = {"hello": description()["hello"] | {"service": SERVICE}}
         inventory = directory / "fleet.yml"
         inventory.write_text(
             yaml.safe_dump(
@@ -168,7 +208,7 @@ def fleet(directory: Path, size: int) -> Iterator[Fleet]:
                             "ansible_connection": "local",
                             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                             "application": "hello",
-                            "applications": hello,
+                            "applications": {"hello": application()},
                         },
                     },
                     "canary_region": {"hosts": {"cluster-03": None}},

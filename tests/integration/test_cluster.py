@@ -18,6 +18,7 @@ import yaml
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.gke import PROJECT, Google, Refusal, google
 from integration.playbooks import ROOT
+from kubernetes import client, config
 
 ZONE = "us-central1-a"
 Hosts = dict[str, dict[str, t.Any]]
@@ -204,10 +205,15 @@ def test_clusters_of_every_kind_are_made_once_and_removed(
         assert [item["name"] for item in cloud.clusters["lab"]["nodePools"]] == ["convoy"]
 
         bigger = {f"bigger-{name}": host | {"cluster_nodes": 7} for name, host in hosts.items()}
+        bigger["wider-box"] = hosts["box"] | {"cluster_sandbox_node_memory": "4Gi"}
         again = play(tmp_path, hosts | bigger, environment)
         ends = {name: (recap.changed, recap.failed) for name, recap in again.recap.items()}
         assert ends == dict.fromkeys(hosts, (0, 0)) | dict.fromkeys(bigger, (0, 1)), again.output
-        assert "Sandbox shop runs with 3 nodes, not 7; remove it first with -e cluster_state=absent" in again.output
+        size = "Sandbox shop runs with 3 nodes of 2 cpu and 3.75Gi memory, not"
+        assert (
+            f"{size} 7 nodes of 2 cpu and 3.75Gi memory; remove it first with -e cluster_state=absent" in again.output
+        )
+        assert f"{size} 3 nodes of 2 cpu and 4Gi memory" in again.output
         assert "kind cluster shop has 3 nodes, not 7" in again.output
         assert "Node pool convoy was made with 5 nodes of n1-standard-1, not 7 of n1-standard-1" in again.output
     finally:
@@ -267,7 +273,9 @@ def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud
     token = {"cluster_gke_auth_kind": "accesstoken", "cluster_gke_access_token": cloud.token}
     hosts["cut"] = gke(cloud, tmp_path, "lab", **token)
     hosts["expired"] = gke(cloud, tmp_path, "other", **token | {"cluster_gke_access_token": "an-old-token"})
-    run = play(tmp_path, hosts, cloud.environment, "-vvvv")
+    hosts["default"] = gke(cloud, tmp_path, "default", cluster_gke_auth_kind="application")
+    default = {"GOOGLE_APPLICATION_CREDENTIALS": str(cloud.account)}
+    run = play(tmp_path, hosts, cloud.environment | default, "-vvvv")
     failed = {name for name, recap in run.recap.items() if recap.failed}
     assert failed == {"denied", "taken", "short", "broken", "expired"}, run.output
     for said in (
@@ -282,4 +290,40 @@ def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud
     assert [item["name"] for item in cloud.clusters["lab"]["nodePools"]] == ["convoy"]
     assert [secret for secret in (*cloud.secrets, "an-old-token") if secret in run.output] == []
     made = {name for name in hosts if Path(hosts[name]["kubeconfig"]).exists()}
-    assert made == {"cut"}
+    assert made == {"cut", "default"}
+
+
+def test_rights_that_a_service_account_lacks_are_listed(tmp_path: Path, server: Sandbox) -> None:
+    api = config.new_client_from_config(str(server.kubeconfig))
+    rbac, core = client.RbacAuthorizationV1Api(api), client.CoreV1Api(api)
+    hosts: Hosts = {}
+    wide = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    little = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch"]}]
+    for name, kind, rules in (("little", "Role", little), ("enough", "ClusterRole", wide)):
+        core.create_namespaced_service_account("default", {"metadata": {"name": name}})
+        reference = {"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}
+        subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "default"}]
+        role, binding = (
+            {"metadata": {"name": name}, "rules": rules},
+            {"metadata": {"name": name}, "roleRef": reference, "subjects": subjects},
+        )
+        if kind == "Role":
+            rbac.create_namespaced_role("default", role)
+            rbac.create_namespaced_role_binding("default", binding)
+        else:
+            rbac.create_cluster_role(role)
+            rbac.create_cluster_role_binding(binding)
+        hosts[name] = {"kubeconfig": str(server.service_account("default", name)), "cluster_provider": "existing"}
+    hosts["looks"] = hosts["little"] | {"cluster_strategies": ["scale"]}
+    run = play(tmp_path, hosts, {})
+    assert run.recap == {"little": Recap(0, 1), "enough": Recap(0, 0), "looks": Recap(0, 1)}, run.output
+    for said in (
+        "VERB RESOURCE NAMESPACE",
+        "patch deployments.apps default",
+        "create services default",
+        "update leases.coordination.k8s.io default",
+        "list nodes *",
+    ):
+        assert said in run.output
+    for allowed in ("get deployments.apps", "watch deployments.apps"):
+        assert allowed not in run.output

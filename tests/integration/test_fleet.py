@@ -30,8 +30,39 @@ def verdicts(rows: dict[str, dict[str, str]], wave: str) -> dict[str, str]:
     return {name: row["VERDICT"] for name, row in rows.items() if row["WAVE"] == wave}
 
 
+@pytest.mark.parametrize(
+    ("strategy", "name", "options"),
+    [
+        ("canary", "cluster-19", {"canary_steps": [{"weight": 50}]}),
+        ("rolling_update", "cluster-20", {}),
+    ],
+)
+def test_other_strategies_roll_out_too(clusters: Fleet, strategy: str, name: str, options: dict[str, Any]) -> None:
+    member = clusters.members[name]
+    run = clusters.play("--limit", name, fleet_strategy=strategy, version="4.0.0", **options, **QUICK)
+    assert run.code == 0, run.output
+    row = table(run)[name]
+    assert (row["BEFORE"], row["AFTER"], row["VERDICT"], row["LOST"]) == (member.version, "4.0.0", "pass", "0")
+    assert (member.live(), member.deployments()) == ("4.0.0", {"hello"})
+
+
+def test_check_mode_shows_the_plan_and_changes_nothing(clusters: Fleet) -> None:
+    names = [f"cluster-{number:02}" for number in (1, 2, 3)]
+    before = [clusters.members[name].written() for name in names]
+    run = clusters.play("--check", "--diff", "--limit", ",".join(names), version="2.0.0", waves=[1, 2], **QUICK)
+    assert run.code == 0, run.output
+    rows = table(run)
+    assert [(row["WAVE"], row["AFTER"], row["VERDICT"]) for row in rows.values()] == [
+        ("1", "2.0.0", "skipped"),
+        *[("2", "2.0.0", "skipped")] * 2,
+    ]
+    assert "+    version: 2.0.0" in run.output
+    assert [clusters.members[name].written() for name in names] == before
+
+
 def test_a_bad_version_touches_one_cluster_and_leaves_it_as_it_was(clusters: Fleet) -> None:
     before = clusters.live()
+    deployments = {name: member.deployments() for name, member in clusters.members.items()}
     run = clusters.play(version="bad", **QUICK)
     assert run.code != 0
     assert "Wave 1 of 3 failed, so no later wave was begun. cluster-01: " in run.output
@@ -39,22 +70,21 @@ def test_a_bad_version_touches_one_cluster_and_leaves_it_as_it_was(clusters: Fle
     assert verdicts(rows, "1") == {"cluster-01": "fail"}
     assert verdicts(rows, "2") == {f"cluster-{number:02}": "skipped" for number in range(2, 7)}
     assert {name: row["AFTER"] for name, row in rows.items()} == before == clusters.live()
-    touched = {name for name, member in clusters.members.items() if member.deployments() != {"hello"}}
+    touched = {name for name, member in clusters.members.items() if member.deployments() != deployments[name]}
     assert touched == {"cluster-01"}
 
 
 def test_rollback_all_brings_each_cluster_back_to_its_own_version(clusters: Fleet) -> None:
-    # 3.0.0 is a good version but in cluster-05, which is of the second wave; 03 is the canary region.
+    # 3.0.0 is a good version but in cluster-02, which is of the second wave; 03 is the canary region.
     before = clusters.live()
-    run = clusters.play(version="3.0.0", waves=["canary_region", 4, "all"], on_failure="rollback_all", **QUICK)
+    run = clusters.play(version="3.0.0", waves=["canary_region", 2, "all"], on_failure="rollback_all", **QUICK)
     assert run.code != 0
     rows = table(run)
     assert verdicts(rows, "1") == {"cluster-03": "rolled back"}
-    good = dict.fromkeys(("cluster-01", "cluster-02", "cluster-04"), "rolled back")
-    assert verdicts(rows, "2") == good | {"cluster-05": "fail"}
+    assert verdicts(rows, "2") == {"cluster-01": "rolled back", "cluster-02": "fail"}
     assert set(verdicts(rows, "3").values()) == {"skipped"}
     assert {name: row["AFTER"] for name, row in rows.items()} == before == clusters.live()
-    assert "3.0.0" not in before.values()
+    assert len({before[f"cluster-{number:02}"] for number in (1, 2, 3)}) == 3
 
 
 def test_all_20_clusters_change_in_three_waves(clusters: Fleet) -> None:
@@ -63,12 +93,15 @@ def test_all_20_clusters_change_in_three_waves(clusters: Fleet) -> None:
     assert run.code == 0, run.output
     rows = table(run)
     assert {name: row["BEFORE"] for name, row in rows.items()} == before
-    assert set(before.values()) == {"1.0.0", "1.1.0", "1.2.0"}
+    assert set(before.values()) == {"1.0.0", "1.1.0", "1.2.0", "4.0.0"}
     assert set(clusters.live().values()) == {row["AFTER"] for row in rows.values()} == {"2.0.0"}
     assert [len(verdicts(rows, wave)) for wave in ("1", "2", "3")] == [1, 5, 14]
     assert {row["VERDICT"] for row in rows.values()} == {"pass"}
     assert {row["LOST"] for row in rows.values()} == {"0"}
     assert {row["REGION"] for row in rows.values()} == {"eu", "us"}
+    # The clusters of a wave are judged together, too.
+    assert "wave 2, 5 clusters together: pass, 2.0.0 50 of 50 requests, 0 lost" in run.output
+    assert "wave 3, 14 clusters together: pass, 2.0.0 140 of 140 requests, 0 lost" in run.output
 
 
 def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
@@ -82,6 +115,28 @@ def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
     assert "cluster-03: It could not be brought back to 2.0.0." in run.output
     del clusters.members["cluster-03"]
     assert clusters.live() == dict.fromkeys(clusters.members, "2.0.0") | {"cluster-01": "4.0.0"}
+
+
+def test_a_cluster_that_answers_no_more_fails_its_wave_and_hangs_no_other(clusters: Fleet) -> None:
+    names = [f"cluster-{number:02}" for number in (4, 5, 6, 7)]
+    frozen = clusters.members["cluster-05"]
+    frozen.freeze(4)
+    try:
+        run = clusters.play(
+            *("--limit", ",".join(names)),
+            **{"fleet_strategy": "scale", "replicas": 4, "fleet_timeout": 8, "waves": [1, 2, 1], **QUICK},
+        )
+    finally:
+        frozen.thawed.set()
+    assert run.code != 0
+    rows = table(run)
+    assert {name: (rows[name]["VERDICT"], rows[name]["AFTER"]) for name in names} == {
+        "cluster-04": ("pass", "4"),
+        "cluster-05": ("fail", "-"),
+        "cluster-06": ("pass", "4"),
+        "cluster-07": ("skipped", rows["cluster-07"]["BEFORE"]),
+    }
+    assert "Wave 2 of 3 failed, so no later wave was begun. cluster-05: " in run.output
 
 
 def test_a_cluster_that_cannot_be_reached_is_named_before_anything_changes(clusters: Fleet) -> None:

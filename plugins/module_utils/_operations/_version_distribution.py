@@ -477,9 +477,7 @@ def report(
     )
     missing = None if None in more else max((each for each in more if each), default=0)
     reason = why() + (f"; about {missing} more would" if missing else "")
-    seen = ", ".join(f"{version} {count}" for version, count in counts.most_common()) or "no version"
-    lost = "; ".join(f"{count} x {error}" for error, count in errors.most_common())
-    message = f"{seen} of {total} {unit}, {total - sum(counts.values())} lost" + (f" ({lost})" if lost else "")
+    message = _statistics.said(counts, errors, unit)
     every = {version: share for each in reversed([*standards.values()]) for version, share in each.expected.items()}
     return {
         "changed": False,
