@@ -56,7 +56,7 @@ def test_check_mode_shows_the_plan_and_changes_nothing(clusters: Fleet) -> None:
         ("1", "2.0.0", "skipped"),
         *[("2", "2.0.0", "skipped")] * 2,
     ]
-    assert "+    version: 2.0.0" in run.output
+    assert "\n+            version: 2.0.0\n" in run.output
     assert [clusters.members[name].written() for name in names] == before
 
 
