@@ -42,18 +42,18 @@ RUNS = {
 
 #: Each kind of fault for a share of the requests that it can happen to.
 KINDS: dict[str, tuple[Fault, ...]] = {
-    "429, Retry-After 1 s": (Fault("429", 0.1),),
-    "500": (Fault("500", 0.1),),
-    "503": (Fault("503", 0.1),),
-    "connection dropped": (Fault("drop", 0.1),),
-    "answer lost": (Fault("drop-after", 0.1),),
+    "429, Retry-After 1 s": (Fault("429", 0.03),),
+    "500": (Fault("500", 0.03),),
+    "503": (Fault("503", 0.03),),
+    "connection dropped": (Fault("drop", 0.03),),
+    "answer lost": (Fault("drop-after", 0.03),),
     "watch dropped after 0.3 s": (Fault("drop-watch", 1.0, seconds=0.3),),
-    "409 on updates": (Fault("409", 0.3),),
+    "409 on updates": (Fault("409", 0.1),),
     "410 on lists and watches": (Fault("410", 0.3),),
     "1 s late": (Fault("delay", 0.2),),
     "all at random": (
-        *(Fault(kind, 0.03) for kind in ("429", "500", "503", "drop", "drop-after", "delay")),
-        Fault("409", 0.1),
+        *(Fault(kind, 0.01) for kind in ("429", "500", "503", "drop", "drop-after", "delay")),
+        Fault("409", 0.03),
         Fault("410", 0.1),
         Fault("drop-watch", 0.2, seconds=0.3),
     ),
@@ -182,16 +182,17 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
 
 WORDS = """\
 Each role is run while the API server fails by chance, with a seed: one kind of fault at a time, then all of them.
-Where nothing else is said, a tenth of all requests meet with it, discovery included; 409 and 410 meet three tenths of
-the requests that they can happen to, every watch is dropped, a fifth of the requests comes late. The roles are
+Where nothing else is said, 3% of all requests meet with it, discovery included; a tenth of the updates conflicts (409),
+three tenths of the watches and of the further pages of lists have expired (410), every watch is dropped, a fifth of
+the requests comes late. At random, 1% of all requests meet with each of the first ones (429 to 1 s late). The roles are
 app_deploy, scale, rolling_update (held at 50% on its way), canary (promoted), bluegreen and rollback. A run has to end
 with the Deployments, copies and the version that it is to end with and no Lease left, or to fail with one reason and
 the old version serving. Blue/green asks its preview by way of the API server, whose failures count as lost requests
 there: it fails before it switches where they are many.
 
-What is tried again is bounded (6 attempts, 30 s), comes after growing pauses with jitter and none sooner than
-Retry-After asks, and only where doing it twice is doing it once: reads, dry runs, deletions, server-side apply, and
-changes that hold for one resourceVersion only. Of an object that is created, the next look tells whether it was.
+The collection's own modules try again up to 6 times within 30 s, after growing pauses with jitter and none sooner than
+Retry-After asks, and only where doing it twice is doing it once. A task of kubernetes.core is done again up to 5 times
+where it failed of something that passes (test `convoy.rollout.transient`).
 
 """
 
