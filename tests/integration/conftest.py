@@ -52,18 +52,19 @@ def empty(kubeconfig: str) -> Iterator[Lab]:
         yield lab
 
 
+def printed(module: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What a module prints, run in this process."""
+    said = io.StringIO()
+    with patch_module_args(options), contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+        module.main()
+    return dict(json.loads(said.getvalue()))
+
+
 def judged(lab: Lab, **options: Any) -> dict[str, Any]:
-    """What the module prints that asks the frontend for hello's versions, run in this process."""
+    """What the module prints that asks the frontend for hello's versions."""
     where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
     entry = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
-    printed = io.StringIO()
-    with (
-        patch_module_args({**where, **entry, **options}),
-        contextlib.redirect_stdout(printed),
-        pytest.raises(SystemExit),
-    ):
-        version_distribution.main()
-    return dict(json.loads(printed.getvalue()))
+    return printed(version_distribution, {**where, **entry, **options})
 
 
 @pytest.fixture(scope="session")

@@ -143,3 +143,21 @@ def test_session_affinity_is_a_property_of_the_application(lab: Lab) -> None:
     assert lab.core.read_namespaced_service("hello", lab.namespace).spec.session_affinity == "ClientIP"
     canary = lab.play("canary", version="2.0.0", applications=applications)
     assert canary.code == 0, canary.output  # one client, the frontend's pod, has one version: only losses count
+
+
+def test_traffic_that_becomes_bad_during_a_pause_takes_the_canary_away(lab: Lab) -> None:
+    with lab.start("canary", version="2.0.0", canary_steps=[{"weight": 25, "pause": "5m"}]) as running:
+        assert running.stdout is not None
+        output = ""
+        while "observed: " not in output:  # the canary has its share, and the pause begins
+            line = running.stdout.readline()
+            assert line, output
+            output += line
+        container = {"name": "hello", "image": "sandbox/hello:broken"}
+        template = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        lab.apps.patch_namespaced_deployment("hello-canary", lab.namespace, template)
+        output += running.communicate(timeout=120)[0]
+    assert running.returncode != 0
+    assert "did not hold, so its canary was taken away and 1.0.0 takes all traffic again" in " ".join(output.split())
+    assert "HTTP 500" in output
+    assert lab.deployments() == {"auth", "frontend", "hello"}

@@ -6,7 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from convoy_sandbox.testing import sandbox
+from convoy_sandbox.writes import Write
 from integration.playbooks import Lab
+from kubernetes import client
 
 
 def test_to_five_and_back_and_by_a_step(lab: Lab) -> None:
@@ -46,3 +49,37 @@ def test_what_cannot_be_is_refused_and_touches_nothing(bad_lab: Lab, extra_vars:
     assert run.code != 0, run.output
     assert sentence in " ".join(run.output.split()), run.output
     assert bad_lab.spec_versions() == before
+
+
+def test_where_an_autoscaler_decides_the_number_is_left_alone(lab: Lab) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 8}
+    scalers = client.AutoscalingV2Api(lab.api)
+    scalers.create_namespaced_horizontal_pod_autoscaler(lab.namespace, {"metadata": {"name": "busy"}, "spec": spec})
+    run = lab.play("scale", replicas=5)
+    assert (run.code, run.changed) == (0, 0), run.output
+    assert "HorizontalPodAutoscaler busy" in " ".join(run.output.split()), run.output
+    assert lab.replicas("hello") == 3
+
+
+def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
+    def scales(write: Write) -> bool:
+        return write.action.resource == "deployments" and write.action.name == "hello"
+
+    container = {"name": "hello", "image": "kelseyhightower/hello:1.0.0"}
+    labels = {"app": "hello"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    with sandbox(nodes=1) as cluster:
+        lab = Lab(str(cluster.kubeconfig), "default")
+        lab.apps.create_namespaced_deployment("default", {"metadata": {"name": "hello"}, "spec": spec})
+        with cluster.hold(1, "before", scales) as held:
+            running = lab.start("scale", replicas=5)
+            assert held.wait(120) is not None
+            lab.apps.patch_namespaced_deployment_scale("hello", "default", {"spec": {"replicas": 4}})
+            held.release()
+            output = running.communicate(timeout=120)[0]
+        assert running.returncode != 0
+        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile; look at it and run again."
+        assert said in " ".join(output.split()), output
+        assert lab.replicas("hello") == 4

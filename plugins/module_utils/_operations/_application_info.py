@@ -25,7 +25,9 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
         found = {item["metadata"]["name"]: item for item in deployments}
         missing = sorted(set(names or []) - set(found))
         if missing:
-            raise Failure(f"There is no Deployment {', '.join(missing)} in namespace {namespace}.")
+            raise Failure(
+                f"There is no Deployment {', '.join(missing)} in namespace {namespace}; create it, or name another."
+            )
         replica_sets = api.items(_api.path_of("replicasets", namespace, group="apps"))
         pods = api.items(_api.path_of("pods", namespace))
         services = api.items(_api.path_of("services", namespace))

@@ -24,6 +24,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils import (
     _watch,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
 
 SOURCES = ("traffic", "endpoints", "pods")
 
@@ -141,9 +142,18 @@ class _Service:
         return _api.api(self._options)
 
     def named(self, name: str) -> _api.Object:
-        """A Service. Raises ApiError."""
+        """A Service. Raises Failure."""
         if name not in self._services:
-            self._services[name] = self._server.get(_api.path_of("services", self._options["namespace"], name))
+            namespace = self._options["namespace"]
+            try:
+                self._services[name] = self._server.get(_api.path_of("services", namespace, name))
+            except _api.ApiError as error:
+                if error.status != 404:
+                    raise
+                _workload.check_namespace(self._server, namespace)
+                raise Failure(
+                    f"There is no Service {name} in namespace {namespace}; create it, or name another."
+                ) from error
         return self._services[name]
 
     @cached_property

@@ -48,7 +48,7 @@ def found(api: _api.Api, place: Place) -> _api.Object:
         if error.status != 404:
             raise
     check_namespace(api, place.namespace)
-    raise Failure(f"There is no {place} in namespace {place.namespace}.")
+    raise Failure(f"There is no {place} in namespace {place.namespace}; create it, or name another.")
 
 
 def check_namespace(api: _api.Api, namespace: str) -> None:

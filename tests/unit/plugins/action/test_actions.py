@@ -140,7 +140,7 @@ def test_actions_and_modules_return_the_same(results: dict[str, list[Object]]) -
     assert results["local"] == results["elsewhere"]
     complete, missing, room, colours, versions = results["local"]
     assert complete["status"] == "complete"
-    assert missing["msg"] == "There is no Deployment other in namespace default."
+    assert missing["msg"] == "There is no Deployment other in namespace default; create it, or name another."
     assert room["message"] == "needs 9 x 200m cpu, free on schedulable nodes: 1"
     assert colours["phase"] == "preview"
     assert (versions["verdict"], versions["failed"], versions["counts"]) == ("fail", True, {"1.0.0": 5})

@@ -33,5 +33,5 @@ def test_the_deployments_that_are_asked_for(here: dict[str, t.Any], names: list[
 
 
 def test_a_deployment_that_is_not_there(here: dict[str, t.Any]) -> None:
-    with pytest.raises(Failure, match=r"^There is no Deployment c in namespace n\.$"):
+    with pytest.raises(Failure, match=r"^There is no Deployment c in namespace n; create it, or name another\.$"):
         _application_info.run({**here, "names": ["a", "c"]}, Task())
