@@ -23,6 +23,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
     REVISION,
     annotations_of,
     failed_with_current,
+    main_container,
     owner,
     pod_labels,
     revisions,
@@ -174,7 +175,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "template": new["spec"]["template"] if new is not None else {},
         "definition": _definition(seen, new, copies),
         "promotion": _promotion(seen, target, copies, version, old) if promote else {},
-        "restoration": _restoration(seen, copies, phase) if asked.abort and canary is not None else {},
+        "restoration": _restoration(seen, copies, phase, asked.container) if asked.abort and canary is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),
     }
 
@@ -187,7 +188,14 @@ def version_of(deployment: Object, container: str = "") -> str:
     label = pod_labels(deployment).get("version", "")
     if label and "version" not in _selected_keys(deployment):
         return label
-    return _images.tag_of(_images.container_of(deployment, container)["image"])
+    return _images.tag_of(_container(deployment, container)["image"])
+
+
+def _container(deployment: Object, asked: str) -> Object:
+    """The container that has the version: the one asked for, else the main one. Raises Failure."""
+    name = deployment["metadata"]["name"].removesuffix("-canary")
+    main = None if asked else main_container(deployment["spec"]["template"], name)
+    return main or _images.container_of(deployment, asked)
 
 
 def endpoints(seen: Seen) -> dict[str, t.Any]:
@@ -336,7 +344,7 @@ def _made(seen: Seen, asked: Asked, version: str) -> Object:
     name = stable["metadata"]["name"]
     template = _plain(asked.template or stable["spec"]["template"])
     if not asked.template:
-        container = _images.container_of(stable, asked.container)
+        container = _container(stable, asked.container)
         image = _images.with_tag(container["image"], version)
         template["spec"] = dict(template["spec"], containers=_with_image(template, container["name"], image))
     matched = stable["spec"]["selector"].get("matchLabels") or {}
@@ -400,7 +408,7 @@ def _promotion(seen: Seen, target: Object | None, copies: int, version: str, old
     return {"metadata": {"annotations": annotations}, "spec": spec}
 
 
-def _restoration(seen: Seen, copies: int, phase: str) -> Object:
+def _restoration(seen: Seen, copies: int, phase: str, container: str) -> Object:
     """The merge patch that gives stable its copies, and its version from before a promotion, back."""
     stable = seen.stable
     patch: Object = {}
@@ -414,7 +422,7 @@ def _restoration(seen: Seen, copies: int, phase: str) -> Object:
     for item in owned:
         template = _plain(item["spec"]["template"])
         change = merge_patch(_plain(stable["spec"]["template"]), template)
-        if change and version_of(dict(stable, spec=dict(stable["spec"], template=template))) == previous:
+        if change and version_of(dict(stable, spec=dict(stable["spec"], template=template)), container) == previous:
             cause = annotations_of(item).get(CAUSE)
             failed = failed_with_current(revisions(stable, seen.replica_sets))
             patch["metadata"] = {"annotations": {PREVIOUS: None, CAUSE: cause, FAILED: failed or None}}

@@ -44,4 +44,6 @@ def container_of(deployment: Object, asked: str) -> Object:
             return item
     if asked:
         raise Failure(f"Deployment {name} has no container {asked}; its containers: {names}.")
-    raise Failure(f"Deployment {name} has several containers ({names}); name the one whose image has the version.")
+    raise Failure(
+        f"Deployment {name} has several containers ({names}); name the one whose image has the version as container."
+    )

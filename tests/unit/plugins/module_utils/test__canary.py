@@ -270,8 +270,14 @@ def test_of_several_containers_the_one_that_is_named_gets_the_version() -> None:
     found = planned(seen(stable), version="2.0.0", steps=STEPS, container="hello")
     images = [item["image"] for item in found["template"]["spec"]["containers"]]
     assert images == ["kelseyhightower/hello:2.0.0", "log:7"]
-    with pytest.raises(Failure, match=r"several containers \(hello, log\)"):
+    by_itself = planned(seen(stable), version="2.0.0", steps=STEPS)  # it has the Deployment's name
+    assert by_itself["template"] == found["template"]
+    stable["spec"]["template"]["spec"]["containers"][0]["name"] = "web"
+    with pytest.raises(Failure, match=r"several containers \(web, log\)"):
         planned(seen(stable), version="2.0.0", steps=STEPS)
+    stable["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "web"}
+    annotated = planned(seen(stable), version="2.0.0", steps=STEPS)
+    assert annotated["template"]["spec"]["containers"][0] == {"name": "web", "image": "kelseyhightower/hello:2.0.0"}
 
 
 def scaler(name: str = "hello") -> Object:
