@@ -65,7 +65,7 @@ faults: setup ## Kill runs everywhere and see what becomes of it: writes docs/re
 	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability $(if $(SECTION),--section $(SECTION)) $(if $(POINTS),--points $(POINTS))
 
 simulate: setup ## Simulate what verdicts are worth: writes docs/verdicts.md and its plot
-	@$(BIN)/python tests/simulate/verdicts.py
+	@PYTHONPATH=.collections:tests $(BIN)/python -m simulate.verdicts
 
 clean: down ## Remove what the other targets made
 	@rm -rf .venv .collections .sandbox .cache

@@ -28,37 +28,39 @@ WEIGHTS = (0.6, 0.3, 0.1)
 FARTHER = 2.5  #: how many tolerances away the second one is
 
 
-def _gain(share: float, null: float) -> float:
+def gain(share: float, null: float) -> float:
     """The logarithm of how much likelier something is at `share` than at `null`."""
     if share <= 0:
         return -math.inf
     return math.log(share / null) if null > 0 else math.inf
 
 
-def _together(count: int, others: int, gain: float, other_gain: float) -> float:
-    value = count * gain if count else 0.0
-    return value + others * other_gain if others and math.isfinite(value) else value
+def _together(count: int, others: int, by_one: float, by_other: float) -> float:
+    value = count * by_one if count else 0.0
+    return value + others * by_other if others and math.isfinite(value) else value
 
 
 def log_ratio(count: int, total: int, share: float, null: float) -> float:
     """The logarithm of how much likelier `count` of `total` are at `share` than at `null`."""
-    return _together(count, total - count, _gain(share, null), _gain(1 - share, 1 - null))
+    return _together(count, total - count, gain(share, null), gain(1 - share, 1 - null))
 
 
-def alternatives(null: float, tolerance: float, side: int) -> list[tuple[float, float]]:
+def alternatives(
+    null: float, tolerance: float, side: int, weights: t.Sequence[float] = WEIGHTS, farther: float = FARTHER
+) -> list[tuple[float, float]]:
     """The shares on one side (-1 below, 1 above) and their weights, those that are the same together."""
     found: dict[float, float] = {}
-    for steps, weight in zip((1.0, FARTHER, math.inf), WEIGHTS, strict=True):
+    for steps, weight in zip((1.0, farther, math.inf), weights, strict=True):
         share = min(1.0, max(0.0, null + side * (steps * tolerance if steps < math.inf else 1.0)))
         found[share] = found.get(share, 0.0) + weight
-    return [(share, weight) for share, weight in found.items() if share != null]
+    return [(share, weight) for share, weight in found.items() if share != null and weight]
 
 
 @functools.lru_cache(maxsize=64)  # asked for after every answer
 def _gains(null: float, tolerance: float, side: int) -> tuple[tuple[float, float, float], ...]:
     """For each alternative of a side the logarithm of its weight, and its gains by an answer and by one of others."""
     return tuple(
-        (math.log(weight), _gain(share, null), _gain(1 - share, 1 - null))
+        (math.log(weight), gain(share, null), gain(1 - share, 1 - null))
         for share, weight in alternatives(null, tolerance, side)
     )
 

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import sys
-import typing as t
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import special, stats
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
-
-from ansible_collections.convoy.rollout.plugins.module_utils import _sequential
-
-Array = t.Any  #: an array of NumPy
-Counts = Callable[[Array, Array], Array]  #: of `count` of `total`, elementwise
+from ansible_collections.convoy.rollout.plugins.module_utils import _sequential, _statistics
+from simulate import together
+from simulate.rules import (
+    Case,
+    Result,
+    confidence_sequence,
+    every_look,
+    fixed_size,
+    holds,
+    promise,
+    sequential,
+    simulate,
+    sprt,
+)
+from simulate.tables import percent, short, table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RUNS = 20_000
 SEED = 25
-RISK = 0.01  #: alpha and beta, 1 - confidence
-LOOKS = (10, 1000)  #: the naive test looks every so many samples, and so many at most
-DEFAULT_MOST = 1000  #: the module's max_samples
 CHOICE_HORIZON = 2000  #: where the tests to choose from are stopped, in samples
-BLOCK = 250  #: samples that are drawn at a time
-
-
-class Case(t.NamedTuple):
-    """An expected share with its tolerance, the true shares it is held against, and when to give up."""
-
-    expected: float
-    tolerance: float
-    shares: tuple[float, ...]
-    horizon: int  #: samples
-
 
 CASES = (
     Case(0.25, 0.1, (0, 0.05, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5, 1), 4000),
@@ -44,198 +35,6 @@ CASES = (
 )
 #: Shares between those of the table, for the plot.
 BETWEEN = (0.1, 0.125, 0.175, 0.225, 0.275, 0.325, 0.4)
-
-
-class Boundaries(t.NamedTuple):
-    """Which counts end a test, by the number of samples n (index 0 is n = 1)."""
-
-    fail_low: Array  #: fails at this count or fewer, -1 for never
-    fail_high: Array  #: fails at this count or more
-    pass_low: Array  #: passes from this count
-    pass_high: Array  #: to this one
-
-    def outcomes(self, count: Array, start: int) -> tuple[Array, Array]:
-        """Whether it fails and passes at counts of which the last axis is n = start + 1, start + 2, ..."""
-        here = slice(start, start + count.shape[-1])
-        fails = (count <= self.fail_low[here]) | (count >= self.fail_high[here])
-        return fails, ~fails & (count >= self.pass_low[here]) & (count <= self.pass_high[here])
-
-
-class Result(t.NamedTuple):
-    """What a test did in each run; `samples` of a run that was not settled are the horizon."""
-
-    failed: Array
-    passed: Array
-    samples: Array
-
-
-def first(true_from: Counts, total: Array) -> Array:
-    """The smallest count for which `true_from`, which stays true once it is, holds; total + 1 for none."""
-    low, high = np.zeros_like(total), total + 1
-    while (low < high).any():
-        middle = (low + high) // 2
-        held = true_from(np.minimum(middle, total), total) & (middle <= total)
-        searching = low < high
-        high = np.where(searching & held, middle, high)
-        low = np.where(searching & ~held, middle + 1, low)
-    return low
-
-
-def sequential(case: Case, horizon: int, *, pair: bool = False) -> Boundaries:
-    """The boundaries of the module's own rule; with `pair`, of the nearest alternatives alone."""
-    null, tolerance = case.expected, case.tolerance
-    edges = {side: _sequential.alternatives(null, tolerance, side)[0][0] for side in (-1, 1)}
-    limit = np.log(2 / RISK)
-
-    def ratio(side: int) -> Counts:
-        return np.vectorize(
-            lambda count, total: _sequential.log_ratio(int(count), int(total), edges[side], null), otypes=[float]
-        )
-
-    def evidence(side: int) -> Counts:
-        return np.vectorize(
-            lambda count, total: _sequential.log_mixture(int(count), int(total), null, tolerance, side),
-            otypes=[float],
-        )
-
-    against = ratio if pair else evidence
-    total = np.arange(1, horizon + 1, dtype=np.int32)
-    below, above, against_low, against_high = ratio(-1), ratio(1), against(-1), against(1)
-    return Boundaries(
-        fail_low=first(lambda x, n: against_low(x, n) < limit, total) - 1,
-        fail_high=first(lambda x, n: against_high(x, n) >= limit, total),
-        pass_low=first(lambda x, n: below(x, n) <= np.log(RISK), total),
-        pass_high=first(lambda x, n: above(x, n) > np.log(RISK), total) - 1,
-    )
-
-
-def confidence_sequence(case: Case, horizon: int) -> Boundaries:
-    """Of the confidence sequence {p : E(p) < 1 / alpha} of the uniform mixture, inside or outside the band.
-
-    E(p) = B(1 + x, 1 + n - x) / (p^x (1 - p)^(n - x)), from H. Robbins, Annals of Mathematical Statistics
-    41, 1970. Passes where the sequence lies within expected ± tolerance, fails where it lies outside.
-    """
-    low, high = case.expected - case.tolerance, case.expected + case.tolerance
-    total = np.arange(1, horizon + 1)
-
-    def excluded(x: Array, n: Array, share: float) -> Array:
-        return special.betaln(1 + x, 1 + n - x) - special.xlogy(x, share) - special.xlog1py(n - x, -share) >= -np.log(
-            RISK
-        )
-
-    def beyond(share: float) -> Array:
-        return first(lambda x, n: (x > n * share) & excluded(x, n, share), total)
-
-    def short(share: float) -> Array:
-        return first(lambda x, n: (x >= n * share) | ~excluded(x, n, share), total) - 1
-
-    return Boundaries(fail_low=short(low), fail_high=beyond(high), pass_low=beyond(low), pass_high=short(high))
-
-
-def sprt(case: Case, share: float, horizon: int) -> Boundaries:
-    """Wald's test of `expected` against the true share, which only a simulation knows."""
-    null, total, side = case.expected, np.arange(1, horizon + 1), 1 if share > case.expected else -1
-    ratio = np.vectorize(lambda x, n: _sequential.log_ratio(int(x), int(n), share, null), otypes=[float])
-    limit = np.log((1 - RISK) / RISK)
-    never = np.full(horizon, -1)
-    if side > 0:
-        fails = first(lambda x, n: ratio(x, n) >= limit, total)
-        return Boundaries(never, fails, np.zeros(horizon), first(lambda x, n: ratio(x, n) > -limit, total) - 1)
-    fails = first(lambda x, n: ratio(x, n) < limit, total) - 1
-    return Boundaries(fails, total + 1, first(lambda x, n: ratio(x, n) <= -limit, total), total)
-
-
-def every_look(case: Case, horizon: int) -> Boundaries:
-    """Of the naive test: a z-test at 5% every 10 samples, as if each look were the only one."""
-    step, most = LOOKS
-    total = np.arange(1, horizon + 1)
-    away = stats.norm.isf(0.025) * np.sqrt(total * case.expected * (1 - case.expected))
-    looks, last = total % step == 0, total >= most
-    return Boundaries(
-        fail_low=np.where(looks, np.floor(total * case.expected - away), -1),
-        fail_high=np.where(looks, np.ceil(total * case.expected + away), total + 1),
-        pass_low=np.where(last, 0, total + 1),
-        pass_high=total,
-    )
-
-
-def fixed_size(case: Case, share: float) -> int:
-    """The fewest samples with which an exact binomial test tells `expected` from a share, both errors 1%.
-
-    Of the expected share itself: from both ends of the tolerance, with half of alpha for each.
-    """
-    total = np.arange(1, 20_001)
-    both = share == case.expected
-    good = np.ones(len(total), dtype=bool)
-    alpha = RISK / 2 if both else RISK
-    for other in (case.expected - case.tolerance, case.expected + case.tolerance) if both else (share,):
-        if other > case.expected:
-            limit = stats.binom.isf(alpha, total, case.expected)  # fails above
-            good &= stats.binom.cdf(limit, total, other) <= RISK
-        else:
-            limit = stats.binom.ppf(alpha, total, case.expected)  # fails below
-            good &= stats.binom.sf(limit - 1, total, other) <= RISK
-    return int(total[good.argmax()])
-
-
-def simulate(rules: Sequence[Boundaries], share: float, runs: int, horizon: int, seed: int) -> list[Result]:
-    """What each rule makes of the same `runs` sequences of answers, each `share` of the version."""
-    generator = np.random.default_rng([seed, round(share * 1e6)])
-    results = [Result(np.zeros(runs, bool), np.zeros(runs, bool), np.full(runs, horizon)) for _rule in rules]
-    open_runs, count = np.arange(runs), np.zeros(runs, dtype=np.int32)
-    for start in range(0, horizon, BLOCK):
-        steps = min(BLOCK, horizon - start)
-        hits = generator.random((len(open_runs), steps), dtype=np.float32) < share
-        counts = count[open_runs, None] + np.cumsum(hits, axis=1, dtype=np.int32)
-        count[open_runs] = counts[:, -1]
-        unsettled = np.zeros(runs, bool)
-        for rule, result in zip(rules, results, strict=True):
-            mine = ~(result.failed | result.passed)[open_runs]
-            which = open_runs[mine]
-            fails, passes = rule.outcomes(counts[mine], start)
-            ended = fails | passes
-            at = ended.argmax(axis=1)
-            rows = np.arange(len(which))
-            result.failed[which], result.passed[which] = fails[rows, at], passes[rows, at]
-            done = ended[rows, at]
-            result.samples[which[done]] = start + at[done] + 1
-            unsettled[which[~done]] = True
-        open_runs = np.flatnonzero(unsettled)
-        if not len(open_runs):
-            break
-    return results
-
-
-def promise(case: Case, share: float) -> t.Literal["fail", "pass"] | None:
-    """Which verdict has a probability of 1% at most at a true share, if any."""
-    if share == case.expected:
-        return "fail"
-    return "pass" if abs(share - case.expected) >= case.tolerance - 1e-9 else None
-
-
-def holds(case: Case, share: float, result: Result) -> bool:
-    """Whether the promise is not refuted: as many wrong verdicts have a probability of 0.1% or more at 1%."""
-    kind = promise(case, share)
-    if kind is None:
-        return True
-    wrong = int((result.failed if kind == "fail" else result.passed).sum())
-    return bool(stats.binom.sf(wrong - 1, len(result.failed), RISK) >= 0.001)
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """A share as a percentage."""
-    return f"{value * 100:.{digits}f}%"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown, its numbers to the right."""
-    lines = [header, ["---:"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def short(share: float) -> str:
-    """A share as people write it."""
-    return f"{share * 100:g}%"
 
 
 def case_rows(case: Case, runs: int, seed: int) -> tuple[list[list[str]], dict[float, Result]]:
@@ -257,7 +56,7 @@ def case_rows(case: Case, runs: int, seed: int) -> tuple[list[list[str]], dict[f
                 f"{ours.samples.mean():.0f}",
                 f"{np.percentile(ours.samples, 95):.0f}",
                 f"{np.percentile(ours.samples, 99):.0f}",
-                percent((ours.samples > DEFAULT_MOST).mean(), 1),
+                percent((ours.samples > together.DEFAULT_MOST).mean(), 1),
                 f"{fixed_size(case, share)}" if kind else "",
                 f"{wald[0].samples.mean():.0f}" if wald else "",
                 percent(looks.failed.mean(), 1),
@@ -274,7 +73,7 @@ HEADER = (
     "samples, mean",
     "p95",
     "p99",
-    f"more than {DEFAULT_MOST}",
+    f"more than {together.DEFAULT_MOST}",
     "fixed size",
     WALD,
     "every 10 at 5% rejects",
@@ -296,8 +95,8 @@ TEXT = """\
   split is surely refused, not up to where it is surely accepted. If 20% is good enough for you and must not fail, set
   a wider tolerance.
 
-{checked} rows below are bound by one of the two, and their wrong verdicts are in bold. {verdict} (A promise counts as
-broken where so many wrong verdicts would come with a probability below 0.1% if it were kept.)
+The wrong verdicts that are bound by one of the two are in bold below. {verdict} (A promise counts as broken where so
+many wrong verdicts would come with a probability below 0.1% if it were kept.)
 
 ![Which verdict comes, and after how many samples](verdicts.svg)
 
@@ -322,6 +121,54 @@ For 1% the tolerance is 1 point: its lower end is no canary at all, its upper en
 5 points, for 50% it is 10. A 1% canary takes thousands of requests by any test: with the default `max_samples` most
 of them end `inconclusive`, so raise it to 5000.
 
+## Several things at once
+
+What is judged at once shares the 1% of false alarms out: more than two versions, of which each is judged, the success
+rate beside them, the clusters of a fleet. Of two versions one is judged, as the other one says the same. The 1% of
+wrong splits that pass is not shared out: each wrong thing alone passes that rarely.
+
+### More than two versions
+
+{versions}
+
+### The success rate
+
+`min_success` below 1 is judged by the same rule, downwards only. What must not pass is three times as many lost
+requests as may be lost (1 - `min_success`), or `tolerance` below where that is nearer. With `min_success: 1`, the
+default, one lost request fails the verdict, and there is nothing to estimate.
+
+{success}
+
+That few requests are lost takes many requests to know: {success100} for 99%, if none is. With fewer the verdict is
+`inconclusive`. `max_p99` has the first promise only: it fails where it is 99% sure that more than 1% of the answers
+are slower, and passes otherwise, so that a pass after few samples says little about it.
+
+### A fleet
+
+All clusters have a true 25%, and each is judged as 25 ± 10.
+
+{fleet}
+
+So 100 good clusters that are judged at 1% each give a false alarm in {alone} of the runs (at most 63%), and with
+`family_size: 100`, as `fleet.yml` sets it, in 1% at most. That costs samples only where a share is off: a good one
+passes as soon as before.
+
+## What the three sources are worth
+
+- **`traffic`** is what users get: requests, each over a new connection. It is the only source that sees a load
+  balancer, a proxy or a mesh between the users and the pods, and a version that answers under another name than its
+  pods carry. It is an estimate, with the errors above, and takes as long as below. It judges no shares where one client
+  cannot see them (session affinity without `source_addresses`, traffic policies, routing by topology) and says so.
+- **`endpoints`** counts the ready addresses of the EndpointSlices by the labels of their pods: what can be reached at
+  this moment. Nothing is estimated, it takes three requests to the API server, and it believes what labels say.
+- **`pods`** counts ready pods by the tags of their images, so it believes what was deployed. It also counts a pod that
+  is ready and not yet, or no longer, behind the Service.
+- **`agree`** fails where they tell different stories. `agree: [traffic, endpoints]` finds a version that is deployed
+  and does not answer, or answers as another one; `agree: [endpoints, pods]` one whose labels and image differ.
+  Traffic is then judged by each of the others' shares too, and the 1% is shared out over those verdicts. What two of
+  the cluster's own sources say is compared exactly, within `tolerance`. Sources are read one after the other: while
+  pods come and go they may disagree without anything being wrong.
+
 ## How long it takes
 
 A true 25% takes {mean25} samples on average. With `rate_limit: 200`, the default, that is {mean25} / 200 = {seconds}
@@ -330,7 +177,7 @@ seconds at a steady rate. The module lets the first 200 begin at once and the ne
 within 200 samples: a verdict on a true split within a second needs a higher `rate_limit`. In 99 of 100 runs it takes
 {p99} samples or fewer, {p99seconds} seconds. A canary that answers half of the requests is refused after {mean50} on
 average, without waiting.
-
+{measured}
 ## Why this rule
 
 It was chosen among three, all of them valid at every look, on the same simulated answers; 25 ± 10, stopped at
@@ -349,7 +196,70 @@ from those above):
 - The rule weights shares farther out too ({weights} for those at the tolerance, {farther} tolerances away and at the
   end). At the tolerance that costs some samples: {mean15} at 15%, where the pair takes {pair15}. It passes by the
   nearest alternatives alone, as the pair does.
+
+Other weights move the samples from one share to another, as the means say (the true share above):
+
+{candidates}
+
+The last row is the limit: Wald's test that knows the true share and leaves half of alpha for the other side. Nothing
+that has to be ready for both sides gets below it. Near the tolerance the rule is within {near} of it. The weights that
+are fastest there are slowest where a rollout went wrong most, and the ones in between win a few samples here and lose
+them there, so they stay as they are.
+
+Two figures of Wald's test that one may know, 36 samples for 25% against 50% and 139 against 15%, are means where the
+split is *true*, and then it has ruled out that one wrong share only: here {true50} and {true15}, and {true35} against
+35%. Where the canary really has 50% or 15% the same tests take {wald50} and {wald15}. A verdict of `pass` here has
+ruled out 15% and 35% at once, and takes {mean25}.
 """
+
+
+#: What was measured and not simulated; `make bench` measures it again.
+MEASURED = """
+What follows is measured, not simulated: on two cores that others used too, so in CPU time, which that changes least
+(`make bench` prints seconds, and the sampler beside wrk).
+
+- **From the start of the module to a verdict** on a true 25%, at `rate_limit: 0` over plain HTTP: 0.30 s of CPU time of
+  the module, its start included, and 0.11 s of the sandbox that answers (medians of 9 runs, 224 samples), so well under
+  a second where nobody else uses the cores. Through the lab's frontend, TLS and one more hop, it is 0.76 s of each.
+- **The default `rate_limit: 200` costs** what it waits: a verdict that takes more than 200 samples never comes within
+  a second, and 259 take about 1.1 s. That is the price of never more than 200 requests in a second on a live service.
+  Whoever may ask more sets it higher.
+- **A sample** costs 0.13 ms, with its connection and a look at the verdict: 7,000 to 8,000 a second of CPU time, where
+  `wrk -t1 -c16 -H 'Connection: close'` makes 11,000 to 12,600 against the same Service (0.57 to 0.69 of it).
+- **TLS** is limited by its handshake: a sample costs 1.6 ms, 1.3 to 1.5 ms of which a bare loop of Python's `ssl` takes
+  too. That is a full handshake for each sample, as each new user's; a session that is resumed would be cheaper (0.3 ms
+  in wrk, which resumes all but its first ones) and could be led back to the same pod.
+"""
+
+CANDIDATES = (
+    ((1, 0, 0), 2.5),
+    ((0.8, 0.19, 0.01), 2.5),
+    ((0.75, 0.2, 0.05), 2.5),
+    ((0.5, 0.4, 0.1), 2.5),
+    ((0.6, 0.3, 0.1), 2),
+    ((0.6, 0.3, 0.1), 3),
+    (_sequential.WEIGHTS, _sequential.FARTHER),
+)
+APART = (0, 0.05, 0.15, 0.25, 0.35, 0.5, 1)  #: true shares that weights are compared at
+
+
+def candidate_rows(case: Case, runs: int, seed: int) -> tuple[str, float]:
+    """The table of other weights, and how much longer than the limit the rule takes at the tolerance, at most."""
+    rules = [sequential(case, CHOICE_HORIZON, weights=weights, farther=farther) for weights, farther in CANDIDATES]
+    columns, limits = [], {}
+    for share in APART:
+        known = [sprt(case, share, CHOICE_HORIZON, sides=2)] if share != case.expected else []
+        means = [one.samples.mean() for one in simulate([*rules, *known], share, runs, CHOICE_HORIZON, seed)]
+        columns.append([f"{mean:.0f}" for mean in means] + [""] * (not known))
+        limits[share] = means[-2] / means[-1]
+    names = [
+        f"{', '.join(f'{weight:g}' for weight in weights)}; {farther:g} tolerances"
+        + (" (the rule)" if weights == _sequential.WEIGHTS and farther == _sequential.FARTHER else "")
+        for weights, farther in CANDIDATES
+    ]
+    rows = [[name, *cells] for name, *cells in zip([*names, "knows the true share"], *columns, strict=True)]
+    ends = [case.expected - case.tolerance, case.expected + case.tolerance]
+    return table(["weights", *map(short, APART)], rows), max(limits[share] for share in ends) - 1
 
 
 def plot(path: Path, points: dict[float, list[Result]], case: Case) -> None:
@@ -414,11 +324,16 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED) -> bool:
         if promise(case, share)
     ]
     broken = [f"{short(case.expected)} against {short(share)}" for case, share, held in kept if not held]
+    versions, broken_versions = together.trial_rows(together.VERSIONS, runs, seed)
+    success, broken_success = together.trial_rows(together.SUCCESS, runs, seed)
+    fleet, broken_fleet, alone = together.fleet_rows(CASES[0], runs, seed)
+    broken += [*broken_versions, *broken_success, *broken_fleet]
+    candidates, near = candidate_rows(CASES[0], runs, seed)
 
     case = CASES[0]
     rules = [
         sequential(case, CHOICE_HORIZON),
-        sequential(case, CHOICE_HORIZON, pair=True),
+        sequential(case, CHOICE_HORIZON, weights=(1, 0, 0)),
         confidence_sequence(case, CHOICE_HORIZON),
         every_look(case, CHOICE_HORIZON),
     ]
@@ -451,20 +366,34 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED) -> bool:
     def rate(share: float, kind: str) -> str:
         return percent(getattr(ours[share], kind).mean(), 0)
 
+    def true_mean(share: float) -> str:
+        (wald_true,) = simulate([sprt(case, share, case.horizon)], case.expected, runs, case.horizon, seed)
+        return f"{wald_true.samples.mean():.0f}"
+
     settled = ours[0.25].samples
     p99 = np.percentile(settled, 99)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "verdicts.md").write_text(
         TEXT.format(
             runs=f"{runs:,}",
-            most=DEFAULT_MOST,
+            most=together.DEFAULT_MOST,
             pass20=rate(0.2, "passed"),
             fail20=rate(0.2, "failed"),
             pass30=rate(0.3, "passed"),
             fail30=rate(0.3, "failed"),
-            checked=len(kept),
             verdict=f"**Broken: {', '.join(broken)}.**" if broken else "Each holds.",
             tables="\n\n".join(tables),
+            versions=versions,
+            success=success,
+            success100=_statistics.missing({"1": 1}, 1, together.SUCCESS[0].standard) + 1,
+            fleet=fleet,
+            alone=percent(alone[100], 0),
+            candidates=candidates,
+            near=percent(near, 0),
+            true15=true_mean(0.15),
+            true35=true_mean(0.35),
+            true50=true_mean(0.5),
+            measured=MEASURED,
             naive=percent(points[0.25][3].failed.mean(), 0),
             wald15=wald[0.15],
             wald50=wald[0.5],
