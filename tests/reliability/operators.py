@@ -200,9 +200,9 @@ from the one before it (`-e takeover=true`). In the end one of the two versions 
 """
 
 LEFT_WORDS = """\
-A run that dies gives its lock back within a second, and on its own machine it is taken even where what watches over
-it died too. Where a whole machine died a moment ago, nobody can tell that from another one but by waiting: the Lease
-lasts for 15 seconds, and is then looked at for as long.
+A run that dies gives its lock back, and on its own machine the lock is taken even where what watches over it died too.
+Where a whole machine died a moment ago, nobody can tell that from another one but by waiting: the Lease lasts for 15
+seconds, and is then looked at for as long. A run of `scale.yml` comes to such a lock:
 """
 
 SECTION = Section("One operator at a time", plan, worker, text)

@@ -182,8 +182,10 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         how = lock.take(options["wait"], options["takeover"], task.tell)
         if how is None:  # a caller of this role holds it, and will release it
             return {"changed": False, "lock": {"holder": lock.holder}, "message": f"This run holds the lock of {name}."}
+        # A companion has no open connection of its run's: it needs one of its own.
+        kept = Lock(options, lock.holder)
         companion = _companion.start(
-            lock.renew_until, name="convoy-lock", owner=owner, maximum=LONGEST, on_death=lock.abandon
+            kept.renew_until, name="convoy-lock", owner=owner, maximum=LONGEST, on_death=kept.abandon
         )
     finally:
         lock.api.close()

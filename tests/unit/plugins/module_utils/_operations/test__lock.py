@@ -1,17 +1,19 @@
-"""The lock of a run that died, seen from the machine of that run."""
+"""A lock that is held, and the lock of a run that died, seen from the machine of that run."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import time
 import typing as t
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils import _lease
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._api import Object
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock
 
 Make = Callable[..., t.Any]
@@ -24,12 +26,12 @@ def lock(api_server: t.Any) -> _lock.Lock:
     return _lock.Lock(options, "alice@laptop (1-x-1)")
 
 
-def held_by(lock: _lock.Lock, server: t.Any, answer: Make, holder: str) -> None:
-    """Have somebody hold it, who renewed it just now."""
+def held_by(holder: str) -> Object:
+    """The Lease as the API server has it when somebody holds it, who renewed it just now."""
     now = datetime.now(UTC)
     lease = _lease.taken(None, name="convoy-hello", holder=holder, purpose="canary to 2.0.0", now=now)
     lease["metadata"].update(uid="u", resourceVersion="5")
-    server.on(lock.path, answer(body=lease))
+    return lease
 
 
 def run_that_ended() -> str:
@@ -42,7 +44,7 @@ def run_that_ended() -> str:
 
 def test_of_a_run_that_died_here_it_is_taken_at_once(lock: _lock.Lock, api_server: t.Any, answer: Make) -> None:
     dead = run_that_ended()
-    held_by(lock, api_server, answer, dead)
+    api_server.on(lock.path, answer(body=held_by(dead)))
     assert f"after the end of {dead}" in str(lock.take(0, False, print))
     assert [ask.method for ask in api_server.asked] == ["GET", "PUT"]
 
@@ -58,7 +60,26 @@ def test_of_a_run_that_died_here_it_is_taken_at_once(lock: _lock.Lock, api_serve
 def test_of_any_other_run_it_is_refused(
     lock: _lock.Lock, api_server: t.Any, answer: Make, holder: Callable[[], str]
 ) -> None:
-    held_by(lock, api_server, answer, holder())
+    api_server.on(lock.path, answer(body=held_by(holder())))
     with pytest.raises(Failure, match="is being changed by"):
         lock.take(0, False, print)
     assert [ask.method for ask in api_server.asked] == ["GET"]
+
+
+def test_it_is_renewed_while_it_is_held(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, refusal: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lock, "RENEW", 0.02)
+    owner = os.getpid()
+    lease = answer(body=held_by(_lock._identity(owner)))
+    api_server.on(lock.path, refusal(404, "NotFound", "none yet"), lease)
+    api_server.on(lock.collection, lease)
+    options = {**lock.options, "state": "held", "wait": 0, "takeover": False, "lock": {}}
+    task = Task(owner=owner)
+    held = _lock.run(options, task)["lock"]
+    deadline = time.monotonic() + 30
+    while sum(ask.method == "PUT" for ask in api_server.asked) < 3:
+        assert time.monotonic() < deadline, "it is not renewed"
+        time.sleep(0.01)
+    _lock.run({**options, "state": "released", "lock": held}, task)
+    assert api_server.asked[-1].method == "DELETE"
