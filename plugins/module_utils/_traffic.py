@@ -157,6 +157,7 @@ def sample(
                 rate.begin(now)
                 made += 1
                 loop.begin(now)
+                loop.hand_over()  # a name that is not known is an error at once
                 now = time.monotonic()
             if loop.enough and not loop.asked:
                 return
@@ -206,6 +207,10 @@ class _Loop:
                 break
             if request.sample is None:
                 self._over(request, None, "timeout")
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Hand over what is complete, in the order in which it was begun."""
         while self.asked and self.asked[0].sample is not None:
             if not self._take(self.asked.popleft().sample):  # type: ignore[arg-type]
                 self.enough = True

@@ -486,7 +486,8 @@ def report(
         [_statistics.missing(counts, total, each) for each in standards.values()] if verdict == "inconclusive" else []
     )
     missing = None if None in more else max((each for each in more if each), default=0)
-    reason = why() + (f"; about {missing} more would" if missing else "")
+    nothing = verdict == "fail" and bool(errors) and not counts
+    reason = _remedy(errors) if nothing else why() + (f"; about {missing} more would" if missing else "")
     message = _statistics.said(counts, errors, unit)
     every = {version: share for each in reversed([*standards.values()]) for version, share in each.expected.items()}
     return {
@@ -509,6 +510,28 @@ def report(
         "missing": missing,
         "message": message + (f": {reason}" if reason else ""),
     }
+
+
+#: What to do where no request was answered with a version, by the beginning of why.
+REMEDIES = {
+    "connection refused": "see that something listens there",
+    "no connection": "see that the name is right and the network leads there",
+    "timeout": "see that the network leads there, or give a longer request_timeout",
+    "connection lost": "see the log of what answers there",
+    "not HTTP": "see that scheme and port are right",
+    "TLS failed": "see that scheme and port are right",
+    "certificate not trusted": "give its CA with target_ca_cert",
+    "refused by the proxy": "have the proxy of the kubeconfig let them through",
+    "no version in the answer": "say with version_from where an answer names it",
+    "HTTP 404": "see that path is right",
+    "HTTP 40": "give headers that are let in",
+    "HTTP 5": "see the log of what answers there",
+}
+
+
+def _remedy(errors: Counter[str]) -> str:
+    why = errors.most_common(1)[0][0]
+    return next((remedy for begun, remedy in REMEDIES.items() if why.startswith(begun)), "see that path is right")
 
 
 def _order(taken: t.Sequence[_traffic.Sample]) -> list[str]:

@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import random
+import socket
 import typing as t
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -458,6 +459,51 @@ def test_an_address_whose_port_is_in_error_is_none(
     result = ran("version_distribution", fail_on="never", **options)
     assert result.get("url") == url
     assert url or "has no external address for port 80; use via=proxy" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"release": 2}, 200, "(1 x no version in the answer): say with version_from where an answer names it"),
+        ({}, 404, "(1 x HTTP 404): see that path is right"),
+        ({}, 503, "(1 x HTTP 503): see the log of what answers there"),
+        ({}, 401, "(1 x HTTP 401): give headers that are let in"),
+    ],
+)
+def test_what_answers_no_request_is_told_with_what_to_do(
+    api_server: t.Any, answer: Make, body: Object, status: int, said: str
+) -> None:
+    api_server.on("/version", answer(status=status, body=body))
+    options = {"url": f"{api_server.url}/version", "concurrency": 1, "expected": {"1": 1}}
+    assert ran("version_distribution", **options)["msg"] == (
+        f"{api_server.url}/version: no version of 1 requests, 1 lost {said}"
+    )
+
+
+def test_what_cannot_be_reached_is_told_with_what_to_do() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]  # nothing listens
+        refused = ran("version_distribution", url=f"http://127.0.0.1:{port}/", concurrency=1, expected={"1": 1})
+        assert refused["msg"].endswith("(1 x connection refused): see that something listens there")
+        listening.listen()  # and says nothing
+        options = {"url": f"http://127.0.0.1:{port}/", "concurrency": 1, "request_timeout": 0.1, "expected": {"1": 1}}
+        silent = ran("version_distribution", **options)
+        assert silent["msg"].endswith(
+            "(1 x timeout): see that the network leads there, or give a longer request_timeout"
+        )
+
+
+def test_a_name_that_is_not_known_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_asked: t.Any, **_how: t.Any) -> t.NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    result = ran("version_distribution", url="http://nowhere.invalid/", rate_limit=0, expected={"1": 1})
+    assert result["msg"] == (
+        "http://nowhere.invalid/: no version of 1 requests, 1 lost (1 x no connection (Name or service not known)): "
+        "see that the name is right and the network leads there"
+    )
 
 
 def test_version_distribution_fails_by_its_verdict(api_server: t.Any, answer: Make) -> None:
