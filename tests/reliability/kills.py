@@ -79,14 +79,19 @@ class Started:
 
     def kill(self, mode: str) -> None:
         """Kill it as `mode` of MODES says."""
-        there = self.processes()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        for pid, name in there.items():
-            if mode == "everything" or (mode == "run" and not name.startswith("convoy-")):
+        # One that was just being forked is seen at the next look.
+        while mode != "group" and (meant := self._meant(mode)):
+            for pid in meant:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+    def _meant(self, mode: str) -> list[int]:
+        return [pid for pid, name in self.processes().items() if mode == "everything" or not name.startswith("convoy-")]
 
 
 class Bench:
