@@ -9,7 +9,12 @@ from random import Random
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils import _statistics
-from ansible_collections.convoy.rollout.plugins.module_utils._sequential import interval, log_mixture, log_ratio
+from ansible_collections.convoy.rollout.plugins.module_utils._sequential import (
+    alternatives,
+    interval,
+    log_mixture,
+    log_ratio,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._sequential import verdict as outcome
 from ansible_collections.convoy.rollout.plugins.module_utils._statistics import (
     BUNCHED,
@@ -21,7 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._statistics import 
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 
 def judge(counts: dict[str, int], total: int, standard: Standard, **seen: t.Any) -> tuple[str, str]:
@@ -185,3 +190,46 @@ def test_slow_answers_fail_only_where_it_is_sure() -> None:
 
     assert verdict(1, 100)[0] == "pass"
     assert verdict(10, 100) == ("fail", "hello took more than 0.5 s for 10 of 100 answers, and for 1% it may")
+
+
+SHARES = st.lists(st.integers(1, 20), min_size=1, max_size=4).map(lambda parts: [part / sum(parts) for part in parts])
+
+
+@given(SHARES, st.lists(st.integers(0, 200), min_size=4, max_size=4), st.integers(0, 20), st.randoms())
+@settings(max_examples=150, deadline=None)
+def test_a_verdict_is_one_of_counts_whatever_order_they_are_looked_at_in(
+    shares: list[float], seen: list[int], lost: int, random: Random
+) -> None:
+    expected = {str(number): share for number, share in enumerate(shares)}
+    counts = {str(number): count for number, count in enumerate(seen[: len(shares)])}
+    total = sum(counts.values()) + lost
+
+    def shuffled(known: dict[str, t.Any]) -> dict[str, t.Any]:
+        return dict(random.sample(list(known.items()), len(known)))
+
+    first = judge(counts, total, Standard(expected, min_success=0.9))
+    assert judge(shuffled(counts), total, Standard(shuffled(expected), min_success=0.9)) == first
+
+
+@given(st.integers(0, 400), st.integers(0, 400), st.floats(0.02, 0.98), st.floats(0.01, 0.3))
+@settings(max_examples=150, deadline=None)
+def test_evidence_is_the_mixture_of_scipys_likelihoods(count: int, others: int, null: float, tolerance: float) -> None:
+    total = count + others
+    for side in (-1, 1):
+        terms = [
+            math.log(weight) + stats.binom.logpmf(count, total, share) - stats.binom.logpmf(count, total, null)
+            for share, weight in alternatives(null, tolerance, side)
+        ]
+        known = special.logsumexp([term for term in terms if math.isfinite(term)] or [-math.inf])
+        assert log_mixture(count, total, null, tolerance, side) == pytest.approx(known, abs=1e-6)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.floats(0.02, 0.3))
+@settings(max_examples=60, deadline=None)
+def test_an_interval_holds_the_share_and_is_that_of_the_other_answers_turned_round(
+    count: int, others: int, tolerance: float
+) -> None:
+    low, high = interval(count, count + others, tolerance, 0.01)
+    assert 0 <= low <= count / max(1, count + others) <= high <= 1 or not count + others
+    turned = interval(others, count + others, tolerance, 0.01)
+    assert (1 - turned[1], 1 - turned[0]) == pytest.approx((low, high), abs=1e-6)
