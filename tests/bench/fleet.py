@@ -55,9 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 5, 20, 50], help="numbers of clusters")
     sizes = parser.parse_args().sizes
-    kubectl = shutil.which("kubectl")
+    kubectl = shutil.which("kubectl") and shutil.which("curl")
     if not kubectl:
-        print("The loop of kubectl over the clusters is not measured: kubectl is not on the PATH.")
+        print("The loop over the clusters is not measured: install kubectl (kubernetes.io/docs/tasks/tools) and curl.")
     for size in sizes:
         with tempfile.TemporaryDirectory() as directory, fleet(Path(directory), size) as clusters:
             line = ""
