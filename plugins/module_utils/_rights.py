@@ -63,7 +63,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         Right("apps", "deployments", ("delete",)),
         *_ROOM,
         *_SHARES,
-        Right("", "services", ("list", "patch")),
+        Right("", "services", ("list",)),
         Right("autoscaling", "horizontalpodautoscalers", ("list",)),
     ),
     "bluegreen": (*_CHANGED, _CREATED, *_ROOM, *_ASKED, Right("", "services", ("create", "patch"))),

@@ -45,6 +45,15 @@ def namespace(kubeconfig: str) -> Iterator[Lab]:
         namespace_gone(core, name)
 
 
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[tuple[Any, Lab]]:
+    """A sandbox of one's own and a namespace in it, for whoever makes users."""
+    from convoy_sandbox.testing import sandbox
+
+    with sandbox(name=f"users-{uuid.uuid4().hex[:8]}") as cluster, namespace(str(cluster.kubeconfig)) as lab:
+        yield cluster, lab
+
+
 @pytest.fixture
 def empty(kubeconfig: str) -> Iterator[Lab]:
     """A namespace with nothing in it."""
