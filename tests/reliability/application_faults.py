@@ -19,7 +19,7 @@ from reliability.kills import Bench, Started, bench, said, start_of, until
 Object = dict[str, Any]
 Act = Callable[[Bench, Lab], None]
 
-TIMEOUT = 20  #: seconds that a rollout may take, by the roles' own variables
+TIMEOUT = 30  #: seconds that a rollout may take, by the roles' own variables
 NODE_GRACE = 40.0  #: seconds until a silent node counts as lost, as on a real cluster
 LONGEST = 240.0
 PREFIX = "[ERROR]: Task failed: Action failed: "  #: Ansible's own words before what a run says

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import queue
 import re
+import statistics
 import subprocess
 import time
 import traceback
@@ -122,6 +123,7 @@ def measure(name: str, section: Section, points: int | None, workers: int) -> li
     left = [case for case in wanted if case["key"] not in done]
     print(f"{name}: {len(wanted) - len(left)} of {len(wanted)} cases are done", flush=True)
     for number, result in enumerate(_done(name, left, workers), 1):
+        result["load"] = round(os.getloadavg()[0], 1)
         file.add(result)
         results.append(result)
         said = "; ".join(result["problems"]) or "as it should be"
@@ -183,7 +185,12 @@ def write_page(sections: Mapping[str, Section]) -> None:
         found = Results(name).read()
         if found:
             plan, results = found
-            measured = f"*Measured at commit {plan['commit']}, {plan['day']}, on {os.cpu_count()} cores.*"
+            loads = [result["load"] for result in results if "load" in result]
+            load = f", load average {statistics.median(loads):.0f}" if loads else ""
+            cases = f"{len(results)} of {len(plan['cases'])} cases"
+            measured = (
+                f"*Measured at commit {plan['commit']}, {plan['day']}, on {os.cpu_count()} cores{load}: {cases}.*"
+            )
             parts.append(
                 f"{begin}\n\n## {section.title}\n\n{section.text(plan, results).strip()}\n\n{measured}\n\n{end}\n"
             )
