@@ -42,7 +42,8 @@ options:
     type: int
     default: 0
   takeover:
-    description: Take it from whoever holds it; that run stops at its next check.
+    description: Take it from whoever holds it; that run stops at its next check. Goes on 5 seconds later, when a change
+      that the other run was about to make is made.
     type: bool
     default: false
   lock:

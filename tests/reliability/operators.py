@@ -166,7 +166,7 @@ def _why(run: Run) -> str:
         return "refused"
     if "so this run stops" in said:
         return "taken over"
-    return said[-600:]
+    return said
 
 
 def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
@@ -188,7 +188,11 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
         if item["group"] == "left" and "refused" in item:
             had = "refused at once" if item["refused"] else f"has it after {item['seconds']} s"
             left.append(f"| `{item['key']}` | {had} |")
-    wrong = [f"- {item['key']}: {'; '.join(item['problems'])}" for item in results if item["problems"]]
+    wrong = [
+        f"- {item['key']}: {'; '.join(' '.join(problem.split())[-200:] for problem in item['problems'])}"
+        for item in results
+        if item["problems"]
+    ]
     found = ["### What was not as it should be", "", *wrong] if wrong else []
     return "\n".join([WORDS, *rows, "", LEFT_WORDS, *left, "", *found])
 

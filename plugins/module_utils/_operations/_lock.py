@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, t.Any] = {
 
 GROUP = "coordination.k8s.io"
 LOOK = 1.0  #: seconds between two looks at a Lease that somebody else holds
+GRACE = 5.0  #: seconds that a run whose lock was taken over has for the change before which it looked at its lock
 RENEW = _lease.DURATION / 3  #: seconds between two renewals
 LONGEST = 24 * 3600.0  #: seconds after which a Lease is not renewed any more, whatever the run does
 
@@ -74,6 +75,9 @@ class Lock:
             if other is None or takeover or expired:
                 writes += 1
                 if self.write(lease, last=writes >= _retries.ATTEMPTS):
+                    if other and not expired:
+                        tell(f"{self.application}: taken from {other}; this run goes on in {GRACE:g} s")
+                        time.sleep(GRACE)
                     return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
                 time.sleep(_retries.growing(writes))
                 continue  # somebody else was quicker, or nothing came of it: see who has it

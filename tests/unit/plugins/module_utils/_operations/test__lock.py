@@ -83,3 +83,15 @@ def test_it_is_renewed_while_it_is_held(
         time.sleep(0.01)
     _lock.run({**options, "state": "released", "lock": held}, task)
     assert api_server.asked[-1].method == "DELETE"
+
+
+def test_who_takes_it_over_lets_the_other_run_make_the_change_it_was_about_to_make(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(_lock.time, "sleep", waited.append)
+    api_server.on(lock.path, answer(body=held_by("bob@elsewhere (1-x-1)")))
+    told: list[str] = []
+    assert "taken from bob@elsewhere" in str(lock.take(0, True, told.append))
+    assert waited == [_lock.GRACE]
+    assert "this run goes on in 5 s" in told[0]
