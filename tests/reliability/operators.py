@@ -188,13 +188,14 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
         if item["group"] == "left" and "refused" in item:
             had = "refused at once" if item["refused"] else f"has it after {item['seconds']} s"
             left.append(f"| `{item['key']}` | {had} |")
-    wrong = [
-        f"- {item['key']}: {'; '.join(' '.join(problem.split())[-200:] for problem in item['problems'])}"
-        for item in results
-        if item["problems"]
-    ]
+    wrong = [f"- {item['key']}: {'; '.join(map(_short, item['problems']))}" for item in results if item["problems"]]
     found = ["### What was not as it should be", "", *wrong] if wrong else []
     return "\n".join([WORDS, *rows, "", LEFT_WORDS, *left, "", *found])
+
+
+def _short(problem: str) -> str:
+    words = " ".join(problem.split())
+    return words if len(words) < 200 else f"{words[:60]} ... {words[-140:]}"
 
 
 WORDS = """\
