@@ -58,6 +58,9 @@ def transient(result: t.Mapping[str, t.Any]) -> bool:
     """Whether what a task registered is a failure that passes. Raises AnsibleTypeError for no such thing."""
     if not isinstance(result, t.Mapping):
         raise AnsibleTypeError("transient takes what a task registered.", obj=result)
+    if result.get("failed") and "msg" not in result:
+        # kubernetes.core raises what its client raises before the first request is answered: the connection broke.
+        return True
     said = str(result.get("msg") or "")
     codes = {code for found in CODE.finditer(said) for code in found.groups() if code}
     return bool(codes & PASSING) or (not codes and bool(BROKEN.search(said)) and not LASTING.search(said))

@@ -42,6 +42,10 @@ def test_a_connection_that_broke_may_hold_next_time(said: str) -> None:
     assert transient({"failed": True, "msg": said})
 
 
+def test_a_module_that_broke_off_without_a_message_had_no_connection() -> None:
+    assert transient({"failed": True, "exception": "(traceback unavailable)"})
+
+
 @pytest.mark.parametrize(
     "said",
     [
