@@ -113,7 +113,7 @@ def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
     assert rows["cluster-01"]["AFTER"] == "4.0.0"
     assert verdicts(rows, "2") == {"cluster-02": "rolled back", "cluster-03": "fail"}
     assert set(verdicts(rows, "3").values()) == {"skipped"}
-    assert "cluster-03: It could not be brought back to 2.0.0." in run.output
+    assert "cluster-03: It could not be brought back to 2.0.0." in run.output, run.output
     del clusters.members["cluster-03"]
     assert clusters.live() == dict.fromkeys(clusters.members, "2.0.0") | {"cluster-01": "4.0.0"}
 
