@@ -38,6 +38,7 @@ _value:
   type: bool
 """
 
+import multiprocessing
 import re
 import typing as t
 
@@ -58,6 +59,9 @@ def transient(result: t.Mapping[str, t.Any]) -> bool:
     """Whether what a task registered is a failure that passes. Raises AnsibleTypeError for no such thing."""
     if not isinstance(result, t.Mapping):
         raise AnsibleTypeError("transient takes what a task registered.", obj=result)
+    run = multiprocessing.parent_process()
+    if run is not None and not run.is_alive():
+        return False  # nobody is left to do it again for: the run that this worker belongs to was killed
     if result.get("failed") and "msg" not in result:
         # kubernetes.core raises what its client raises before the first request is answered: the connection broke.
         return True

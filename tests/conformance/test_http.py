@@ -69,7 +69,7 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
 # A recording is replayed once, by the one process that runs its tests.
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("lab", "faults", "core")],
+    params=["lab", "faults", "core"],
 )
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from integration.fleet import Fleet, fleet, table
 
-pytestmark = [
-    pytest.mark.xdist_group("fleet"),
-    pytest.mark.skipif("CONVOY_TEST_KUBECONFIG" in os.environ, reason="a fleet is many clusters, and one was given"),
-]
+pytestmark = pytest.mark.skipif(
+    "CONVOY_TEST_KUBECONFIG" in os.environ, reason="a fleet is many clusters, and one was given"
+)
 SIZE = 20
 #: As few requests as show a version that is wrong everywhere.
 QUICK: dict[str, Any] = {"fleet_samples": 10, "bluegreen_samples": 10, "bluegreen_preview_samples": 5}

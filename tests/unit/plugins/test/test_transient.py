@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleTypeError
@@ -56,6 +57,12 @@ def test_a_module_that_broke_off_without_a_message_had_no_connection() -> None:
 )  # fmt: skip
 def test_what_would_fail_again_does_not_pass(said: str) -> None:
     assert not transient({"failed": True, "msg": said})
+
+
+def test_the_worker_of_a_run_that_was_killed_does_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = SimpleNamespace(is_alive=lambda: False)
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: gone)
+    assert not transient({"failed": True, "msg": status(503, "ServiceUnavailable")})
 
 
 def test_what_succeeded_or_was_skipped_is_no_failure() -> None:
