@@ -77,6 +77,7 @@ def test_a_port_is_bound_once() -> None:
 def test_a_port_of_another_program_is_replaced() -> None:
     with addresses() as block, socket.socket() as other:
         ip, ports = block.pods.take(), Ports()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that ended a moment ago linger
         other.bind((ip, 8080))
         other.listen()
         with ports.bind(ip, 8080) as sock:
