@@ -29,7 +29,7 @@ def main() -> int:
         wrong += [result for result in results if result["problems"]]
     frame.write_page(SECTIONS)
     for result in wrong:
-        print(f"{result['key']}: {'; '.join(result['problems'])}", file=sys.stderr)
+        print(frame.told(result), file=sys.stderr)
     return 1 if wrong else 0
 
 

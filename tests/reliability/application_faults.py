@@ -13,8 +13,9 @@ from convoy_sandbox.settings import Timing
 from convoy_sandbox.writes import Write
 from integration.playbooks import Answer, Lab, Traffic, description
 from kubernetes import client
-from reliability.frame import Case, Result, Section
-from reliability.kills import Bench, Started, bench, said, start_of, until
+from reliability.frame import Case, Result, Section, wrong
+from reliability.kills import Bench, Started, bench, said, until
+from reliability.scenarios import DEPLOY
 
 Object = dict[str, Any]
 Act = Callable[[Bench, Lab], None]
@@ -173,11 +174,7 @@ class Watched(Traffic):
 def plan() -> dict[str, Any]:
     """The application's objects, and a case for each fault and strategy."""
     with bench() as it:
-        lab = it.lab()
-        run, _started = it.run(lab, ("app_deploy", {}))
-        if run.code:
-            raise RuntimeError(run.output)
-        start = start_of(it.objects(lab))
+        start = it.after(DEPLOY)
     cases = [
         {"key": f"{trouble.name}, {strategy}", "group": strategy, "trouble": trouble.name, "strategy": strategy}
         for trouble in TROUBLES
@@ -322,11 +319,7 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
                 f"| {trouble.name} | {strategy} | {found} | {words} | {item['requests']} | {item['lost']} | "
                 f"{item['version']} | {back} |"
             )
-    wrong = [f"- {item['key']}: {'; '.join(item['problems'])}" for item in results if item["problems"]]
-    parts = [WORDS, *rows, ""]
-    if wrong:
-        parts += ["### What was not as it should be with a version that does not hold", "", *wrong]
-    return "\n".join(parts)
+    return "\n".join([WORDS, *rows, "", *wrong(results, " with a version that does not hold")])
 
 
 WORDS = f"""\

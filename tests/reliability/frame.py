@@ -88,6 +88,17 @@ def fingerprint() -> str:
     return digest.hexdigest()[:12]
 
 
+def told(result: Result) -> str:
+    """A case and what was not as it should be, in a line."""
+    return f"{result['key']}: {'; '.join(result['problems'])}"
+
+
+def wrong(results: Sequence[Result], where: str = "", line: Callable[[Result], str] = told) -> list[str]:
+    """The end of a section in Markdown, where something was not as it should be: a line for each such case."""
+    found = [f"- {line(result)}" for result in results if result["problems"]]
+    return [f"### What was not as it should be{where}", "", *found] if found else []
+
+
 def spread(cases: Sequence[Case], points: int | None) -> list[Case]:
     """So many cases of each group, evenly spread, and in an order in which any beginning is evenly spread too."""
     groups = defaultdict(list)

@@ -24,8 +24,8 @@ from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import Sandbox, sandbox
 from convoy_sandbox.writes import Write
 from integration.playbooks import Lab, Run, Traffic
-from reliability.frame import Case, Result, Section
-from reliability.scenarios import SCENARIOS, Play, Scenario
+from reliability.frame import Case, Result, Section, wrong
+from reliability.scenarios import DEPLOY, SCENARIOS, Play, Scenario
 
 Object = dict[str, Any]
 
@@ -153,6 +153,21 @@ class Bench:
             raise
         return Run(started.process.returncode, output), started
 
+    def well(self, lab: Lab, play: Play) -> Started:
+        """A run that nothing disturbs. Raises RuntimeError where it fails."""
+        run, started = self.run(lab, play)
+        if run.code:
+            raise RuntimeError(f"An undisturbed run failed:\n{run.output}")
+        return started
+
+    def after(self, play: Play, start: Mapping[str, Sequence[Object]] | None = None) -> dict[str, list[Object]]:
+        """The objects, to begin with, that a run leaves in a namespace that is empty or begins with others."""
+        lab = self.begin(start) if start else self.lab()
+        self.well(lab, play)
+        left = start_of(self.objects(lab))
+        self.forget(lab)
+        return left
+
     def writes(self, lab: Lab) -> list[Write]:
         """What clients have changed in a namespace, except that they renewed a Lease, which only time decides."""
         return [write for write in self.cluster.writes() if _counts(write) and write.action.namespace == lab.namespace]
@@ -258,25 +273,17 @@ def plan() -> dict[str, Any]:
     """Run each scenario once, undisturbed: where it begins and ends, and the points at which it can be killed."""
     scenarios, cases = {}, []
     with bench() as it:
-        lab = it.lab()
-        for play in [("app_deploy", {})]:
-            _well(it.run(lab, play))
-        deployed = start_of(it.objects(lab))
-        it.forget(lab)
+        deployed = it.after(DEPLOY)
         for name, scenario in SCENARIOS.items():
             start = deployed
             for play in scenario.before:
-                lab = it.begin(start)
-                _well(it.run(lab, play))
-                start = start_of(it.objects(lab))
-                it.forget(lab)
+                start = it.after(play, start)
             lab = it.begin(start)
             begun = wishes_of(it.objects(lab))
             earlier = len(it.writes(lab))
             with Traffic(lab) as traffic:
-                run = it.run(lab, scenario.play)
-            _well(run)
-            done, writes = run[1].started(), it.writes(lab)[earlier:]
+                started = it.well(lab, scenario.play)
+            done, writes = started.started(), it.writes(lab)[earlier:]
             until(lambda lab=lab: not it.objects(lab)["leases"], "the Lease", SETTLE)
             time.sleep(1)  # what was deleted goes with what it owns
             scenarios[name] = {"start": start, "begun": begun, "end": wishes_of(it.objects(lab))}
@@ -285,11 +292,6 @@ def plan() -> dict[str, Any]:
             cases += _cases(name, scenario, done, writes)
             print(f"kills: {scenario.strategy}, {name}: {len(done)} tasks, {len(writes)} writes", flush=True)
     return {"scenarios": scenarios, "cases": cases}
-
-
-def _well(ran: tuple[Run, Started]) -> None:
-    if ran[0].code:
-        raise RuntimeError(f"An undisturbed run failed:\n{ran[0].output}")
 
 
 def _cases(
@@ -478,11 +480,11 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
             f"| {strategy} | {len(there)} | {len(points)} | {at[False]} | {at[True]} | {counted[0]} | {counted[1]} | "
             f"{asked} | {lost} |"
         )
-    wrong = [
-        f"- {item['key']}, {item.get('mode')}: {'; '.join(item['problems'])}" for item in results if item["problems"]
-    ]
-    found = ["### What was not as it should be", "", *wrong] if wrong else []
-    return "\n".join([WORDS, *rows, "", *found])
+
+    def line(item: Result) -> str:
+        return f"{item['key']}, {item.get('mode')}: {'; '.join(item['problems'])}"
+
+    return "\n".join([WORDS, *rows, "", *wrong(results, line=line)])
 
 
 WORDS = """\

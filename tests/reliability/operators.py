@@ -13,9 +13,9 @@ from typing import Any
 from ansible_collections.convoy.rollout.plugins.module_utils import _lease
 from convoy_sandbox import resources
 from integration.playbooks import Run, Traffic
-from reliability.frame import Case, Result, Section
-from reliability.kills import LONGEST, SETTLE, Bench, bench, start_of, until
-from reliability.scenarios import Play
+from reliability.frame import Case, Result, Section, wrong
+from reliability.kills import LONGEST, SETTLE, Bench, bench, until
+from reliability.scenarios import DEPLOY, Play
 
 RUNS = 10
 DEAD = "somebody@elsewhere (1-00000000-1)"
@@ -40,11 +40,7 @@ LEFT: dict[str, dict[str, Any]] = {
 def plan() -> dict[str, Any]:
     """The application as it is before."""
     with bench() as it:
-        lab = it.lab()
-        run, _started = it.run(lab, ("app_deploy", {}))
-        if run.code:
-            raise RuntimeError(run.output)
-        start = start_of(it.objects(lab))
+        start = it.after(DEPLOY)
     cases = [{"key": f"{play}: {way}", "group": "ten", "play": play, "way": way} for play in PLAYS for way in WAYS]
     cases += [{"key": way, "group": "left", "variables": left} for way, left in LEFT.items()]
     return {"start": start, "cases": cases}
@@ -188,9 +184,11 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
         if item["group"] == "left" and "refused" in item:
             had = "refused at once" if item["refused"] else f"has it after {item['seconds']} s"
             left.append(f"| `{item['key']}` | {had} |")
-    wrong = [f"- {item['key']}: {'; '.join(map(_short, item['problems']))}" for item in results if item["problems"]]
-    found = ["### What was not as it should be", "", *wrong] if wrong else []
-    return "\n".join([WORDS, *rows, "", LEFT_WORDS, *left, "", *found])
+
+    def line(item: Result) -> str:
+        return f"{item['key']}: {'; '.join(map(_short, item['problems']))}"
+
+    return "\n".join([WORDS, *rows, "", LEFT_WORDS, *left, "", *wrong(results, line=line)])
 
 
 def _short(problem: str) -> str:

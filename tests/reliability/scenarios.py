@@ -7,6 +7,8 @@ from typing import Any
 
 Play = tuple[str, dict[str, Any]]  #: a playbook and its variables
 
+DEPLOY: Play = ("app_deploy", {})  #: what all of them begin with
+
 
 @dataclass(frozen=True)
 class Scenario:

@@ -12,9 +12,9 @@ from typing import Any
 from convoy_sandbox.faults import Fault
 from integration.playbooks import Lab, Traffic
 from reliability.application_faults import PREFIX
-from reliability.frame import Case, Result, Section
-from reliability.kills import SETTLE, Bench, bench, said, start_of, until
-from reliability.scenarios import Play
+from reliability.frame import Case, Result, Section, told, wrong
+from reliability.kills import SETTLE, Bench, bench, said, until
+from reliability.scenarios import DEPLOY, Play
 
 Object = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Run:
 
 
 RUNS = {
-    "app_deploy": Run(("app_deploy", {}), "1.0.0"),
+    "app_deploy": Run(DEPLOY, "1.0.0"),
     "scale": Run(("scale", {"replicas": 5}), "1.0.0", {**DEPLOYED, "hello": 5}),
     "rolling_update": Run(("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"})),
     "canary": Run(("canary", {"version": "2.0.0", "promote": True})),
@@ -64,9 +64,7 @@ SEEDS = {"all at random": (1, 2, 3)}
 def plan() -> dict[str, Any]:
     """The application's objects, and a case for each kind of fault, role and seed."""
     with bench() as it:
-        lab = it.lab()
-        _well(it, lab, RUNS["app_deploy"].play)
-        start = start_of(it.objects(lab))
+        start = it.after(DEPLOY)
     cases = [
         {"key": f"{name}, {kind}, seed {seed}", "group": kind, "run": name, "kind": kind, "seed": seed}
         for kind in KINDS
@@ -74,12 +72,6 @@ def plan() -> dict[str, Any]:
         for seed in SEEDS.get(kind, (1,))
     ]
     return {"start": start, "cases": cases}
-
-
-def _well(it: Bench, lab: Lab, play: Play) -> None:
-    run, _started = it.run(lab, play)
-    if run.code:
-        raise RuntimeError(f"A run at a sound API server failed:\n{run.output}")
 
 
 @contextlib.contextmanager
@@ -96,7 +88,7 @@ def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result
     lab = it.begin(start) if serves else it.lab()
     try:
         if asked.before:
-            _well(it, lab, asked.before)
+            it.well(lab, asked.before)
         old = set(lab.versions()) if serves else set()
         with contextlib.ExitStack() as stack:
             traffic = stack.enter_context(Traffic(lab)) if serves else None
@@ -169,15 +161,14 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
             f"{statistics.median(seconds):.0f} ({max(seconds):.0f}) |"
         )
     ended = [f"- {item['key']}: {item['said']}" for item in results if item.get("said") and not item["problems"]]
-    wrong = [
-        f"- {item['key']}: {'; '.join(item['problems'])} {item.get('said', '')}" for item in results if item["problems"]
-    ]
     parts = [WORDS, *rows, ""]
     if ended:
         parts += ["What the runs said that did not finish:", "", *ended, ""]
-    if wrong:
-        parts += ["### What was not as it should be at a failing API server", "", *wrong]
-    return "\n".join(parts)
+
+    def line(item: Result) -> str:
+        return f"{told(item)} {item.get('said', '')}"
+
+    return "\n".join([*parts, *wrong(results, " at a failing API server", line)])
 
 
 WORDS = """\
