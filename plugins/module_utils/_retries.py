@@ -6,8 +6,8 @@ A request is made again only where that cannot do a thing twice:
 
 - nothing was done: the server said that it is too busy (429), or unavailable for now (503 with
   Retry-After), or the connection was refused, so that nothing was sent;
-- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, it applies (server-side
-  apply), or it holds only for one resourceVersion, which the first change would have replaced.
+- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, or it holds only for
+  one resourceVersion, which the first change would have replaced.
 
 All others, such as creating an object whose answer got lost, are their caller's to look after.
 """
@@ -39,8 +39,8 @@ def is_conditional(method: str, body: t.Any) -> bool:
     """Whether a change holds only for one version of its object, or is the same when it is made twice."""
     if method == "DELETE":
         return True
-    if isinstance(body, dict):
-        return method in ("PUT", "PATCH") and bool((body.get("metadata") or {}).get("resourceVersion"))
+    if method == "PUT":
+        return bool(isinstance(body, dict) and (body.get("metadata") or {}).get("resourceVersion"))
     return isinstance(body, list) and any(
         step.get("op") == "test" and step.get("path") == "/metadata/resourceVersion" for step in body
     )

@@ -45,7 +45,7 @@ import typing as t
 from ansible.errors import AnsibleTypeError
 
 #: As a Status has its code, and as the Python client prints one.
-CODE = re.compile(r'"code\\*": ?(\d{3})|^\(?(\d{3})\)|Reason: ?(\d{3})')
+CODE = re.compile(r'"code\\*": ?(\d{3})|^\(?(\d{3})\)')
 PASSING = frozenset(["409", "429", "500", "502", "503", "504"])
 #: What urllib3 and http.client say of a connection that broke; of one whose certificate is not trusted, too.
 BROKEN = re.compile(
