@@ -32,9 +32,7 @@ ASKED: dict[str, dict[str, t.Any]] = {
 
 def cases(number: int) -> settings:
     """So many cases, the same ones in every run."""
-    return settings(
-        max_examples=number, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
-    )
+    return settings(max_examples=number, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=20))

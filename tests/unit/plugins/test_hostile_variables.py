@@ -130,7 +130,6 @@ def cases(number: int) -> t.Any:
     """So many cases, the same ones in every run."""
     return settings(
         max_examples=number,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
         derandomize=True,

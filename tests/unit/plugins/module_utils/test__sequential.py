@@ -31,7 +31,7 @@ def test_boundaries_say_what_the_module_says_of_every_count(case: rules.Case) ->
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(verdicts.CASES), st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_path_ends_where_the_module_ends_it(seed: int, case: rules.Case, share: float) -> None:
     (run,) = rules.simulate([RULES[case]], share, 1, HORIZON, seed)
     generator = np.random.default_rng([seed, round(share * 1e6)])

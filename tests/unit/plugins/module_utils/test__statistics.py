@@ -102,7 +102,7 @@ def test_a_version_that_never_answers_is_told() -> None:
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.floats(0.05, 0.95))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_failed_share_is_outside_of_its_interval(first: int, second: int, share: float) -> None:
     total = first + second
     low, high = interval(first, total, 0.1, 0.01)
@@ -196,7 +196,7 @@ SHARES = st.lists(st.integers(1, 20), min_size=1, max_size=4).map(lambda parts: 
 
 
 @given(SHARES, st.lists(st.integers(0, 200), min_size=4, max_size=4), st.integers(0, 20), st.randoms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_verdict_is_one_of_counts_whatever_order_they_are_looked_at_in(
     shares: list[float], seen: list[int], lost: int, random: Random
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_verdict_is_one_of_counts_whatever_order_they_are_looked_at_in(
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.floats(0.02, 0.98), st.floats(0.01, 0.3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_evidence_is_the_mixture_of_scipys_likelihoods(count: int, others: int, null: float, tolerance: float) -> None:
     total = count + others
     for side in (-1, 1):
@@ -225,7 +225,7 @@ def test_evidence_is_the_mixture_of_scipys_likelihoods(count: int, others: int, 
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.floats(0.02, 0.3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_interval_holds_the_share_and_is_that_of_the_other_answers_turned_round(
     count: int, others: int, tolerance: float
 ) -> None:

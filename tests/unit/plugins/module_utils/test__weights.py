@@ -14,7 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._weights import (
     reachable,
     weight_of,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 COPIES = st.integers(1, 12)
@@ -44,7 +44,6 @@ def test_the_reachable_splits_are_all_that_the_rules_allow_by_rising_share(copie
 
 
 @given(WEIGHTS, COPIES)
-@settings(deadline=None)
 def test_the_nearest_split_is_the_one_that_trying_all_finds(weight: Fraction, copies: int) -> None:
     usable = [split for split in allowed(copies) if (split.stable == 0) == (weight == 1)]
     closest = min(abs(split.share - weight) for split in usable)
@@ -54,7 +53,6 @@ def test_the_nearest_split_is_the_one_that_trying_all_finds(weight: Fraction, co
 
 
 @given(WEIGHTS, COPIES)
-@settings(deadline=None)
 def test_the_exact_split_is_that_of_the_fewest_copies_that_reach_the_weight(weight: Fraction, copies: int) -> None:
     found = exact(weight, copies)
     assert found.share == weight
