@@ -46,12 +46,19 @@ def namespace(kubeconfig: str) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def guarded() -> Iterator[tuple[Any, Lab]]:
-    """A sandbox of one's own and a namespace in it, for whoever makes users."""
+def guarded_cluster() -> Iterator[Any]:
+    """A sandbox of one's own, for whoever makes users."""
     from convoy_sandbox.testing import sandbox
 
-    with sandbox(name=f"users-{uuid.uuid4().hex[:8]}") as cluster, namespace(str(cluster.kubeconfig)) as lab:
-        yield cluster, lab
+    with sandbox(name=f"users-{uuid.uuid4().hex[:8]}") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def guarded(guarded_cluster: Any) -> Iterator[tuple[Any, Lab]]:
+    """A cluster whose users a test makes, and a namespace in it with nothing in it."""
+    with namespace(str(guarded_cluster.kubeconfig)) as lab:
+        yield guarded_cluster, lab
 
 
 @pytest.fixture
