@@ -75,7 +75,7 @@ options:
     version_added: 0.2.0
   failed:
     description:
-      - With O(state=undone), that the revision which is current did not hold.
+      - With O(state=undone), that the revision which is current did not hold, unless it is O(to_revision).
       - The annotation C(convoy.rollout/failed) keeps its number, and O(state=undone) goes back to it only where
         O(to_revision) says so.
     type: bool

@@ -20,6 +20,9 @@ def test_a_first_run_deploys_and_a_second_changes_nothing(empty: Lab) -> None:
     second = empty.play("app_deploy")
     assert (second.code, second.changed) == (0, 0), second.output
     assert empty.spec_versions() == before
+    # Users are watched as soon as there are some.
+    assert "watched: " not in first.output
+    assert "requests, 0 lost; all answers from 1.0.0" in second.output, second.output
 
 
 def test_check_mode_tells_what_would_change_and_changes_nothing(empty: Lab) -> None:

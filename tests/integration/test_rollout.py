@@ -52,13 +52,15 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
         (3, "kelseyhightower/hello:2.0.0", True),
     ]
 
-    undone = ran(state="undone", to_revision=1)
+    undone = ran(state="undone", to_revision=1, failed=True)
     assert undone["changed"], undone
     assert undone["message"].endswith("goes back to revision 1 (kelseyhightower/hello:1.0.0).")
     back = ran()
     assert [pod["version"] for pod in back["pods"]] == ["1.0.0"] * len(before)
     assert history()[-1] == (4, "kelseyhightower/hello:1.0.0", True)
-    assert not ran(state="undone", to_revision=4)["changed"]
+    again = ran(state="undone", to_revision=4, failed=True)  # as by a run that comes after it: nothing else has failed
+    assert not again["changed"]
+    assert [item["revision"] for item in again["history"] if item["failed"]] == [3]
 
     paused = ran(state="paused")
     assert paused["failed"]

@@ -154,7 +154,8 @@ class Rollout:
             known = (_workloads.bare(before.workload["spec"]["template"]), to.template)
             if _workloads.bare(workload["spec"]["template"]) not in known:
                 raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
-            noted = _workloads.failed_with_current(before.revisions) if failed else ""
+            # Where it went back already, the current revision is not the one that failed.
+            noted = _workloads.failed_with_current(before.revisions) if failed and not to.current else ""
             resumed = _pause.resumed(workload) if _pause.is_ours(workload) else []
             return _workloads.undone(workload, to, noted) + resumed
 
