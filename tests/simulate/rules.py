@@ -79,6 +79,7 @@ def sequential(
     horizon: int,
     *,
     alpha: float = RISK,
+    beta: float = RISK,
     sides: Sequence[int] = (-1, 1),
     weights: Sequence[float] = _sequential.WEIGHTS,
     farther: float = _sequential.FARTHER,
@@ -104,11 +105,11 @@ def sequential(
     if -1 in sides:
         mixture_low, below = against(-1)
         fail_low = first(lambda x, n: mixture_low(x, n) < limit, total) - 1
-        pass_low = first(lambda x, n: below(x, n) <= np.log(RISK), total)
+        pass_low = first(lambda x, n: below(x, n) <= np.log(beta), total)
     if 1 in sides:
         mixture_high, above = against(1)
         fail_high = first(lambda x, n: mixture_high(x, n) >= limit, total)
-        pass_high = first(lambda x, n: above(x, n) > np.log(RISK), total) - 1
+        pass_high = first(lambda x, n: above(x, n) > np.log(beta), total) - 1
     return Boundaries(fail_low, fail_high, pass_low, pass_high)
 
 

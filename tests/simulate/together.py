@@ -72,6 +72,7 @@ SUCCESS = (
     ),
 )
 FLEETS = (1, 10, 100)
+LOOKS = (1, 11, 31)  #: one, and one a second for as long as the roles let a cluster settle
 
 
 def rules_of(standard: Standard, horizon: int) -> list[tuple[str, Boundaries]]:
@@ -229,3 +230,44 @@ def fleet_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str], dict[i
             ]
         )
     return table(FLEET_HEADER, rows), broken, alone
+
+
+LOOKS_HEADER = (
+    "looks",
+    "one at 15% passes, each look 99% sure",
+    "with the doubt shared out",
+    "a look is sure to",
+    "samples of a good one, mean",
+    "p99",
+    f"more than {DEFAULT_MOST}",
+)
+
+
+def look_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str]]:
+    """The table of verdicts that are asked for again while they fail, and in words each promise that is broken."""
+    rows, broken = [], []
+    for looks in LOOKS:
+        risk = RISK / looks
+        shared = sequential(case, case.horizon, alpha=risk, beta=risk)
+        rules = [sequential(case, case.horizon), shared]
+        passed: list[list[Array]] = [[], []]
+        for number, start in enumerate(range(0, runs * looks, CHUNK)):
+            size = min(CHUNK, runs * looks - start)
+            for place, one in enumerate(simulate(rules, 0.15, size, case.horizon, seed + 1000 * number)):
+                passed[place].append(one.passed)
+        wrong = [np.concatenate(one).reshape(runs, looks).any(axis=1) for one in passed]
+        (good,) = simulate([shared], case.expected, runs, case.horizon, seed)
+        if not kept(int(wrong[1].sum()), runs):
+            broken.append(f"15% in {looks} looks")
+        rows.append(
+            [
+                f"{looks}",
+                percent(wrong[0].mean(), 1),
+                f"**{percent(wrong[1].mean())}**",
+                percent(1 - risk),
+                f"{good.samples.mean():.0f}",
+                f"{np.percentile(good.samples, 99):.0f}",
+                percent((good.samples > DEFAULT_MOST).mean(), 1),
+            ]
+        )
+    return table(LOOKS_HEADER, rows), broken

@@ -153,6 +153,15 @@ So 100 good clusters that are judged at 1% each give a false alarm in {alone} of
 `family_size: 100`, as `fleet.yml` sets it, in 1% at most. That costs samples only where a share is off: a good one
 passes as soon as before.
 
+### One thing again and again
+
+Right after a change a cluster may still send requests as before it, so the roles repeat a verdict that fails once a
+second until it passes or `canary_settle` (10) or `rolling_update_settle` (30) seconds are over; a lost request ends
+that at once. Something that is wrong and stays so would then have as many chances to pass. So the roles ask for more
+confidence of each look, 1 - 0.01 / looks: a canary that is off by the tolerance still passes with 1% at most.
+
+{looks}
+
 ## What the three sources are worth
 
 - **`traffic`** is what users get: requests, each over a new connection. It is the only source that sees a load
@@ -327,7 +336,8 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED) -> bool:
     versions, broken_versions = together.trial_rows(together.VERSIONS, runs, seed)
     success, broken_success = together.trial_rows(together.SUCCESS, runs, seed)
     fleet, broken_fleet, alone = together.fleet_rows(CASES[0], runs, seed)
-    broken += [*broken_versions, *broken_success, *broken_fleet]
+    looks, broken_looks = together.look_rows(CASES[0], runs, seed)
+    broken += [*broken_versions, *broken_success, *broken_fleet, *broken_looks]
     candidates, near = candidate_rows(CASES[0], runs, seed)
 
     case = CASES[0]
@@ -387,6 +397,7 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED) -> bool:
             success=success,
             success100=_statistics.missing({"1": 1}, 1, together.SUCCESS[0].standard) + 1,
             fleet=fleet,
+            looks=looks,
             alone=percent(alone[100], 0),
             candidates=candidates,
             near=percent(near, 0),
