@@ -150,6 +150,27 @@ def test_required_node_affinity(rule: Object, fits: bool) -> None:
     assert schedulable(node("a"), {"affinity": affinity}) is fits
 
 
+@pytest.mark.parametrize(
+    ("term", "fits"),
+    [
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}, True),
+        ({"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["a"]}]}, False),
+        (
+            {
+                "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}],
+                "matchExpressions": [{"key": "cores", "operator": "In", "values": ["8"]}],
+            },
+            False,
+        ),
+        ({}, False),  # a term that asks for nothing selects nothing
+    ],
+)
+def test_required_node_affinity_by_the_node_itself(term: Object, fits: bool) -> None:
+    required = {"nodeSelectorTerms": [term]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    assert schedulable(node("a"), {"affinity": affinity}) is fits
+
+
 def test_a_node_that_is_not_ready_takes_nothing() -> None:
     where = node("a")
     where["status"]["conditions"][0]["status"] = "Unknown"
@@ -206,6 +227,17 @@ def test_no_node_takes_them() -> None:
 def test_quotas(hard: Object, used: Object, missing: str | None) -> None:
     quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
     assert room(spec(), 3, [node("a", cpu="10")], [], [quota]).missing == missing
+
+
+def test_a_quota_of_an_extended_resource() -> None:
+    gpu = {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 2}}}]}
+    where = node("a")
+    where["status"]["allocatable"]["nvidia.com/gpu"] = "8"
+    hard, used = {"requests.nvidia.com/gpu": "6"}, {"requests.nvidia.com/gpu": "2"}
+    quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
+    said = room(gpu, 3, [where], [], [quota])
+    assert (said.most, said.limited_by) == (2, "requests.nvidia.com/gpu")
+    assert said.missing == "needs 3 x 2 requests.nvidia.com/gpu, left of quota q: 4"
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,17 @@ RULE = st.one_of(
         {"key": KEYS, "operator": st.sampled_from(["Gt", "Lt"]), "values": st.sampled_from([["2"], ["4"]])}
     ),
 )
+NAMED = st.builds(
+    lambda operator, name: {"key": "metadata.name", "operator": operator, "values": [name]},
+    st.sampled_from(["In", "NotIn"]),
+    st.sampled_from(["node-0", "node-1"]),
+)
+TERM = st.fixed_dictionaries(
+    {}, optional={"matchExpressions": st.lists(RULE, max_size=2), "matchFields": st.lists(NAMED, max_size=1)}
+)
 AFFINITY = st.builds(
-    lambda terms: {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": rules} for rules in terms]
-            }
-        }
-    },
-    st.lists(st.lists(RULE, max_size=2), min_size=1, max_size=2),
+    lambda terms: {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}},
+    st.lists(TERM, min_size=1, max_size=2),
 )
 SPEC = st.fixed_dictionaries(
     {"containers": st.lists(CONTAINER, min_size=1, max_size=2)},
@@ -125,7 +127,11 @@ def test_a_pod_requests_what_the_scheduler_counts(spec: Object) -> None:
 
 @given(
     st.lists(CONTAINER, min_size=1, max_size=2),
-    st.dictionaries(st.sampled_from(["pods", "requests.cpu", "memory", "requests.memory"]), CPU, min_size=1),
+    st.dictionaries(
+        st.sampled_from(["pods", "requests.cpu", "memory", "requests.memory", "requests.example.com/gpu"]),
+        CPU,
+        min_size=1,
+    ),
 )
 def test_as_many_fit_as_quotas_admit(containers: list[Object], hard: dict[str, str]) -> None:
     spec = {"containers": containers}
