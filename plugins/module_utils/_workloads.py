@@ -231,9 +231,16 @@ def pods_of(workload: Object, known: t.Iterable[Revision], pods: t.Iterable[Obje
                 "images": images(pod),
                 "ready": is_ready(pod),
                 "node": (pod.get("spec") or {}).get("nodeName", ""),
+                "restarts": _restarts(pod.get("status") or {}),
             }
         )
     return sorted(found, key=lambda pod: str(pod["name"]))
+
+
+def _restarts(status: Object) -> int:
+    """How often the containers of a pod were started again."""
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return sum(container.get("restartCount", 0) for container in containers)
 
 
 def main_container(template: Object, name: str) -> Object | None:

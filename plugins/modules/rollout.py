@@ -204,6 +204,9 @@ pods:
     node:
       description: The node that it runs on.
       type: str
+    restarts:
+      description: How often its containers ended and were started again.
+      type: int
 duration:
   description: Seconds that it took.
   returned: always

@@ -167,7 +167,8 @@ class Lab:
         ingress = next(iter(service.status.load_balancer.ingress or []), None)
         # Made once: that it reads the machine's certificates takes longer than a request.
         if ingress and not any(port.error for port in ingress.ports or []):
-            url, headers, context = f"https://{ingress.ip or ingress.hostname}/version", {}, ssl.create_default_context()
+            url, headers = f"https://{ingress.ip or ingress.hostname}/version", {}
+            context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         else:
             proxy = f"/api/v1/namespaces/{self.namespace}/services/https:frontend:443/proxy/version"

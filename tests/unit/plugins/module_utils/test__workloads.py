@@ -130,6 +130,16 @@ def test_pods_are_told_by_revision_without_those_that_end() -> None:
     ]
 
 
+def test_how_often_the_containers_of_a_pod_were_started_again() -> None:
+    counted = pod("a", "r1")
+    counted["status"] |= {
+        "initContainerStatuses": [{"restartCount": 1}],
+        "containerStatuses": [{"restartCount": 2}, {"restartCount": 0}],
+    }
+    known = _workloads.revisions(workload(), [replica_set(1, "hello:1.0.0")])
+    assert [item["restarts"] for item in _workloads.pods_of(workload(), known, [counted, pod("b", "r1")])] == [3, 0]
+
+
 def test_controller_revisions_tell_the_revisions_of_the_other_kinds() -> None:
     hashed = {"controller-revision-hash": "hello-1"}  # a StatefulSet's pods name it whole
     pods = [pod("hello-0", "d", **hashed), pod("x", "d", **{"controller-revision-hash": "2"})]
