@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 COLLECTION := .collections/ansible_collections/convoy/rollout
-PARALLEL := -n 2 --dist loadfile
+# A worker a core; more than eight would wait for the longest file.
+PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 8) ? $$1 : 8 }') --dist loadfile
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -30,8 +31,7 @@ class OperationAction(ActionBase):
         super().run(tmp, task_vars)
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
-        run = os.getppid()  # tasks are run by children of the run's process
-        _end_with(run)
+        run = _ended_with_run()
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
         quiet = self._task.no_log
         task = Task(
@@ -45,15 +45,18 @@ class OperationAction(ActionBase):
             return dict(failure.facts, failed=True, msg=failure.message)
 
 
-def _end_with(run: int) -> None:
-    """Have this process end when the run's process does, in whatever way that ends.
+def _ended_with_run() -> int:
+    """Have this process end when the run's process does, in whatever way that ends, and return that one's id.
 
     A task is a process of a session of its own. It would outlive a run that is killed, and go on to change the
     cluster when the run's lock is another run's already.
     """
-    if sys.platform != "linux":
-        return
-    parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
-    if os.getppid() != run:  # it ended just before
-        os._exit(1)
+    # Not getppid(): where the run has just ended, that is who takes in orphans, and lives for ever.
+    run = multiprocessing.parent_process()
+    pid = os.getppid() if run is None or run.pid is None else run.pid
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+        if os.getppid() != pid:  # it ended just before
+            os._exit(1)
+    return pid

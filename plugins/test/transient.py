@@ -52,6 +52,11 @@ BROKEN = re.compile(
     r"Connection (aborted|broken|reset|refused)|Remote end closed|Max retries exceeded|IncompleteRead|EOF occurred"
     r"|[Rr]ead timed out|BadStatusLine|too many 5\d\d error responses"
 )
+#: What an API server, or what it asks itself, answers without a code: with 429 or 503, as plain text.
+BUSY = re.compile(
+    r"Too many requests, please try again later|apiserver (not ready|is shutting down)|service unavailable"
+    r"|error trying to reach service"
+)
 LASTING = re.compile(r"certificate|CERTIFICATE|Name or service not known|Temporary failure in name resolution")
 
 
@@ -67,7 +72,9 @@ def transient(result: t.Mapping[str, t.Any]) -> bool:
         return True
     said = str(result.get("msg") or "")
     codes = {code for found in CODE.finditer(said) for code in found.groups() if code}
-    return bool(codes & PASSING) or (not codes and bool(BROKEN.search(said)) and not LASTING.search(said))
+    if codes:
+        return bool(codes & PASSING)
+    return bool(BUSY.search(said) or (BROKEN.search(said) and not LASTING.search(said)))
 
 
 class TestModule:

@@ -84,8 +84,9 @@ async def http_get(get: Object, ip: str, port: int, real: int, seconds: float) -
     finally:
         if transport is not None:
             transport.close()
-        if answered.done() and not answered.cancelled():
-            answered.exception()  # seen, whoever ended first
+        # Seen, whoever ended first; where the probe ended first, nobody waits for the connection's end.
+        if not answered.cancel() and not answered.cancelled():
+            answered.exception()
     return "" if 200 <= status < 400 else f"HTTP probe failed with statuscode: {status}"
 
 

@@ -23,6 +23,14 @@ def test_an_api_server_that_fails_or_is_too_busy_may_do_it_next_time(code: int) 
 
 
 @pytest.mark.parametrize(
+    "text", ["Too many requests, please try again later.\n", "apiserver not ready", "service unavailable\n"]
+)
+def test_one_that_says_so_in_plain_text_may_too(text: str) -> None:
+    assert transient({"failed": True, "msg": f"Failed to apply object: {text.encode()!r}"})
+    assert transient({"failed": True, "msg": f"Failed to apply object: {text}"})
+
+
+@pytest.mark.parametrize(
     ("code", "reason"), [(401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound"), (422, "Invalid")]
 )
 def test_a_refusal_stays_one(code: int, reason: str) -> None:
