@@ -436,7 +436,7 @@ def _as_before(
     it: Bench, lab: Lab, known: Mapping[str, Any], scenario: Scenario, left: Mapping[str, Any], run: Run
 ) -> list[str]:
     """What is not as it was before the run that was killed."""
-    untouched = not differences(_without_leases(known["begun"]), _without_leases(left))
+    untouched = not differences(_without_leases(known["begun"]), _without_leases(left)) or _only_pinned(known, left)
     problems = [f"the way back failed: {said(run)}"] if run.code and not untouched else []
     until(lambda: "hello-canary" not in lab.deployments() or problems, "the canary's end", SETTLE)
     with contextlib.suppress(TimeoutError):
@@ -450,6 +450,12 @@ def _as_before(
     if scenario.strategy != "bluegreen" and lab.replicas("hello") != serving:
         problems.append(f"Deployment hello has {lab.replicas('hello')} replicas, not {serving}")
     return problems
+
+
+def _only_pinned(known: Mapping[str, Any], left: Mapping[str, Any]) -> bool:
+    """Whether the Services are all that a run had changed, and no other version is there."""
+    changed = differences(_without_leases(known["begun"]), _without_leases(left))
+    return all(where.startswith("services ") for where in changed) and "deployments hello-green" not in left
 
 
 def said(run: Run) -> str:
@@ -496,8 +502,8 @@ same objects (specs, labels, annotations, ReplicaSets, no Lease) and no process 
 instead (`rollback=true`, `abort=true`, `rollback.yml -e revision=N`, `scale.yml` to the old number): the old version
 has to take all traffic. All the while users ask the frontend.
 
-A way back knows of a run only what that had changed. Killed before its first change, a run leaves nothing to tell
-that it was there, and `bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml`
+A way back knows of a run only what that had changed. Killed before its first change, or when it had only pinned the
+Service to the version that had all traffic anyway, a run leaves nothing to go back from, and `bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml`
 without a revision does; that counts as it should be. `-e version=...` leads to a version whatever had happened. A
 run of which only the process is killed leaves a task of `kubernetes.core` at work, which makes its one request to
 the end; tasks of this collection end with the run.
