@@ -504,9 +504,9 @@ has to take all traffic. All the while users ask the frontend.
 
 A way back knows of a run only what that had changed. Killed before its first change, or when it had only pinned the
 Service to the version that had all traffic anyway, a run leaves nothing to tell that it was there:
-`bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or says
-that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever had
-happened. A run of which only the process is killed leaves a task of `kubernetes.core` at work, which makes its one
+`bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or
+says that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever
+had happened. A run of which only the process is killed leaves a task of `kubernetes.core` at work, which makes its one
 request to the end; tasks of this collection end with the run.
 """
 
