@@ -16,7 +16,9 @@ def annotations(lab: Lab) -> dict[str, str]:
 
 def test_forward_again_and_back(lab: Lab) -> None:
     with Traffic(lab) as traffic:
-        run = lab.play("rolling_update", version="2.0.0", rolling_update_max_surge=1, rolling_update_max_unavailable=0)
+        surge = {"rolling_update_max_surge": 1, "rolling_update_max_unavailable": 0}
+        # However long a cluster may settle, its verdicts are never asked to be certain.
+        run = lab.play("rolling_update", version="2.0.0", rolling_update_settle=300, **surge)
     assert (run.code, run.changed) == (0, 1), run.output
     assert "hello 2.0.0 runs in all 3 pods" in run.output
     assert re.search(
@@ -27,7 +29,7 @@ def test_forward_again_and_back(lab: Lab) -> None:
     noted = annotations(lab)
     assert noted["kubernetes.io/change-cause"] == "Rolling update to 2.0.0"
 
-    again = lab.play("rolling_update", version="2.0.0", rolling_update_max_surge=1, rolling_update_max_unavailable=0)
+    again = lab.play("rolling_update", version="2.0.0", **surge)
     assert (again.code, again.changed) == (0, 0), again.output
 
     for changed in (1, 0):
