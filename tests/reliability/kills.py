@@ -436,7 +436,7 @@ def _as_before(
     it: Bench, lab: Lab, known: Mapping[str, Any], scenario: Scenario, left: Mapping[str, Any], run: Run
 ) -> list[str]:
     """What is not as it was before the run that was killed."""
-    untouched = not differences(_without_leases(known["begun"]), _without_leases(left)) or _only_pinned(known, left)
+    untouched = _untouched(known, left)
     problems = [f"the way back failed: {said(run)}"] if run.code and not untouched else []
     until(lambda: "hello-canary" not in lab.deployments() or problems, "the canary's end", SETTLE)
     with contextlib.suppress(TimeoutError):
@@ -452,10 +452,11 @@ def _as_before(
     return problems
 
 
-def _only_pinned(known: Mapping[str, Any], left: Mapping[str, Any]) -> bool:
-    """Whether the Services are all that a run had changed, and no other version is there."""
+def _untouched(known: Mapping[str, Any], left: Mapping[str, Any]) -> bool:
+    """Whether a run had changed nothing yet, or only pinned the Service while no other version was there."""
     changed = differences(_without_leases(known["begun"]), _without_leases(left))
-    return all(where.startswith("services ") for where in changed) and "deployments hello-green" not in left
+    pinned = all(where.startswith("services ") for where in changed) and "deployments hello-green" not in left
+    return not changed or pinned
 
 
 def said(run: Run) -> str:

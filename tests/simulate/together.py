@@ -193,6 +193,15 @@ FLEET_HEADER = (
 CHUNK = 100_000  #: runs that are simulated at once
 
 
+def many(rules: Sequence[Boundaries], share: float, runs: int, horizon: int, seed: int) -> list[Result]:
+    """What simulate says, of more runs than are simulated at once."""
+    chunks = [
+        simulate(rules, share, min(CHUNK, runs - start), horizon, seed + 1000 * number)
+        for number, start in enumerate(range(0, runs, CHUNK))
+    ]
+    return [Result(*map(np.concatenate, zip(*of_rule, strict=True))) for of_rule in zip(*chunks, strict=True)]
+
+
 def fleet_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str], dict[int, float]]:
     """The table of fleets whose clusters all have the expected share.
 
@@ -202,28 +211,20 @@ def fleet_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str], dict[i
     for clusters in FLEETS:
         family = sequential(case, case.horizon, alpha=RISK / clusters)
         rules = [sequential(case, case.horizon), family]
-        failed: list[list[Array]] = [[], []]
-        samples = []
-        for number, start in enumerate(range(0, runs * clusters, CHUNK)):
-            size = min(CHUNK, runs * clusters - start)
-            for place, one in enumerate(simulate(rules, case.expected, size, case.horizon, seed + 1000 * number)):
-                failed[place].append(one.failed)
-                if place:
-                    samples.append(one.samples)
-        alarms = [np.concatenate(one).reshape(runs, clusters).any(axis=1) for one in failed]
+        alone_each, good = many(rules, case.expected, runs * clusters, case.horizon, seed)
+        alarms = [one.failed.reshape(runs, clusters).any(axis=1) for one in (alone_each, good)]
         half, low = (simulate([family], share, runs, case.horizon, seed)[0] for share in (0.5, 0.15))
         for wrong, what in ((alarms[1], "a false alarm in a fleet"), (low.passed, "15% in a fleet")):
             if not kept(int(wrong.sum()), runs):
                 broken.append(f"{what} of {clusters}")
         alone[clusters] = float(alarms[0].mean())
-        good = np.concatenate(samples)
         rows.append(
             [
                 f"{clusters}",
                 percent(alone[clusters], 1),
                 f"**{percent(alarms[1].mean())}**",
-                f"{good.mean():.0f}",
-                f"{np.percentile(good, 99):.0f}",
+                f"{good.samples.mean():.0f}",
+                f"{np.percentile(good.samples, 99):.0f}",
                 f"{half.samples.mean():.0f}",
                 f"{low.samples.mean():.0f}",
                 f"**{percent(low.passed.mean())}**",
@@ -250,12 +251,8 @@ def look_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str]]:
         risk = RISK / looks
         shared = sequential(case, case.horizon, alpha=risk, beta=risk)
         rules = [sequential(case, case.horizon), shared]
-        passed: list[list[Array]] = [[], []]
-        for number, start in enumerate(range(0, runs * looks, CHUNK)):
-            size = min(CHUNK, runs * looks - start)
-            for place, one in enumerate(simulate(rules, 0.15, size, case.horizon, seed + 1000 * number)):
-                passed[place].append(one.passed)
-        wrong = [np.concatenate(one).reshape(runs, looks).any(axis=1) for one in passed]
+        passed = many(rules, 0.15, runs * looks, case.horizon, seed)
+        wrong = [one.passed.reshape(runs, looks).any(axis=1) for one in passed]
         (good,) = simulate([shared], case.expected, runs, case.horizon, seed)
         if not kept(int(wrong[1].sum()), runs):
             broken.append(f"15% in {looks} looks")

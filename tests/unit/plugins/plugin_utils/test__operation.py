@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 COLLECTIONS = Path(__file__).resolve().parents[4] / ".collections"
 
@@ -26,28 +26,17 @@ signal.pause()
 """
 
 
-@contextmanager
-def started(first: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A run whose task does something `first`; killed in the end, whatever becomes of it."""
+#: Until the run is gone, and somebody else has taken its task in.
+LATE = "os.write(1, b'late'); [time.sleep(0.01) for _ in iter(lambda: os.getppid() == run, False)]"
+
+
+@pytest.mark.parametrize(("first", "said"), [("pass", b"True"), (LATE, b"late")], ids=["at work", "not yet at work"])
+def test_a_task_knows_its_run_and_ends_when_that_is_killed(first: str, said: bytes) -> None:
     with subprocess.Popen([sys.executable, "-c", RUN % first], stdout=subprocess.PIPE) as run:
         try:
-            yield run
+            assert run.stdout is not None
+            assert run.stdout.read(4) == said
         finally:
             run.kill()
-
-
-def test_a_task_knows_its_run_and_ends_when_that_is_killed() -> None:
-    with started("pass") as run:
-        assert run.stdout is not None
-        assert run.stdout.read(4) == b"True"
-        run.kill()
-        # The end of what they print: neither of the two is there any more.
-        assert run.communicate(timeout=30)[0] == b""
-
-
-def test_a_task_of_a_run_that_was_killed_before_it_began_takes_no_other_process_for_it() -> None:
-    with started("os.write(1, b'begun'); [time.sleep(0.01) for _ in iter(lambda: os.getppid() == run, False)]") as run:
-        assert run.stdout is not None
-        assert run.stdout.read(5) == b"begun"
-        run.kill()
+        # The end of what they print: neither of the two is there any more, and no other process was taken for the run.
         assert run.communicate(timeout=30)[0] == b""
