@@ -154,11 +154,8 @@ def judge(
             return "fail", partial(_lost, standard, answered, total, "")
         if outcome == "more" and not (fixed and wanted == 1.0):
             unsettled = partial(_lost, standard, answered, total, TOO_FEW)
-    if standard.max_p99 is not None:
-        # At least three times as many are slow as may be.
-        evidence = _sequential.log_mixture(answered - slow, answered, 1 - SLOW, 2 * SLOW, -1)
-        if evidence >= -math.log(alpha):
-            return "fail", partial(_slow, standard, slow, answered)
+    if too_slow(slow, answered, standard):
+        return "fail", partial(_slow, standard, slow, answered)
     expected = standard.expected
     strange = [version for version, count in counts.items() if count and not expected.get(version)] if expected else []
     if strange:
@@ -173,6 +170,15 @@ def judge(
         if outcome == "more" and not (fixed and wanted == 1.0):
             unsettled = partial(_estimated, standard, version, counts, TOO_FEW)
     return ("inconclusive", unsettled) if unsettled else ("pass", str)
+
+
+def too_slow(slow: int, answered: int, standard: Standard) -> bool:
+    """Whether it is sure that more answers than may be took longer than max_p99, which `slow` of them did."""
+    if standard.max_p99 is None:
+        return False
+    # At least three times as many are slow as may be.
+    evidence = _sequential.log_mixture(answered - slow, answered, 1 - SLOW, 2 * SLOW, -1)
+    return evidence >= -math.log(standard.alpha)
 
 
 TOO_FEW = ": too few samples to tell"

@@ -351,6 +351,10 @@ latency:
   returned: always
   type: dict
   sample: {p50: 0.004, p95: 0.009, p99: 0.011}
+too_slow:
+  description: Whether the answers failed O(max_p99).
+  returned: with O(state=sampled)
+  type: bool
 clients:
   description: >-
     How many clients asked, how many requests they made together, how many of them got one version only, and the

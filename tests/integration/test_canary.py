@@ -81,6 +81,25 @@ def test_a_canary_that_does_not_hold_goes_by_itself(lab: Lab, version: str) -> N
     assert lab.versions() == {"1.0.0": 20}
 
 
+def test_a_canary_that_is_too_slow_is_not_waited_for(lab: Lab) -> None:
+    applications = description()
+    applications["hello"]["image"] = "sandbox/hello"
+    entry = {"service": "frontend", "scheme": "https", "path": "/version", "validate_certs": False, "max_p99": 0.5}
+    run = lab.play(
+        "canary",
+        "-v",
+        version="slow",
+        applications=applications,
+        canary_weight=50,
+        canary_settle=20,
+        application_entry=entry,
+    )
+    assert run.code != 0
+    assert "took more than 0.5 s for" in run.output, run.output
+    assert run.output.count("RETRYING: [sandbox]: step | Verify") < 5, run.output
+    assert lab.versions() == {"1.0.0": 20}
+
+
 def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
     assert lab.play("canary", version="2.0.0").code == 0
     container = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}

@@ -326,6 +326,7 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
         "errors": {},
         "shares": shares,
         "intervals": {version: [share, share] for version, share in shares.items()},
+        "too_slow": False,
         "latency": dict.fromkeys(("p50", "p95", "p99")),
         "verdict": "pass",
         "guards": [],
@@ -504,6 +505,7 @@ def report(
             )
             for version in {**counts, **every}
         },
+        "too_slow": any(_statistics.too_slow(_slow(taken, options), len(latency), each) for each in standards.values()),
         "latency": {f"p{p}": _statistics.percentile(latency, p / 100) for p in (50, 95, 99)},
         "verdict": verdict,
         "guards": _statistics.guards(counts, every),
@@ -543,6 +545,11 @@ def _looked(
     taken: t.Sequence[_traffic.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
     """What samples come to, also by the order in which they came."""
-    order, slowest = _order(taken), options["max_p99"]
-    slow = sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)
-    return _judged(Counter(order), len(taken), standards, options, slow, order)
+    order = _order(taken)
+    return _judged(Counter(order), len(taken), standards, options, _slow(taken, options), order)
+
+
+def _slow(taken: t.Sequence[_traffic.Sample], options: t.Mapping[str, t.Any]) -> int:
+    """How many answers took longer than max_p99."""
+    slowest = options["max_p99"]
+    return sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)

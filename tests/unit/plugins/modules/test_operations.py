@@ -627,6 +627,7 @@ def test_an_inconclusive_verdict_says_how_many_more_it_wants(api_server: t.Any, 
     assert result["message"].endswith("too few samples to tell; about 24 more would")
     slow = ran("version_distribution", max_p99=0.000001, expected={"1": 1}, **options)
     assert "hello took more than 1e-06 s for" in slow["msg"]
+    assert (result["too_slow"], slow["too_slow"]) == (False, True)
 
 
 def test_a_verdict_stands_though_more_answers_come() -> None:
