@@ -78,6 +78,7 @@ class Lock:
                     if other and not expired:
                         tell(f"{self.application}: taken from {other}; this run goes on in {GRACE:g} s")
                         time.sleep(GRACE)
+                        self.check()  # a third run may have taken it from this one
                     return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
                 time.sleep(_retries.growing(writes))
                 continue  # somebody else was quicker, or nothing came of it: see who has it

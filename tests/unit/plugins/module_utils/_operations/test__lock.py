@@ -90,8 +90,19 @@ def test_who_takes_it_over_lets_the_other_run_make_the_change_it_was_about_to_ma
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(_lock.time, "sleep", waited.append)
-    api_server.on(lock.path, answer(body=held_by("bob@elsewhere (1-x-1)")))
+    bobs, mine = (answer(body=held_by(who)) for who in ("bob@elsewhere (1-x-1)", lock.holder))
+    api_server.on(lock.path, bobs, mine)
     told: list[str] = []
     assert "taken from bob@elsewhere" in str(lock.take(0, True, told.append))
     assert waited == [_lock.GRACE]
     assert "this run goes on in 5 s" in told[0]
+
+
+def test_who_lost_it_again_while_it_waited_for_that_changes_nothing(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lock.time, "sleep", lambda _seconds: None)
+    bobs, carols = (answer(body=held_by(who)) for who in ("bob@elsewhere (1-x-1)", "carol@pc (1-x-1)"))
+    api_server.on(lock.path, bobs, carols)
+    with pytest.raises(Failure, match="was taken over by carol@pc"):
+        lock.take(0, True, print)
