@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _images, _weights
+from ansible_collections.convoy.rollout.plugins.module_utils import _images, _reachable, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workloads import (
@@ -202,13 +202,9 @@ def endpoints(seen: Seen) -> dict[str, t.Any]:
     """How many ready endpoints of the Service are whose, and whether they are all that are wanted and no more."""
     pods = {pod["metadata"]["name"]: pod for pod in seen.pods}
     ready: Counter[str] = Counter()
-    for item in seen.slices:
-        for endpoint in item.get("endpoints") or []:
-            pod = pods.get((endpoint.get("targetRef") or {}).get("name", ""))
-            if (endpoint.get("conditions") or {}).get("ready", True):
-                labels = (pod["metadata"].get("labels") or {}) if pod else None
-                whose = "gone" if labels is None else "canary" if labels.get("track") == TRACK else "stable"
-                ready[whose] += 1
+    for name in _reachable.ready(seen.slices):
+        labels = (pods[name]["metadata"].get("labels") or {}) if name in pods else None
+        ready["gone" if labels is None else "canary" if labels.get("track") == TRACK else "stable"] += 1
     wanted = Counter({"stable": _replicas(seen.stable), "canary": _replicas(seen.canary) if seen.canary else 0})
     return {"ready": {"stable": ready["stable"], "canary": ready["canary"]}, "settled": +ready == +wanted}
 

@@ -56,22 +56,27 @@ def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bo
     return ""
 
 
-def by_endpoints(slices: t.Sequence[Object], pods: t.Sequence[Object]) -> Counter[str]:
-    """How many ready endpoints each version has, by the labels of their pods; one of no known pod is under NO_POD.
+def ready(slices: t.Sequence[Object]) -> list[str]:
+    """The ready endpoints of a Service: the names of their pods, or an address where that is of no pod.
 
-    A pod with addresses of both families is in a slice of each, and counts once.
+    A pod with addresses of both families is in a slice of each, and one that is moved from one slice to another may be
+    in both: it is one endpoint.
     """
-    named = {pod["metadata"]["name"]: pod for pod in pods}
-    found: dict[str, str] = {}
+    names: dict[str, None] = {}
     for item in slices:
         for endpoint in item.get("endpoints") or []:
-            if (endpoint.get("conditions") or {}).get("ready") is False:
-                continue
-            target = (endpoint.get("targetRef") or {}).get("name", "")
-            pod = named.get(target)
-            for address in (target,) if target else endpoint.get("addresses") or []:
-                found[address] = (_workloads.version_of(pod, "") if pod else "") or NO_POD
-    return Counter(found.values())
+            if (endpoint.get("conditions") or {}).get("ready") is not False:
+                pod = (endpoint.get("targetRef") or {}).get("name")
+                names.update(dict.fromkeys([pod] if pod else endpoint.get("addresses") or []))
+    return list(names)
+
+
+def by_endpoints(slices: t.Sequence[Object], pods: t.Sequence[Object]) -> Counter[str]:
+    """How many ready endpoints each version has, by the labels of their pods; one of no known pod is under NO_POD."""
+    named = {pod["metadata"]["name"]: pod for pod in pods}
+    return Counter(
+        (_workloads.version_of(named[name], "") if name in named else "") or NO_POD for name in ready(slices)
+    )
 
 
 def by_pods(pods: t.Sequence[Object]) -> Counter[str]:

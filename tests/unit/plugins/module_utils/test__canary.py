@@ -366,6 +366,12 @@ def test_shares_are_those_of_the_ready_endpoints(
     assert found["shares"] == shares
 
 
+def test_a_pod_with_addresses_of_both_families_is_one_endpoint() -> None:
+    pods, slices = ends(s1=True, s2=True, s3=True, c1=True)
+    found = planned(seen(beside=canary(), pods=pods, slices=[*slices, *slices]))
+    assert (found["ready"], found["settled"]) == ({"stable": 3, "canary": 1}, True)
+
+
 def test_an_endpoint_of_a_pod_that_is_gone_is_not_settled() -> None:
     pods, slices = ends(s1=True, s2=True, s3=True, c1=True)
     slices[0]["endpoints"].append({"targetRef": {"name": "x"}})
