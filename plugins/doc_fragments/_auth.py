@@ -39,6 +39,7 @@ options:
   proxy:
     description:
       - The URL of an HTTP proxy that leads to the API server, such as V(http://proxy.example.com:3128).
+      - By default the kubeconfig's C(proxy-url), else what E(HTTPS_PROXY) and E(NO_PROXY) say, as for kubectl.
       - M(convoy.rollout.version_distribution) needs Python 3.11 where it samples through one.
       - Can also be given by E(K8S_AUTH_PROXY).
     type: str

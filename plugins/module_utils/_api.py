@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.common.parameters import env_fallback
-from ansible_collections.convoy.rollout.plugins.module_utils import _retries
+from ansible_collections.convoy.rollout.plugins.module_utils import _proxy, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._retries import Refusal
 
@@ -125,8 +125,7 @@ def access(options: t.Mapping[str, t.Any]) -> Access:
         found = Access(host)
     if host:
         found.server = host.rstrip("/")
-    if options.get("proxy"):
-        found.proxy = options["proxy"]
+    found.proxy = options.get("proxy") or found.proxy or _proxy_of_environment(found.server)
     if options.get("api_key"):
         found.headers["Authorization"] = f"Bearer {options['api_key']}"
     elif options.get("username"):
@@ -139,6 +138,13 @@ def access(options: t.Mapping[str, t.Any]) -> Access:
         found.cert_file, found.key_file = options["client_cert"], options.get("client_key")
         found.cert_data = found.key_data = None
     return found
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    try:
+        return _proxy.of_environment(server, os.environ)
+    except ValueError:
+        return None  # whoever connects says what is wrong with the address
 
 
 def _basic(username: str, password: str | None) -> str:
@@ -339,12 +345,16 @@ class _Https(http.client.HTTPSConnection):
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
 
 
-def _proxy(url: str | None) -> tuple[str, int] | None:
+def _tunnel(url: str | None) -> tuple[str, int] | None:
+    """Host and port of a proxy. Raises Failure."""
     if not url:
         return None
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or parts.username:
-        raise Failure("The proxy to the API server must be an http URL without credentials.")
+        raise Failure(
+            "The proxy to the API server must be an http URL without credentials; give another one, or have NO_PROXY "
+            "name the server where the proxy is HTTPS_PROXY's and not needed."
+        )
     return parts.hostname, parts.port or 80
 
 
@@ -367,7 +377,7 @@ class Api:
         self.host: str = host
         self.port = port or (443 if parts.scheme == "https" else 80)
         self.base = parts.path.rstrip("/")
-        self.proxy = _proxy(where.proxy)
+        self.proxy = _tunnel(where.proxy)
         self._connection: http.client.HTTPConnection | None = None
 
     def connect(self, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
@@ -409,14 +419,16 @@ class Api:
         return response
 
     def _unreachable(self, error: Exception) -> ApiError:
-        why = f"The API server {self.access.server} cannot be reached"
+        way = f" through the proxy {self.access.proxy}" if self.proxy else ""
+        why = f"The API server {self.access.server} cannot be reached{way}"
         refused = isinstance(error, ConnectionRefusedError)
         lasting = isinstance(error, (ssl.SSLError, socket.gaierror, ValueError)) and not isinstance(error, CUT_OFF)
         if isinstance(error, ssl.SSLCertVerificationError):
             why = f"The certificate of the API server {self.access.server} is not trusted"
             said = f"{error.verify_message}; give its CA with ca_cert"
         elif refused:
-            said = "connection refused; start the cluster, or mend the address in the kubeconfig"
+            mended = "mend the proxy" if self.proxy else "start the cluster, or mend the address in the kubeconfig"
+            said = f"connection refused; {mended}"
         elif isinstance(error, TimeoutError):
             said = "no answer in time; see that the network leads there"
         else:

@@ -360,7 +360,10 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
             f"{state['server']}/api/v1/{plural}", headers={"Authorization": f"Bearer {state['token']}"}
         )
         context = ssl.create_default_context(cadata=ca)
-        with urllib.request.urlopen(request, context=context, timeout=5) as answer:  # noqa: S310
+        directly = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with directly.open(request, timeout=5) as answer:
             return list(json.load(answer)["items"])
     except (OSError, ValueError, KeyError) as problem:
         raise UsageError(

@@ -31,10 +31,16 @@ def certified(certificate: bytes, key: bytes) -> dict[str, str]:
 
 def write(path: Path, name: str, server: str, ca: bytes, user: str, credentials: dict[str, str]) -> None:
     """Write a kubeconfig that only its owner can read; an old one is replaced in one step."""
+    cluster = {
+        "server": server,
+        "certificate-authority-data": encoded(ca),
+        # Else Python's client goes to this machine through the proxy that HTTPS_PROXY names.
+        "proxy-url": "",
+    }
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": encoded(ca)}}],
+        "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": user, "user": credentials}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,

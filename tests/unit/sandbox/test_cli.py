@@ -65,6 +65,19 @@ def test_up_status_down(directory: Path) -> None:
     assert command(directory, "down", "--name", "blue").stdout == "Sandbox blue is not running.\n"
 
 
+def test_where_the_environment_names_a_proxy_it_is_reached_directly(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nothing listens
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert command(directory, "up", "--nodes", "1").returncode == 0
+    [described] = _described(directory)
+    core = client.CoreV1Api(config.new_client_from_config(str(described["kubeconfig"])))
+    assert len(core.list_node().items) == described["nodes"] == 1
+
+
 def test_a_sandbox_that_was_killed_can_be_started_again(directory: Path) -> None:
     assert command(directory, "up").returncode == 0
     pid = int(str(_described(directory)[0]["pid"]))
