@@ -28,8 +28,30 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 
 SOURCES = ("traffic", "endpoints", "pods")
 
+#: How a Service or a URL is asked, and its answers are read: what an entry has under the same names.
+ASKED: dict[str, t.Any] = {
+    "port": {"type": "int"},
+    "scheme": {"type": "str", "choices": ["http", "https"]},
+    "path": {"type": "str"},
+    "url": {"type": "str"},
+    "via": {"type": "str", "choices": ["auto", "url", "proxy"]},
+    "version_from": {
+        "type": "dict",
+        "options": {name: {"type": "str"} for name in _versions.SOURCES},
+        "mutually_exclusive": [_versions.SOURCES],
+    },
+    "max_p99": {"type": "float"},
+}
+#: What an entry has under another name.
+OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs"}
+
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **ASKED,
+    "entry": {
+        "type": "dict",
+        "options": {**ASKED, "service": {"type": "str"}, "validate_certs": {"type": "bool"}},
+    },
     "state": {"type": "str", "choices": ["sampled", "watch", "watched"], "default": "sampled"},
     "watch": {"type": "dict"},
     "interval": {"type": "float", "default": 0.05},
@@ -39,19 +61,11 @@ ARGUMENTS: dict[str, t.Any] = {
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
-    "port": {"type": "int"},
-    "scheme": {"type": "str", "choices": ["http", "https"]},
     "path": {"type": "str", "default": "/version"},
-    "url": {"type": "str"},
-    "via": {"type": "str", "choices": ["auto", "url", "proxy"], "default": "auto"},
+    "via": {**ASKED["via"], "default": "auto"},
     "headers": {"type": "dict", "default": {}},
     "target_validate_certs": {"type": "bool", "default": True},
     "target_ca_cert": {"type": "path"},
-    "version_from": {
-        "type": "dict",
-        "options": {name: {"type": "str"} for name in _versions.SOURCES},
-        "mutually_exclusive": [_versions.SOURCES],
-    },
     "expected": {"type": "dict", "default": {}},
     "expected_from": {"type": "str", "choices": ["endpoints"]},
     "tolerance": {"type": "float", "default": 0.1},
@@ -66,10 +80,15 @@ ARGUMENTS: dict[str, t.Any] = {
     "rate_limit": {"type": "float", "default": 200.0},
     "request_timeout": {"type": "float", "default": 5.0},
     "timeout": {"type": "float"},
-    "max_p99": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
 }
+
+
+def entered(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options, with what the entry says in the place of theirs."""
+    said = {key: value for key, value in (options["entry"] or {}).items() if value is not None}
+    return {**options, **{OF_ENTRY.get(key, key): value for key, value in said.items()}}
 
 
 def _samples(options: t.Mapping[str, t.Any]) -> bool:
@@ -227,6 +246,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
         return dict(found, changed=False)
+    options = entered(options)
     expected = checked(options)
     if options["state"] == "watch":
         return _watch_started(options, task)
@@ -517,8 +537,8 @@ def report(
 #: What to do where no request was answered with a version, by the beginning of why.
 REMEDIES = {
     "connection refused": "see that something listens there",
-    "no connection": "see that the name is right and the network leads there",
-    "timeout": "see that the network leads there, or give a longer request_timeout",
+    "no connection": "see that the name is right and the network leads there, or ask with via=proxy",
+    "timeout": "see that the network leads there, ask with via=proxy, or give a longer request_timeout",
     "connection lost": "see the log of what answers there",
     "not HTTP": "see that scheme and port are right",
     "TLS failed": "see that scheme and port are right",

@@ -490,7 +490,7 @@ def test_what_cannot_be_reached_is_told_with_what_to_do() -> None:
         options = {"url": f"http://127.0.0.1:{port}/", "concurrency": 1, "request_timeout": 0.1, "expected": {"1": 1}}
         silent = ran("version_distribution", **options)
         assert silent["msg"].endswith(
-            "(1 x timeout): see that the network leads there, or give a longer request_timeout"
+            "(1 x timeout): see that the network leads there, ask with via=proxy, or give a longer request_timeout"
         )
 
 
@@ -502,7 +502,7 @@ def test_a_name_that_is_not_known_is_asked_for_once(monkeypatch: pytest.MonkeyPa
     result = ran("version_distribution", url="http://nowhere.invalid/", rate_limit=0, expected={"1": 1})
     assert result["msg"] == (
         "http://nowhere.invalid/: no version of 1 requests, 1 lost (1 x no connection (Name or service not known)): "
-        "see that the name is right and the network leads there"
+        "see that the name is right and the network leads there, or ask with via=proxy"
     )
 
 
