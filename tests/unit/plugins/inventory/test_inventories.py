@@ -10,23 +10,40 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def inventory(name: str, *options: str) -> str:
-    """What ansible-inventory says of one of them."""
+def ran(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One of Ansible's programs, in the checkout."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-inventory", "-i", f"inventories/{name}", *options],
+    return subprocess.run(
+        [Path(sys.executable).parent / program, *arguments],
         cwd=ROOT,
         env=kept | {"GCP_PROJECT": "shop", "ANSIBLE_NOCOLOR": "1"},
         text=True,
         capture_output=True,
         check=False,
     )
+
+
+def inventory(name: str, *options: str) -> str:
+    """What ansible-inventory says of one of them."""
+    done = ran("ansible-inventory", "-i", f"inventories/{name}", *options)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+@pytest.mark.parametrize("text", ["all: {hosts: {shop: {}}}", "clusters: {hosts: {}}"])
+def test_an_inventory_without_clusters_fails_every_playbook(tmp_path: Path, text: str) -> None:
+    written = tmp_path / "hosts.yml"
+    written.write_text(text)
+    done = ran("ansible-playbook", "-i", str(written), "playbooks/bluegreen.yml", "--extra-vars", "version=2.0.0")
+    assert done.returncode != 0
+    assert "The inventory has no host in group clusters; name another one with -i." in done.stderr
+    playbooks = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "playbooks").glob("*.yml"))]
+    assert len({plays[0]["hosts"] for plays in playbooks}) == 1
 
 
 @pytest.mark.parametrize(
