@@ -67,6 +67,7 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
         | {"selector": kept | ({"color": item["labelled"]} if colour else {}) | {"version": at or None}}
         for name, item, at in (("active", active, active["version"]), ("preview", preview, preview_version))
     } | {
+        "uid": service["metadata"].get("uid", ""),
         "pinned": "version" in live,
         "version": target,
         "previous_version": before,

@@ -25,6 +25,7 @@ class Task:
     check_mode: bool = False
     tell: t.Callable[[str], None] = lambda _line: None  #: shows one line while the task still runs
     owner: int | None = None  #: the id of the run's process, where it is on this machine
+    host: str = ""  #: the host of the inventory that it is a task of
 
 
 Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]

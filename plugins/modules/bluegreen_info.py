@@ -90,6 +90,10 @@ preview:
   returned: success
   type: dict
   sample: {color: green, deployment: hello-green, exists: false, version: "", replicas: 0, complete: false}
+uid:
+  description: The Service's uid, which no other Service has, of this cluster or another one.
+  returned: success
+  type: str
 pinned:
   description: Whether the Service's selector names a version.
   returned: success

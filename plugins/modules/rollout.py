@@ -135,6 +135,10 @@ status:
   description: V(complete), V(progressing), V(paused) or V(failed), or in check mode V(missing).
   returned: always
   type: str
+uid:
+  description: The workload's uid, which no other workload has, of this cluster or another one.
+  returned: always
+  type: str
 revision:
   description: The workload's revision.
   returned: always

@@ -38,6 +38,7 @@ class OperationAction(ActionBase):
             check_mode=self._task.check_mode,
             tell=lambda line: None if quiet else self._display.display(line),
             owner=run,
+            host=str((task_vars or {}).get("inventory_hostname", "")),
         )
         try:
             return attempt(self.operation, options, task)

@@ -151,3 +151,15 @@ def test_a_cluster_that_cannot_be_reached_is_named_before_anything_changes(clust
     assert without.code == 0, without.output
     rows = table(without)
     assert (rows["cluster-02"]["VERDICT"], rows["cluster-03"]["VERDICT"]) == ("pass", "skipped")
+
+
+@pytest.mark.parametrize("strategy", ["bluegreen", "rolling_update"])
+def test_two_hosts_that_are_one_cluster_are_refused(clusters: Fleet, strategy: str) -> None:
+    cluster = clusters.members["cluster-02"]
+    before = cluster.written()
+    same = {"kubeconfig": str(cluster.sandbox.kubeconfig), "fleet_strategy": strategy}
+    run = clusters.play("--limit", "cluster-02,cluster-04", version="3.0.0", **same, **QUICK)
+    assert run.code != 0
+    said = " ".join(run.output.split())
+    assert "Nothing was changed, as several hosts lead to the same hello: cluster-02 and cluster-04. Give each" in said
+    assert cluster.written() == before

@@ -177,7 +177,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "released" and "companion" not in known:
         return {"changed": False, "lock": {}, "message": f"The lock of {name} is not this task's to release."}
     owner = task.owner
-    lock = Lock(options, str(known.get("holder") or _identity(owner)))
+    lock = Lock(options, str(known.get("holder") or _identity(owner, task.host)))
     try:
         if options["state"] == "released":
             return {"changed": False, "lock": {}, "message": _released(lock, known)}
@@ -209,15 +209,19 @@ def _released(lock: Lock, known: t.Mapping[str, t.Any]) -> str:
     return f"The lock of {lock.application} was not held any more."
 
 
-def _identity(owner: int | None) -> str:
-    """Who this run is: user, machine and process, and what tells those from others of the same name and number."""
+def _identity(owner: int | None, host: str = "") -> str:
+    """Who this run is: user, machine and process, and what tells those from others of the same name and number.
+
+    Two hosts of one run that lead to the same application are two that would change it.
+    """
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
     # Where the run is on another machine, its process is not there to be looked at.
     born = f"-{_companion.born(owner)}" if owner else ""
-    return f"{user}@{platform.node()} ({owner or os.getpid()}-{_machine()}{born})"
+    of_host = f" for {host}" if host else ""
+    return f"{user}@{platform.node()}{of_host} ({owner or os.getpid()}-{_machine()}{born})"
 
 
 def _is_dead(holder: str) -> bool:

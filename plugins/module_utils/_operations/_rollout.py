@@ -37,6 +37,7 @@ LOG_LINES = 10
 NOTHING: dict[str, t.Any] = {
     "changed": False,
     "status": "missing",
+    "uid": "",
     "revision": 0,
     "replicas": {},
     "history": [],
@@ -249,6 +250,7 @@ class Rollout:
         return {
             **(_workload.difference(before.workload, seen.workload) if before else {"changed": False}),
             "status": "paused" if seen.workload["spec"].get("paused") else "complete" if done else "progressing",
+            "uid": seen.workload["metadata"].get("uid", ""),
             "revision": _workloads.revision(seen.workload, known),
             "replicas": replicas,
             "history": _workloads.history(known),

@@ -66,6 +66,19 @@ def test_of_any_other_run_it_is_refused(
     assert [ask.method for ask in api_server.asked] == ["GET"]
 
 
+def test_of_another_host_of_the_same_run_it_is_refused(api_server: t.Any, answer: Make) -> None:
+    options = {"name": "hello", "namespace": "shop", "host": api_server.url, "api_key": "x"}
+    owner = os.getpid()
+    api_server.on(
+        "/apis/coordination.k8s.io/v1/namespaces/shop/leases/convoy-hello",
+        answer(body=held_by(_lock._identity(owner, "iowa"))),
+    )
+    asked = {"state": "held", "purpose": "", "wait": 0, "takeover": False, "lock": {}, **options}
+    assert "This run holds the lock" in _lock.run(asked, Task(owner=owner, host="iowa"))["message"]
+    with pytest.raises(Failure, match=r"is being changed by .* for iowa \("):
+        _lock.run(asked, Task(owner=owner, host="berlin"))
+
+
 def test_it_is_renewed_while_it_is_held(
     lock: _lock.Lock, api_server: t.Any, answer: Make, refusal: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
