@@ -24,7 +24,7 @@ setup: .venv/.ready $(COLLECTION) ## Install what the project needs into .venv
 	@echo "Installing into .venv (one to two minutes the first time) ..."
 	@$(PYTHON) -m venv .venv \
 	  || { echo "This Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 # The checkout is found as convoy.rollout whatever its folder is called.
@@ -35,39 +35,39 @@ demo: setup ## Start the sandbox and run the whole lab on it, playbooks/lab.yml
 	@bash demo.sh
 
 down: ## Stop the demo's sandbox
-	@if [ -x $(BIN)/convoy-sandbox ]; then $(BIN)/convoy-sandbox down; else echo "Nothing to stop: make setup was never run here."; fi
+	@if [ -x "$(BIN)/convoy-sandbox" ]; then "$(BIN)/convoy-sandbox" down; else echo "Nothing to stop: make setup was never run here."; fi
 
 test: lint ## Run every check and every test
-	@$(BIN)/python -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
-	@$(BIN)/molecule test --all --workers cpus
+	@"$(BIN)/python" -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
+	@"$(BIN)/molecule" test --all --workers cpus
 
 unit: setup ## Run the unit tests
-	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
+	@"$(BIN)/python" -m pytest $(PARALLEL) tests/unit
 
 conformance: setup ## Hold the sandbox against the recordings of a real Kubernetes
-	@$(BIN)/python -m pytest $(PARALLEL) tests/conformance
+	@"$(BIN)/python" -m pytest $(PARALLEL) tests/conformance
 
 integration: setup ## Run the real playbooks (CONVOY_TEST_KUBECONFIG=... for another cluster)
-	@$(BIN)/python -m pytest $(PARALLEL) tests/integration
+	@"$(BIN)/python" -m pytest $(PARALLEL) tests/integration
 
 molecule: setup ## Run each role's scenario (MOLECULE_KUBECONFIG=... for another cluster)
-	@$(BIN)/molecule test --all --workers cpus
+	@"$(BIN)/molecule" test --all --workers cpus
 
 lint: setup ## Run every linter
 	@bash tests/lint.sh
 
 bench: setup ## Time bluegreen.yml against plain kubectl, the sampler against wrk, and fleet.yml on 1 to 50 clusters
-	@$(BIN)/python tests/bench/bench.py
-	@$(BIN)/python tests/bench/fleet.py
+	@"$(BIN)/python" tests/bench/bench.py
+	@"$(BIN)/python" tests/bench/fleet.py
 
 rbac: setup ## Write docs/rbac.yaml, the smallest rights of each strategy
-	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability.rbac > docs/rbac.yaml
+	@PYTHONPATH=.collections:tests "$(BIN)/python" -m reliability.rbac > docs/rbac.yaml
 
 faults: setup ## Kill runs everywhere and see what becomes of it: writes docs/reliability.md (SECTION=kills POINTS=20)
-	@PYTHONPATH=.collections:tests $(BIN)/python -m reliability $(if $(SECTION),--section $(SECTION)) $(if $(POINTS),--points $(POINTS))
+	@PYTHONPATH=.collections:tests "$(BIN)/python" -m reliability $(if $(SECTION),--section $(SECTION)) $(if $(POINTS),--points $(POINTS))
 
 simulate: setup ## Simulate what verdicts are worth: writes docs/verdicts.md and its plot
-	@PYTHONPATH=.collections:tests $(BIN)/python -m simulate.verdicts
+	@PYTHONPATH=.collections:tests "$(BIN)/python" -m simulate.verdicts
 
 clean: down ## Remove what the other targets made
 	@rm -rf .venv .collections .sandbox .cache
