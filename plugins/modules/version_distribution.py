@@ -127,6 +127,9 @@ options:
       validate_certs:
         description: As O(target_validate_certs).
         type: bool
+      ca_cert:
+        description: As O(target_ca_cert).
+        type: path
       max_p99:
         description: As O(max_p99).
         type: float

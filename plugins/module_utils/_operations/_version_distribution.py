@@ -43,14 +43,19 @@ ASKED: dict[str, t.Any] = {
     "max_p99": {"type": "float"},
 }
 #: What an entry has under another name.
-OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs"}
+OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs", "ca_cert": "target_ca_cert"}
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **ASKED,
     "entry": {
         "type": "dict",
-        "options": {**ASKED, "service": {"type": "str"}, "validate_certs": {"type": "bool"}},
+        "options": {
+            **ASKED,
+            "service": {"type": "str"},
+            "validate_certs": {"type": "bool"},
+            "ca_cert": {"type": "path"},
+        },
     },
     "state": {"type": "str", "choices": ["sampled", "watch", "watched"], "default": "sampled"},
     "watch": {"type": "dict"},
@@ -542,7 +547,7 @@ REMEDIES = {
     "connection lost": "see the log of what answers there",
     "not HTTP": "see that scheme and port are right",
     "TLS failed": "see that scheme and port are right",
-    "certificate not trusted": "give its CA with target_ca_cert",
+    "certificate not trusted": "give its CA with target_ca_cert, in an entry with ca_cert",
     "refused by the proxy": "have the proxy of the kubeconfig let them through",
     "no version in the answer": "say with version_from where an answer names it",
     "HTTP 404": "see that path is right",

@@ -349,6 +349,16 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ),
         ("version_distribution", {"name": "x", "timeout": 0}, "more than 0 seconds"),
         ("version_distribution", {"name": "x", "max_p99": 0}, "max_p99 is 0.0; it must be more than 0 seconds"),
+        (
+            "version_distribution",
+            {"name": "x", "entry": {"max_p99": -1}},
+            "max_p99 is -1.0; it must be more than 0 seconds",
+        ),
+        (
+            "version_distribution",
+            {"entry": {"url": "https://x", "ca_cert": "/nothing.pem"}},
+            "target_ca_cert /nothing.pem cannot be read",
+        ),
         ("version_distribution", {"url": "http://x", "expected_from": "endpoints"}, "Give application_service"),
         ("version_distribution", {"url": "http://x", "agree": ["pods"]}, "the Service whose pods are meant"),
         (
