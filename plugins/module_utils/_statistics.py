@@ -192,6 +192,11 @@ def _named(standard: Standard) -> str:
     return f"{standard.name} " if standard.name else ""
 
 
+def _sure(standard: Standard) -> str:
+    # Rounded down: what is said is not surer than what was measured.
+    return f"{math.floor(standard.confidence * 10_000 + 1e-6) / 100:g}% sure"
+
+
 def _exact(standard: Standard, version: str, counts: t.Mapping[str, int], rest: str) -> str:
     return f"{_named(standard)}{version} answers {counts.get(version, 0)} of {sum(counts.values())} requests, {rest}"
 
@@ -201,7 +206,7 @@ def _estimated(standard: Standard, version: str, counts: t.Mapping[str, int], re
     low, high = _sequential.interval(seen, answered, standard.tolerance, standard.alpha)
     return (
         f"{_named(standard)}{version} answers {seen / max(1, answered):.0%} of {answered} requests "
-        f"({standard.confidence * 100:g}% sure: {low * 100:.0f} to {high:.0%}), "
+        f"({_sure(standard)}: {low * 100:.0f} to {high:.0%}), "
         f"expected {standard.expected[version] * 100:g} ± {standard.tolerance * 100:g}{rest}"
     )
 
@@ -213,7 +218,7 @@ def _lost(standard: Standard, answered: int, total: int, rest: str) -> str:
     _low, high = _sequential.interval(answered, total, standard.lossy, 2 * standard.alpha)
     return (
         f"{_named(standard)}answers {answered / total:.0%} of {total} requests with a version "
-        f"({standard.confidence * 100:g}% sure: {high:.0%} at most), "
+        f"({_sure(standard)}: {high:.0%} at most), "
         f"expected {standard.min_success * 100:g}% or more{rest}"
     )
 

@@ -12,9 +12,12 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Takes a Lease C(convoy-NAME) of C(coordination.k8s.io/v1) in the application's namespace. It says who holds it,
     since when and what for, and is renewed for as long as the run lives. A second run is refused at once.
-  - When the run ends in whatever way, the Lease is deleted. When what deletes it dies too, as with the machine, it
-    expires 15 seconds later. Another run then looks at it for that long before it takes it, so that clocks that differ
-    cannot make two holders. On the machine of the run that died it is taken at once.
+  - When the run is killed, the Lease is deleted 5 seconds later, when the task that the run was at has ended. When what
+    deletes it dies too, as with the machine, it expires after 15 seconds. Another run then looks at it for that long
+    before it takes it, so that clocks that differ cannot make two holders. On the machine of the run that died it is
+    taken at once.
+  - A run that takes it from another one, alive or dead, goes on 5 seconds later, when a change that the other one was
+    about to make is made.
   - Whoever takes a lock over does so between two tasks of the other run. Have that run check with O(lock) before each
     change that matters; between such a check and its change remains a moment that no lock in the cluster can close.
 options:
@@ -42,8 +45,7 @@ options:
     type: int
     default: 0
   takeover:
-    description: Take it from whoever holds it; that run stops at its next check. Goes on 5 seconds later, when a change
-      that the other run was about to make is made.
+    description: Take it from whoever holds it; that run stops at its next check.
     type: bool
     default: false
   lock:

@@ -63,6 +63,11 @@ def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
         assert lab.deployments() == {"auth", "frontend", "hello"}
         assert lab.replicas("hello") == 3
         assert lab.versions() == {"1.0.0": 20}
+
+        again = lab.play("canary", abort=True)
+        assert again.code == 0, again.output
+        assert again.changed == 0, again.output
+        assert "nothing to abort; to go back from 1.0.0: rollback.yml" in again.output
     assert traffic.lost == []
     good_copies_stay(history)
 

@@ -107,5 +107,5 @@ def test_a_lock_is_taken_over_and_given_up_by_a_run_that_is_killed(lab: Lab) -> 
         second, _who = begin()
         os.killpg(second.pid, signal.SIGKILL)
         second.communicate()
-        until(lambda: not leases(lab), 10)
+        until(lambda: not leases(lab), 20)
     assert traffic.lost == []

@@ -340,14 +340,18 @@ def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
             first, reached = killed(it, lab, scenario.play, case)
             left = wishes_of(it.objects(lab))
             began = time.monotonic()
-            if case["then"] == "again":
-                run, started = it.run(lab, scenario.play)
+            again = case["then"] == "again"
+            run, started = it.run(lab, scenario.play if again else scenario.back)
+            runs = [first, started]
+            if again:
                 problems = _as_undisturbed(it, lab, known, scenario, run)
             else:
-                run, started = it.run(lab, _way_back(known, scenario, left))
+                if scenario.undo and f"to go back from {scenario.new}: {scenario.undo[0]}.yml" in run.output:
+                    run, started = it.run(lab, scenario.undo)
+                    runs.append(started)
                 problems = _as_before(it, lab, known, scenario, left, run)
             seconds = time.monotonic() - began
-        for process in (first, started):
+        for process in runs:
             try:
                 until(lambda process=process: not process.processes(), "the processes' end", SETTLE)
             except TimeoutError:
@@ -402,11 +406,6 @@ def killed(it: Bench, lab: Lab, play: Play, case: Case) -> tuple[Started, bool]:
         until(lambda: come(number + 1) or time.monotonic() >= end, "the task's middle")
     started.kill(case["mode"])
     return started, not ended[0]
-
-
-def _way_back(known: Mapping[str, Any], scenario: Scenario, left: Mapping[str, Any]) -> Play:
-    whole = not differences(_without_leases(known["end"]), _without_leases(left))
-    return scenario.undo if scenario.undo and whole else scenario.back
 
 
 def _without_leases(wishes: Mapping[str, Any]) -> dict[str, Any]:
@@ -501,14 +500,15 @@ either the process and its group, or all that the run started, or everything, al
 power cut does. Then, at once, the same command is run again: it has to end where an undisturbed run ends, with the
 same objects (specs, labels, annotations, ReplicaSets, no Lease) and no process left over. Or the way back is run
 instead (`rollback=true`, `abort=true`, `rollback.yml -e revision=N`, `scale.yml` to the old number): the old version
-has to take all traffic. All the while users ask the frontend.
+has to take all traffic. Where `abort=true` finds the promotion complete it says so, and names `rollback.yml`, which is
+run then. All the while users ask the frontend.
 
 A way back knows of a run only what that had changed. Killed before its first change, or when it had only pinned the
 Service to the version that had all traffic anyway, a run leaves nothing to tell that it was there:
 `bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or
 says that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever
 had happened. A run of which only the process is killed leaves a task of `kubernetes.core` at work, which makes its one
-request to the end; tasks of this collection end with the run.
+request to the end; the next run waits for that. Tasks of this collection end with the run.
 """
 
 SECTION = Section("Killed anywhere", plan, worker, text)

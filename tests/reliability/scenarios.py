@@ -22,7 +22,7 @@ class Scenario:
     before: tuple[Play, ...] = ()  #: what was run earlier, after the application was deployed as 1.0.0
     #: What may serve when the way back is taken though the killed run had changed nothing yet.
     earlier: str = ""
-    #: The way back when the killed run had ended its work, where that is another one.
+    #: What `back` says to run where the killed run had ended its work.
     undo: Play | None = None
 
 

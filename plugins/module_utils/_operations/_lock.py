@@ -32,7 +32,9 @@ ARGUMENTS: dict[str, t.Any] = {
 
 GROUP = "coordination.k8s.io"
 LOOK = 1.0  #: seconds between two looks at a Lease that somebody else holds
-GRACE = 5.0  #: seconds that a run whose lock was taken over has for the change before which it looked at its lock
+#: Seconds for the change before which a run looked at its lock: that run may go on, and of one that was killed the
+#: task that it was at, which is a process of its own, may go on as well.
+GRACE = 5.0
 RENEW = _lease.DURATION / 3  #: seconds between two renewals
 LONGEST = 24 * 3600.0  #: seconds after which a Lease is not renewed any more, whatever the run does
 
@@ -60,26 +62,24 @@ class Lock:
     def take(self, wait: float, takeover: bool, tell: t.Callable[[str], None]) -> str | None:
         """Hold it, and say from whom it was taken; None where this run holds it already.
 
-        Raises Failure when somebody else holds it.
+        From whomever it is taken, a change that they were about to make is made then. Raises Failure when somebody
+        else holds it.
         """
         end = time.monotonic() + wait
         observer = _lease.Observer()
-        told = ""
+        told = how = ""
         writes = 0
         while True:
             lease = self.read()
             other = _lease.held(lease)
             if other and other.holder == self.holder:
-                return "" if writes else None
+                return self.goes_on(how, tell) if writes else None
             expired = other and (_is_dead(other.holder) or observer.has_expired(other, time.monotonic()))
             if other is None or takeover or expired:
                 writes += 1
+                how = f"taken {'after the end of' if expired else 'from'} {other}" if other else ""
                 if self.write(lease, last=writes >= _retries.ATTEMPTS):
-                    if other and not expired:
-                        tell(f"{self.application}: taken from {other}; this run goes on in {GRACE:g} s")
-                        time.sleep(GRACE)
-                        self.check()  # a third run may have taken it from this one
-                    return f"taken {'from' if takeover else 'after the end of'} {other}" if other else ""
+                    return self.goes_on(how, tell)
                 time.sleep(_retries.growing(writes))
                 continue  # somebody else was quicker, or nothing came of it: see who has it
             # One that seems dead is looked at until that is certain.
@@ -93,6 +93,14 @@ class Lock:
                 told = other.holder
                 tell(f"{self.application}: waiting for {other}")
             time.sleep(LOOK)
+
+    def goes_on(self, how: str, tell: t.Callable[[str], None]) -> str:
+        """Say how it was taken, once whoever had it makes no change any more. Raises Failure when it is lost again."""
+        if how:
+            tell(f"{self.application}: {how}; this run goes on in {GRACE:g} s")
+            time.sleep(GRACE)
+            self.check()  # a third run may have taken it from this one
+        return how
 
     def write(self, lease: _api.Object | None, last: bool) -> bool:
         """Put this run in as the holder; False where somebody else changed the Lease, or, unless it is the `last`
@@ -160,7 +168,8 @@ class Lock:
         raise Failure(f"The Lease {self.name} in namespace {self.namespace} changes all the time; delete it by hand.")
 
     def abandon(self) -> None:
-        """Let go of it, as well as that can be done, after the run's death."""
+        """Let go of it, as well as that can be done, after the run's death and the end of the task it was at."""
+        time.sleep(GRACE)
         with contextlib.suppress(Failure):  # else it expires
             self.api = _api.api(self.options)
             self.release()

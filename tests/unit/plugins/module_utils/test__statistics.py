@@ -95,6 +95,15 @@ def test_the_message_says_what_a_person_would() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("confidence", "sure"),
+    [(0.9, "90%"), (0.99, "99%"), (0.999, "99.9%"), (1 - 0.01 / 11, "99.9%"), (0.99999, "99.99%")],
+)
+def test_it_is_said_no_surer_than_it_is_and_in_few_digits(confidence: float, sure: str) -> None:
+    standard = Standard({"2": 0.5, "1": 0.5}, confidence=confidence)
+    assert f"({sure} sure: " in judge({"2": 10, "1": 90}, 100, standard)[1]
+
+
 def test_a_version_that_never_answers_is_told() -> None:
     assert guards({"1": 17}, {"1": 0.75, "2": 0.25}) == [
         "2 answered none of 17 requests; a share of 25% would have shown itself with a probability of 99.25%"

@@ -42,11 +42,29 @@ def run_that_ended() -> str:
     return identity
 
 
-def test_of_a_run_that_died_here_it_is_taken_at_once(lock: _lock.Lock, api_server: t.Any, answer: Make) -> None:
+def test_of_a_run_that_died_here_it_is_taken_at_once_and_the_task_that_run_was_at_may_end(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(_lock.time, "sleep", waited.append)
     dead = run_that_ended()
-    api_server.on(lock.path, answer(body=held_by(dead)))
-    assert f"after the end of {dead}" in str(lock.take(0, False, print))
-    assert [ask.method for ask in api_server.asked] == ["GET", "PUT"]
+    api_server.on(lock.path, answer(body=held_by(dead)), answer(body=held_by(lock.holder)))
+    told: list[str] = []
+    assert f"after the end of {dead}" in str(lock.take(0, False, told.append))
+    assert [ask.method for ask in api_server.asked] == ["GET", "PUT", "GET"]
+    assert waited == [_lock.GRACE]
+    assert "this run goes on in 5 s" in told[0]
+
+
+def test_the_lock_of_a_run_that_was_killed_is_released_when_the_task_it_was_at_may_have_ended(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_before: list[int] = []
+    monkeypatch.setattr(_lock.time, "sleep", lambda _seconds: asked_before.append(len(api_server.asked)))
+    api_server.on(lock.path, answer(body=held_by(lock.holder)))
+    lock.abandon()
+    assert asked_before == [0]
+    assert [ask.method for ask in api_server.asked] == ["GET", "DELETE"]
 
 
 @pytest.mark.parametrize(
