@@ -308,7 +308,7 @@ def _cases(
     for number, write in enumerate(writes, 1):
         what = str(write).partition(" ")[2].replace(write.action.namespace, "").replace(" /", " ").strip()
         for when in ("before", "after"):
-            points.append({"at": when, "number": number, "what": f"{when} {what}"})
+            points.append({"at": when, "number": number, "what": f"{when} write {number}, {what}"})
     for index, point in enumerate(points):
         for then in ("again", "back"):
             mode = MODES[(index // 2 if point["at"] in ("start", "midway") else index) % len(MODES)]
