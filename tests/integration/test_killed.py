@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from convoy_sandbox.writes import Write
 from integration.playbooks import Lab, Run, Traffic
 from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import Play
@@ -65,3 +66,29 @@ def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: 
     with killed_at(place, PROMOTE, 4, "before", PROMOTE) as (lab, _run):
         assert lab.deployments() == {"auth", "frontend", "hello"}
         assert lab.versions() == {"2.0.0": 20}
+
+
+def test_the_next_run_waits_for_the_change_that_the_killed_one_is_about_to_make(place: Place) -> None:
+    it = place.bench
+    lab = it.begin(place.start)
+
+    def takes_the_canary_away(write: Write) -> bool:
+        action = write.action
+        return (action.verb, action.resource, action.namespace) == ("delete", "deployments", lab.namespace)
+
+    with it.cluster.hold(1, "before", takes_the_canary_away) as held:
+        promotion = it.start(lab, PROMOTE)
+        assert held.wait(120)
+        promotion.kill("group")  # its task lives, and waits for an answer
+        abort = it.start(lab, ("canary", {"abort": True})).process
+        assert abort.stdout
+        told = []
+        for line in abort.stdout:
+            told.append(line)
+            if "this run goes on in" in line:
+                held.release()
+    assert abort.wait() == 0, told
+    assert any("nothing to abort; to go back from 2.0.0: rollback.yml" in line for line in told), told
+    assert lab.deployments() == {"auth", "frontend", "hello"}
+    assert lab.versions() == {"2.0.0": 20}
+    it.forget(lab)
