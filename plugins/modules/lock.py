@@ -12,10 +12,10 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Takes a Lease C(convoy-NAME) of C(coordination.k8s.io/v1) in the application's namespace. It says who holds it,
     since when and what for, and is renewed for as long as the run lives. A second run is refused at once.
-  - When the run is killed, the Lease is deleted 5 seconds later, when the task that the run was at has ended. When what
-    deletes it dies too, as with the machine, it expires after 15 seconds. Another run then looks at it for that long
-    before it takes it, so that clocks that differ cannot make two holders. On the machine of the run that died it is
-    taken at once.
+  - When the run ends without releasing it, or is killed, the Lease is deleted 5 seconds later, when the task that the
+    run was at has ended. When what deletes it dies too, as with the machine, it expires after 15 seconds. Another run
+    then looks at it for that long before it takes it, so that clocks that differ cannot make two holders. On the
+    machine of the run that died it is taken at once.
   - A run that takes it from another one, alive or dead, goes on 5 seconds later, when a change that the other one was
     about to make is made.
   - Whoever takes a lock over does so between two tasks of the other run. Have that run check with O(lock) before each

@@ -104,9 +104,9 @@ def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_sha
         time.sleep(0.1)
     assert (one["clients"]["count"], one["clients"]["one_version"], len(one["counts"])) == (1, 1, 1), one
 
-    # Clients whose versions come in few runs are not judged; of those that choose freely one sample in 1,000 is so.
-    tries = (judged(shared, **clients, expected=QUARTER) for _try in range(2))
-    many = next((each for each in tries if KEPT not in each["message"]), {"verdict": "kept, twice"})
+    many = judged(shared, **clients, expected=QUARTER)
+    if KEPT in many["message"]:  # so it is of one in 1,000 samples of clients that choose freely
+        many = judged(shared, **clients, expected=QUARTER)
     asked = many["clients"]["count"]
     assert many["verdict"] == "pass", many
     assert many["clients"] == {"count": asked, "requests": 3 * asked, "one_version": asked, "several": {}}
