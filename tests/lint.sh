@@ -12,6 +12,8 @@ plugin_types() {
   MYPYPATH=.collections mypy --cache-dir .cache/mypy -p ansible_collections.convoy.rollout.plugins
 }
 
+layers() { PYTHONPATH=.collections lint-imports --no-cache; }
+
 plugin_docs() {
   antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs dependent \
     --disallow-unknown-collection-refs "$collection"
@@ -45,7 +47,7 @@ check() { # NAME COMMAND...
 }
 
 export root collection
-export -f check sandbox_types plugin_types plugin_docs sanity
+export -f check sandbox_types plugin_types layers plugin_docs sanity
 # Those that answer at once first, then the longest. Each line is a name and a command.
 xargs --max-procs 2 --max-lines=1 bash -c 'check "$@"' check <<'END'
 ruff ruff check .
@@ -56,5 +58,6 @@ ansible-lint ansible-lint -q
 "mypy sandbox" sandbox_types
 antsibull-docs plugin_docs
 "mypy plugins" plugin_types
+import-linter layers
 antsibull-changelog antsibull-changelog lint
 END

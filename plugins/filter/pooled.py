@@ -74,7 +74,7 @@ _value:
 import typing as t
 from collections import Counter
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
 
 
 def pooled(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._statistics import KEPT
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import KEPT
 from integration.conftest import judged, namespace
 from integration.playbooks import Lab, copied
 

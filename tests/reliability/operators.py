@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _lease
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _lease
 from convoy_sandbox import resources
 from integration.playbooks import Run, Traffic
 from reliability.frame import Case, Result, Section, wrong

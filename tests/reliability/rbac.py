@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from ansible_collections.convoy.rollout.plugins.module_utils._rights import RIGHTS, Right, needed
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._rights import RIGHTS, Right, needed
 
 HEAD = """\
 # The smallest rights that each strategy needs; made by `make rbac`, do not edit.

@@ -6,7 +6,7 @@ import typing as t
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from ansible_collections.convoy.rollout.plugins.module_utils import _sequential
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential
 from scipy import special, stats
 
 Array = t.Any  #: an array of NumPy

@@ -6,7 +6,7 @@ import typing as t
 from collections.abc import Sequence
 
 import numpy as np
-from ansible_collections.convoy.rollout.plugins.module_utils._statistics import Standard
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
 from scipy import stats
 from simulate.rules import BLOCK, RISK, Array, Boundaries, Case, Result, sequential, simulate
 from simulate.tables import percent, short, table

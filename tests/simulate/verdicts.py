@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from ansible_collections.convoy.rollout.plugins.module_utils import _sequential, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _statistics
 from simulate import together
 from simulate.rules import (
     Case,
@@ -83,7 +83,7 @@ TEXT = """\
 # How far a verdict can be trusted
 
 `make simulate` writes this page. Each row is {runs} simulated rollouts, judged by `version_distribution`'s own rule
-(`plugins/module_utils/_sequential.py`) after every answer, at `confidence: 0.99`.
+(`plugins/module_utils/_proof/_sequential.py`) after every answer, at `confidence: 0.99`.
 
 ## What is promised
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,

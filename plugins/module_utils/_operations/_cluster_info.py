@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _cluster, _rights
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _rights
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _cluster_facts
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -24,22 +25,22 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
     try:
         version = str(api.get("/version").get("gitVersion") or "")
         nodes = _nodes(api)
-        asked = list(_cluster.asked(_rights.needed(options["strategies"]), options["namespace"]))
+        asked = list(_cluster_facts.asked(_rights.needed(options["strategies"]), options["namespace"]))
         # One question is enough for an administrator.
         missing = [] if not asked or _allowed(api, ANYTHING) else [item for item in asked if not _allowed(api, item)]
     finally:
         api.close()
-    capacity = _cluster.capacity(nodes)
+    capacity = _cluster_facts.capacity(nodes)
     listed = [
         {
             "verb": item["verb"],
-            "resource": _cluster.resource(item),
+            "resource": _cluster_facts.resource(item),
             "namespace": item.get("namespace", "*"),
         }
         for item in missing
     ]
-    supported = _cluster.supported(version)
-    message = _cluster.message(version, supported, capacity, listed)
+    supported = _cluster_facts.supported(version)
+    message = _cluster_facts.message(version, supported, capacity, listed)
     return {
         "changed": False,
         "context": api.access.context,

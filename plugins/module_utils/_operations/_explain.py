@@ -8,7 +8,7 @@ import re
 import typing as t
 from urllib.parse import parse_qsl, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _explain
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _explain
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {

@@ -13,7 +13,7 @@ import tempfile
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _gke
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _gke
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {

@@ -15,9 +15,10 @@ import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _companion, _lease, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _lease
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -113,7 +114,7 @@ class Lock:
                 self.api.replace(self.path, new)
         except _api.ApiError as error:
             if lease is None and error.status == 404:
-                _workload.check_namespace(self.api, self.namespace)
+                _place.check_namespace(self.api, self.namespace)
                 raise
             # Of a request whose answer got lost only the Lease itself can tell whether it was done.
             if error.status not in (0, 404, 409, 500, 502, 503, 504):

@@ -6,16 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import (
-    _api,
-    _pause,
-    _reachable,
-    _rollout,
-    _update,
-    _workloads,
-)
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable, _rollout, _workloads
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -36,13 +30,13 @@ OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "cha
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Start a Deployment's rollout of another version, and say where it comes from. Raises Failure."""
-    place = _workload.Place("Deployment", options["namespace"], options["name"])
+    place = _place.Place("Deployment", options["namespace"], options["name"])
     wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS})
     _update.check(wish)
     api = _api.api(options)
     try:
-        deployment = _workload.found(api, place)
-        remembered, _pods = _workload.around(api, place, deployment)
+        deployment = _place.found(api, place)
+        remembered, _pods = _place.around(api, place, deployment)
         _update.check_deployment(deployment, wish)
         there = api.items(_api.path_of("services", place.namespace))
         named = options["service"]
@@ -60,7 +54,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             _update.check_deployment(workload, wish)
             return _update.patch(workload, wish)
 
-        after = _workload.changed(api, place, deployment, plan, dry_run=task.check_mode)
+        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode)
     finally:
         api.close()
     back = _way_back(deployment, remembered, wish)
@@ -68,7 +62,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     image = _update.container(after, wish.container, wish.image)["image"]
     before = _version(back.template, place.name, wish) if back else ""
     return {
-        **_workload.difference(deployment, after),
+        **_place.difference(deployment, after),
         "phase": phase,
         "before": wish.version if phase == "done" else before,
         "after": wish.version,

@@ -8,11 +8,12 @@ import time
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _pause, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror import Mirror
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._mirror import Mirror
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
-from ansible_collections.convoy.rollout.plugins.module_utils._operations._workload import Place
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -85,7 +86,7 @@ class Rollout:
             return self.result(seen, message=message)
         done = self.followed(seen, self.progress).workload
         # The lists are watched one by one: the pods' may be a moment behind.
-        return self.result(Seen(done, *_workload.around(self.api, self.place, done)))
+        return self.result(Seen(done, *_place.around(self.api, self.place, done)))
 
     def paused(self, at: str | None) -> dict[str, t.Any]:
         """Pause a Deployment; with `at`, when that share of its wanted pods is new, and wait until all are ready."""
@@ -166,12 +167,12 @@ class Rollout:
 
     def read(self) -> Seen:
         """The workload with its revisions and pods. Raises Failure."""
-        workload = _workload.found(self.api, self.place)
-        return Seen(workload, *_workload.around(self.api, self.place, workload))
+        workload = _place.found(self.api, self.place)
+        return Seen(workload, *_place.around(self.api, self.place, workload))
 
     def write(self, seen: Seen, plan: t.Callable[[_api.Object], list[_api.Object]]) -> Seen:
         """What is seen after a change, in check mode after one that was only tried. Raises Failure."""
-        after = _workload.changed(self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode)
+        after = _place.changed(self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode)
         return seen._replace(workload=after)
 
     def progress(self, seen: Seen) -> str | None:
@@ -202,7 +203,7 @@ class Rollout:
         With `held` the Deployment is meant to be paused.
         """
         place = self.place
-        chosen = {"labelSelector": _workload.selector(seen.workload["spec"]["selector"])}
+        chosen = {"labelSelector": _place.selector(seen.workload["spec"]["selector"])}
         own, memory, pods = place.lists
         lists = {
             "workloads": (own, {"fieldSelector": f"metadata.name={place.name}"}),
@@ -248,7 +249,7 @@ class Rollout:
         replicas = _rollout.counts(seen.workload, kind)
         done = self.progress(seen) is None
         return {
-            **(_workload.difference(before.workload, seen.workload) if before else {"changed": False}),
+            **(_place.difference(before.workload, seen.workload) if before else {"changed": False}),
             "status": "paused" if seen.workload["spec"].get("paused") else "complete" if done else "progressing",
             "uid": seen.workload["metadata"].get("uid", ""),
             "revision": _workloads.revision(seen.workload, known),

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils import _api, _rollout, _scale
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -21,10 +22,10 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Give a Deployment as many replicas as are asked for, where nobody else decides on that. Raises Failure."""
-    place = _workload.Place("Deployment", options["namespace"], options["name"])
+    place = _place.Place("Deployment", options["namespace"], options["name"])
     api = _api.api(options)
     try:
-        deployment = _workload.found(api, place)
+        deployment = _place.found(api, place)
         if deployment["spec"].get("paused") and _rollout.progress(deployment):
             raise Failure(
                 f"{place} is paused in the middle of a rollout; resume it first, with kubectl rollout resume "
@@ -47,11 +48,11 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
                 raise Failure(_scaled_meanwhile(place, there, now))
             return [{"op": "add", "path": "/spec/replicas", "value": wanted}]
 
-        after = _workload.changed(api, place, deployment, plan, dry_run=task.check_mode)
+        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode)
     finally:
         api.close()
     said = f"has {there} replicas" if there == wanted else f"is scaled from {there} to {wanted} replicas"
-    return {**result, **_workload.difference(deployment, after), "after": wanted, "message": f"{place} {said}."}
+    return {**result, **_place.difference(deployment, after), "after": wanted, "message": f"{place} {said}."}
 
 
 def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
@@ -64,7 +65,7 @@ def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
         raise
 
 
-def _left_alone(place: _workload.Place, owner: _api.Object, there: int) -> str:
+def _left_alone(place: _place.Place, owner: _api.Object, there: int) -> str:
     limits = f"{owner['min_replicas']} to {owner['max_replicas']}"
     return (
         f"{place} keeps its {there} replicas: HorizontalPodAutoscaler {owner['name']} decides on them, from {limits}; "
@@ -72,5 +73,5 @@ def _left_alone(place: _workload.Place, owner: _api.Object, there: int) -> str:
     )
 
 
-def _scaled_meanwhile(place: _workload.Place, before: int, now: int) -> str:
+def _scaled_meanwhile(place: _place.Place, before: int, now: int) -> str:
     return f"{place} was scaled from {before} to {now} replicas by somebody else meanwhile; look at it and run again."

@@ -11,20 +11,18 @@ from collections import Counter
 from contextlib import closing
 from functools import cached_property, partial
 
-from ansible_collections.convoy.rollout.plugins.module_utils import (
-    _api,
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
-    _companion,
-    _reachable,
-    _sequential,
-    _statistics,
+    _sampler,
     _target,
-    _traffic,
     _versions,
     _watch,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _workload
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
 
@@ -174,7 +172,7 @@ class _Service:
             except _api.ApiError as error:
                 if error.status != 404:
                     raise
-                _workload.check_namespace(self._server, namespace)
+                _place.check_namespace(self._server, namespace)
                 raise Failure(
                     f"There is no Service {name} in namespace {namespace}; create it, or name another."
                 ) from error
@@ -223,13 +221,13 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
-        _traffic.sample(
+        _sampler.sample(
             way.target,
             read_version,
             tally.add,
             concurrency=options["concurrency"],
             timeout=options["request_timeout"],
-            rate=_traffic.Rate(rate, steady=True),
+            rate=_sampler.Rate(rate, steady=True),
             stop=stop,
         )
         return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
@@ -238,7 +236,7 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
     return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
 
 
-def _read_version(options: t.Mapping[str, t.Any]) -> _traffic.Reader:
+def _read_version(options: t.Mapping[str, t.Any]) -> _sampler.Reader:
     return _versions.reader(
         {name: value for name, value in (options["version_from"] or {}).items() if value is not None}
     )
@@ -371,13 +369,13 @@ def _sampled(
     expecting = any(each.expected or 0 < each.min_success < 1 for each in standards.values())
     most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
     until = time.monotonic() + options["timeout"] if options["timeout"] else math.inf
-    rate = _traffic.Rate(options["rate_limit"])
-    taken: list[_traffic.Sample] = []
+    rate = _sampler.Rate(options["rate_limit"])
+    taken: list[_sampler.Sample] = []
     counts: Counter[str] = Counter()
     slow = 0
     settled = 0
 
-    def take(sample: _traffic.Sample) -> bool:
+    def take(sample: _sampler.Sample) -> bool:
         nonlocal slow, settled
         taken.append(sample)
         if sample.error is None:
@@ -389,8 +387,8 @@ def _sampled(
             settled = len(taken)
         return not settled
 
-    def ask(take: _traffic.Take, most: int, sources: t.Sequence[str]) -> None:
-        _traffic.sample(
+    def ask(take: _sampler.Take, most: int, sources: t.Sequence[str]) -> None:
+        _sampler.sample(
             way.target,
             read_version,
             take,
@@ -406,10 +404,10 @@ def _sampled(
     result = report(taken, standards, options, settled, "clients" if clients else "requests")
     if clients:
         # Each of them has chosen; then it is seen whether each stays with what it got.
-        again: list[_traffic.Sample] = []
+        again: list[_sampler.Sample] = []
         asked = [t.cast(str, sample.source) for sample in taken]
 
-        def keep(sample: _traffic.Sample) -> bool:
+        def keep(sample: _sampler.Sample) -> bool:
             again.append(sample)
             return True
 
@@ -426,7 +424,7 @@ def _sampled(
 
 
 def _tell_clients(
-    result: dict[str, t.Any], taken: t.Sequence[_traffic.Sample], options: t.Mapping[str, t.Any], sticky: bool
+    result: dict[str, t.Any], taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any], sticky: bool
 ) -> None:
     """Add to a report on the clients' first requests what all of their requests say."""
     got, each = _clients.by_client(taken), options["requests_per_client"]
@@ -490,7 +488,7 @@ def _disagreed(source: str, why: _statistics.Why) -> str:
 
 
 def report(
-    taken: t.Sequence[_traffic.Sample],
+    taken: t.Sequence[_sampler.Sample],
     standards: t.Mapping[str, _statistics.Standard],
     options: t.Mapping[str, t.Any],
     settled: int,
@@ -561,20 +559,20 @@ def _remedy(errors: Counter[str]) -> str:
     return next((remedy for begun, remedy in REMEDIES.items() if why.startswith(begun)), "see that path is right")
 
 
-def _order(taken: t.Sequence[_traffic.Sample]) -> list[str]:
+def _order(taken: t.Sequence[_sampler.Sample]) -> list[str]:
     """The versions that answered, one after the other."""
     return [sample.version for sample in taken if sample.version is not None and sample.error is None]
 
 
 def _looked(
-    taken: t.Sequence[_traffic.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
+    taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
     """What samples come to, also by the order in which they came."""
     order = _order(taken)
     return _judged(Counter(order), len(taken), standards, options, _slow(taken, options), order)
 
 
-def _slow(taken: t.Sequence[_traffic.Sample], options: t.Mapping[str, t.Any]) -> int:
+def _slow(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any]) -> int:
     """How many answers took longer than max_p99."""
     slowest = options["max_p99"]
     return sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)

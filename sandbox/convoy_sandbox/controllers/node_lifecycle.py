@@ -8,11 +8,11 @@ from .. import resources
 from ..registry import Registry, timestamp
 from ..settings import Settings
 from ..store import Change, Object, Store
+from ..workqueue import Queue
 from . import conditions
 from .events import Recorder
 from .kubelet import Kubelet
 from .nodes import HEALTHY
-from .runtime import Queue
 from .scheduler import tolerates
 
 _UNREACHABLE = "node.kubernetes.io/unreachable"

@@ -11,7 +11,7 @@ from .. import quantities, resources, schema
 from ..registry import Registry, timestamp
 from ..settings import Settings
 from ..store import Object
-from .runtime import Queue
+from ..workqueue import Queue
 
 _LEASES = "kube-node-lease"
 #: A node counts as dead when its Lease is older; renewed no more often than that needs.

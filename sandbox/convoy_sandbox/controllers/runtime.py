@@ -1,87 +1,16 @@
-"""What every controller is made of: keys that changes put in a queue, and a function that takes them out."""
+"""What every controller is made of: it follows the store and reconciles the keys that changes put in a queue."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from ..errors import ApiError
 from ..registry import Registry
 from ..resources import Resource
 from ..store import Change, Object, Store
-
-log = logging.getLogger(__name__)
-
+from ..workqueue import Queue
 
 K = TypeVar("K", bound=Hashable)
-
-
-class Queue(Generic[K]):
-    """A work queue: each key once, however often it is added; `reconcile` runs on the event loop.
-
-    A reconcile that fails is logged and tried again after a delay, as a controller's rate limiter does.
-    """
-
-    def __init__(self, name: str, reconcile: Callable[[K], None], *, retry_seconds: float = 1.0) -> None:
-        self.name = name
-        self._reconcile = reconcile
-        self._retry_seconds = retry_seconds
-        self._keys: dict[K, None] = {}
-        self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._scheduled: asyncio.Handle | None = None
-        self._closed = False
-
-    def add(self, key: K) -> None:
-        """Have a key reconciled soon: after the present call stack, never inside it."""
-        if self._closed:
-            return
-        self._keys[key] = None
-        if self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
-
-    def add_after(self, key: K, seconds: float) -> None:
-        """Have a key reconciled after a delay; the earlier of two delays counts."""
-        if self._closed:
-            return
-        loop = asyncio.get_running_loop()
-        timer = self._timers.get(key)
-        when = loop.time() + seconds
-        if timer is not None:
-            if timer.when() <= when:
-                return
-            timer.cancel()
-        self._timers[key] = loop.call_at(when, self._due, key)
-
-    def close(self) -> None:
-        """Forget everything that is queued."""
-        self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._keys.clear()
-
-    def _due(self, key: K) -> None:
-        self._timers.pop(key, None)
-        self.add(key)
-
-    def _run_one(self) -> None:
-        self._scheduled = None
-        if self._closed or not self._keys:
-            return
-        key = next(iter(self._keys))
-        del self._keys[key]
-        try:
-            self._reconcile(key)
-        except ApiError as error:
-            log.info("%s: %s refused (%s), tried again in %s s", self.name, key, error.message, self._retry_seconds)
-            self.add_after(key, self._retry_seconds)
-        except Exception:
-            log.exception("%s: %s failed, tried again in %s s", self.name, key, self._retry_seconds)
-            self.add_after(key, self._retry_seconds)
-        if self._keys and self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)
 
 
 class Controller(Generic[K]):

@@ -14,19 +14,17 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .addresses import PortTakenError
 from .nginx_conf import ConfError, Directive, dump, load
+from .nginx_site import DEFAULT_PORTS, Site, find, listen_port, proxy_parts, split_host
+from .nginx_standin import Standin
 from .processes import Process
 from .programs import Base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .addresses import Ports
     from .containers import Container, Mount
 
 CONF = "/etc/nginx/nginx.conf"
@@ -41,7 +39,6 @@ _LOGS = {
     "/var/log/nginx/error.log": "stderr",
     "/dev/stderr": "stderr",
 }
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 #: The image's own files.
 _IMAGE = {
@@ -97,61 +94,6 @@ def root_files(mounts: list[Mount]) -> dict[str, bytes]:
         for name, content in mount.files.items():
             files[posixpath.join(path, name) if name else path] = content
     return files
-
-
-@dataclass
-class Site:
-    """What to listen on and how to find others: the pod's side of a configuration."""
-
-    ip: str
-    ports: Ports
-    resolve: Callable[[str], str | None]
-    bound: dict[int, int] = field(default_factory=dict)  # port in the pod -> port that is really used
-
-    def listen(self, port: int) -> int:
-        """Reserve a port of the pod, once. Raises PortTakenError."""
-        if port not in self.bound:
-            self.bound[port] = self.ports.reserve(self.ip, port)
-        return self.bound[port]
-
-    def address(self, host: str) -> str | None:
-        """The address of a host of the cluster; None for an unknown one."""
-        ip = host if re.fullmatch(r"[0-9.]+", host) else self.resolve(host)
-        if host == "localhost" or (ip or "").startswith("127.0.0."):
-            return self.ip  # a pod's own loopback is its address here
-        return ip
-
-    def release(self) -> None:
-        """Let go of the ports."""
-        for port in self.bound:
-            self.ports.release(self.ip, port)
-        self.bound.clear()
-
-
-def listen_port(directive: Directive) -> int | None:
-    """The port of a `listen` directive; None for one that the sandbox has no address for (IPv6, unix)."""
-    text = directive.args[0] if directive.args else ""
-    if text.startswith(("[", "unix:")):
-        return None
-    number = text.rpartition(":")[2] if ":" in text else text
-    if number.isdigit():
-        return int(number)
-    if text and ":" not in text:
-        return 80  # an address alone
-    raise directive.error(f'invalid port in "{text}" of the "listen" directive')
-
-
-def split_host(text: str, default: int) -> tuple[str, int]:
-    """`host[:port]` in its parts."""
-    host, colon, port = text.rpartition(":")
-    if colon and port.isdigit():
-        return host, int(port)
-    return text, default
-
-
-def find(directives: list[Directive] | None, name: str) -> list[Directive]:
-    """The directives of one name in a block."""
-    return [directive for directive in directives or () if directive.name == name]
 
 
 def walk(directives: list[Directive]) -> list[Directive]:
@@ -219,24 +161,11 @@ def _localize_proxy(directive: Directive, site: Site, upstreams: set[str], made:
     if host in upstreams:
         return
     # By an upstream of its name, so that the Host header stays the name that was given.
-    name = host if port == _DEFAULT_PORTS[scheme] else f"{host}_{port}"
+    name = host if port == DEFAULT_PORTS[scheme] else f"{host}_{port}"
     if name not in made:
         endpoint = Directive("server", [_endpoint(directive, site, host, port)])
         made[name] = Directive("upstream", [name], block=[endpoint])
     directive.args[0] = f"{scheme}://{name}{uri}"
-
-
-def proxy_parts(directive: Directive) -> tuple[str, str, int, str]:
-    """Scheme, host, port and URI (may be empty) of a proxy_pass. Raises ConfError."""
-    url = directive.args[0] if directive.args else ""
-    match = re.fullmatch(r"(https?)://([^/]+)(/.*)?", url)
-    if not match:
-        raise directive.error("invalid URL prefix")
-    if "$" in url:
-        raise directive.error("the sandbox has no DNS server for a proxy_pass with variables; name the Service")
-    scheme, authority, uri = match[1], match[2], match[3] or ""
-    host, port = split_host(authority, _DEFAULT_PORTS[scheme])
-    return scheme, host, port, uri
 
 
 def _endpoint(directive: Directive, site: Site, host: str, port: int) -> str:
@@ -297,8 +226,6 @@ async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> C
             return _Failed(f'open() "{CONF}" failed (2: No such file or directory)')
         conf = load(files, CONF)
         if executable is None:
-            from .nginx_standin import Standin
-
             return await Standin.start(conf, files, site)
         return await _start_real(executable, conf, files, site)
     except ConfError as problem:

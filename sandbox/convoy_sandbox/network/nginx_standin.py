@@ -22,13 +22,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .nginx import find, listen_port, proxy_parts, split_host
 from .nginx_conf import Directive
+from .nginx_site import find, listen_port, proxy_parts, split_host
 from .programs import Base
 from .sockets import connected_from
 
 if TYPE_CHECKING:
-    from .nginx import Site
+    from .nginx_site import Site
 
 _MAX_HEAD = 32768
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "upgrade", "expect"}

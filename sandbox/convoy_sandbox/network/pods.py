@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from .. import quantities
-from . import nginx, probes, processes
+from . import nginx, nginx_site, probes, processes
 from .addresses import Ports, PortTakenError
 from .containers import StartError
 from .programs import App
@@ -64,7 +64,7 @@ class Runtime:
         if command and PurePosixPath(command[0]).name != image.program:
             raise _not_executable(command[0])
         if image.program == "nginx":
-            site = nginx.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
+            site = nginx_site.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
             return await nginx.start(mounts, site, executable=self._nginx_program)
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         return App(

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import resources
-from ..controllers.runtime import Queue
 from ..errors import ApiError
 from ..registry import timestamp
+from ..workqueue import Queue
 from .addresses import Addresses, Ports
 from .sockets import Listener, Splice, connect, reset
 

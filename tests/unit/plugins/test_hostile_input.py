@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.convoy.rollout.plugins.module_utils import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

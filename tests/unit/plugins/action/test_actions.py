@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 
 ROOT = Path(__file__).resolve().parents[4]
 Object = dict[str, t.Any]

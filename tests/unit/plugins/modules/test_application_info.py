@@ -6,7 +6,7 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _application_info
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only
-from ansible_collections.convoy.rollout.plugins.module_utils._api import path_of
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
-from ansible_collections.convoy.rollout.plugins.module_utils._statistics import Standard
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import Sample
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample
 
 Object = dict[str, t.Any]
 Make = Callable[..., t.Any]

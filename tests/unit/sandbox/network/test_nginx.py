@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from convoy_sandbox.network import nginx
+from convoy_sandbox.network import nginx, nginx_site
 from convoy_sandbox.network.addresses import Addresses, Ports
 from convoy_sandbox.network.containers import Container, Mount
 from convoy_sandbox.network.images import Image
@@ -47,7 +47,7 @@ async def frontend(
 ) -> AsyncIterator[Frontend]:
     """nginx with one file in conf.d, once it listens on 8443."""
     ip = block.pods.take()
-    site = nginx.Site(ip, ports, names.get)
+    site = nginx_site.Site(ip, ports, names.get)
     all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
     container = await nginx.start(all_mounts, site, executable=executable)
     running = Frontend(ip, ports, container)
@@ -64,7 +64,7 @@ async def frontend(
 async def failure(executable: str | None, conf: str, *mounts: Mount) -> str:
     """The log of an nginx that ends at once."""
     with addresses() as block:
-        site = nginx.Site(block.pods.take(), Ports(), {}.get)
+        site = nginx_site.Site(block.pods.take(), Ports(), {}.get)
         all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
         container = await nginx.start(all_mounts, site, executable=executable)
         assert await asyncio.wait_for(container.exited, 10) == 1
@@ -225,7 +225,7 @@ def test_the_images_own_page(executable: str | None) -> None:
     async def run() -> None:
         with addresses() as block:
             ip, ports = block.pods.take(), Ports()
-            container = await nginx.start([], nginx.Site(ip, ports, {}.get), executable=executable)
+            container = await nginx.start([], nginx_site.Site(ip, ports, {}.get), executable=executable)
             await listening(ip, ports.real(ip, 80))
             answer = await get(ip, ports.real(ip, 80), "/")
             await container.stop(1)

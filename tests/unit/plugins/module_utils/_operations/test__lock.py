@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils import _lease
-from ansible_collections.convoy.rollout.plugins.module_utils._api import Object
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Object
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _lease
 
 Make = Callable[..., t.Any]
 

@@ -1,0 +1,140 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the requests of a sample are sent to: a URL, a Service's own address, or the API server's proxy."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import typing as t
+from urllib.parse import quote, urlsplit
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _clients, _sampler
+
+
+class Way(t.NamedTuple):
+    """How what is sampled is reached."""
+
+    via: str  #: url or proxy
+    url: str  #: in words
+    target: _sampler.Target  #: what the samples ask
+    sticky: bool = False  #: whether it is the application's own Service, which keeps one client with one pod
+
+
+def sticky(service: dict[str, t.Any]) -> bool:
+    """Whether a Service keeps one client with one pod."""
+    return bool((service.get("spec") or {}).get("sessionAffinity") == "ClientIP")
+
+
+def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
+    """The Service's port that is meant: the one asked for, else the first. Raises Failure."""
+    ports = service.get("spec", {}).get("ports") or []
+    for item in ports:
+        if asked is None or item["port"] == asked:
+            return t.cast("dict[str, t.Any]", item)
+    has = ", ".join(str(item["port"]) for item in ports) or "none"
+    raise Failure(
+        f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace("  ", " ")
+    )
+
+
+def external_address(service: dict[str, t.Any], port: int) -> str | None:
+    """The address outside of the cluster where this port of a Service can be reached, if it has one."""
+    for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
+        refused = any(item.get("port") == port and item.get("error") for item in ingress.get("ports") or [])
+        address = ingress.get("ip") or ingress.get("hostname")
+        if address and not refused:
+            return t.cast(str, address)
+    return None
+
+
+def scheme_of(port: dict[str, t.Any], asked: str | None) -> str:
+    """http or https: what was asked for, else what the port's protocol, name or number says."""
+    if asked:
+        return asked
+    if port.get("appProtocol") in ("http", "https"):
+        return t.cast(str, port["appProtocol"])
+    return "https" if port.get("name") == "https" or port["port"] == 443 else "http"
+
+
+def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    broken = any(c.isspace() for c in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
+        raise Failure(f"url is {url!r}; it must be an http or https URL.")
+    context = None
+    if parts.scheme == "https":
+        try:
+            context = ssl.create_default_context(cafile=options["target_ca_cert"])
+        except (OSError, ssl.SSLError) as error:
+            raise Failure(f"target_ca_cert {options['target_ca_cert']} cannot be read: {error}.") from error
+        if not options["target_validate_certs"]:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    default = 443 if context else 80
+    return _sampler.Target(
+        parts.hostname,
+        port or default,
+        path,
+        {str(k): str(v) for k, v in options["headers"].items()},
+        context,
+    )
+
+
+def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.Any]) -> Way:
+    """How a Service is reached. Raises Failure."""
+    namespace, name = options["namespace"], options["name"]
+    port = port_of(service, options["port"])
+    scheme = scheme_of(port, options["scheme"])
+    path = "/" + options["path"].lstrip("/")
+    address = None if options["via"] == "proxy" else external_address(service, port["port"])
+    if address:
+        named = f"[{address}]" if ":" in address else address
+        default = {"http": 80, "https": 443}[scheme]
+        url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
+        own = (options["application_service"] or name) == name
+        return Way("url", url, by_url(url, options), own and sticky(service))
+    if options["source_addresses"]:
+        raise Failure(
+            f"Service {name} has no external address for port {port['port']}, and through the API server it sees no "
+            "source_addresses; wait for the address, or give url."
+        )
+    if options["via"] == "url":
+        raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
+    backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
+    proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
+    headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
+    target = _sampler.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
+    return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
+
+
+def clients(target: _sampler.Target, options: t.Mapping[str, t.Any]) -> list[str]:
+    """The addresses to ask from, each of which can reach what is asked; none where any will do. Raises Failure."""
+    most = options["samples"] or options["max_samples"]
+    found = _clients.addresses(options["source_addresses"], most)
+    if found and options["samples"] and len(found) < most:
+        raise Failure(f"samples is {most}, and source_addresses are {len(found)} clients; give more of them.")
+    if not found:
+        return found
+    try:
+        family, there = target.addresses()[0]
+    except OSError:
+        return found  # every request will say so
+    for client in found:
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:  # nothing is sent
+            try:
+                _sampler.come_from(tried, client)
+                tried.connect(there)
+            except OSError as error:
+                raise Failure(
+                    f"source_addresses: {client} cannot reach {target.host} ({error.strerror or error}); give "
+                    "addresses of this machine that can."
+                ) from error
+    return found

@@ -1,0 +1,101 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a cluster says of a Service's traffic without any traffic. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _workloads
+
+Object = t.Dict[str, t.Any]
+
+TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
+ELSEWHERE = "expect one version, or judge what is reachable with source=endpoints."
+MANY = "ask from many source_addresses, "
+NO_POD = "an endpoint without a pod that names its version"
+
+
+def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bool = False) -> str:
+    """Why samples from one place cannot tell the shares of a Service's versions; empty where they can.
+
+    `entry` is whether clients reach this Service itself, rather than another one in front of it, `clients` whether
+    the samples are from many of them.
+    """
+    spec, name = service.get("spec") or {}, service["metadata"]["name"]
+    annotations = _workloads.annotations_of(service)
+    hinted = any(endpoint.get("hints") for item in slices for endpoint in item.get("endpoints") or [])
+    if _target.sticky(service) and not (entry and clients):
+        only = "" if entry else ", and all clients come to it by the Service in front of it"
+        return (
+            f"Service {name} has sessionAffinity ClientIP, which keeps one client with one pod{only}, so samples from "
+            f"one place do not tell the shares; {MANY if entry else ''}{ELSEWHERE}"
+        )
+    policy = "externalTrafficPolicy" if entry else "internalTrafficPolicy"
+    if spec.get(policy) == "Local":
+        return (
+            f"Service {name} has {policy} Local, which keeps connections on the node that they come to, so samples "
+            f"from one place do not tell the shares; {ELSEWHERE}"
+        )
+    said = next((f"{key}: {annotations[key]}" for key in TOPOLOGY if annotations.get(key, "").lower() == "auto"), "")
+    if not said and spec.get("trafficDistribution"):
+        said = f"trafficDistribution {spec['trafficDistribution']}"
+    if not said and hinted:
+        said = "EndpointSlices with hints"
+    if said:
+        return (
+            f"Service {name} is routed by topology ({said}), which prefers endpoints that are near, so samples from "
+            f"one place do not tell the shares; {ELSEWHERE}"
+        )
+    return ""
+
+
+def ready(slices: t.Sequence[Object]) -> list[str]:
+    """The ready endpoints of a Service: the names of their pods, or an address where that is of no pod.
+
+    A pod with addresses of both families is in a slice of each, and one that is moved from one slice to another may be
+    in both: it is one endpoint.
+    """
+    names: dict[str, None] = {}
+    for item in slices:
+        for endpoint in item.get("endpoints") or []:
+            if (endpoint.get("conditions") or {}).get("ready") is not False:
+                pod = (endpoint.get("targetRef") or {}).get("name")
+                names.update(dict.fromkeys([pod] if pod else endpoint.get("addresses") or []))
+    return list(names)
+
+
+def by_endpoints(slices: t.Sequence[Object], pods: t.Sequence[Object]) -> Counter[str]:
+    """How many ready endpoints each version has, by the labels of their pods; one of no known pod is under NO_POD."""
+    named = {pod["metadata"]["name"]: pod for pod in pods}
+    return Counter(
+        (_workloads.version_of(named[name], "") if name in named else "") or NO_POD for name in ready(slices)
+    )
+
+
+def by_pods(pods: t.Sequence[Object]) -> Counter[str]:
+    """How many ready pods run each version, by the tags of their images."""
+    return Counter(
+        _workloads.split_image(container["image"])[1]
+        for pod in pods
+        if _workloads.is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
+        for container in [_workloads.main_container(pod, "") or pod["spec"]["containers"][0]]
+    )
+
+
+def judge(
+    counts: t.Mapping[str, int], expected: t.Mapping[str, float], tolerance: float, what: str, name: str
+) -> tuple[t.Literal["pass", "fail"], str]:
+    """Whether counts of `what` (such as "ready endpoints") are shared out as expected. Nothing is estimated."""
+    total = sum(counts.values())
+    if not total:
+        return "fail", f"{name} has no {what}"
+    for version in sorted(set(expected) | set(counts)):
+        wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
+        room = 0.0 if wanted in (0.0, 1.0) else tolerance
+        if expected and abs(seen / total - wanted) > room + 1e-9:
+            around = f" ± {room * 100:g}" if room else "%"
+            return "fail", f"{name} {version} is {seen} of {total} {what}, expected {wanted * 100:g}{around}"
+    return "pass", ""

@@ -1,0 +1,261 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How far a rollout is, and whether it can still succeed. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
+    Object,
+    bare,
+    condition,
+    current,
+    is_of,
+    is_ready,
+    owner,
+    revisions,
+)
+
+#: Why a container waits that will not start by itself any more.
+STUCK = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+#: What a registry says that will say the same the next time.
+REFUSED = ("not found", "no such host", "denied", "unauthorized", "manifest unknown", "does not exist")
+
+
+#: What is to be done, by reason.
+REMEDIES = {
+    **dict.fromkeys(
+        ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"],
+        "see that the image exists and that the nodes may pull it",
+    ),
+    **dict.fromkeys(
+        ["CreateContainerConfigError", "CreateContainerError"],
+        "see that the ConfigMaps, Secrets and volumes that it names are there",
+    ),
+    **dict.fromkeys(["CrashLoopBackOff", "RunContainerError"], "see in its log why it ends"),
+    **dict.fromkeys(
+        ["Timeout", "ProgressDeadlineExceeded"], "see why it is not ready: its readiness probe, its log, its events"
+    ),
+    "OOMKilled": "raise its memory limit, or have it need less",
+    "Unschedulable": "make room on the nodes, or ask for less",
+    "exceeded quota": "raise the ResourceQuota, or have fewer pods",
+    "FailedCreate": "change what was refused",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a rollout cannot succeed: the pod and container it shows in, if it is one, and in what words."""
+
+    reason: str
+    message: str
+    pod: str | None = None
+    container: str | None = None
+    restarted: bool = False  #: the last words are the previous container's
+    passing: bool = False  #: room may still be made, so it counts only when it lasts
+
+    @property
+    def remedy(self) -> str:
+        """What is to be done, empty where the message says it."""
+        reasons = ["OOMKilled", "exceeded quota"]
+        known = next((reason for reason in reasons if reason in self.message), self.reason)
+        return REMEDIES.get(known, "")
+
+    def __str__(self) -> str:
+        place = f"pod {self.pod}" if self.pod else ""
+        if self.container:
+            place += f", container {self.container}"
+        return f"{place}{': ' if place else ''}{self.reason}{': ' if self.message else ''}{self.message}"
+
+
+def progress(workload: Object, kind: str = "Deployment") -> str | None:
+    """What a workload still waits for, in words; None when its rollout is complete.
+
+    Complete is what kubectl rollout status means by it: the controller has seen the newest
+    specification, and as many new pods are available as are wanted, and no old ones are left. Other than
+    for kubectl, none may be too many either.
+    """
+    metadata, status = workload["metadata"], workload.get("status", {})
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return "the controller has not seen the newest specification yet"
+    count = counts(workload, kind)
+    wanted, updated, available = count["wanted"], count["updatedReplicas"], count["availableReplicas"]
+    if kind == "StatefulSet":
+        return _stateful_progress(workload, count)
+    if updated < wanted:
+        return f"{updated} of {wanted} new pods exist"
+    if updated > wanted:
+        return f"{updated - wanted} pods are still to go"
+    if count["replicas"] > updated:
+        return f"{count['replicas'] - updated} old pods are still there"
+    if available < updated:
+        return f"{available} of {updated} new pods are available"
+    return None
+
+
+def _stateful_progress(workload: Object, count: t.Mapping[str, int]) -> str | None:
+    status = workload.get("status", {})
+    wanted, updated, ready = count["wanted"], count["updatedReplicas"], count["readyReplicas"]
+    if ready < wanted:
+        return f"{ready} of {wanted} pods are ready"
+    # A partition keeps the pods below it as they are.
+    update = workload["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
+    new = max(0, wanted - update.get("partition", 0))
+    if new < wanted:
+        return f"{updated} of {new} new pods exist" if updated < new else None
+    if status.get("updateRevision") != status.get("currentRevision"):
+        return f"{updated} of {wanted} new pods exist"
+    return None
+
+
+#: What a DaemonSet calls what is counted of the others.
+DAEMON_COUNTS = {
+    "wanted": "desiredNumberScheduled",
+    "replicas": "currentNumberScheduled",
+    "updatedReplicas": "updatedNumberScheduled",
+    "readyReplicas": "numberReady",
+    "availableReplicas": "numberAvailable",
+}
+
+
+def counts(workload: Object, kind: str = "Deployment") -> dict[str, int]:
+    """How many copies are wanted and how many there are, in a Deployment's words."""
+    status = workload.get("status", {})
+    if kind == "DaemonSet":
+        return {ours: status.get(theirs, 0) for ours, theirs in DAEMON_COUNTS.items()}
+    counted = {key: status.get(key, 0) for key in DAEMON_COUNTS if key != "wanted"}
+    return {"wanted": workload.get("spec", {}).get("replicas", 1), **counted}
+
+
+def new_replica_set(deployment: Object, replica_sets: t.Iterable[Object]) -> Object | None:
+    """The ReplicaSet of the Deployment's newest template, None while there is none.
+
+    Templates are compared as the Deployment controller does, without the hash that it adds. The revision
+    annotation would not do: it names the old ReplicaSet until the new one is made (strategy Recreate).
+    """
+    wanted = bare(deployment["spec"]["template"])
+    for item in replica_sets:
+        if owner(item) == deployment["metadata"].get("uid") and bare(item["spec"]["template"]) == wanted:
+            return item
+    return None
+
+
+def new_copies(deployment: Object, replica_sets: t.Iterable[Object]) -> int:
+    """How many pods of its newest template a Deployment has asked for so far."""
+    replica_set = new_replica_set(deployment, replica_sets)
+    return t.cast(int, replica_set["spec"].get("replicas", 0)) if replica_set else 0
+
+
+def fault(
+    workload: Object,
+    remembered: t.Sequence[Object],
+    pods: t.Sequence[Object],
+    kind: str = "Deployment",
+    held: bool = False,
+) -> Fault | None:
+    """Why the rollout of the newest specification can no longer succeed; None while it can.
+
+    `remembered` are its ReplicaSets or ControllerRevisions. With `held` it is meant to be paused.
+    """
+    if kind != "Deployment":
+        return _strategy_fault(workload, kind) or _pods_fault(new_pods(workload, remembered, pods), pods)
+    metadata, status = workload["metadata"], workload.get("status", {})
+    stalled = condition(workload, "Progressing")
+    message = stalled.get("message", "")
+    if stalled.get("status") == "False" and stalled.get("reason") == "ReplicaSetCreateError":
+        return Fault("ReplicaSetCreateError", message, passing=True)
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return None
+    if workload.get("spec", {}).get("paused") and not held:
+        name = metadata["name"]
+        return Fault("Paused", f"it is paused; resume it with kubectl rollout resume deployment/{name}")
+    replica_set = new_replica_set(workload, remembered)
+    mine = new_pods(workload, remembered, pods)
+    found = _pods_fault(mine, pods)
+    if found:
+        return found
+    refused = condition(replica_set or {}, "ReplicaFailure")
+    if refused.get("status") == "True" and not _leaving(pods):
+        return Fault(
+            refused.get("reason", "ReplicaFailure"),
+            refused.get("message", ""),
+            passing="exceeded quota" in refused.get("message", ""),
+        )
+    # After a rollback the condition may still be that of the revision that was left.
+    old = replica_set is None or any(
+        f'"{item["metadata"]["name"]}"' in message for item in remembered if item is not replica_set
+    )
+    if stalled.get("status") == "False" and stalled.get("reason") == "ProgressDeadlineExceeded" and not old:
+        waiting = next((pod for pod in mine if not is_ready(pod)), None)
+        return Fault("ProgressDeadlineExceeded", message, pod=waiting["metadata"]["name"] if waiting else None)
+    return None
+
+
+def _strategy_fault(workload: Object, kind: str) -> Fault | None:
+    if workload["spec"].get("updateStrategy", {}).get("type") != "OnDelete":
+        return None
+    return Fault("OnDelete", f"its updateStrategy is OnDelete, so the {kind} changes a pod only when that is deleted")
+
+
+def new_pods(workload: Object, remembered: t.Sequence[Object], pods: t.Sequence[Object]) -> list[Object]:
+    """The pods of the newest template, those that end among them."""
+    newest = current(revisions(workload, remembered))
+    if newest is None:
+        return []
+    return [pod for pod in pods if is_of(pod, workload, newest)]
+
+
+def waiting_pod(workload: Object, remembered: t.Sequence[Object], pods: t.Sequence[Object]) -> Object | None:
+    """A pod of the newest revision that is not ready, for whoever wants to know what is being waited for."""
+    return next((pod for pod in new_pods(workload, remembered, pods) if not is_ready(pod)), None)
+
+
+def _leaving(pods: t.Sequence[Object]) -> bool:
+    """Whether a pod ends, which may make room."""
+    return any("deletionTimestamp" in pod["metadata"] for pod in pods)
+
+
+def _pods_fault(mine: t.Sequence[Object], pods: t.Sequence[Object]) -> Fault | None:
+    leaving = _leaving(pods)
+    for pod in sorted(mine, key=lambda pod: str(pod["metadata"]["name"])):
+        found = None if "deletionTimestamp" in pod["metadata"] else _pod_fault(pod, leaving)
+        if found:
+            return found
+    return None
+
+
+def _pod_fault(pod: Object, leaving: bool) -> Fault | None:
+    name = pod["metadata"]["name"]
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable" and not leaving:
+        return Fault("Unschedulable", scheduled.get("message", ""), pod=name, passing=True)
+    status = pod.get("status", {})
+    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
+        waiting = container.get("state", {}).get("waiting") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in STUCK or (reason == "ErrImagePull" and any(word in message.lower() for word in REFUSED)):
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            if reason == "CrashLoopBackOff" and ended:
+                said = f": {ended['message'].strip()}" if ended.get("message") else ""
+                message = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}{said}"
+            return Fault(
+                reason,
+                message,
+                pod=name,
+                container=container["name"],
+                restarted=container.get("restartCount", 0) > 0,
+            )
+    return None

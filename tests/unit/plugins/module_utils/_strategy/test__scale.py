@@ -1,0 +1,49 @@
+"""How many copies a number, a step or a share comes to."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "wanted"),
+    [
+        (3, "5", 5),
+        (3, "0", 0),
+        (3, "+2", 5),
+        (3, "-1", 2),
+        (3, "-3", 0),
+        (4, "50%", 2),
+        (3, "50%", 2),
+        (3, "200%", 6),
+        (3, "+50%", 5),
+        (3, "-50%", 2),
+        (0, "+50%", 0),
+    ],
+)
+def test_numbers_steps_and_shares(there: int, said: str, wanted: int) -> None:
+    assert _scale.target("hello", there, said) == wanted
+
+
+@pytest.mark.parametrize("said", ["many", "", "5.5", "+-1", "50 %", "%", "1e3"])
+def test_what_is_none_of_these_is_refused(said: str) -> None:
+    with pytest.raises(Failure, match="give a number as 5, a step as"):
+        _scale.target("hello", 3, said)
+
+
+def test_fewer_than_none_is_refused() -> None:
+    with pytest.raises(Failure, match="Deployment hello has 3 replicas; -4 would make that -1"):
+        _scale.target("hello", 3, "-4")
+
+
+def test_an_autoscaler_of_another_object_decides_nothing() -> None:
+    def aims(kind: str, name: str, version: str = "apps/v1") -> dict[str, object]:
+        target = {"apiVersion": version, "kind": kind, "name": name}
+        return {"metadata": {"name": "hpa"}, "spec": {"scaleTargetRef": target, "maxReplicas": 8}}
+
+    others = [aims("Deployment", "other"), aims("StatefulSet", "hello"), aims("Deployment", "hello", "example.com/v1")]
+    assert _scale.autoscaler("hello", others) is None
+    found = _scale.autoscaler("hello", [*others, aims("Deployment", "hello")])
+    assert found == {"name": "hpa", "min_replicas": 1, "max_replicas": 8}

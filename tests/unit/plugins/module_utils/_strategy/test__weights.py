@@ -1,0 +1,112 @@
+"""Weights to copies, against every split that there is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._weights import (
+    Split,
+    exact,
+    missed,
+    nearest,
+    percent,
+    reachable,
+    weight_of,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+COPIES = st.integers(1, 12)
+WEIGHTS = st.integers(1, 100).map(lambda number: Fraction(number, 100)) | st.fractions(
+    Fraction(1, 30), 1, max_denominator=30
+)
+
+
+def allowed(copies: int) -> list[Split]:
+    """Every split of up to twice the copies that the rules allow, found by trying all."""
+    return [
+        Split(canary, stable)
+        for canary in range(1, copies + 1)
+        for stable in range(copies + 1)
+        if canary + stable >= copies  # never fewer pods than without a canary
+        and (stable == copies or canary == copies)  # stable shrinks only beside a whole canary
+    ]
+
+
+@given(COPIES)
+def test_the_reachable_splits_are_all_that_the_rules_allow_by_rising_share(copies: int) -> None:
+    splits = reachable(copies)
+    assert set(splits) == set(allowed(copies))
+    shares = [split.share for split in splits]
+    assert shares == sorted(set(shares))
+    assert shares[-1] == 1
+
+
+@given(WEIGHTS, COPIES)
+def test_the_nearest_split_is_the_one_that_trying_all_finds(weight: Fraction, copies: int) -> None:
+    usable = [split for split in allowed(copies) if (split.stable == 0) == (weight == 1)]
+    closest = min(abs(split.share - weight) for split in usable)
+    found = nearest(weight, copies)
+    assert abs(found.share - weight) == closest
+    assert found.share == min(split.share for split in usable if abs(split.share - weight) == closest)
+
+
+@given(WEIGHTS, COPIES)
+def test_the_exact_split_is_that_of_the_fewest_copies_that_reach_the_weight(weight: Fraction, copies: int) -> None:
+    found = exact(weight, copies)
+    assert found.share == weight
+    begin = copies
+    while not any(split.share == weight for split in reachable(begin)):
+        begin += 1
+    assert max(found.canary, found.stable) == begin
+    assert found in reachable(begin)
+
+
+@given(WEIGHTS, WEIGHTS, COPIES)
+def test_a_higher_weight_never_means_fewer_canaries_or_more_of_stable(one: Fraction, other: Fraction, n: int) -> None:
+    low, high = (nearest(weight, n) for weight in sorted((one, other)))
+    assert low.canary <= high.canary
+    assert low.stable >= high.stable
+
+
+@pytest.mark.parametrize(
+    ("weight", "copies", "canary", "stable", "said"),
+    [
+        (25, 3, 1, 3, "1 of 4 pods gives 25%"),  # the lab's
+        (50, 3, 3, 3, "3 of 6 pods gives 50%"),
+        (75, 3, 3, 1, "3 of 4 pods gives 75%"),
+        (100, 3, 3, 0, "3 of 3 pods gives 100%"),
+        (99, 3, 3, 1, "3 of 4 pods gives 75%"),  # less than everything leaves one
+        (10, 1, 1, 1, "1 of 2 pods gives 50%"),
+        (33, 3, 2, 3, "2 of 5 pods gives 40%"),
+        (12.5, 7, 1, 7, "1 of 8 pods gives 12.5%"),
+    ],
+)
+def test_splits_by_hand(weight: float, copies: int, canary: int, stable: int, said: str) -> None:
+    split = nearest(weight_of(weight), copies)
+    assert split == Split(canary, stable)
+    assert str(split) == said
+
+
+@pytest.mark.parametrize(
+    ("weight", "copies", "said"),
+    [
+        (10, 3, "1 of 4 pods gives 25%; 10% needs 9 stable and 1 canary, 6 more stable pods"),
+        (20, 3, "1 of 4 pods gives 25%; 20% needs 4 stable and 1 canary, 1 more stable pod"),
+        (90, 3, "3 of 4 pods gives 75%; 90% needs 1 stable and 9 canary, 6 more stable pods to begin with"),
+    ],
+)
+def test_what_a_weight_would_need(weight: int, copies: int, said: str) -> None:
+    asked = weight_of(weight)
+    assert missed(asked, nearest(asked, copies), copies) == said
+
+
+@pytest.mark.parametrize("number", [0, -5, 100.1, 250, "nan", "inf", "much"])
+def test_no_weight(number: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        weight_of(number)
+
+
+def test_shares_as_people_write_them() -> None:
+    assert [percent(Fraction(n, 7)) for n in (1, 7)] == ["14.3%", "100%"]

@@ -1,0 +1,307 @@
+"""Whether pods fit, as the scheduler and the quotas count."""
+
+from __future__ import annotations
+
+import typing as t
+from fractions import Fraction
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._capacity import (
+    placed,
+    quantity,
+    requests,
+    room,
+    schedulable,
+    shown,
+)
+
+Object = dict[str, t.Any]
+
+
+def spec(cpu: str = "200m", memory: str = "10Mi", **more: t.Any) -> Object:
+    """A pod specification with one container that has limits."""
+    return {"containers": [{"resources": {"limits": {"cpu": cpu, "memory": memory}}}], **more}
+
+
+def node(name: str, cpu: str = "1", pods: int = 110, **more: t.Any) -> Object:
+    """A node that is ready."""
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "cores": "4"}},
+        "spec": more,
+        "status": {
+            "allocatable": {"cpu": cpu, "memory": "1Gi", "pods": str(pods)},
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
+
+
+def pod(on: str | None, cpu: str = "200m", phase: str = "Running", **metadata: t.Any) -> Object:
+    """A pod, on a node or waiting for one."""
+    return {
+        "metadata": {"namespace": "default", **metadata},
+        "spec": spec(cpu, **({"nodeName": on} if on else {})),
+        "status": {"phase": phase},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("200m", Fraction(1, 5)),
+        ("0.5", Fraction(1, 2)),
+        (".5", Fraction(1, 2)),
+        ("3.75Gi", Fraction(375, 100) * 1024**3),
+        ("1e3", Fraction(1000)),
+        ("1E", Fraction(10**18)),
+        ("5k", Fraction(5000)),
+        (2, Fraction(2)),
+    ],
+)
+def test_quantities(text: str | int, number: Fraction) -> None:
+    assert quantity(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "m", "1 Gi", "1KiB", "abc", "0x1"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="not a quantity"):
+        quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("cpu", "400m"), ("cpu", "2"), ("memory", "10Mi"), ("memory", "2Gi"), ("pods", "7"), ("memory", "0")],
+)
+def test_amounts_are_shown_as_they_are_written(name: str, text: str) -> None:
+    assert shown(name, quantity(text)) == text
+
+
+def container(cpu: str, **more: t.Any) -> Object:
+    """A container that requests cpu."""
+    return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("pod_spec", "cpu"),
+    [
+        ({"containers": [container("100m"), container("200m")]}, "300m"),
+        ({"containers": [container("100m")], "initContainers": [container("500m")]}, "500m"),
+        (
+            {"containers": [container("100m")], "initContainers": [container("50m", restartPolicy="Always")]},
+            "150m",
+        ),
+        (
+            {
+                "containers": [container("100m")],
+                "initContainers": [container("50m", restartPolicy="Always"), container("100m")],
+            },
+            "150m",
+        ),
+        ({"containers": [container("100m")], "overhead": {"cpu": "20m"}}, "120m"),
+        ({"containers": [container("100m")], "resources": {"requests": {"cpu": "1"}}}, "1"),
+        ({"containers": [{"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "10m"}}}]}, "10m"),
+        (spec("200m"), "200m"),
+    ],
+    ids=["sum", "largest init", "sidecar", "sidecar and init", "overhead", "pod level", "request", "limit"],
+)
+def test_what_a_pod_requests(pod_spec: Object, cpu: str) -> None:
+    assert requests(pod_spec)["cpu"] == quantity(cpu)
+
+
+TAINT = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("where", "pod_spec", "fits"),
+    [
+        (node("a"), {}, True),
+        (node("a", unschedulable=True), {}, False),
+        (node("a", unschedulable=True), {"tolerations": [{"operator": "Exists"}]}, True),
+        (node("a", taints=[TAINT]), {}, False),
+        (node("a", taints=[dict(TAINT, effect="PreferNoSchedule")]), {}, True),
+        (node("a", taints=[TAINT]), {"tolerations": [{"key": "gpu", "value": "yes"}]}, True),
+        (node("a", taints=[TAINT]), {"tolerations": [{"key": "gpu", "value": "no"}]}, False),
+        (node("a", taints=[TAINT]), {"tolerations": [{"key": "gpu", "operator": "Exists"}]}, True),
+        (node("a", taints=[TAINT]), {"tolerations": [{"operator": "Exists"}]}, True),
+        (node("a", taints=[TAINT]), {"tolerations": [{"operator": "Exists", "effect": "NoExecute"}]}, False),
+        (node("a"), {"nodeSelector": {"kubernetes.io/hostname": "b"}}, False),
+        (node("a"), {"nodeSelector": {"kubernetes.io/hostname": "a"}}, True),
+    ],
+)
+def test_which_nodes_take_a_pod(where: Object, pod_spec: Object, fits: bool) -> None:
+    assert schedulable(where, pod_spec) is fits
+
+
+@pytest.mark.parametrize(
+    ("rule", "fits"),
+    [
+        ({"key": "kubernetes.io/hostname", "operator": "In", "values": ["a", "b"]}, True),
+        ({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["a"]}, False),
+        ({"key": "zone", "operator": "NotIn", "values": ["x"]}, True),
+        ({"key": "zone", "operator": "Exists"}, False),
+        ({"key": "zone", "operator": "DoesNotExist"}, True),
+        ({"key": "cores", "operator": "Gt", "values": ["3"]}, True),
+        ({"key": "cores", "operator": "Lt", "values": ["3"]}, False),
+        ({"key": "zone", "operator": "Gt", "values": ["3"]}, False),
+    ],
+)
+def test_required_node_affinity(rule: Object, fits: bool) -> None:
+    required = {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    assert schedulable(node("a"), {"affinity": affinity}) is fits
+
+
+@pytest.mark.parametrize(
+    ("term", "fits"),
+    [
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}, True),
+        ({"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["a"]}]}, False),
+        (
+            {
+                "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}],
+                "matchExpressions": [{"key": "cores", "operator": "In", "values": ["8"]}],
+            },
+            False,
+        ),
+        ({}, False),  # a term that asks for nothing selects nothing
+    ],
+)
+def test_required_node_affinity_by_the_node_itself(term: Object, fits: bool) -> None:
+    required = {"nodeSelectorTerms": [term]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    assert schedulable(node("a"), {"affinity": affinity}) is fits
+
+
+def test_a_node_that_is_not_ready_takes_nothing() -> None:
+    where = node("a")
+    where["status"]["conditions"][0]["status"] = "Unknown"
+    assert not schedulable(where, {})
+
+
+def test_room_is_counted_node_by_node() -> None:
+    # 0.3 and 0.3 are left: one copy each, though 0.6 would be three.
+    nodes, pods = [node("a"), node("b")], [pod("a", "700m"), pod("b", "700m")]
+    assert room(spec(), 2, nodes, pods, []).message == "2 more pods fit"
+    short = room(spec(), 3, nodes, pods, [])
+    assert (short.most, short.limited_by) == (2, "cpu")
+    assert short.missing == "needs 3 x 200m cpu, free on schedulable nodes: 600m, of which at most 300m on one"
+
+
+def test_what_is_missing_is_said_in_the_words_of_an_operator() -> None:
+    nodes, pods = [node("a"), node("b", unschedulable=True)], [pod("a", "600m")]
+    said = room(spec(), 3, nodes, pods, []).missing
+    assert said == "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+
+
+def test_pods_that_ended_take_no_room_and_those_without_a_node_none_either() -> None:
+    pods = [pod("a", "1", phase="Succeeded"), pod("a", "1", phase="Failed"), pod(None, "1", phase="Pending")]
+    assert room(spec(), 5, [node("a")], pods, []).missing is None
+
+
+def test_the_number_of_pods_can_be_what_is_missing() -> None:
+    said = room({"containers": [{}]}, 3, [node("a", pods=2)], [], [])
+    assert (said.most, said.limited_by) == (2, "pods")
+    assert said.missing == "needs 3 pods, free on schedulable nodes: 2"
+
+
+def test_an_extended_resource_that_no_node_has() -> None:
+    gpu = {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 1}}}]}
+    said = room(gpu, 1, [node("a")], [], [])
+    assert said.missing == "needs 1 x 1 nvidia.com/gpu, free on schedulable nodes: 0"
+
+
+def test_no_node_takes_them() -> None:
+    said = room(spec(), 2, [node("a", unschedulable=True)], [], [])
+    assert (said.most, said.missing) == (0, "needs a node for 2 pods, but none of 1 nodes takes them")
+    assert room(spec(), 0, [], [], []).message == "no more pods are needed"
+
+
+@pytest.mark.parametrize(
+    ("hard", "used", "missing"),
+    [
+        ({"pods": "5"}, {"pods": "3"}, "needs 3 pods, left of quota q: 2"),
+        ({"requests.cpu": "1"}, {"requests.cpu": "600m"}, "needs 3 x 200m requests.cpu, left of quota q: 400m"),
+        ({"limits.memory": "20Mi"}, {}, "needs 3 x 10Mi limits.memory, left of quota q: 20Mi"),
+        ({"cpu": "600m", "services": "1"}, {"services": "1"}, None),
+    ],
+)
+def test_quotas(hard: Object, used: Object, missing: str | None) -> None:
+    quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
+    assert room(spec(), 3, [node("a", cpu="10")], [], [quota]).missing == missing
+
+
+def test_a_quota_of_an_extended_resource() -> None:
+    gpu = {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 2}}}]}
+    where = node("a")
+    where["status"]["allocatable"]["nvidia.com/gpu"] = "8"
+    hard, used = {"requests.nvidia.com/gpu": "6"}, {"requests.nvidia.com/gpu": "2"}
+    quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
+    said = room(gpu, 3, [where], [], [quota])
+    assert (said.most, said.limited_by) == (2, "requests.nvidia.com/gpu")
+    assert said.missing == "needs 3 x 2 requests.nvidia.com/gpu, left of quota q: 4"
+
+
+@pytest.mark.parametrize(
+    ("spec_of_quota", "more", "counts"),
+    [
+        ({"scopes": ["Terminating"]}, {}, False),
+        ({"scopes": ["Terminating"]}, {"activeDeadlineSeconds": 5}, True),
+        ({"scopes": ["NotTerminating", "NotBestEffort"]}, {}, True),
+        ({"scopes": ["NotTerminating", "BestEffort"]}, {}, False),
+        ({"scopes": ["BestEffort"]}, {"containers": [{}]}, True),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, {}, False),
+        ({"scopes": ["PriorityClass"]}, {"priorityClassName": "high"}, True),
+        ({"scopes": ["PriorityClass"]}, {}, False),
+    ],
+)
+def test_a_quota_counts_the_pods_of_its_scopes(spec_of_quota: Object, more: Object, counts: bool) -> None:
+    quota = {"metadata": {"name": "q"}, "spec": spec_of_quota, "status": {"hard": {"pods": "2"}}}
+    assert (room(spec() | more, 3, [node("a", cpu="10")], [], [quota]).most == 2) is counts
+
+
+@pytest.mark.parametrize(("operator", "priority", "counts"), [("In", "high", True), ("NotIn", "high", False)])
+def test_a_quota_of_certain_priorities(operator: str, priority: str, counts: bool) -> None:
+    rule = {"scopeName": "PriorityClass", "operator": operator, "values": ["high"]}
+    quota = {
+        "metadata": {"name": "q"},
+        "spec": {"scopeSelector": {"matchExpressions": [rule]}},
+        "status": {"hard": {"pods": "2"}},
+    }
+    said = room(spec(priorityClassName=priority), 3, [node("a", cpu="10")], [], [quota])
+    assert (said.most == 2) is counts
+
+
+def test_limits_of_init_containers_count_against_a_quota() -> None:
+    init = {"resources": {"limits": {"memory": "30Mi", "cpu": "1m"}}}
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"limits.memory": "60Mi"}}}
+    assert room(spec(initContainers=[init]), 1, [node("a", cpu="10")], [], [quota]).most == 2
+
+
+def test_ephemeral_storage_is_counted_on_nodes_and_in_quotas() -> None:
+    where = node("a", cpu="10")
+    where["status"]["allocatable"]["ephemeral-storage"] = "10Gi"
+    pod_spec = {"containers": [{"resources": {"requests": {"ephemeral-storage": "4Gi"}}}]}
+    said = room(pod_spec, 3, [where], [], [])
+    assert (said.most, said.limited_by) == (2, "ephemeral-storage")
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"ephemeral-storage": "5Gi"}}}
+    assert room(pod_spec, 3, [where], [], [quota]).most == 1
+
+
+def test_a_quota_bounds_the_room() -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"pods": "5"}, "used": {"pods": "3"}}}
+    said = room(spec(), 1, [node("a", cpu="10")], [], [quota])
+    assert (said.most, said.limited_by, said.missing) == (2, "pods", None)
+
+
+def test_only_pods_that_have_their_node_are_placed() -> None:
+    deployment = {
+        "metadata": {"namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "hello"}}},
+    }
+    pods = [
+        pod("a", labels={"app": "hello", "x": "y"}),
+        pod(None, labels={"app": "hello"}),
+        pod("a", labels={"app": "auth"}),
+        pod("a", labels={"app": "hello"}, deletionTimestamp="2026-11-24T00:00:00Z"),
+        pod("a", labels={"app": "hello"}) | {"metadata": {"namespace": "other", "labels": {"app": "hello"}}},
+    ]
+    assert placed(deployment, pods) == 1
