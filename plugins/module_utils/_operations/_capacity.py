@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -44,6 +44,7 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
             api.items(_api.path_of("nodes")),
             pods,
             api.items(_api.path_of("resourcequotas", options["namespace"])),
+            _namespace.optional(api, "limitranges", options["namespace"]) or [],
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror import Mirror
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _rollout, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -30,6 +30,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "failed": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 600},
     "unschedulable_grace": {"type": "int", "default": 5},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
 }
 
 LOG_LINES = 10
@@ -68,6 +70,8 @@ class Rollout:
         self.place = Place(options["kind"], options["namespace"], options["name"])
         self.timeout: int = options["timeout"]
         self.grace: int = options["unschedulable_grace"]
+        self.container: str = options["container"] or ""
+        self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
 
     def complete(self) -> dict[str, t.Any]:
@@ -255,7 +259,7 @@ class Rollout:
             "revision": _workloads.revision(seen.workload, known),
             "replicas": replicas,
             "history": _workloads.history(known),
-            "pods": _workloads.pods_of(seen.workload, known, seen.pods),
+            "pods": _workloads.pods_of(seen.workload, known, seen.pods, self.container, self.rule),
             "duration": round(time.monotonic() - self.start, 3),
             "message": message or f"{self.place} is complete, {replicas['availableReplicas']} pods are available.",
         }

@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _rollout, _subject
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -33,7 +33,12 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             )
         there, expected = deployment["spec"].get("replicas", 1), options["current_replicas"]
         wanted = _scale.target(place.name, there if expected is None else expected, options["replicas"])
-        owner = _scale.autoscaler(place.name, _autoscalers(api, place.namespace))
+        found = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
+        owner = (
+            {"name": found.name, "min_replicas": found.min_replicas, "max_replicas": found.max_replicas}
+            if found
+            else None
+        )
         result = {"changed": False, "before": there, "after": there, "autoscaler": owner}
         if owner:
             return {**result, "message": _left_alone(place, owner, there)}
@@ -53,16 +58,6 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         api.close()
     said = f"has {there} replicas" if there == wanted else f"is scaled from {there} to {wanted} replicas"
     return {**result, **_place.difference(deployment, after), "after": wanted, "message": f"{place} {said}."}
-
-
-def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    try:
-        path = _api.path_of("horizontalpodautoscalers", namespace, group="autoscaling")
-        return api.items(path.replace("/v1/", "/v2/", 1))
-    except _api.ApiError as error:
-        if error.status == 404:  # a cluster without this API has none
-            return []
-        raise
 
 
 def _left_alone(place: _place.Place, owner: _api.Object, there: int) -> str:

@@ -22,7 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _versions,
     _watch,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
 
@@ -63,6 +63,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str"},
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
@@ -196,7 +198,10 @@ class _Service:
 
     def counted(self, source: str) -> Counter[str]:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""
-        return _reachable.by_pods(self.pods) if source == "pods" else _reachable.by_endpoints(self.slices, self.pods)
+        reads = self._options["container"] or "", _images.rule(self._options["version_of"])
+        if source == "pods":
+            return _reachable.by_pods(self.pods, *reads)
+        return _reachable.by_endpoints(self.slices, self.pods, *reads)
 
     def way(self) -> _target.Way:
         """How it is reached. Raises Failure."""

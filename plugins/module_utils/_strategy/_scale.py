@@ -1,16 +1,13 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How many copies a number, a step or a share comes to, and who else decides that. Pure functions."""
+"""How many copies a number, a step or a share comes to. Pure functions."""
 
 from __future__ import annotations
 
 import math
 import re
-import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-
-Object = t.Dict[str, t.Any]
 
 
 def target(name: str, there: int, said: str) -> int:
@@ -31,17 +28,3 @@ def target(name: str, there: int, said: str) -> int:
     if wanted < 0:
         raise Failure(f"Deployment {name} has {there} replicas; {said} would make that {wanted}, fewer than none.")
     return wanted
-
-
-def autoscaler(name: str, found: t.Iterable[Object]) -> Object | None:
-    """The HorizontalPodAutoscaler that decides on a Deployment's replicas: its name and limits, None without one."""
-    for item in found:
-        aims = item["spec"].get("scaleTargetRef") or {}
-        of_apps = str(aims.get("apiVersion", "apps/v1")).startswith("apps/")
-        if aims.get("kind") == "Deployment" and aims.get("name") == name and of_apps:
-            return {
-                "name": item["metadata"]["name"],
-                "min_replicas": item["spec"].get("minReplicas", 1),
-                "max_replicas": item["spec"]["maxReplicas"],
-            }
-    return None
