@@ -12,8 +12,8 @@ options:
   container:
     description:
       - The container whose image has the version. It may be an init container or a native sidecar.
-      - It can be left out where the annotation C(kubectl.kubernetes.io/default-container) names it, where it is named as the
-        application, or where there is no other.
+      - It can be left out where the annotation C(kubectl.kubernetes.io/default-container) names it, where it is named
+        as the application, or where there is no other.
     type: str
   version_of:
     description:

@@ -13,8 +13,8 @@ description:
   - Reads the Deployments, ReplicaSets, pods and Services of a namespace once, and puts together what belongs
     together.
   - With O(application) it tells what every strategy of this collection goes by. Which Deployment has the traffic, which
-    Services lead there, what the version is, who else decides on replicas or writes the objects, and what there is to go
-    back to.
+    Services lead there, what the version is, who else decides on replicas or writes the objects, and what there is to
+    go back to.
 options:
   namespace:
     description: The namespace.
@@ -88,8 +88,8 @@ applications:
       sample: 3/3
     version:
       description: >-
-        The tag of the image of the container that carries it, or what O(version_of) makes of it. Empty where it cannot be
-        told.
+        The tag of the image of the container that carries it, or what O(version_of) makes of it. Empty where it
+        cannot be told.
       type: str
       sample: 1.0.0
     images:
@@ -145,8 +145,8 @@ subject:
     services:
       description: >-
         The Services that lead there, the one that decides first, and the one that was given. Each has its C(name) and
-        C(uid), its C(selector), what in that C(pinned) it, the Deployments that it C(leads_to), its ready C(endpoints) by
-        Deployment, its C(owner), and whether it is the C(entry).
+        C(uid), its C(selector), what in that C(pinned) it, the Deployments that it C(leads_to), its ready
+        C(endpoints) by Deployment, its C(owner), and whether it is the C(entry).
       type: list
       elements: dict
     container:
@@ -185,8 +185,8 @@ subject:
       sample: [{name: web, min_available: "2", max_unavailable: "", allowed: 1}]
     drain:
       description: >-
-        What the container that takes the requests does before it ends, by its preStop hook, and for how long, null where
-        it has none. C(cut_off) says that it is killed before.
+        What the container that takes the requests does before it ends, by its preStop hook, and for how long, null
+        where it has none. C(cut_off) says that it is killed before.
       type: dict
       sample: {container: web, kind: sleep, seconds: 5.0, grace: 30, cut_off: false}
     owner:
