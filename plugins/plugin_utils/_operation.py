@@ -21,14 +21,14 @@ class OperationAction(ActionBase):
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
 
-    @staticmethod
-    def operation(options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
+    def operation(self, options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """What the module would return."""
         super().run(tmp, task_vars)
+        self._task_vars = task_vars
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()

@@ -13,8 +13,8 @@ from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _statistics
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _settling, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
     _sampler,
@@ -45,6 +45,7 @@ OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs", "ca_ce
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
     **ASKED,
     "entry": {
         "type": "dict",
@@ -85,6 +86,10 @@ ARGUMENTS: dict[str, t.Any] = {
     "timeout": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
+    "settle": {"type": "int", "default": 0},
+    "settles": {"type": "str", "choices": list(_settling.SETTLED), "default": "shares"},
+    "evidence": {"type": "str", "default": "traffic"},
+    "final": {"type": "bool", "default": True},
 }
 
 
@@ -250,9 +255,58 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
         return dict(found, changed=False)
     options = entered(options)
-    expected = checked(options)
     if options["state"] == "watch":
+        checked(options)
         return _watch_started(options, task)
+    return _run.in_run(_verified, options, task)
+
+
+def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
+    try:
+        result = looked(options)
+    except Failure as failure:
+        if "verdict" in failure.facts:
+            run.verified(options["evidence"], failure.facts, final=options["final"])
+        raise
+    run.verified(options["evidence"], result, final=options["final"])
+    if run.handle:
+        run.check()
+    only = next(iter(options["expected"]), None) if len(options["expected"]) == 1 else None
+    if options["final"] and only is not None and result["verdict"] == "pass":
+        run.journal.note("serving", version=only)
+    return result
+
+
+def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
+
+    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    """
+    if options["settle"] < 0:
+        raise Failure(f"settle is {options['settle']}; it must not be negative.")
+    options = entered(options)
+    checked(options)
+    split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
+    settled = _settling.SETTLED[options["settles"]]
+    for attempt in range(1, options["settle"] + 2):
+        failure, result = None, {}
+        try:
+            result = _look(split)
+        except Failure as error:
+            failure, result = error, error.facts
+        last = attempt == options["settle"] + 1
+        if last or settled(result, failure is not None, attempt):
+            break
+        time.sleep(1)
+    if failure:
+        raise failure
+    return result
+
+
+def _look(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What one look sees. Raises Failure where the verdict is not as it has to be."""
+    expected = checked(options)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
     with closing(_Service(options)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
