@@ -17,8 +17,8 @@ options:
       - V(prepared) sees that there is room for the other colour, and pins the Service to the active one, so that only
         that takes traffic.
       - V(switched) points the Service at the other colour, in one patch.
-      - V(retired) watches the traffic for O(delay) seconds, sees that no container of the new colour crashed, then scales
-        the old one to 0.
+      - V(retired) watches the traffic for O(delay) seconds, sees that no container of the new colour crashed, and
+        scales the old one to 0.
       - V(back) takes back what failed verification, as far as the run got, and verifies that the old version answers.
     type: str
     choices: [prepared, switched, retired, back]
