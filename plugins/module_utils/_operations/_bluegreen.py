@@ -101,7 +101,8 @@ def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     noted = {_bluegreen.PREVIOUS: plan["way_back"]}
     selector = plan["preview"]["selector"]
     said = f"Service {options['name']} is switched from {plan['active']['version']} to {plan['version']}"
-    result = _pointed(options, task, run, selector, said, noted, known=plan["active"]["selector"])
+    known = None if task.check_mode else plan["active"]["selector"]  # which check mode did not pin it to
+    result = _pointed(options, task, run, selector, said, noted, known)
     if not task.check_mode:
         run.journal.note("serving", version=None)  # until it is verified
     return result
