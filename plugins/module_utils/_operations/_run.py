@@ -78,7 +78,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             {
                 "kind": "planned",
                 "at": time.time(),
-                **{key: getattr(plan, key) for key in ("before", "headline", "would", "way_back")},
+                **{key: getattr(plan, key) for key in ("before", "target", "headline", "would", "way_back")},
                 "hints": list(plan.hints),
             }
         )
