@@ -43,13 +43,13 @@ LONGEST = 24 * 3600.0  #: seconds after which a Lease is not renewed any more, w
 class Lock:
     """The Lease of one application."""
 
-    def __init__(self, options: t.Mapping[str, t.Any], holder: str) -> None:
+    def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], holder: str) -> None:
         self.options, self.holder = options, holder
         self.application, self.namespace = options["name"], options["namespace"]
         self.name = f"convoy-{self.application}"
         self.collection = _api.path_of("leases", self.namespace, group=GROUP)
         self.path = _api.path_of("leases", self.namespace, self.name, group=GROUP)
-        self.api = _api.api(options)
+        self.api = _api.api(options, environ)
 
     def read(self) -> _api.Object | None:
         """The Lease, None where there is none. Raises Failure."""
@@ -144,10 +144,8 @@ class Lock:
                 if lease is None or now is None or now.holder != self.holder:
                     return str(now or "nobody")
                 self.api.replace(self.path, _lease.renewed(lease, _now()))
-            except Failure as failure:
-                # Out of reach: it goes on lasting for a while, and nobody is to find it expired before that.
-                if isinstance(failure, _api.ApiError) and failure.status == 401:
-                    self.api = _api.api(self.options)
+            except Failure:
+                pass  # out of reach: it goes on lasting for a while, and nobody is to find it expired before that
         return ""
 
     def release(self) -> bool:
@@ -172,7 +170,7 @@ class Lock:
         """Let go of it, as well as that can be done, after the run's death and the end of the task it was at."""
         time.sleep(GRACE)
         with contextlib.suppress(Failure):  # else it expires
-            self.api = _api.api(self.options)
+            self.api = _api.Api(self.api.access)  # what the renewals left may be in the middle of an answer
             self.release()
 
 
@@ -187,7 +185,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "released" and "companion" not in known:
         return {"changed": False, "lock": {}, "message": f"The lock of {name} is not this task's to release."}
     owner = task.owner
-    lock = Lock(options, str(known.get("holder") or _identity(owner, task.host)))
+    lock = Lock(options, task.environ, str(known.get("holder") or _identity(owner, task.host)))
     try:
         if options["state"] == "released":
             return {"changed": False, "lock": {}, "message": _released(lock, known)}
@@ -198,7 +196,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if how is None:  # a caller of this role holds it, and will release it
             return {"changed": False, "lock": {"holder": lock.holder}, "message": f"This run holds the lock of {name}."}
         # A companion has no open connection of its run's: it needs one of its own.
-        kept = Lock(options, lock.holder)
+        kept = Lock(options, task.environ, lock.holder)
         companion = _companion.start(
             kept.renew_until, name="convoy-lock", owner=owner, maximum=LONGEST, on_death=kept.abandon
         )

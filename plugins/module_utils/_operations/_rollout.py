@@ -299,7 +299,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     for name, belongs in (("at", "paused"), ("to_revision", "undone"), ("failed", "undone")):
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     rollout = Rollout(api, options, task)
     try:
         if state == "paused":

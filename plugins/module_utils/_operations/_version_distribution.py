@@ -155,13 +155,13 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
 class _Service:
     """The Service that is judged, as the cluster has it. Each object is read once, when it is first asked for."""
 
-    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
-        self._options = options
+    def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> None:
+        self._options, self._environ = options, environ
         self._services: dict[str, _api.Object] = {}
 
     @cached_property
     def _server(self) -> _api.Api:
-        return _api.api(self._options)
+        return _api.api(self._options, self._environ)
 
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
@@ -213,7 +213,7 @@ class _Service:
 def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, task.environ)) as service:
         way = service.way()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
@@ -221,16 +221,20 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
-        _sampler.sample(
-            way.target,
-            read_version,
-            tally.add,
-            concurrency=options["concurrency"],
-            timeout=options["request_timeout"],
-            rate=_sampler.Rate(rate, steady=True),
-            stop=stop,
-        )
-        return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
+        why = ""
+        try:
+            _sampler.sample(
+                way.target,
+                read_version,
+                tally.add,
+                concurrency=options["concurrency"],
+                timeout=options["request_timeout"],
+                rate=_sampler.Rate(rate, steady=True),
+                stop=stop,
+            )
+        except Failure as failure:  # what was seen until then is still worth to be told
+            why = failure.message
+        return dict(tally.report(time.monotonic()), via=way.via, url=way.url, **({"stopped": why} if why else {}))
 
     handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
     return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
@@ -248,13 +252,16 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if not options["watch"]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
+        if found.get("stopped"):
+            found["message"] += f"; it ended before its time: {found['stopped']}"
+            raise Failure(found["message"], dict(found, changed=False))
         return dict(found, changed=False)
     options = entered(options)
     expected = checked(options)
     if options["state"] == "watch":
         return _watch_started(options, task)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, task.environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)

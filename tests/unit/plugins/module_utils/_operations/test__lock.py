@@ -23,7 +23,7 @@ Make = Callable[..., t.Any]
 def lock(api_server: t.Any) -> _lock.Lock:
     """The lock of hello, as another run sees it."""
     options = {"name": "hello", "namespace": "shop", "purpose": "", "host": api_server.url, "api_key": "x"}
-    return _lock.Lock(options, "alice@laptop (1-x-1)")
+    return _lock.Lock(options, {}, "alice@laptop (1-x-1)")
 
 
 def held_by(holder: str) -> Object:
