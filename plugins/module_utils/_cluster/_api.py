@@ -16,7 +16,7 @@ import time
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _retries, _tls
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import (
     ARGUMENTS,
     Access,
@@ -161,7 +161,8 @@ class Api:
         lasting = isinstance(error, (ssl.SSLError, socket.gaierror, ValueError)) and not isinstance(error, CUT_OFF)
         if isinstance(error, ssl.SSLCertVerificationError):
             why = f"The certificate of the API server {self.access.server} is not trusted"
-            said = f"{error.verify_message}; give its CA with ca_cert"
+            ca_given = bool(self.access.ca_file or self.access.ca_data)
+            said = f"{error.verify_message.rstrip('.')}; {_tls.remedy(error, ca_given=ca_given)}"
         elif refused:
             mended = "mend the proxy" if proxy else "start the cluster, or mend the address in the kubeconfig"
             said = f"connection refused; {mended}"

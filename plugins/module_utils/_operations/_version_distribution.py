@@ -544,6 +544,8 @@ def report(
     }
 
 
+CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
+NAME_REMEDY = "give a url with a name that it is for, or target_validate_certs=false, in an entry validate_certs"
 #: What to do where no request was answered with a version, by the beginning of why.
 REMEDIES = {
     "connection refused": "see that something listens there",
@@ -552,7 +554,15 @@ REMEDIES = {
     "connection lost": "see the log of what answers there",
     "not HTTP": "see that scheme and port are right",
     "TLS failed": "see that scheme and port are right",
-    "certificate not trusted": "give its CA with target_ca_cert, in an entry with ca_cert",
+    # What OpenSSL says of it; the first three are of certificates whose CA is not known.
+    "certificate not trusted (unable to": CA_REMEDY,
+    "certificate not trusted (self": CA_REMEDY,
+    "certificate not trusted (certificate signature": CA_REMEDY,
+    "certificate not trusted (Hostname mismatch": NAME_REMEDY,
+    "certificate not trusted (IP address mismatch": NAME_REMEDY,
+    "certificate not trusted (certificate has expired": "have it and its CA renewed, and check this machine's clock",
+    "certificate not trusted (certificate is not yet valid": "check this machine's clock",
+    "certificate not trusted": "have it issued anew, or give target_validate_certs=false, in an entry validate_certs",
     "refused by the proxy": "have the proxy of the kubeconfig let them through",
     "no version in the answer": "say with version_from where an answer names it",
     "HTTP 404": "see that path is right",
