@@ -17,9 +17,9 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the namespace once, and put together what belongs together. Raises Failure."""
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     namespace, names = options["namespace"], options["names"]
     try:
         deployments = api.items(_api.path_of("deployments", namespace, group="apps"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
@@ -105,7 +105,7 @@ def _colours(options: Options, task: Task) -> dict[str, t.Any]:
 
 def _deployment(options: Options, task: Task) -> dict[str, t.Any]:
     asked = _called.options(_rollout.ARGUMENTS, options, namespace=options["namespace"], name=options["application"])
-    found = _rollout.run(asked, Task(check_mode=True, tell=task.tell, owner=task.owner, host=task.host))
+    found = _rollout.run(asked, replace(task, check_mode=True))
     if options["strategy"] == "scale":
         known = found["replicas"]["wanted"]
     else:
@@ -135,7 +135,7 @@ def _changed(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
     return {"ansible_facts": {"fleet_result": result}}
 
 
-def _verified(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
     """Watch this cluster's traffic for the soak, evenly, and keep what was seen, unless the wave failed already."""
     clusters = play.clusters()
     if _fleet.bad(clusters, [cluster.name for cluster in clusters if cluster.result]):
@@ -157,7 +157,7 @@ def _verified(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
         fail_on="never",
     )
     try:
-        seen = _version_distribution.looked(asked)
+        seen = _version_distribution.looked(asked, task.environ)
     except Failure as failure:
         seen = {**failure.facts, "verdict": "fail", "message": failure.message}
     return {"ansible_facts": {"fleet_result": _fleet.verified(result, seen)}}

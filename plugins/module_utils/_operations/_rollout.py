@@ -307,7 +307,7 @@ def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
     for name, belongs in (("at", "paused"), ("to_revision", "undone"), ("failed", "undone")):
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     rollout = Rollout(api, options, task, run)
     try:
         if state == "paused":

@@ -160,13 +160,13 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
 class _Service:
     """The Service that is judged, as the cluster has it. Each object is read once, when it is first asked for."""
 
-    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
-        self._options = options
+    def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> None:
+        self._options, self._environ = options, environ
         self._services: dict[str, _api.Object] = {}
 
     @cached_property
     def _server(self) -> _api.Api:
-        return _api.api(self._options)
+        return _api.api(self._options, self._environ)
 
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
@@ -218,7 +218,7 @@ class _Service:
 def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, task.environ)) as service:
         way = service.way()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
@@ -226,16 +226,20 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
-        _sampler.sample(
-            way.target,
-            read_version,
-            tally.add,
-            concurrency=options["concurrency"],
-            timeout=options["request_timeout"],
-            rate=_sampler.Rate(rate, steady=True),
-            stop=stop,
-        )
-        return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
+        why = ""
+        try:
+            _sampler.sample(
+                way.target,
+                read_version,
+                tally.add,
+                concurrency=options["concurrency"],
+                timeout=options["request_timeout"],
+                rate=_sampler.Rate(rate, steady=True),
+                stop=stop,
+            )
+        except Failure as failure:  # what was seen until then is still worth to be told
+            why = failure.message
+        return dict(tally.report(time.monotonic()), via=way.via, url=way.url, **({"stopped": why} if why else {}))
 
     handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
     return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
@@ -253,6 +257,9 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if not options["watch"]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
+        if found.get("stopped"):
+            found["message"] += f"; it ended before its time: {found['stopped']}"
+            raise Failure(found["message"], dict(found, changed=False))
         return dict(found, changed=False)
     options = entered(options)
     if options["state"] == "watch":
@@ -261,10 +268,10 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     return _run.in_run(_verified, options, task)
 
 
-def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dict[str, t.Any]:
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
     try:
-        result = looked(options)
+        result = looked(options, task.environ)
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
@@ -278,7 +285,7 @@ def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dic
     return result
 
 
-def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def looked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
@@ -292,7 +299,7 @@ def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     for attempt in range(1, options["settle"] + 2):
         failure, result = None, {}
         try:
-            result = _look(split)
+            result = _look(split, environ)
         except Failure as error:
             failure, result = error, error.facts
         last = attempt == options["settle"] + 1
@@ -304,11 +311,11 @@ def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def _look(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
     """What one look sees. Raises Failure where the verdict is not as it has to be."""
     expected = checked(options)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)

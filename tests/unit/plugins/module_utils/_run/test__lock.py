@@ -29,7 +29,7 @@ def options(api_server: t.Any) -> dict[str, t.Any]:
 @pytest.fixture
 def lock(options: dict[str, t.Any]) -> _lock.Lock:
     """The lock of hello, as another run sees it."""
-    return _lock.Lock(_api.api(options), "shop", "hello", "alice@laptop (1-x-1)")
+    return _lock.Lock(_api.api(options, {}), "shop", "hello", "alice@laptop (1-x-1)")
 
 
 def held_by(holder: str) -> Object:
@@ -72,7 +72,7 @@ def test_the_lock_of_a_run_that_was_killed_is_released_when_the_task_it_was_at_m
     asked_before: list[int] = []
     monkeypatch.setattr(_keeper.time, "sleep", lambda _seconds: asked_before.append(len(api_server.asked)))
     api_server.on(lock.path, answer(body=held_by(lock.holder)))
-    _keeper.Keeper(options, [lock])._abandon()
+    _keeper.Keeper(_api.api(options, {}).access, [lock])._abandon()
     assert asked_before == [0]
     assert [ask.method for ask in api_server.asked] == ["GET", "DELETE"]
 
@@ -198,7 +198,7 @@ def test_several_locks_are_renewed_and_one_that_is_lost_is_left_alone(
     options: dict[str, t.Any], api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_keeper, "RENEW", 0.01)
-    api = _api.api(options)
+    api = _api.api(options, {})
     mine, lost = (_lock.Lock(api, "shop", name, "alice@laptop (1-x-1)") for name in ("auth", "hello"))
     api_server.on(mine.path, answer(body=held_by(mine.holder)))
     api_server.on(lost.path, answer(body=held_by("bob@elsewhere (1-x-1)")))
@@ -209,6 +209,6 @@ def test_several_locks_are_renewed_and_one_that_is_lost_is_left_alone(
         def wait(self, _seconds: float) -> bool:
             return sum(ask.method == "PUT" for ask in api_server.asked) >= 3
 
-    _keeper.Keeper(options, [mine, lost])._renew(t.cast(t.Any, Stop()))
+    _keeper.Keeper(_api.api(options, {}).access, [mine, lost])._renew(t.cast(t.Any, Stop()))
     assert {ask.path for ask in api_server.asked if ask.method == "PUT"} == {mine.path}
     assert sum(ask.path == lost.path for ask in api_server.asked) == 1

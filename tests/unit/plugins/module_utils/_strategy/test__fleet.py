@@ -56,9 +56,7 @@ def test_clusters_of_other_waves_are_not_added() -> None:
 
 def test_a_cluster_that_cannot_be_read_is_named_with_its_reason() -> None:
     fleet = [cluster("a"), cluster("b", known=None)]
-    with pytest.raises(
-        Failure, match=r"^Nothing was changed, .* cannot be read: b \(connection refused"
-    ):
+    with pytest.raises(Failure, match=r"^Nothing was changed, .* cannot be read: b \(connection refused"):
         _fleet.check_readable(fleet, "hello", skip=False)
     assert _fleet.check_readable(fleet, "hello", skip=True) == ["a"]
 
