@@ -93,6 +93,7 @@ options:
     type: int
     default: 5
 extends_documentation_fragment:
+  - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._changes
   - convoy.rollout._version

@@ -289,7 +289,30 @@ notes:
     23 at none.
   - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
     A watch adds its own, one each O(interval).
+  settle:
+    description:
+      - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
+        over the looks, so that what is wrong has no more chances to pass than once.
+    type: int
+    default: 0
+  settles:
+    description:
+      - What another look can change. With V(shares), of live traffic, shares may follow, and a lost request is lost.
+      - With V(answers), of what takes no traffic yet, answers may come, and a wrong version stays wrong.
+      - With V(verdict) it is looked again until the verdict is V(pass).
+    type: str
+    choices: [shares, answers, verdict]
+    default: shares
+  evidence:
+    description: What is verified, by a name that the run's outcome has it under.
+    type: str
+    default: traffic
+  final:
+    description: Whether the run stands or falls by this verification.
+    type: bool
+    default: true
 extends_documentation_fragment:
+  - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._version

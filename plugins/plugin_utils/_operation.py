@@ -21,14 +21,14 @@ class OperationAction(ActionBase):
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
 
-    @staticmethod
-    def operation(options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
+    def operation(self, options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """What the module would return."""
         super().run(tmp, task_vars)
+        self._task_vars = task_vars
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
@@ -39,11 +39,18 @@ class OperationAction(ActionBase):
             tell=lambda line: None if quiet else self._display.display(line),
             owner=run,
             host=str((task_vars or {}).get("inventory_hostname", "")),
+            environ=self._environ(),
         )
         try:
             return attempt(self.operation, options, task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)
+
+    def _environ(self) -> dict[str, str]:
+        """The environment that a module would have: the process's, and over it what play, block and task say."""
+        said: dict[str, t.Any] = {}
+        self._compute_environment_string(said)
+        return {**os.environ, **{str(name): str(value) for name, value in said.items()}}
 
 
 def _ended_with_run() -> int:

@@ -27,13 +27,13 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the namespace once, and put together what belongs together. Raises Failure."""
     rule = _images.rule(options["version_of"])
     namespace, names, application = options["namespace"], options["names"], options["application"]
     if options["service"] and not application:
         raise Failure("service goes with application, the one that users reach by it; give application too.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         there = _namespace.read(api, namespace) if application else _namespace.workloads(api, namespace)
         found = {item["metadata"]["name"]: item for item in there.deployments}

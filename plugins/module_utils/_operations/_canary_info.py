@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read what an application has in the cluster once, and say what is left to do. Raises Failure."""
     asked = _canary.Asked(
         version=options["version"] or "",
@@ -45,7 +45,7 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
         rule=_images.rule(options["version_of"]),
     )
     _canary.weights(asked.steps)  # before the cluster is asked
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         return {"changed": False, **_canary.plan(_seen(api, options), asked)}
     finally:

@@ -19,14 +19,14 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read nodes, pods and quotas, and say whether the copies fit. Raises Failure."""
     copies, template = options["replicas"], options["template"]
     if copies < 0:
         raise Failure(f"replicas is {copies}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         deployment = _deployment(api, options["namespace"], options["deployment"])
         if template is None:

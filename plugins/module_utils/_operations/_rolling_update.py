@@ -41,7 +41,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     place = _place.Place("Deployment", options["namespace"], options["name"])
     wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS}, rule=_images.rule(options["version_of"]))
     _update.check(wish)
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         deployment = _place.found(api, place)
         remembered, _pods = _place.around(api, place, deployment)

@@ -11,12 +11,14 @@ from datetime import datetime, timezone
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror import Mirror
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _rollout, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
     "namespace": {"type": "str", "default": "default"},
     "name": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": list(_workloads.PLURALS), "default": "Deployment"},
@@ -65,8 +67,8 @@ class Seen(t.NamedTuple):
 class Rollout:
     """One task's work on one workload."""
 
-    def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task) -> None:
-        self.api, self.task = api, task
+    def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> None:
+        self.api, self.task, self.run = api, task, run
         self.place = Place(options["kind"], options["namespace"], options["name"])
         self.timeout: int = options["timeout"]
         self.grace: int = options["unschedulable_grace"]
@@ -176,7 +178,9 @@ class Rollout:
 
     def write(self, seen: Seen, plan: t.Callable[[_api.Object], list[_api.Object]]) -> Seen:
         """What is seen after a change, in check mode after one that was only tried. Raises Failure."""
-        after = _place.changed(self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode)
+        after = _place.changed(
+            self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode, before_write=self.run.check
+        )
         return seen._replace(workload=after)
 
     def progress(self, seen: Seen) -> str | None:
@@ -293,6 +297,10 @@ class Rollout:
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Bring a workload's rollout into a state. Raises Failure, as soon as that is known to be impossible."""
+    return _run.in_run(_brought, options, task)
+
+
+def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     if options["timeout"] < 1:
         raise Failure(f"timeout is {options['timeout']}; it must be at least 1 second.")
     if options["unschedulable_grace"] < 0:
@@ -303,16 +311,24 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     for name, belongs in (("at", "paused"), ("to_revision", "undone"), ("failed", "undone")):
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
-    api = _api.api(options)
-    rollout = Rollout(api, options, task)
+    api = _api.api(options, task.environ)
+    rollout = Rollout(api, options, task, run)
     try:
         if state == "paused":
-            return rollout.paused(options["at"])
-        if state == "undone":
-            return rollout.undone(options["to_revision"], options["failed"])
-        return {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
+            result = rollout.paused(options["at"])
+        elif state == "undone":
+            result = rollout.undone(options["to_revision"], options["failed"])
+        else:
+            result = {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
     finally:
         api.close()
+    if not task.check_mode:
+        run.check()  # whatever was waited for, another run may have begun meanwhile
+    if state == "complete":
+        run.journal.note("complete", name=options["name"], pods=result["pods"])
+    elif result["changed"]:
+        run.journal.note("changed", message=result["message"])
+    return result
 
 
 def _short(seen: Seen, point: _pause.Point) -> str | None:

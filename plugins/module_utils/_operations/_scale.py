@@ -23,7 +23,7 @@ ARGUMENTS: dict[str, t.Any] = {
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Give a Deployment as many replicas as are asked for, where nobody else decides on that. Raises Failure."""
     place = _place.Place("Deployment", options["namespace"], options["name"])
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         deployment = _place.found(api, place)
         if deployment["spec"].get("paused") and _rollout.progress(deployment):

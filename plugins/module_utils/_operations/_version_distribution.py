@@ -13,8 +13,8 @@ from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _statistics
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _settling, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
     _sampler,
@@ -45,6 +45,7 @@ OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs", "ca_ce
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
     **ASKED,
     "entry": {
         "type": "dict",
@@ -87,6 +88,10 @@ ARGUMENTS: dict[str, t.Any] = {
     "timeout": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
+    "settle": {"type": "int", "default": 0},
+    "settles": {"type": "str", "choices": list(_settling.SETTLED), "default": "shares"},
+    "evidence": {"type": "str", "default": "traffic"},
+    "final": {"type": "bool", "default": True},
 }
 
 
@@ -157,13 +162,13 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
 class _Service:
     """The Service that is judged, as the cluster has it. Each object is read once, when it is first asked for."""
 
-    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
-        self._options = options
+    def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> None:
+        self._options, self._environ = options, environ
         self._services: dict[str, _api.Object] = {}
 
     @cached_property
     def _server(self) -> _api.Api:
-        return _api.api(self._options)
+        return _api.api(self._options, self._environ)
 
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
@@ -218,7 +223,7 @@ class _Service:
 def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, task.environ)) as service:
         way = service.way()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
@@ -226,16 +231,20 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
-        _sampler.sample(
-            way.target,
-            read_version,
-            tally.add,
-            concurrency=options["concurrency"],
-            timeout=options["request_timeout"],
-            rate=_sampler.Rate(rate, steady=True),
-            stop=stop,
-        )
-        return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
+        why = ""
+        try:
+            _sampler.sample(
+                way.target,
+                read_version,
+                tally.add,
+                concurrency=options["concurrency"],
+                timeout=options["request_timeout"],
+                rate=_sampler.Rate(rate, steady=True),
+                stop=stop,
+            )
+        except Failure as failure:  # what was seen until then is still worth to be told
+            why = failure.message
+        return dict(tally.report(time.monotonic()), via=way.via, url=way.url, **({"stopped": why} if why else {}))
 
     handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
     return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
@@ -253,13 +262,65 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if not options["watch"]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
+        if found.get("stopped"):
+            found["message"] += f"; it ended before its time: {found['stopped']}"
+            raise Failure(found["message"], dict(found, changed=False))
         return dict(found, changed=False)
     options = entered(options)
-    expected = checked(options)
     if options["state"] == "watch":
+        checked(options)
         return _watch_started(options, task)
+    return _run.in_run(_verified, options, task)
+
+
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
+    try:
+        result = looked(options, task.environ)
+    except Failure as failure:
+        if "verdict" in failure.facts:
+            run.verified(options["evidence"], failure.facts, final=options["final"])
+        raise
+    run.verified(options["evidence"], result, final=options["final"])
+    if run.handle:
+        run.check()
+    only = next(iter(options["expected"]), None) if len(options["expected"]) == 1 else None
+    if options["final"] and only is not None and result["verdict"] == "pass":
+        run.journal.note("serving", version=only)
+    return result
+
+
+def looked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
+
+    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    """
+    if options["settle"] < 0:
+        raise Failure(f"settle is {options['settle']}; it must not be negative.")
+    options = entered(options)
+    checked(options)
+    split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
+    settled = _settling.SETTLED[options["settles"]]
+    for attempt in range(1, options["settle"] + 2):
+        failure, result = None, {}
+        try:
+            result = _look(split, environ)
+        except Failure as error:
+            failure, result = error, error.facts
+        last = attempt == options["settle"] + 1
+        if last or settled(result, failure is not None, attempt):
+            break
+        time.sleep(1)
+    if failure:
+        raise failure
+    return result
+
+
+def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """What one look sees. Raises Failure where the verdict is not as it has to be."""
+    expected = checked(options)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)
@@ -542,6 +603,8 @@ def report(
     }
 
 
+CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
+NAME_REMEDY = "give a url with a name that it is for, or target_validate_certs=false, in an entry validate_certs"
 #: What to do where no request was answered with a version, by the beginning of why.
 REMEDIES = {
     "connection refused": "see that something listens there",
@@ -550,7 +613,15 @@ REMEDIES = {
     "connection lost": "see the log of what answers there",
     "not HTTP": "see that scheme and port are right",
     "TLS failed": "see that scheme and port are right",
-    "certificate not trusted": "give its CA with target_ca_cert, in an entry with ca_cert",
+    # What OpenSSL says of it; the first three are of certificates whose CA is not known.
+    "certificate not trusted (unable to": CA_REMEDY,
+    "certificate not trusted (self": CA_REMEDY,
+    "certificate not trusted (certificate signature": CA_REMEDY,
+    "certificate not trusted (Hostname mismatch": NAME_REMEDY,
+    "certificate not trusted (IP address mismatch": NAME_REMEDY,
+    "certificate not trusted (certificate has expired": "have it and its CA renewed, and check this machine's clock",
+    "certificate not trusted (certificate is not yet valid": "check this machine's clock",
+    "certificate not trusted": "have it issued anew, or give target_validate_certs=false, in an entry validate_certs",
     "refused by the proxy": "have the proxy of the kubeconfig let them through",
     "no version in the answer": "say with version_from where an answer names it",
     "HTTP 404": "see that path is right",

@@ -27,7 +27,9 @@ class Place(t.NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path of the workload."""
+        """The path of the workload, or of the Service in front of it."""
+        if self.kind == "Service":
+            return _api.path_of("services", self.namespace, self.name)
         return _api.path_of(_workloads.PLURALS[self.kind], self.namespace, self.name, group="apps")
 
     @property
@@ -82,8 +84,11 @@ def changed(
     plan: t.Callable[[_api.Object], list[_api.Object]],
     *,
     dry_run: bool,
+    before_write: t.Callable[[], None] = lambda: None,
 ) -> _api.Object:
     """The workload after the JSON patch that `plan` makes for it, or as it is where that is empty.
+
+    `before_write` is called right before the patch is sent, and may raise Failure to keep it from being sent.
 
     The patch holds only for the object that it was made for: when that has changed meanwhile, `plan`
     is asked again and may raise Failure where the change matters. Raises ApiError.
@@ -96,6 +101,8 @@ def changed(
         same = [
             {"op": "test", "path": f"/metadata/{key}", "value": metadata[key]} for key in ("uid", "resourceVersion")
         ]
+        if not dry_run:
+            before_write()
         try:
             return api.patch(place.path, [*same, *patch], dry_run=dry_run)
         except _api.ApiError as error:

@@ -265,6 +265,12 @@ def _restarts(status: Object) -> int:
     return sum(container.get("restartCount", 0) for container in containers)
 
 
+def restarts(pods: t.Iterable[t.Mapping[str, t.Any]], since: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """The names of the pods (of `pods_of`) whose containers were started again more often than `since` then."""
+    before = {pod["name"]: pod["restarts"] for pod in since}
+    return [pod["name"] for pod in pods if pod["restarts"] > before.get(pod["name"], pod["restarts"])]
+
+
 def version_in(
     pod: Object, template: Object, name: str, container: str = "", rule: _images.Rule = _images.PLAIN
 ) -> str:
