@@ -49,6 +49,16 @@ class Run:
         kept = ("verdict", "samples", "counts", "errors", "shares", "intervals", "latency", "via", "url", "message")
         self.journal.note("verified", what=what, final=final, **{key: result[key] for key in kept if key in result})
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether a task found the lock to be another run's."""
+        return any(event.get("taken_over") for event in self.journal.events())
+
+    def failed_by(self, result: t.Any) -> None:
+        """Note why a task of the role failed, where that was no operation of ours, which notes it itself."""
+        if not any(event["kind"] == "failed" for event in self.journal.events()):
+            self.failed(Failure(reason(result)))
+
     def failed(self, failure: Failure) -> Failure:
         """The failure that the task ends with: that the lock was lost is the reason of whatever failed after it."""
         if not isinstance(failure, LockLostError):
@@ -60,6 +70,14 @@ class Run:
                 pass  # the API server is out of reach, which the first failure says better
         self.journal.note("failed", message=failure.message, taken_over=isinstance(failure, LockLostError))
         return failure
+
+
+def reason(result: t.Any) -> str:
+    """Why a task failed, out of what Ansible keeps of it as ansible_failed_result."""
+    if isinstance(result, dict):
+        result = (result.get("results") or [result])[-1]
+        return str(result.get("msg") or result)
+    return str(result or "A task of the role failed.")
 
 
 def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:
