@@ -88,7 +88,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if plan.changes and not task.check_mode and (plan.service or begin.entry):
             handle["baseline"] = _baseline(options, plan, journal)
             if handle["baseline"]["answered"]:
-                handle["watch"] = _watch(options, handle["baseline"]["service"], task)
+                handle["watch"] = _watch(options, plan, task)
     except Failure as failure:
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
         _let_go(handle, options)
@@ -102,35 +102,23 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal) -> dict[str, t.Any]:
     """What users get before anything is changed: what answers then can be verified afterwards."""
-    entry = options["entry"] or {}
-    named = entry.get("service") or entry.get("url")
-    found: dict[str, t.Any] = {}
-    for service in [plan.service] if named else plan.services or [plan.service]:
-        found = _before(options, service)
-        if found["answered"]:
-            break
-    noted = {key: value for key, value in found.items() if key not in ("answered", "service")}
-    journal.note("verified", what="before", final=False, verdict="pass" if found["answered"] else "unverified", **noted)
-    return {**found, "versions": list(found.get("counts", {}))}
-
-
-def _before(options: t.Mapping[str, t.Any], service: str) -> dict[str, t.Any]:
-    """What users of one Service, or of the entry, get."""
     try:
-        seen = _version_distribution.looked(_asked(options, service, samples=BASELINE, fail_on="never"))
+        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"))
     except Failure as failure:
-        return {"answered": False, "service": service, "message": failure.message}
+        journal.note("verified", what="before", final=False, verdict="unverified", message=failure.message)
+        return {"answered": False, "versions": [], "message": failure.message}
     kept = {key: seen[key] for key in ("samples", "counts", "errors", "via", "url", "message")}
-    return {"answered": bool(seen["counts"]), "service": service, **kept}
+    journal.note("verified", what="before", final=False, verdict="pass" if seen["counts"] else "unverified", **kept)
+    return {"answered": bool(seen["counts"]), "versions": list(seen["counts"]), "message": seen["message"]}
 
 
-def _asked(options: t.Mapping[str, t.Any], service: str, **asked: t.Any) -> dict[str, t.Any]:
+def _asked(options: t.Mapping[str, t.Any], plan: Plan, **asked: t.Any) -> dict[str, t.Any]:
     """The options of a look at the traffic where users come in."""
     return _called.options(
         _version_distribution.ARGUMENTS,
         options,
         namespace=options["namespace"],
-        name=service or None,
+        name=plan.service or None,
         entry=options["entry"],
         **asked,
     )
@@ -189,9 +177,9 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
     }
 
 
-def _watch(options: t.Mapping[str, t.Any], service: str, task: Task) -> dict[str, t.Any]:
+def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task) -> dict[str, t.Any]:
     """The watch beside the run."""
-    return t.cast("dict[str, t.Any]", _version_distribution.run(_asked(options, service, state="watch"), task)["watch"])
+    return t.cast("dict[str, t.Any]", _version_distribution.run(_asked(options, plan, state="watch"), task)["watch"])
 
 
 def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:

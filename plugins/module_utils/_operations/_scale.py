@@ -43,7 +43,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     deployment = _place.found(api, place)
     asked_elsewhere = begin.entry.get("service") or begin.entry.get("url")
     services = [] if asked_elsewhere else api.items(_api.path_of("services", begin.namespace))
-    plan = _scale.begin(deployment, _autoscalers(api, begin.namespace), services, begin.request)
+    plan = _scale.begin(deployment, _autoscalers(api, begin.namespace), services, begin.entry, begin.request)
     if plan.changes and plan.target > plan.before:
         room = _capacity.found(api, begin.namespace, plan.target, deployment["spec"]["template"], deployment)
         if room.missing is not None:
@@ -132,26 +132,23 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.verified("pods", {"verdict": "pass", "message": message, "pods": complete["pods"]}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline.get("answered") and requested:
-        _asked(options, task, run, baseline)
+        _ask(options, task, run, _scale.standard(baseline))
     run.check()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
 
-def _asked(
-    options: t.Mapping[str, t.Any], task: Task, run: _run.Run, baseline: t.Mapping[str, t.Any]
-) -> dict[str, t.Any]:
-    """What users get, once it has settled: no request may be lost more than before. Raises Failure."""
-    return _version_distribution.run(
+def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: float) -> None:
+    """See what users get, once it has settled. Raises Failure where too few requests are answered."""
+    _version_distribution.run(
         _called.options(
             _version_distribution.ARGUMENTS,
             options,
             run=run.handle,
             namespace=options["namespace"],
-            name=baseline["service"] or None,
-            entry={**(options["entry"] or {}), "max_p99": None},
+            entry=options["entry"],
             samples=options["samples"],
-            min_success=_scale.standard(baseline),
+            min_success=standard,
             settle=options["settle"],
             settles="verdict",
             on_inconclusive="pass",
@@ -168,7 +165,7 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
     run = _run.Run(handle, lambda: _api.api(options))
     with contextlib.closing(run):
-        run.failed_by(options["failure"])
+        run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
             return {"changed": False, "message": "Another run has the lock, so it says what there is."}
         place = _place_of(options)

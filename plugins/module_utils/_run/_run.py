@@ -54,10 +54,10 @@ class Run:
         """Whether a task found the lock to be another run's."""
         return any(event.get("taken_over") for event in self.journal.events())
 
-    def failed_by(self, result: t.Any) -> None:
+    def failed_elsewhere(self, message: str) -> None:
         """Note why a task of the role failed, where that was no operation of ours, which notes it itself."""
         if not any(event["kind"] == "failed" for event in self.journal.events()):
-            self.failed(Failure(reason(result)))
+            self.failed(Failure(message))
 
     def failed(self, failure: Failure) -> Failure:
         """The failure that the task ends with: that the lock was lost is the reason of whatever failed after it."""
@@ -70,14 +70,6 @@ class Run:
                 pass  # the API server is out of reach, which the first failure says better
         self.journal.note("failed", message=failure.message, taken_over=isinstance(failure, LockLostError))
         return failure
-
-
-def reason(result: t.Any) -> str:
-    """Why a task failed, out of what Ansible keeps of it as ansible_failed_result."""
-    if isinstance(result, dict):
-        result = (result.get("results") or [result])[-1]
-        return str(result.get("msg") or result)
-    return str(result or "A task of the role failed.")
 
 
 def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:

@@ -22,7 +22,6 @@ class Plan:
     way_back: str = ""  #: what to type to have `before` again
     hints: t.Sequence[str] = ()  #: what a person may want to know beside it
     service: str = ""  #: the Service that users come in by, where no entry says another
-    services: t.Sequence[str] = ()  #: those that may be it; the first that answers with a version is
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 
 

@@ -113,15 +113,18 @@ def check_unchanged(workload: Object, place: str, expected: int, *also: int) -> 
     )
 
 
-def leading(deployment: Object, services: t.Iterable[Object]) -> list[str]:
-    """The Services that lead to a Deployment's pods, the one of its name first."""
+def leading(deployment: Object, services: t.Iterable[Object]) -> str:
+    """The Service that leads to a Deployment's pods, whatever it is called; empty where there is none.
+
+    Of several, the one of the Deployment's name, else one with an address of its own.
+    """
     labels, own = _workloads.pod_labels(deployment), deployment["metadata"]["name"]
-    names = [
-        item["metadata"]["name"]
+    found = [
+        (item["metadata"]["name"] != own, item["spec"].get("clusterIP") == "None", item["metadata"]["name"])
         for item in services
         if _workloads.selects((item.get("spec") or {}).get("selector"), labels) and item["spec"].get("ports")
     ]
-    return sorted(names, key=lambda name: (name != own, name))
+    return t.cast(str, min(found)[-1]) if found else ""
 
 
 def left_alone(name: str, owner: Object, there: int) -> str:
@@ -133,7 +136,11 @@ def left_alone(name: str, owner: Object, there: int) -> str:
 
 
 def begin(
-    deployment: Object, autoscalers: t.Iterable[Object], services: t.Iterable[Object], request: t.Mapping[str, t.Any]
+    deployment: Object,
+    autoscalers: t.Iterable[Object],
+    services: t.Iterable[Object],
+    entry: t.Mapping[str, t.Any],
+    request: t.Mapping[str, t.Any],
 ) -> _plan.Plan:
     """The plan of a run. Raises Failure."""
     check_paused(deployment)
@@ -152,7 +159,7 @@ def begin(
             f"Deployment {name} has 0 replicas, of which {request['replicas']} makes 0 as well; give a number, such as "
             "-e replicas=1."
         )
-    names = leading(deployment, services)
+    service = leading(deployment, services)
     return _plan.Plan(
         before=before,
         target=requested,
@@ -160,9 +167,13 @@ def begin(
         headline=headline,
         would=would,
         way_back=f"-e replicas={before}" if scales else "",
-        service=names[0] if names else "",
-        services=names,
-        facts={"autoscaler": owner, "decides": owner is None, "services": names},
+        service=service,
+        facts={
+            "autoscaler": owner,
+            "decides": owner is None,
+            # How fast answers are says nothing about a number of replicas.
+            "entry": {"service": service, **entry, "max_p99": None} if service or entry else {},
+        },
     )
 
 
