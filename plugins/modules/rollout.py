@@ -102,6 +102,7 @@ extends_documentation_fragment:
   - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._changes
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""
@@ -200,10 +201,9 @@ pods:
       description: The number of its revision.
       type: int
     version:
-      description:
-        - Its label C(version) or C(app.kubernetes.io/version), else the tag of its image. Of several containers
-          that is the one that the annotation C(kubectl.kubernetes.io/default-container) names, else the one that
-          is named as the workload, else the first.
+      description: >-
+        The tag of its image, or what O(version_of) makes of it, else the digest. Of several containers it is that of
+        O(container). Empty where it cannot be told.
       type: str
     images:
       description: The images of its containers.

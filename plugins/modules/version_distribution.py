@@ -59,9 +59,9 @@ options:
   source:
     description:
       - Where the shares are read. V(traffic) makes requests.
-      - V(endpoints) counts the ready endpoints of O(application_service) by the version labels of their pods, which is
-        the share that can be reached, V(pods) its ready pods by the tags of their images. Neither makes requests,
-        nothing is estimated, and each share must be within O(tolerance).
+      - V(endpoints) counts the ready endpoints of O(application_service), which is the share that can be reached,
+        V(pods) its ready pods, both by the tags of their images. Neither makes requests, nothing is estimated, and each
+        share must be within O(tolerance).
     type: str
     choices: [traffic, endpoints, pods]
     default: traffic
@@ -315,6 +315,7 @@ extends_documentation_fragment:
   - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._read_only
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""

@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -19,14 +19,14 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read nodes, pods and quotas, and say whether the replicas fit. Raises Failure."""
     replicas, template = options["replicas"], options["template"]
     if replicas < 0:
         raise Failure(f"replicas is {replicas}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         deployment = _deployment(api, options["namespace"], options["deployment"])
         if template is None:
@@ -63,6 +63,7 @@ def found(
             api.items(_api.path_of("nodes")),
             pods,
             api.items(_api.path_of("resourcequotas", namespace)),
+            _namespace.optional(api, "limitranges", namespace) or [],
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

@@ -13,7 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror im
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _scale
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _rollout, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -33,6 +33,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "replicas": {"type": "int"},
     "timeout": {"type": "int", "default": 600},
     "unschedulable_grace": {"type": "int", "default": 5},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
 }
 
 LOG_LINES = 10
@@ -72,6 +74,8 @@ class Rollout:
         self.replicas: int | None = options["replicas"]
         self.timeout: int = options["timeout"]
         self.grace: int = options["unschedulable_grace"]
+        self.container: str = options["container"] or ""
+        self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
 
     def complete(self) -> dict[str, t.Any]:
@@ -267,7 +271,7 @@ class Rollout:
             "revision": _workloads.revision(seen.workload, known),
             "replicas": replicas,
             "history": _workloads.history(known),
-            "pods": _workloads.pods_of(seen.workload, known, seen.pods),
+            "pods": _workloads.pods_of(seen.workload, known, seen.pods, self.container, self.rule),
             "duration": round(time.monotonic() - self.start, 3),
             "message": message or f"{self.place} is complete, {replicas['availableReplicas']} pods are available.",
         }
@@ -316,7 +320,7 @@ def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
     for name, belongs in belonging.items():
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     rollout = Rollout(api, options, task, run)
     try:
         if state == "paused":

@@ -19,7 +19,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -39,16 +39,22 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def _planned(api: _api.Api, begin: Begin) -> Plan:
-    place = Place("Deployment", begin.namespace, begin.application)
-    deployment = _place.found(api, place)
-    asked_elsewhere = begin.entry.get("service") or begin.entry.get("url")
-    services = [] if asked_elsewhere else api.items(_api.path_of("services", begin.namespace))
-    plan = _scale.begin(deployment, _autoscalers(api, begin.namespace), services, begin.entry, begin.request)
+    there = _namespace.read(api, begin.namespace)
+    service = begin.entry.get("service") or ""
+    known = service if any(item["metadata"]["name"] == service for item in there.services) else ""
+    try:
+        subject = _subject.subject(there, begin.application, service=known)
+    except Failure:
+        _place.check_namespace(api, begin.namespace)
+        raise
+    plan = _scale.begin(subject, begin.entry, begin.request)
     if plan.changes and plan.target > plan.before:
-        room = _capacity.found(api, begin.namespace, plan.target, deployment["spec"]["template"], deployment)
+        live = _subject.taking(subject)
+        room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
         if room.missing is not None:
             raise Failure(
-                f"{place} cannot have {plan.target} replicas: {room.message}; make room, or request fewer replicas."
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}; "
+                "make room, or request fewer replicas."
             )
     return plan
 
@@ -73,13 +79,13 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     """Give a Deployment as many replicas as are requested, where nobody else decides on that. Raises Failure."""
     place = _place_of(options)
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         deployment = _place.found(api, place)
         _scale.check_paused(deployment)
         there, expected = _scale.replicas_of(deployment), options["current_replicas"]
         requested = _scale.target(place.name, there if expected is None else expected, options["replicas"])
-        owner = _scale.autoscaler(place.name, _autoscalers(api, place.namespace))
-        result = {"changed": False, "before": there, "after": there, "autoscaler": owner}
+        owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
+        result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
         if owner:
             return {**result, "message": _scale.left_alone(place.name, owner, there)}
 
@@ -104,11 +110,11 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     Raises Failure.
     """
     place = _place_of(options)
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         deployment = _place.found(api, place)
-        owner = _scale.autoscaler(place.name, _autoscalers(api, place.namespace))
+        owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
     there = _scale.replicas_of(deployment)
-    result = {"changed": False, "before": there, "after": there, "autoscaler": owner}
+    result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
     if owner:
         message = _scale.left_alone(place.name, owner, there)
         run.verified("pods", {"verdict": "unverified", "message": message}, final=True)
@@ -163,14 +169,14 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         handle = _run.handle_of(options["run"])
     except Failure:
         return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
-    run = _run.Run(handle, lambda: _api.api(options))
+    run = _run.Run(handle, lambda: _api.api(options, task.environ))
     with contextlib.closing(run):
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
             return {"changed": False, "message": "Another run has the lock, so it says what there is."}
         place = _place_of(options)
         try:
-            with contextlib.closing(_api.api(options)) as api:
+            with contextlib.closing(_api.api(options, task.environ)) as api:
                 deployment = _place.found(api, place)
         except Failure as failure:
             run.journal.note("serving", version=None)
@@ -187,11 +193,8 @@ def _place_of(options: t.Mapping[str, t.Any]) -> Place:
     return Place("Deployment", options["namespace"], options["name"])
 
 
-def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    try:
-        path = _api.path_of("horizontalpodautoscalers", namespace, group="autoscaling")
-        return api.items(path.replace("/v1/", "/v2/", 1))
-    except _api.ApiError as error:
-        if error.status == 404:  # a cluster without this API has none
-            return []
-        raise
+def _told(owner: _subject.Autoscaler | None) -> dict[str, t.Any] | None:
+    """What is returned of an autoscaler."""
+    if owner is None:
+        return None
+    return {"name": owner.name, "min_replicas": owner.min_replicas, "max_replicas": owner.max_replicas}

@@ -29,6 +29,7 @@ class Outcome:
     cluster: str  #: the host of the inventory
     requested: t.Mapping[str, t.Any] = field(default_factory=dict)
     before: t.Any = None  #: what users got before: a version, or a number of replicas
+    target: t.Any = None  #: what they were to get
     after: t.Any = None  #: what they get now; None where nobody can tell
     verdict: Verdict = "unverified"
     ending: Ending = "success"
@@ -45,6 +46,7 @@ class Outcome:
     lines: t.Sequence[str] = ()  #: what a person is shown
     started: str = ""  #: RFC 3339
     seconds: float = 0.0
+    ended_at: float = 0.0  #: seconds since 1970
 
     @property
     def failed(self) -> bool:
@@ -60,7 +62,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     """The outcome of a run whose tasks noted these events; it ended at `ended`, in seconds since 1970.
 
     - `begun`: strategy, application, namespace, cluster, requested, check_mode
-    - `planned`: before, headline (what is true on success), would (its words in check mode), way_back, hints
+    - `planned`: before, target, headline (what is true on success), would (its words in check mode), way_back, hints
     - `changed`: message
     - `serving`: version, what users get from now on; None while nobody can tell
     - `verified`: what, verdict, message and facts of the samples; `final` where the run stands or falls by it. A run
@@ -111,6 +113,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         cluster=begun.get("cluster", ""),
         requested=begun.get("requested", {}),
         before=planned.get("before"),
+        target=planned.get("target"),
         after=after,
         verdict=_verdict(ending, verified),
         ending=ending,
@@ -125,6 +128,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         way_back=str(planned.get("way_back") or ""),
         started=_time(events[0]["at"]) if events else "",
         seconds=round(ended - events[0]["at"], 1) if events else 0.0,
+        ended_at=ended,
     )
     message = _failure(result, back, _last(events, "left")) if result.failed else headline
     return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched)})

@@ -84,7 +84,7 @@ def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:
 
 def in_run(work: Work, options: Options, task: Task) -> dict[str, t.Any]:
     """What `work` returns, as a part of the run that the option names. Raises Failure, which the run has noted."""
-    run = Run(handle_of(options.get("run")), lambda: _api.api(options))
+    run = Run(handle_of(options.get("run")), lambda: _api.api(options, task.environ))
     try:
         with contextlib.closing(run):
             return work(options, task, run)

@@ -1,6 +1,6 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How many replicas a number, a step or a share comes to, who else decides that, and what is to be done. Pure functions."""
+"""How many replicas a number, a step or a share comes to, and what is to be done about it. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _rollout, _subject
 
 Object = t.Dict[str, t.Any]
 
@@ -67,20 +67,6 @@ def target(name: str, there: int, requested: str) -> int:
     return replicas
 
 
-def autoscaler(name: str, autoscalers: t.Iterable[Object]) -> Object | None:
-    """The HorizontalPodAutoscaler that decides on a Deployment's replicas: its name and limits, None without one."""
-    for item in autoscalers:
-        aims = item["spec"].get("scaleTargetRef") or {}
-        of_apps = str(aims.get("apiVersion", "apps/v1")).startswith("apps/")
-        if aims.get("kind") == "Deployment" and aims.get("name") == name and of_apps:
-            return {
-                "name": item["metadata"]["name"],
-                "min_replicas": item["spec"].get("minReplicas", 1),
-                "max_replicas": item["spec"]["maxReplicas"],
-            }
-    return None
-
-
 def check_paused(deployment: Object) -> None:
     """Raise Failure for a Deployment that is paused in the middle of a rollout: which pods it would get is open."""
     if deployment["spec"].get("paused") and _rollout.progress(deployment):
@@ -113,40 +99,20 @@ def check_unchanged(workload: Object, place: str, expected: int, *also: int) -> 
     )
 
 
-def leading(deployment: Object, services: t.Iterable[Object]) -> str:
-    """The Service that leads to a Deployment's pods, whatever it is called; empty where there is none.
-
-    Of several, the one of the Deployment's name, else one with an address of its own.
-    """
-    labels, own = _workloads.pod_labels(deployment), deployment["metadata"]["name"]
-    found = [
-        (item["metadata"]["name"] != own, item["spec"].get("clusterIP") == "None", item["metadata"]["name"])
-        for item in services
-        if _workloads.selects((item.get("spec") or {}).get("selector"), labels) and item["spec"].get("ports")
-    ]
-    return t.cast(str, min(found)[-1]) if found else ""
-
-
-def left_alone(name: str, owner: Object, there: int) -> str:
+def left_alone(name: str, owner: _subject.Autoscaler, there: int) -> str:
     """Why a number is left to an autoscaler, and how to change it all the same."""
     return (
-        f"Deployment {name} keeps its {there} replicas: HorizontalPodAutoscaler {owner['name']} decides on them, from "
-        f"{owner['min_replicas']} to {owner['max_replicas']}; change its minReplicas and maxReplicas, or delete it."
+        f"Deployment {name} keeps its {there} replicas: HorizontalPodAutoscaler {owner.name} decides on them, from "
+        f"{owner.min_replicas} to {owner.max_replicas}; change its minReplicas and maxReplicas, or delete it."
     )
 
 
-def begin(
-    deployment: Object,
-    autoscalers: t.Iterable[Object],
-    services: t.Iterable[Object],
-    entry: t.Mapping[str, t.Any],
-    request: t.Mapping[str, t.Any],
-) -> _plan.Plan:
+def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Mapping[str, t.Any]) -> _plan.Plan:
     """The plan of a run. Raises Failure."""
-    check_paused(deployment)
-    name, before = deployment["metadata"]["name"], replicas_of(deployment)
+    live = _subject.check_named(subject, "scaling")
+    check_paused(live.deployment)
+    name, before, owner = live.name, live.replicas, live.autoscaler
     requested = target(name, before, request["replicas"])
-    owner = autoscaler(name, autoscalers)
     scales = owner is None and requested != before
     headline = would = f"Deployment {name} has {before} replicas already."
     if owner:
@@ -159,7 +125,7 @@ def begin(
             f"Deployment {name} has 0 replicas, of which {request['replicas']} makes 0 as well; give a number, such as "
             "-e replicas=1."
         )
-    service = leading(deployment, services)
+    service = next((link.name for link in subject.services if name in link.leads_to), "")
     return _plan.Plan(
         before=before,
         target=requested,
@@ -169,8 +135,8 @@ def begin(
         way_back=f"-e replicas={before}" if scales else "",
         service=service,
         facts={
-            "autoscaler": owner,
-            "decides": owner is None,
+            "deployment": name,
+            "decides": owner is None,  # whether it is this run that decides on the number
             # How fast answers are says nothing about a number of replicas.
             "entry": {"service": service, **entry, "max_p99": None} if service or entry else {},
         },

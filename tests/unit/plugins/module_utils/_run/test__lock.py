@@ -11,19 +11,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Object
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _lease
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock as operation
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _keeper, _lease, _lock
 
 Make = Callable[..., t.Any]
 
 
 @pytest.fixture
-def lock(api_server: t.Any) -> _lock.Lock:
+def options(api_server: t.Any) -> dict[str, t.Any]:
+    """How the cluster is reached."""
+    return {"host": api_server.url, "api_key": "x"}
+
+
+@pytest.fixture
+def lock(options: dict[str, t.Any]) -> _lock.Lock:
     """The lock of hello, as another run sees it."""
-    options = {"name": "hello", "namespace": "shop", "purpose": "", "host": api_server.url, "api_key": "x"}
-    return _lock.Lock(options, "alice@laptop (1-x-1)")
+    return _lock.Lock(_api.api(options, {}), "shop", "hello", "alice@laptop (1-x-1)")
 
 
 def held_by(holder: str) -> Object:
@@ -37,7 +43,7 @@ def held_by(holder: str) -> Object:
 def run_that_ended() -> str:
     """The identity of a run that lives no more."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        identity = _lock._identity(process.pid)
+        identity = _lock.identity(process.pid)
         process.kill()
     return identity
 
@@ -57,12 +63,16 @@ def test_of_a_run_that_died_here_it_is_taken_at_once_and_the_task_that_run_was_a
 
 
 def test_the_lock_of_a_run_that_was_killed_is_released_when_the_task_it_was_at_may_have_ended(
-    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, t.Any],
+    lock: _lock.Lock,
+    api_server: t.Any,
+    answer: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked_before: list[int] = []
-    monkeypatch.setattr(_lock.time, "sleep", lambda _seconds: asked_before.append(len(api_server.asked)))
+    monkeypatch.setattr(_keeper.time, "sleep", lambda _seconds: asked_before.append(len(api_server.asked)))
     api_server.on(lock.path, answer(body=held_by(lock.holder)))
-    lock.abandon()
+    _keeper.Keeper(_api.api(options, {}).access, [lock])._abandon()
     assert asked_before == [0]
     assert [ask.method for ask in api_server.asked] == ["GET", "DELETE"]
 
@@ -70,9 +80,9 @@ def test_the_lock_of_a_run_that_was_killed_is_released_when_the_task_it_was_at_m
 @pytest.mark.parametrize(
     "holder",
     [
-        pytest.param(lambda: _lock._identity(os.getpid()), id="alive"),
+        pytest.param(lambda: _lock.identity(os.getpid()), id="alive"),
         pytest.param(lambda: re.sub("-[0-9a-f]{8}-", "-00000000-", run_that_ended()), id="on another machine"),
-        pytest.param(lambda: _lock._identity(None), id="whose process is elsewhere"),
+        pytest.param(lambda: _lock.identity(None), id="whose process is elsewhere"),
     ],
 )
 def test_of_any_other_run_it_is_refused(
@@ -89,30 +99,35 @@ def test_of_another_host_of_the_same_run_it_is_refused(api_server: t.Any, answer
     owner = os.getpid()
     api_server.on(
         "/apis/coordination.k8s.io/v1/namespaces/shop/leases/convoy-hello",
-        answer(body=held_by(_lock._identity(owner, "iowa"))),
+        answer(body=held_by(_lock.identity(owner, "iowa"))),
     )
     asked = {"state": "held", "purpose": "", "wait": 0, "takeover": False, "lock": {}, **options}
-    assert "This run holds the lock" in _lock.run(asked, Task(owner=owner, host="iowa"))["message"]
+    assert "This run holds the lock" in operation.run(asked, Task(owner=owner, host="iowa"))["message"]
     with pytest.raises(Failure, match=r"is being changed by .* for iowa \("):
-        _lock.run(asked, Task(owner=owner, host="berlin"))
+        operation.run(asked, Task(owner=owner, host="berlin"))
 
 
 def test_it_is_renewed_while_it_is_held(
-    lock: _lock.Lock, api_server: t.Any, answer: Make, refusal: Make, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, t.Any],
+    lock: _lock.Lock,
+    api_server: t.Any,
+    answer: Make,
+    refusal: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_lock, "RENEW", 0.02)
+    monkeypatch.setattr(_keeper, "RENEW", 0.02)
     owner = os.getpid()
-    lease = answer(body=held_by(_lock._identity(owner)))
+    lease = answer(body=held_by(_lock.identity(owner)))
     api_server.on(lock.path, refusal(404, "NotFound", "none yet"), lease)
     api_server.on(lock.collection, lease)
-    options = {**lock.options, "state": "held", "wait": 0, "takeover": False, "lock": {}}
+    asked = {**options, "name": "hello", "namespace": "shop", "purpose": "", "wait": 0, "takeover": False}
     task = Task(owner=owner)
-    held = _lock.run(options, task)["lock"]
+    held = operation.run({**asked, "state": "held", "lock": {}}, task)["lock"]
     deadline = time.monotonic() + 30
     while sum(ask.method == "PUT" for ask in api_server.asked) < 3:
         assert time.monotonic() < deadline, "it is not renewed"
         time.sleep(0.01)
-    _lock.run({**options, "state": "released", "lock": held}, task)
+    operation.run({**asked, "state": "released", "lock": held}, task)
     assert api_server.asked[-1].method == "DELETE"
 
 
@@ -137,3 +152,63 @@ def test_who_lost_it_again_while_it_waited_for_that_changes_nothing(
     api_server.on(lock.path, bobs, carols)
     with pytest.raises(Failure, match="was taken over by carol@pc"):
         lock.take(0, True, print)
+
+
+def renewed_ago(holder: str, seconds: float, version: str) -> Object:
+    """A Lease whose holder says that it renewed it so many seconds ago."""
+    lease = _lease.taken(None, name="convoy-hello", holder=holder, purpose="", now=datetime.now(UTC))
+    lease["spec"]["renewTime"] = _lease.stamp(datetime.fromtimestamp(time.time() - seconds, UTC))
+    lease["metadata"].update(uid="u", resourceVersion=version)
+    return lease
+
+
+@pytest.mark.parametrize("skew", [60, 3600, -60])
+def test_of_a_run_that_lives_it_is_refused_whatever_its_clock_says(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(_lock.time, "sleep", waited.append)
+    bobs = [answer(body=renewed_ago("bob@elsewhere (1-x-1)", skew, str(number))) for number in range(5)]
+    api_server.on(lock.path, *bobs)
+    with pytest.raises(Failure, match="is being changed by bob@elsewhere"):
+        lock.take(0, False, lambda _line: None)
+    assert sum(waited) <= _lease.DURATION
+
+
+def test_a_run_whose_companion_was_killed_stops(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lock, "RENEW", 0.0)
+    monkeypatch.setattr(_lock, "LOOK", 0.0)
+    api_server.on(lock.path, answer(body=renewed_ago(lock.holder, 20, "7")))
+    with pytest.raises(_lock.LockLostError, match="is not renewed any more"):
+        lock.check()
+
+
+def test_a_renewal_that_comes_late_is_waited_for(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lock.time, "sleep", lambda _seconds: None)
+    late, fresh = (answer(body=renewed_ago(lock.holder, seconds, "7")) for seconds in (20, 0))
+    api_server.on(lock.path, late, fresh)
+    lock.check()
+
+
+def test_several_locks_are_renewed_and_one_that_is_lost_is_left_alone(
+    options: dict[str, t.Any], api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_keeper, "RENEW", 0.01)
+    api = _api.api(options, {})
+    mine, lost = (_lock.Lock(api, "shop", name, "alice@laptop (1-x-1)") for name in ("auth", "hello"))
+    api_server.on(mine.path, answer(body=held_by(mine.holder)))
+    api_server.on(lost.path, answer(body=held_by("bob@elsewhere (1-x-1)")))
+
+    class Stop:
+        """Ends after three renewals."""
+
+        def wait(self, _seconds: float) -> bool:
+            return sum(ask.method == "PUT" for ask in api_server.asked) >= 3
+
+    _keeper.Keeper(_api.api(options, {}).access, [mine, lost])._renew(t.cast(t.Any, Stop()))
+    assert {ask.path for ask in api_server.asked if ask.method == "PUT"} == {mine.path}
+    assert sum(ask.path == lost.path for ask in api_server.asked) == 1
