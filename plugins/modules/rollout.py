@@ -81,6 +81,12 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  replicas:
+    description:
+      - With O(state=complete), how many replicas were requested. It fails where somebody else changes the number while the
+        rollout is waited for, and names the field manager that wrote it.
+    type: int
+    version_added: 0.2.0
   timeout:
     description: Seconds that it may take.
     type: int

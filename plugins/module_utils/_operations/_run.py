@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _bluegreen,
     _called,
+    _scale,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
@@ -26,6 +27,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
     "bluegreen": _bluegreen.PLANNING,
+    "scale": _scale.PLANNING,
 }
 
 ARGUMENTS: dict[str, t.Any] = {

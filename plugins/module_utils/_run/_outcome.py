@@ -69,6 +69,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
       that comes to its end has one of those, if only to say that nothing could be verified
     - `failed`: message, and taken_over where the lock was lost
     - `taken_back`: message, complete
+    - `left`: message, what users get now where nothing is taken back
     - `watched`: the report of the watch
     """
     begun = _last(events, "begun") or {}
@@ -129,7 +130,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         seconds=round(ended - events[0]["at"], 1) if events else 0.0,
         ended_at=ended,
     )
-    message = _failure(result, back) if result.failed else headline
+    message = _failure(result, back, _last(events, "left")) if result.failed else headline
     return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched)})
 
 
@@ -166,10 +167,12 @@ def _verdict(ending: Ending, verified: t.Sequence[Event]) -> Verdict:
     return next((verdict for verdict in order if verdict in final), "unverified")
 
 
-def _failure(result: Outcome, back: Event | None) -> str:
+def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:
     """The one sentence of a run that failed, what users get now, and why."""
     sentence = f"{back['message'].rstrip('.')}. {result.reason}" if back else result.reason
-    if not back and result.after is not None and result.ending in ("failed", "refused"):
+    if left:
+        sentence += f" {left['message']}"
+    elif not back and isinstance(result.after, str) and result.ending in ("failed", "refused"):
         sentence += f" Users get {result.after} as before."
     if result.watched and result.watched.get("message"):
         sentence += f" Meanwhile: {result.watched['message']}"
