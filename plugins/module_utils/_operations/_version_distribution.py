@@ -109,6 +109,9 @@ def _counted_sources(options: t.Mapping[str, t.Any]) -> set[str]:
     return {options["source"], options["expected_from"], *options["agree"]} & {"endpoints", "pods"}
 
 
+#: What says before a look which shares are expected by then; it is told whether that is the last look.
+Expecting = t.Callable[[bool], "t.Mapping[str, float] | None"]
+
 UNJUDGED = 100  #: samples where no shares are expected
 
 
@@ -262,9 +265,13 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dict[str, t.Any]:
+    return verified(options, run)
+
+
+def verified(options: t.Mapping[str, t.Any], run: _run.Run, expecting: Expecting | None = None) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
     try:
-        result = looked(options)
+        result = looked(options, expecting)
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
@@ -278,10 +285,12 @@ def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dic
     return result
 
 
-def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def looked(options: t.Mapping[str, t.Any], expecting: Expecting | None = None) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    `expecting` says right before each look which shares are expected by then, None while nobody can tell; it is told
+    whether the look is the last one, and may raise Failure.
     """
     if options["settle"] < 0:
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
@@ -289,15 +298,19 @@ def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     checked(options)
     split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
     settled = _settling.SETTLED[options["settles"]]
+    failure: Failure | None = None
+    result: dict[str, t.Any] = {}
     for attempt in range(1, options["settle"] + 2):
-        failure, result = None, {}
-        try:
-            result = _look(split)
-        except Failure as error:
-            failure, result = error, error.facts
         last = attempt == options["settle"] + 1
-        if last or settled(result, failure is not None, attempt):
-            break
+        expected = expecting(last) if expecting else options["expected"]
+        if expected is not None:
+            failure, result = None, {}
+            try:
+                result = _look({**split, "expected": expected})
+            except Failure as error:
+                failure, result = error, error.facts
+            if last or settled(result, failure is not None, attempt):
+                break
         time.sleep(1)
     if failure:
         raise failure
