@@ -48,12 +48,12 @@ def _purpose(begin: Begin) -> str:
 def _planned(api: _api.Api, begin: Begin) -> Plan:
     request = begin.request
     seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"])
+    before = _canary_state.users_get(seen, request["container"])
     try:
         found = _canary.plan(seen, _canary.asked(request, described=bool(begin.described)))
     except Failure as failure:
-        before = _canary_state.users_get(seen, request["container"])
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
-    return _canary.begin(found, begin.described, request, begin.entry)
+    return _canary.begin(found, before, begin.described, request, begin.entry)
 
 
 PLANNING = Planning(

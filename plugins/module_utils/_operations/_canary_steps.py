@@ -12,7 +12,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
-    _canary,
     _canary_manifests,
     _canary_standing,
 )
@@ -37,7 +36,7 @@ def stepped(work: Work) -> dict[str, t.Any]:
         pods = work.complete(work.canary)
         stable = _reduce(work, step, stable)
         seen = _verified(work, step, final=last)
-        work.run.journal.note("serving", version=_canary.users_get(plan, replicas=step["stable"]))
+        work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
         if step["pause"] or not last:  # what is said last of all is the same
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
             work.task.tell(f"{work.stable}: {step['message']}; observed: {seen['message']}{by_one}")

@@ -184,13 +184,19 @@ def _message(seen: Seen, phase: str, version: str, old: str, ready: t.Mapping[st
 
 
 def begin(
-    found: t.Mapping[str, t.Any], described: t.Mapping[str, t.Any], request: Request, entry: t.Mapping[str, t.Any]
+    found: t.Mapping[str, t.Any],
+    before: str | None,
+    described: t.Mapping[str, t.Any],
+    request: Request,
+    entry: t.Mapping[str, t.Any],
 ) -> _plan.Plan:
-    """The plan of a run, from what `plan` found; `described` is the application's description, empty without one."""
+    """The plan of a run, from what `plan` found and the version that users get `before`.
+
+    `described` is the application's description, empty where there is none.
+    """
     stable, canary, steps = found["stable"], found["canary"], found["steps"]
     name, old, new = stable["deployment"], stable["version"], canary["version"]
     advances = bool(steps or found["promote"])
-    before = users_get(found, replicas=stable["replicas"])
     headline, would, hints = _words(found, request)
     templated = bool(described) and advances and not canary["exists"]
     return _plan.Plan(
@@ -216,12 +222,6 @@ def begin(
             "manifests": {"deployments": {name: {**described, "version": new}}} if templated else {},
         },
     )
-
-
-def users_get(found: t.Mapping[str, t.Any], replicas: int) -> str:
-    """The version that users get: stable's, with a part of them on the canary's, unless stable has no replicas."""
-    stable, canary = found["stable"], found["canary"]
-    return str(stable["version"] if replicas or not canary["version"] else canary["version"])
 
 
 def _words(found: t.Mapping[str, t.Any], request: Request) -> tuple[str, str, list[str]]:
