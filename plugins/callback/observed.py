@@ -14,11 +14,11 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Each play has its heading, each change is one line with its task's name, and what M(ansible.builtin.debug) says is
     printed as it is, one line for each string of a list, so that tables keep their rows.
-  - Tasks that changed nothing, were skipped or only include others are not shown. Warnings, the differences of C(--diff)
-    and the recap are, just as the callback P(ansible.builtin.default#callback) shows them.
-  - A failure of this collection, of M(ansible.builtin.fail) or of M(ansible.builtin.assert) is its sentence, and the log
-    lines where there are any. A task that belongs to a run of this collection is only named, as what follows says what
-    came of the whole run. Other failures are shown as that callback does.
+  - Tasks that changed nothing, were skipped or only include others are not shown. Warnings, the differences of
+    C(--diff) and the recap are, just as the callback P(ansible.builtin.default#callback) shows them.
+  - A failure of this collection, of M(ansible.builtin.fail) or of M(ansible.builtin.assert) is its sentence, and the
+    log lines where there are any. A task that belongs to a run of this collection is only named, as what follows says
+    what came of the whole run. Other failures are shown as that callback does.
   - With C(-v) everything is shown, as that callback does.
 extends_documentation_fragment:
   - default_callback

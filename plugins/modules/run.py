@@ -25,7 +25,7 @@ options:
   strategy:
     description: What the run does.
     type: str
-    choices: [bluegreen, canary]
+    choices: [bluegreen, canary, scale]
   namespace:
     description: The application's namespace.
     type: str
@@ -183,6 +183,9 @@ outcome:
     before:
       description: What users got before, a version or a number of replicas.
       type: raw
+    target:
+      description: What they were to get.
+      type: raw
     after:
       description: What they get now; null where nobody can tell.
       type: raw
@@ -232,6 +235,9 @@ outcome:
       type: str
     seconds:
       description: How long it took.
+      type: float
+    ended_at:
+      description: When it ended, in seconds since 1970.
       type: float
 """
 

@@ -48,9 +48,10 @@ def _purpose(begin: Begin) -> str:
 def _planned(api: _api.Api, begin: Begin) -> Plan:
     request = begin.request
     seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"])
-    before = _canary_state.users_get(seen, request["container"])
+    asked = _canary.asked(request, described=bool(begin.described))
+    before = _canary_state.users_get(seen, asked)
     try:
-        found = _canary.plan(seen, _canary.asked(request, described=bool(begin.described)))
+        found = _canary.plan(seen, asked)
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
     return _canary.begin(found, before, begin.described, request, begin.entry)
@@ -79,7 +80,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         work = Work(api, options, task, run, options["run"]["plan"])
         return (STATES | {"prepared": _prepared})[options["state"]](work)
 

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
@@ -18,29 +18,30 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_standing,
     _canary_steps,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_manifests import Change, plain
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_manifests import Change
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     Asked,
     Object,
     Seen,
     version_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import bare
 
 
 def promoted(work: Work) -> dict[str, t.Any]:
     """Give stable the template that was verified, and see that every request gets its version. Raises Failure."""
-    seen, container = work.seen(), work.request["container"]
+    seen = work.seen()
     version = work.versions[1]
     new = seen.canary or (work.options["definition"] if work.task.check_mode else None)
     if not new:
         raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
-    running = version_of(new, container)
+    running = version_of(new, work.asked)
     if running != version:
         raise Failure(
             f"Deployment {work.canary} was changed by somebody else meanwhile, from {version} to {running}, so it is "
             f"not promoted; see who did that, and run again."
         )
-    now = version_of(seen.stable, container)
+    now = version_of(seen.stable, work.asked)
     copies = _canary_steps.whole(seen, work.asked, "promoting" if now == version else "canary")
     change = _canary_manifests.promotion(seen, new, copies, version, now)
     said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
@@ -50,16 +51,16 @@ def promoted(work: Work) -> dict[str, t.Any]:
     if work.task.check_mode:
         return work.result(f"Check mode: {work.stable} would be given {version}.")
     work.complete(work.stable)
-    _version_distribution.verified(work.looks("promotion", False, expected={version: 1}), work.run)
+    _version_distribution.verified(work.looks("promotion", False, expected={version: 1}), work.task.environ, work.run)
     return work.result(f"{work.stable} {version} is promoted.")
 
 
 def _only(change: Change, known: Object) -> t.Callable[[Object], list[Object]]:
     """The patch of a change, for a Deployment whose template is the known one or has it already."""
-    template = plain(known["spec"]["template"])
+    template = bare(known["spec"]["template"])
 
     def patch(deployment: Object) -> list[Object]:
-        if plain(deployment["spec"]["template"]) not in (template, change.template or template):
+        if bare(deployment["spec"]["template"]) not in (template, change.template or template):
             name = deployment["metadata"]["name"]
             raise Failure(f"Deployment {name} was changed by somebody else meanwhile; see who did that, and run again.")
         return change.patch(deployment)
@@ -74,11 +75,10 @@ def restored(work: Work) -> dict[str, t.Any]:
 
 
 def _restore(work: Work, seen: Seen) -> None:
-    container = work.request["container"]
-    now = version_of(seen.stable, container)
-    promoted = now == (version_of(seen.canary, container) if seen.canary else work.versions[1])
+    now = version_of(seen.stable, work.asked)
+    promoted = now == (version_of(seen.canary, work.asked) if seen.canary else work.versions[1])
     copies = _canary_steps.whole(seen, Asked(abort=True), "canary")
-    change = _canary_manifests.restoration(seen, copies, promoted, container)
+    change = _canary_manifests.restoration(seen, copies, promoted, work.asked)
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
     said = f"Deployment {work.stable} is given its {'version' if promoted else 'replicas'} back"
@@ -95,8 +95,8 @@ def gone(work: Work) -> dict[str, t.Any]:
         work.delete(canary, f"Deployment {work.canary} is deleted")
     if work.task.check_mode:
         return work.result(f"Check mode: Deployment {work.canary} would be deleted.")
-    version = version_of(work.seen().stable, work.request["container"])
-    _version_distribution.verified(work.looks("stable alone", True), work.run, _alone(work))
+    version = version_of(work.seen().stable, work.asked)
+    _version_distribution.verified(work.looks("stable alone", True), work.task.environ, work.run, _alone(work))
     work.run.journal.note("serving", version=version)
     return work.result(f"{work.stable} {version} runs without a canary.")
 
@@ -110,7 +110,7 @@ def _alone(work: Work) -> _version_distribution.Expecting:
             if last:
                 raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods.")
             return None
-        return {version_of(seen.stable, work.request["container"]): 1.0}
+        return {version_of(seen.stable, work.asked): 1.0}
 
     return expecting
 
@@ -121,26 +121,21 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         handle = _run.handle_of(options["run"])
     except Failure:
         return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
-    with contextlib.closing(_run.Run(handle, lambda: _api.api(options))) as run:
-        events = run.journal.events()
-        if not any(event["kind"] == "failed" for event in events):
-            run.failed(Failure(_reason(options["failure"])))
-            events = run.journal.events()
-        if any(event.get("taken_over") for event in events):
+    with contextlib.closing(_run.Run(handle, lambda: _api.api(options, task.environ))) as run:
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over:
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
-        if task.check_mode or not any(event["kind"] == "advancing" for event in events):
+        if task.check_mode or not any(event["kind"] == "advancing" for event in run.journal.events()):
             return {"changed": False, "message": "Nothing was begun, so there is nothing to take back."}
         plan = options["run"]["plan"]
-        old, version = plan["stable"]["version"], plan["canary"]["version"]
-        name = plan["stable"]["deployment"]
+        old, version, name = plan["stable"]["version"], plan["canary"]["version"], plan["stable"]["deployment"]
         try:
-            with contextlib.closing(_api.api(options)) as api:
+            with contextlib.closing(_api.api(options, task.environ)) as api:
                 return _taken_back(Work(api, options, task, run, plan))
         except Failure as failure:
             run.journal.note(
                 "taken_back",
-                message=f"The canary {version} of {name} could not be taken back, for {old} to receive all traffic "
-                f"again: {failure.message}",
+                message=f"{name} {version} could not be rolled back to {old}: {failure.message}",
                 complete=False,
                 taken_over=isinstance(failure, LockLostError),
             )
@@ -157,23 +152,18 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     if seen.canary is not None:
         work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
     found = _version_distribution.looked(
-        work.looks("taken back", False, settles="verdict", fail_on="never"), _alone(work)
+        work.looks("taken back", False, settles="verdict", fail_on="never"), work.task.environ, _alone(work)
     )
-    old = version_of(work.seen().stable, work.request["container"])
+    old = version_of(work.seen().stable, work.asked)
     complete = found["verdict"] == "pass"
-    ends = f"{old} receives all traffic again" if complete else f"{old} does not answer every request either"
+    failed = any(event["kind"] == "verified" and event["verdict"] == "fail" for event in work.run.journal.events())
+    why = "failed verification and was" if failed else "was"
+    ends = "receives all traffic again" if complete else "does not answer every request either"
     work.run.journal.note(
         "taken_back",
-        message=f"{work.stable} {version} was rolled back: its canary was removed, and {ends} ({found['message']})",
+        message=f"{work.stable} {version} {why} rolled back to {old}, which {ends}; its canary was removed "
+        f"({found['message']})",
         complete=complete,
     )
     work.run.journal.note("serving", version=old if complete else None)
     return work.result(f"{work.stable} {old} runs without a canary.")
-
-
-def _reason(failed: t.Any) -> str:
-    """Why a task of the role failed, out of what Ansible keeps of it."""
-    if isinstance(failed, dict):
-        failed = (failed.get("results") or [failed])[-1]
-        return str(failed.get("msg") or failed)
-    return str(failed or "A task of the role failed.")

@@ -12,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Tas
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_seen
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_steps
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -30,10 +31,11 @@ ARGUMENTS: dict[str, t.Any] = {
     "abort": {"type": "bool", "default": False},
     "container": {"type": "str"},
     "template": {"type": "dict"},
+    "version_of": _images.RULE_OPTION,
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read what an application has in the cluster once, and say what is left to do. Raises Failure."""
     asked = Asked(
         version=options["version"] or "",
@@ -43,8 +45,9 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
         tolerance=options["weight_tolerance"],
         container=options["container"] or "",
         template=options["template"],
+        rule=_images.rule(options["version_of"]),
     )
     _canary_steps.weights(asked.steps)  # before the cluster is asked
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "")
     return {"changed": False, **_canary.plan(seen, asked)}

@@ -10,6 +10,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_state
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Seen, named
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace
 
 
 def read(api: _api.Api, namespace: str, name: str, service: str = "") -> Seen:
@@ -30,7 +31,7 @@ def read(api: _api.Api, namespace: str, name: str, service: str = "") -> Seen:
         replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
         pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
         slices=api.items(_api.path_of("endpointslices", namespace, group="discovery.k8s.io"), labelSelector=of_service),
-        scalers=_scalers(api, namespace),
+        scalers=_namespace.autoscalers(api, namespace),
     )
 
 
@@ -49,15 +50,3 @@ def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.A
             f"deploy {name} first."
         )
     return f"There is no Deployment {name} in namespace {namespace} for a canary to stand beside; deploy it first."
-
-
-def _scalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    """The HorizontalPodAutoscalers of a namespace, whichever version of the API they were created by."""
-    path = _api.path_of("horizontalpodautoscalers", namespace, group="autoscaling")
-    for version in ("v2", "v1"):
-        try:
-            return api.items(path.replace("/v1/", f"/{version}/", 1))
-        except _api.ApiError as error:
-            if error.status != 404:
-                raise
-    return []  # a cluster without autoscaling

@@ -90,9 +90,8 @@ def _verified(work: Work, step: Object, final: bool) -> dict[str, t.Any]:
     def expecting(last: bool) -> dict[str, float] | None:
         return _expected(work, step, last)
 
-    return _version_distribution.verified(
-        work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"]), work.run, expecting
-    )
+    looks = work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"])
+    return _version_distribution.verified(looks, work.task.environ, work.run, expecting)
 
 
 def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
@@ -134,7 +133,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int) -> N
             on_inconclusive="pass",  # a slice is too short to tell shares that were verified; a lost request tells
         )
         try:
-            seen = _version_distribution.looked(looks, expecting)
+            seen = _version_distribution.looked(looks, work.task.environ, expecting)
         except Failure as failure:
             if "verdict" in failure.facts:
                 work.run.verified(evidence, failure.facts, final=False)

@@ -15,6 +15,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _bluegreen,
     _called,
     _canary,
+    _scale,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
@@ -28,6 +29,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 STRATEGIES: dict[str, Planning] = {
     "bluegreen": _bluegreen.PLANNING,
     "canary": _canary.PLANNING,
+    "scale": _scale.PLANNING,
 }
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -74,38 +76,38 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         handle = _locked(planning, begin, options, task)
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
-        with contextlib.closing(_api.api(options)) as api:
+        with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
         noted.append(
             {
                 "kind": "planned",
                 "at": time.time(),
-                **{key: getattr(plan, key) for key in ("before", "headline", "would", "way_back")},
+                **{key: getattr(plan, key) for key in ("before", "target", "headline", "would", "way_back")},
                 "hints": list(plan.hints),
             }
         )
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
         if plan.changes and not task.check_mode and (plan.service or begin.entry):
-            handle["baseline"] = _baseline(options, plan, journal)
+            handle["baseline"] = _baseline(options, plan, journal, task)
             if handle["baseline"]["answered"]:
                 handle["watch"] = _watch(options, plan, task)
     except Failure as failure:
         if "before" in failure.facts:  # what a strategy that cannot plan has read all the same
             noted.append({"kind": "planned", "at": time.time(), "before": failure.facts["before"]})
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
-        _let_go(handle, options)
+        _let_go(handle, options, task)
         refused = _outcome.outcome(noted, time.time()).facts()
         raise Failure(failure.message, {**failure.facts, "run": {"refused": refused}}) from failure
     except BaseException:
-        _let_go(handle, options)
+        _let_go(handle, options, task)
         raise
     return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
 
 
-def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal) -> dict[str, t.Any]:
+def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal, task: Task) -> dict[str, t.Any]:
     """What users get before anything is changed: what answers then can be verified afterwards."""
     try:
-        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"))
+        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"), task.environ)
     except Failure as failure:
         journal.note("verified", what="before", final=False, verdict="unverified", message=failure.message)
         return {"answered": False, "versions": [], "message": failure.message}
@@ -155,7 +157,7 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
     """The handle of a run that holds its locks, in check mode of one that needs none. Raises Failure."""
     holder = identity(task.owner, task.host)
     taken: list[Lock] = []
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         try:
             held = []
             # In one order, so that no two runs wait for each other.
@@ -165,7 +167,7 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
                 if lock.take(options["lock_wait"], options["takeover"], task.tell) is not None:
                     taken.append(lock)
                 held.append({"namespace": begin.namespace, "application": name, "holder": holder})
-            companion = Keeper(options, taken).start(task.owner)
+            companion = Keeper(api.access, taken).start(task.owner)
         except BaseException:
             for lock in taken:
                 with contextlib.suppress(Failure):
@@ -202,19 +204,19 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             journal.note("watched", message=failure.message)
     events = journal.events()
-    trouble = _let_go(handle, options)
+    trouble = _let_go(handle, options, task)
     result = _outcome.outcome(events, time.time()).facts()
     return _returned({**result, "lines": [*result["lines"], *trouble]})
 
 
-def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> list[str]:
+def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task) -> list[str]:
     """End the run's companions and release its locks; what became of a lock that cannot be released, in words."""
     if not handle:
         return []
     with contextlib.suppress(Failure):  # whatever became of it, the Lease is let go of
         _companion.finish(handle["companion"])
     trouble = []
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         for held in handle["locks"]:
             if held["application"] not in handle["released"]:
                 continue

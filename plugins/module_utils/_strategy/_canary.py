@@ -27,7 +27,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     named,
     number,
     replicas_of,
-    scalers_of,
+    scaler_of,
     version_of,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
@@ -113,14 +113,14 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     wanted = _canary_steps.weights(asked.steps)
     if canary is not None:
         _canary_refusals.check_own(seen, canary)
-        running = version_of(canary, asked.container)
-        if asked.version and asked.version != running:
+        running = version_of(canary, asked)
+        if asked.version and running not in (asked.version, asked.rule.answer(asked.version)):
             raise Failure(
                 f"A canary of {name} {running} runs already (Deployment {canary['metadata']['name']}), so "
                 f"{asked.version} cannot start; promote the canary or abort it first."
             )
-    old = version_of(stable, asked.container)
-    version = version_of(canary, asked.container) if canary else asked.version
+    old = version_of(stable, asked)
+    version = version_of(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
     there = canary is not None or (version not in ("", old) and not asked.abort)
     copies = _canary_steps.whole(seen, asked, phase)
@@ -138,11 +138,12 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     if asked.promote and not version and PREVIOUS not in annotations_of(stable):
         raise Failure(f"There is no canary of {name} to promote; start one with a version.")
     ready = _canary_standing.endpoints(seen)
+    scaler = scaler_of(seen)
     return {
         "phase": phase,
         "service": seen.service["metadata"]["name"],
         "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP",
-        "scaler": next((item["metadata"]["name"] for item in scalers_of(seen)), ""),
+        "scaler": scaler.name if scaler else "",
         "stable": {
             "deployment": name,
             "version": old,
@@ -219,7 +220,7 @@ def begin(
             "advances": advances,
             "ends": found["promote"] or found["abort"],
             "templated": templated,
-            "manifests": {"deployments": {name: {**described, "version": new}}} if templated else {},
+            "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },
     )
 

@@ -10,21 +10,22 @@ from dataclasses import dataclass, field
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     BESIDE,
-    HASH,
     PREVIOUS,
-    TRACK,
     WEIGHT,
     Asked,
     Object,
     Seen,
-    container_of,
     named,
     replicas_of,
-    selected_keys,
     version_of,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _workloads
-from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of, pod_labels
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
+    annotations_of,
+    bare,
+    pod_labels,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Change:
     def patch(self, deployment: Object) -> list[Object]:
         """The JSON patch that makes it, empty where the Deployment has all of it."""
         patch = _workloads.annotated(deployment, self.annotations)
-        if self.template is not None and plain(deployment["spec"]["template"]) != self.template:
+        if self.template is not None and bare(deployment["spec"]["template"]) != self.template:
             patch.append({"op": "replace", "path": "/spec/template", "value": self.template})
         if self.replicas is not None and replicas_of(deployment) != self.replicas:
             patch.append({"op": "add", "path": "/spec/replicas", "value": self.replicas})
@@ -51,19 +52,17 @@ def made(seen: Seen, asked: Asked) -> Object:
     if seen.canary is not None:
         return seen.canary
     name = stable["metadata"]["name"]
-    template = plain(asked.template or stable["spec"]["template"])
+    template = bare(asked.template or stable["spec"]["template"])
     if not asked.template:
-        container = container_of(stable, asked.container)
-        image = _images.with_tag(container["image"], version)
-        template["spec"] = dict(template["spec"], containers=_with_image(template, container["name"], image))
-    matched = stable["spec"]["selector"].get("matchLabels") or {}
-    own = {key: value for key, value in matched.items() if key not in ("track", "version")} | {"track": TRACK}
-    labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own | {"version": version}
-    template["metadata"] = dict(template["metadata"], labels=labels)
+        image = _images.container_of(stable, asked.container)["image"]
+        template["spec"] = _with_image(template["spec"], image, _images.with_tag(image, version))
+    own, selector = _selecting(stable)
+    labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own
+    template["metadata"] = dict(template["metadata"], labels=labels | _version_label(stable, asked))
     kept = {
         key: value for key, value in stable["spec"].items() if key in ("minReadySeconds", "progressDeadlineSeconds")
     }
-    cause = f"canary {version} beside {version_of(stable, asked.container)}"
+    cause = f"canary {version} beside {version_of(stable, asked)}"
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -72,8 +71,29 @@ def made(seen: Seen, asked: Asked) -> Object:
             "labels": (stable["metadata"].get("labels") or {}) | own,
             "annotations": {_workloads.CHANGE_CAUSE: cause},
         },
-        "spec": {**kept, "selector": {"matchLabels": own}, "template": template},
+        "spec": {**kept, "selector": selector, "template": template},
     }
+
+
+def _selecting(stable: Object) -> tuple[dict[str, str], Object]:
+    """The labels that only a canary's pods have together, and its selector: stable's, with track=canary."""
+    said = stable["spec"]["selector"]
+    matched = said.get("matchLabels") or {}
+    own = {key: value for key, value in matched.items() if key not in ("track", "version")} | {"track": TRACK}
+    rules = [rule for rule in said.get("matchExpressions") or [] if rule["key"] not in ("track", "version")]
+    return own, {"matchLabels": own, **({"matchExpressions": rules} if rules else {})}
+
+
+def _version_label(stable: Object, asked: Asked) -> dict[str, str]:
+    """The label `version` of a canary's pods: the new one, unless stable's says something else than its own version."""
+    there = pod_labels(stable).get("version")
+    found = _images.container(stable["spec"]["template"], stable["metadata"]["name"], asked.container)
+    image = _images.parse(found.get("image", "")) if found else None
+    if there and image and not _images.says(there, image, asked.rule):
+        return {"version": there}
+    if there and image and there != image.version:
+        return {"version": asked.rule.answer(asked.version)}
+    return {"version": asked.version}
 
 
 def definition(new: Object, step: Object, copies: int) -> Object:
@@ -91,7 +111,7 @@ def given(step: Object, copies: int) -> Change:
 def promotion(seen: Seen, new: Object, copies: int, version: str, old: str) -> Change:
     """What has stable run the canary's version; nothing where it does already."""
     template = _promoted(seen, new)
-    if plain(seen.stable["spec"]["template"]) == template:
+    if bare(seen.stable["spec"]["template"]) == template:
         return Change(replicas=copies)
     cause = {_workloads.CHANGE_CAUSE: f"canary {version} promoted, before it {old}"}
     return Change(template, copies, cause if version == old else {**cause, PREVIOUS: old})
@@ -99,8 +119,8 @@ def promotion(seen: Seen, new: Object, copies: int, version: str, old: str) -> C
 
 def _promoted(seen: Seen, new: Object) -> Object:
     """Stable's pod template once the canary is promoted: the canary's, with stable's own labels where they tell it."""
-    template = plain(new["spec"]["template"])
-    before, fixed = pod_labels(seen.stable), selected_keys(seen.stable)
+    template = bare(new["spec"]["template"])
+    before, fixed = pod_labels(seen.stable), _selectors.keys(seen.stable["spec"]["selector"])
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key not in ("track", "version")}
     if "track" in before:
         labels["track"] = before["track"]
@@ -110,19 +130,19 @@ def _promoted(seen: Seen, new: Object) -> Object:
     return template
 
 
-def restoration(seen: Seen, copies: int, promoted: bool, container: str) -> Change:
+def restoration(seen: Seen, copies: int, promoted: bool, asked: Asked) -> Change:
     """What gives stable its replicas back, and where it was `promoted` its version from before. Raises Failure."""
     if not promoted:
         return Change(replicas=copies)
     stable = seen.stable
     name, previous = stable["metadata"]["name"], annotations_of(stable).get(PREVIOUS, "")
-    uid, now = stable["metadata"].get("uid"), plain(stable["spec"]["template"])
+    uid, now = stable["metadata"].get("uid"), bare(stable["spec"]["template"])
     owned = [item for item in seen.replica_sets if _workloads.owner(item) == uid]
     owned.sort(key=lambda item: int(annotations_of(item).get(_workloads.REVISION, 0)), reverse=True)
     for item in owned:
-        template = plain(item["spec"]["template"])
+        template = bare(item["spec"]["template"])
         before = dict(stable, spec=dict(stable["spec"], template=template))
-        if template != now and version_of(before, container) == previous:
+        if template != now and version_of(before, asked) == previous:
             failed = _workloads.failed_with_current(_workloads.revisions(stable, seen.replica_sets))
             noted = {
                 PREVIOUS: None,
@@ -136,12 +156,10 @@ def restoration(seen: Seen, copies: int, promoted: bool, container: str) -> Chan
     )
 
 
-def plain(template: Object) -> Object:
-    """A pod template without what the API server and controllers add to it."""
-    metadata = {key: value for key, value in (template.get("metadata") or {}).items() if key != "creationTimestamp"}
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
-    return dict(template, metadata=dict(metadata, labels=labels))
-
-
-def _with_image(template: Object, name: str, image: str) -> list[Object]:
-    return [dict(item, image=image) if item["name"] == name else item for item in template["spec"]["containers"]]
+def _with_image(pod_spec: Object, old: str, new: str) -> Object:
+    """A pod's specification in which every container that has an image has another one."""
+    changed = dict(pod_spec)
+    for kind in ("containers", "initContainers"):
+        if pod_spec.get(kind):
+            changed[kind] = [dict(item, image=new) if item["image"] == old else item for item in pod_spec[kind]]
+    return changed

@@ -8,14 +8,15 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
-    TRACK,
     Object,
     Seen,
     named,
     replicas_of,
-    scalers_of,
+    scaler_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels, selects
 
 
@@ -62,9 +63,9 @@ def check(seen: Seen, steps: t.Sequence[Object], copies: int, promote: bool) -> 
         raise Failure(f"Deployment {name} is paused; resume it first: kubectl rollout resume deployment/{name}.")
     if seen.canary is None and progress(stable) is not None:
         raise Failure(f"The rollout of Deployment {name} is not complete ({progress(stable)}); wait for it first.")
-    for scaler in scalers_of(seen):
-        if any(step["stable"] != copies for step in steps):
-            raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
+    scaler = scaler_of(seen)
+    if scaler and any(step["stable"] != copies for step in steps):
+        raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
     last = steps[-1]["canary"] if steps else copies
     if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < copies:
         raise Failure(
@@ -83,36 +84,15 @@ def check_pods(seen: Seen, new: Object) -> None:
             f"Service {service['metadata']['name']} selects {missing}, which a canary's pods do not have, so it would "
             f"get no traffic; take that out of the Service's selector."
         )
-    for scaler in scalers_of(seen):
-        if _overlaps(seen.stable, labels):
-            raise Failure(
-                f"{_scales(scaler, name)}, whose selector also picks a canary's pods, so it would count them as its "
-                f"own; give the Deployment a selector with a label such as track=stable, or remove the autoscaler for "
-                f"the canary."
-            )
+    scaler = scaler_of(seen)
+    # An autoscaler counts by the Deployment's selector alone, other than ReplicaSets, which have a hash besides.
+    if scaler and _selectors.matches(seen.stable["spec"]["selector"], labels):
+        raise Failure(
+            f"{_scales(scaler, name)}, whose selector also picks a canary's pods, so it would count them as its own; "
+            f"give the Deployment a selector with a label such as track=stable, or remove the autoscaler for the "
+            f"canary."
+        )
 
 
-def _scales(scaler: Object, name: str) -> str:
-    return f"HorizontalPodAutoscaler {scaler['metadata']['name']} owns the replicas of Deployment {name}"
-
-
-def _overlaps(deployment: Object, labels: t.Mapping[str, str]) -> bool:
-    """Whether a Deployment's selector picks pods with these labels.
-
-    ReplicaSets select by pod-template-hash too and take only pods that nobody owns, so the pods stay
-    apart; what only reads the Deployment's selector, as an autoscaler does, takes them together.
-    """
-    selector = deployment["spec"]["selector"]
-    return selects(selector.get("matchLabels") or {}, labels) and all(
-        _holds(rule, labels) for rule in selector.get("matchExpressions") or []
-    )
-
-
-def _holds(rule: Object, labels: t.Mapping[str, str]) -> bool:
-    has, values = rule["key"] in labels, rule.get("values") or []
-    return {
-        "In": has and labels.get(rule["key"]) in values,
-        "NotIn": not has or labels.get(rule["key"]) not in values,
-        "Exists": has,
-        "DoesNotExist": not has,
-    }[rule["operator"]]
+def _scales(scaler: _subject.Autoscaler, name: str) -> str:
+    return f"HorizontalPodAutoscaler {scaler.name} owns the replicas of Deployment {name}"

@@ -11,13 +11,13 @@ from fractions import Fraction
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
-    TRACK,
     Object,
     Seen,
     named,
     replicas_of,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
 
 Counts = t.Mapping[str, int]
 

@@ -14,10 +14,9 @@ from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     annotations_of,
-    main_container,
     pod_labels,
     selects,
 )
@@ -28,8 +27,6 @@ WEIGHT = "convoy.rollout/weight"  #: of the canary: the weight in percent that i
 HELD = "convoy.rollout/held"  #: of the canary: the weight whose pause is over
 BESIDE = "convoy.rollout/stable-replicas"  #: of the canary: how many replicas stable had
 PREVIOUS = "convoy.rollout/previous-version"  #: of stable: its version before a canary was promoted
-HASH = "pod-template-hash"
-TRACK = "canary"  #: the value of the canary's label `track`
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class Asked:
     tolerance: float = 5.0  #: percentage points that a reachable share may be away from a weight
     container: str = ""
     template: t.Optional[Object] = None  #: the new version's pod template, by default stable's with its tag
+    rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
     templated: bool = False  #: the new version's pod template is yet to be made, by a template of the role
 
 
@@ -86,45 +84,30 @@ def service_of(services: t.Sequence[Object], stable: Object, asked: str) -> Obje
     raise Failure(f"Several Services lead to Deployment {name} ({names}); name the one whose traffic is shared.")
 
 
-def version_of(deployment: Object, container: str = "") -> str:
-    """The version that a Deployment runs: its pods' label, else the tag of its image.
+def version_of(deployment: Object, asked: Asked) -> str:
+    """The version that a Deployment's pods answer. Raises Failure where no container is known to carry it."""
+    template, name = deployment["spec"]["template"], _images.application_of(deployment["metadata"]["name"])
+    found = _images.version_of(template, name, asked.container, rule=asked.rule)
+    if not found:
+        _images.container_of(deployment, asked.container)
+    return found
 
-    A label that the Deployment selects its pods by cannot change, so that one names no version.
+
+def users_get(seen: Seen, asked: Asked) -> str | None:
+    """The version that users get: stable's, of which a canary may take a part, unless stable has no replicas.
+
+    None where nobody can tell.
     """
-    label = pod_labels(deployment).get("version", "")
-    if label and "version" not in selected_keys(deployment):
-        return label
-    return _images.tag_of(container_of(deployment, container)["image"])
-
-
-def users_get(seen: Seen, container: str) -> str | None:
-    """The version that users get: stable's, of which a canary may take a part, unless stable has no replicas. None where
-    nobody can tell."""
     serving = seen.stable if replicas_of(seen.stable) or seen.canary is None else seen.canary
     try:
-        return version_of(serving, container)
+        return version_of(serving, asked)
     except Failure:
         return None
 
 
-def container_of(deployment: Object, asked: str) -> Object:
-    """The container that has the version: the one asked for, else the main one. Raises Failure."""
-    name = deployment["metadata"]["name"].removesuffix("-canary")
-    main = None if asked else main_container(deployment["spec"]["template"], name)
-    return main or _images.container_of(deployment, asked)
-
-
-def selected_keys(deployment: Object) -> set[str]:
-    """The labels that a Deployment selects its pods by."""
-    selector = deployment["spec"]["selector"]
-    return {*(selector.get("matchLabels") or {}), *(rule["key"] for rule in selector.get("matchExpressions") or [])}
-
-
-def scalers_of(seen: Seen) -> list[Object]:
-    """The autoscalers that own stable's replicas."""
-    name = seen.stable["metadata"]["name"]
-    targets = [(item, item["spec"].get("scaleTargetRef") or {}) for item in seen.scalers]
-    return [item for item, target in targets if target.get("kind") == "Deployment" and target.get("name") == name]
+def scaler_of(seen: Seen) -> _subject.Autoscaler | None:
+    """The autoscaler that owns stable's replicas."""
+    return _subject.autoscaler(seen.stable["metadata"]["name"], seen.scalers)
 
 
 def number(item: Object | None, annotation: str) -> Fraction:

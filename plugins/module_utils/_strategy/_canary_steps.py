@@ -22,7 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     is_shrunk,
     number,
     replicas_of,
-    scalers_of,
+    scaler_of,
 )
 
 PAUSE = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
@@ -91,7 +91,7 @@ def remaining(
 def whole(seen: Seen, asked: Asked, phase: str) -> int:
     """How many replicas stable has when no canary takes their place. Raises Failure where somebody scaled it."""
     now = replicas_of(seen.stable)
-    if not is_shrunk(seen) or (now and scalers_of(seen)):
+    if not is_shrunk(seen) or (now and scaler_of(seen)):
         return now  # stable is whole; whoever scaled it changed what the weights mean
     weight, beside = number(seen.canary, WEIGHT), int(number(seen.canary, BESIDE) * 100)
     if asked.abort or phase == "promoting":

@@ -107,8 +107,15 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
         raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
     proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
-    headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
-    target = _sampler.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
+    target = _sampler.Target(
+        api.host,
+        api.port,
+        proxied,
+        {str(k): str(v) for k, v in options["headers"].items()},
+        server_name=api.access.server_name,
+        proxy=api.access.proxy,
+        access=api.access,
+    )
     return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
 
 
