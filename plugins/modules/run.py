@@ -25,7 +25,7 @@ options:
   strategy:
     description: What the run does.
     type: str
-    choices: [bluegreen, scale]
+    choices: [bluegreen, canary, scale]
   namespace:
     description: The application's namespace.
     type: str
