@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only, _version
+from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only, _run, _version
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
@@ -408,10 +408,15 @@ def test_scale_leaves_the_number_to_an_autoscaler(api_server: t.Any, answer: Mak
 
 
 def test_scale_notices_who_else_scales(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    said = "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile; look at it and run again."
-    api_server.on(
-        HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "t"), answer(body=deployment(3, 6, replicas=4))
+    said = (
+        "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile (field manager kubectl wrote "
+        "spec.replicas); find out who did that, and run the playbook again."
     )
+    theirs = deployment(3, 6, replicas=4)
+    theirs["metadata"]["managedFields"] = [
+        {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]
+    api_server.on(HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "t"), answer(body=theirs))
     assert ran("scale", name="hello", replicas="+2", **here(api_server))["msg"] == said
     assert ran("scale", name="hello", replicas="5", current_replicas=3, **here(api_server))["msg"] == said
 
@@ -777,6 +782,7 @@ def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
         _auth.ModuleDocFragment.DOCUMENTATION,
         _read_only.ModuleDocFragment.DOCUMENTATION,
         _changes.ModuleDocFragment.DOCUMENTATION,
+        *([_run.ModuleDocFragment.DOCUMENTATION] if "run" in arguments else []),
         *([_version.ModuleDocFragment.DOCUMENTATION] if "version_of" in arguments else []),
     ):
         documented.update(yaml.safe_load(text)["options"])
