@@ -271,24 +271,6 @@ options:
     type: str
     choices: [fail, inconclusive, never]
     default: fail
-notes:
-  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
-    C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
-    (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
-    C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
-    request, and says so.
-  - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
-    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
-    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
-  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
-    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
-  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
-    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
-    is passed with that probability at most; between the two either verdict may come.
-  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
-    23 at none.
-  - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
-    A watch adds its own, one each O(interval).
   settle:
     description:
       - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
@@ -311,6 +293,24 @@ notes:
     description: Whether the run stands or falls by this verification.
     type: bool
     default: true
+notes:
+  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
+    C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
+    (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
+    C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
+    request, and says so.
+  - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
+    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
+    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
+  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
+    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
+  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
+    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
+    is passed with that probability at most; between the two either verdict may come.
+  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
+    23 at none.
+  - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
+    A watch adds its own, one each O(interval).
 extends_documentation_fragment:
   - convoy.rollout._run
   - convoy.rollout._auth

@@ -20,7 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _place, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -124,10 +124,8 @@ def _pointed(
     def plan(service: _api.Object) -> list[_api.Object]:
         there = service["spec"].get("selector") or {}
         if known is not None and there not in (expected, wanted):
-            raise Failure(
-                f"{place} was changed by somebody else meanwhile: its selector is {_said(there)}, not "
-                f"{_said(expected)}; see who did that, and run again."
-            )
+            why = _managers.changed_by(service, "spec.selector", _said(expected), _said(there))
+            raise Failure(f"{why}. Have whoever did that leave the Service to the rollout, and run again.")
         patch = _workloads.annotated(service, noted or {})
         return [*patch, *([{"op": "add", "path": "/spec/selector", "value": wanted}] if there != wanted else [])]
 

@@ -273,10 +273,24 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     return _run.in_run(_verified, options, task)
 
 
+#: The shares that are expected at a look, read again for each: given whether it is the last one, None where there is
+#: nothing to judge yet.
+Expecting = t.Callable[[bool], "dict[str, float] | None"]
+
+
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    return verified(options, task.environ, run)
+
+
+def verified(
+    options: t.Mapping[str, t.Any],
+    environ: t.Mapping[str, str],
+    run: _run.Run,
+    expecting: Expecting | None = None,
+) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
     try:
-        result = looked(options, task.environ)
+        result = looked(options, environ, expecting)
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
@@ -290,7 +304,9 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     return result
 
 
-def looked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
+def looked(
+    options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], expecting: Expecting | None = None
+) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
@@ -301,15 +317,19 @@ def looked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict
     checked(options)
     split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
     settled = _settling.SETTLED[options["settles"]]
+    failure: Failure | None = None
+    result: dict[str, t.Any] = {}
     for attempt in range(1, options["settle"] + 2):
-        failure, result = None, {}
-        try:
-            result = _look(split, environ)
-        except Failure as error:
-            failure, result = error, error.facts
         last = attempt == options["settle"] + 1
-        if last or settled(result, failure is not None, attempt):
-            break
+        expected = expecting(last) if expecting else options["expected"]
+        if expected is not None:
+            failure, result = None, {}
+            try:
+                result = _look({**split, "expected": expected}, environ)
+            except Failure as error:
+                failure, result = error, error.facts
+            if last or settled(result, failure is not None, attempt):
+                break
         time.sleep(1)
     if failure:
         raise failure

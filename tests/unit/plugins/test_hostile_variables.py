@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from ansible_collections.convoy.rollout.plugins.filter.application_problems import application_problems
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._description import (
+    problems as application_problems,
+)
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from unit.plugins.plays import ROOT, Ending, Request, Server, Template, endings, played, served

@@ -14,7 +14,6 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only, _run, _version
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
@@ -772,20 +771,15 @@ def test_the_secrets_of_a_kubeconfig_given_as_a_dictionary_do_not_show(api_serve
     assert "geheim" not in json.dumps(result)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "apply", "bluegreen", "fleet", "gke_kubeconfig", "run"])
 def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
     module = importlib.import_module(f"{PLUGINS}.modules.{name}")
     arguments = importlib.import_module(f"{PLUGINS}.module_utils._operations._{name}").ARGUMENTS
-    documented: Object = {}
-    for text in (
-        module.DOCUMENTATION,
-        _auth.ModuleDocFragment.DOCUMENTATION,
-        _read_only.ModuleDocFragment.DOCUMENTATION,
-        _changes.ModuleDocFragment.DOCUMENTATION,
-        *([_run.ModuleDocFragment.DOCUMENTATION] if "run" in arguments else []),
-        *([_version.ModuleDocFragment.DOCUMENTATION] if "version_of" in arguments else []),
-    ):
-        documented.update(yaml.safe_load(text)["options"])
+    own = yaml.safe_load(module.DOCUMENTATION)
+    documented: Object = dict(own["options"])
+    for fragment in own.get("extends_documentation_fragment", []):
+        shared = importlib.import_module(f"{PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
+        documented.update(yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION)["options"])
     assert set(documented) == set(arguments)
     for option, spec in arguments.items():
         said = documented[option]

@@ -16,6 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api impor
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock as operation
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _keeper, _lease, _lock
+from unit.forks import alone
 
 Make = Callable[..., t.Any]
 
@@ -107,27 +108,26 @@ def test_of_another_host_of_the_same_run_it_is_refused(api_server: t.Any, answer
         operation.run(asked, Task(owner=owner, host="berlin"))
 
 
+def held(options: Object, owner: int) -> Object:
+    """The lock of a run, which is renewed all the time."""
+    _keeper.RENEW = 0.02
+    return t.cast("Object", operation.run(options, Task(owner=owner))["lock"])
+
+
 def test_it_is_renewed_while_it_is_held(
-    options: dict[str, t.Any],
-    lock: _lock.Lock,
-    api_server: t.Any,
-    answer: Make,
-    refusal: Make,
-    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, t.Any], lock: _lock.Lock, api_server: t.Any, answer: Make, refusal: Make
 ) -> None:
-    monkeypatch.setattr(_keeper, "RENEW", 0.02)
     owner = os.getpid()
     lease = answer(body=held_by(_lock.identity(owner)))
     api_server.on(lock.path, refusal(404, "NotFound", "none yet"), lease)
     api_server.on(lock.collection, lease)
     asked = {**options, "name": "hello", "namespace": "shop", "purpose": "", "wait": 0, "takeover": False}
-    task = Task(owner=owner)
-    held = operation.run({**asked, "state": "held", "lock": {}}, task)["lock"]
+    known = alone(held, {**asked, "state": "held", "lock": {}}, owner)
     deadline = time.monotonic() + 30
     while sum(ask.method == "PUT" for ask in api_server.asked) < 3:
         assert time.monotonic() < deadline, "it is not renewed"
         time.sleep(0.01)
-    operation.run({**asked, "state": "released", "lock": held}, task)
+    operation.run({**asked, "state": "released", "lock": known}, Task(owner=owner))
     assert api_server.asked[-1].method == "DELETE"
 
 
