@@ -12,6 +12,10 @@ import tempfile
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+#: What kubernetes.core calls the headers of a CONNECT.
+PROXY_HEADERS = {"proxy_basic_auth": "Proxy-Authorization", "basic_auth": "Authorization", "user_agent": "User-Agent"}
 
 
 def kubeconfig(access: Access) -> Object:
@@ -34,8 +38,6 @@ def kubeconfig(access: Access) -> Object:
             cluster.pop(key, None)
     if access.server_name:
         cluster["tls-server-name"] = access.server_name
-    if access.proxy:
-        cluster["proxy-url"] = access.proxy
     scheme, _, credentials = (shown.authorization or "").partition(" ")
     if scheme == "Bearer":
         user["token"] = credentials
@@ -50,6 +52,38 @@ def kubeconfig(access: Access) -> Object:
         "clusters": [{"name": "run", "cluster": cluster}],
         "users": [{"name": "run", "user": user}],
     }
+
+
+def arguments(access: Access) -> Object:
+    """What a module of kubernetes.core is told of an access beside its kubeconfig. Raises Failure."""
+    told: Object = {}
+    if access.proxy:
+        told["proxy"] = str(access.proxy)
+        said = dict(access.proxy.headers)
+        headers = {
+            option: _pair(said[header]) if option.endswith("basic_auth") else said[header]
+            for option, header in PROXY_HEADERS.items()
+            if header in said
+        }
+        if headers:
+            told["proxy_headers"] = headers
+    groups = [value for name, value in access.impersonation if name == "Impersonate-Group"]
+    for name, value in access.impersonation:
+        if name == "Impersonate-User":
+            told["impersonate_user"] = value
+        elif name != "Impersonate-Group":
+            raise Failure(
+                f"The kubeconfig's user has {name}, with which kubernetes.core.k8s cannot act; name the user and the "
+                "groups alone."
+            )
+    if groups:
+        told["impersonate_groups"] = groups
+    return told
+
+
+def _pair(authorization: str) -> str:
+    """User and password of an Authorization header."""
+    return base64.b64decode(authorization.partition(" ")[2]).decode()
 
 
 @contextlib.contextmanager

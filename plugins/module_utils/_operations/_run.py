@@ -12,6 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _app_deploy,
     _bluegreen,
     _called,
     _scale,
@@ -26,6 +27,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
+    "app_deploy": _app_deploy.PLANNING,
     "bluegreen": _bluegreen.PLANNING,
     "scale": _scale.PLANNING,
 }
@@ -36,7 +38,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "strategy": {"type": "str", "choices": list(STRATEGIES)},
     "namespace": {"type": "str", "default": "default"},
     "application": {"type": "raw"},
-    "applications": {"type": "raw", "default": {}},
+    "applications": {"type": "raw", "default": {}, "no_log": True},  # there are Secrets in them
     "request": {"type": "dict", "default": {}},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "lock_wait": {"type": "int", "default": 0},
