@@ -10,7 +10,7 @@ version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Puts together, from the described applications and the plan of a run, the variables that the templates are rendered
-    with. The plan has no Secrets in it, as it is shown; here they come back in.
+    with. A plan has no Secrets in it, as it is shown; here they come back in.
 options:
   _input:
     description: The applications by name, as role P(convoy.rollout.app_deploy#role) reads them.
@@ -25,6 +25,9 @@ options:
     type: list
     elements: dict
     default: []
+  application:
+    description: The application that the plan's own C(manifests) are of, for the plan of another strategy.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -43,6 +46,7 @@ _value:
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 
 
 class FilterModule:
@@ -57,5 +61,8 @@ def _manifests(
     applications: t.Mapping[str, t.Any],
     plan: t.Mapping[str, t.Any],
     certificates: t.Sequence[t.Mapping[str, t.Any]] = (),
+    application: str = "",
 ) -> dict[str, t.Any]:
+    if "manifests" in plan:
+        return _description.with_secrets(plan["manifests"], applications[application])
     return _app_deploy.manifests(applications, plan, certificates)

@@ -62,7 +62,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     started = time.time()
     begun = {
         "strategy": options["strategy"],
-        "application": str(options["application"]),
+        "application": _named(options),
         "namespace": options["namespace"],
         "cluster": task.host,
         "requested": {key: value for key, value in options["request"].items() if value not in (None, "", 0, False)},
@@ -73,9 +73,16 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         planning = STRATEGIES[options["strategy"]]
         begin = _checked(planning, options, task)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            made = planning.prepare(api, begin)
+        noted += [{"kind": "changed", "at": time.time(), "message": message} for message in made]
         handle = _locked(planning, begin, options, task)
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
+        for message in made:
+            journal.note("changed", message=message)
+        if made and task.check_mode:
+            handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
         noted.append(
@@ -99,7 +106,19 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     except BaseException:
         _let_go(handle, options, task)
         raise
-    return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
+    return {
+        "changed": bool(made),
+        "run": handle,
+        "plan": {**plan.facts, "before": plan.before, "target": plan.target, "made": list(made)},
+    }
+
+
+def _named(options: t.Mapping[str, t.Any]) -> str:
+    """The application's name, or those of all that are described."""
+    if options["application"] is not None:
+        return str(options["application"])
+    described = options["applications"]
+    return ", ".join(sorted(map(str, described))) if isinstance(described, dict) else ""
 
 
 def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal, task: Task) -> dict[str, t.Any]:
