@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
 import os
-import tempfile
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
@@ -55,8 +52,11 @@ def kubeconfig(access: Access) -> Object:
 
 
 def arguments(access: Access) -> Object:
-    """What a module of kubernetes.core is told of an access beside its kubeconfig. Raises Failure."""
-    told: Object = {}
+    """What a module of kubernetes.core is given to reach the cluster. Raises Failure.
+
+    It goes to the module as its arguments do, and into no file that a run that is killed would leave.
+    """
+    told: Object = {"kubeconfig": kubeconfig(access)}
     if access.proxy:
         told["proxy"] = str(access.proxy)
         said = dict(access.proxy.headers)
@@ -84,12 +84,3 @@ def arguments(access: Access) -> Object:
 def _pair(authorization: str) -> str:
     """User and password of an Authorization header."""
     return base64.b64decode(authorization.partition(" ")[2]).decode()
-
-
-@contextlib.contextmanager
-def written(access: Access) -> t.Iterator[str]:
-    """The path of a kubeconfig that only this user may read, and that is gone afterwards."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="convoy-", suffix=".json") as file:  # mode 0600
-        json.dump(kubeconfig(access), file)
-        file.flush()
-        yield file.name

@@ -97,7 +97,7 @@ def masked(text: str, values: t.Iterable[str]) -> str:
 
 
 def module_args(options: t.Mapping[str, t.Any], text: str, access: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The arguments of kubernetes.core.k8s. `access` leads to the cluster; its credentials are in a file."""
+    """The arguments of kubernetes.core.k8s, which nobody is shown. `access` are those that lead to the cluster."""
     return {
         **access,
         "namespace": options["namespace"],
@@ -133,7 +133,9 @@ def untried(items: t.Sequence[_api.Object], namespace: str) -> dict[str, t.Any]:
 def in_missing_namespace(result: t.Mapping[str, t.Any], items: t.Iterable[_api.Object], namespace: str) -> bool:
     """Whether the API server could not try objects as their namespace is one of them."""
     made = any(name_of(item) == f"Namespace {namespace}" for item in items)
-    return made and bool(result.get("failed")) and _client_errors.namespace_is_missing(str(result.get("msg")), namespace)
+    return (
+        made and bool(result.get("failed")) and _client_errors.namespace_is_missing(str(result.get("msg")), namespace)
+    )
 
 
 def judged(

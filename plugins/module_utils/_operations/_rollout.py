@@ -295,7 +295,9 @@ class Awaited:
         """Whether nothing is waited for any more. Raises Failure where that cannot be any more."""
         rollout = self.rollout
         place = rollout.place
-        workload = next((item for item in objects["workloads"].values() if item["metadata"]["name"] == place.name), None)
+        workload = next(
+            (item for item in objects["workloads"].values() if item["metadata"]["name"] == place.name), None
+        )
         if workload is None:
             raise Failure(f"{place} was deleted while its rollout was waited for.")
         self.seen = seen = _own(workload, objects["remembered"].values(), objects["pods"].values())

@@ -35,9 +35,7 @@ def check(applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
 
 def no_namespace(namespace: str) -> str:
     """That there is no place for the application, and what to do."""
-    return (
-        f"There is no namespace {namespace}; create it, or have it created with -e app_deploy_create_namespace=true."
-    )
+    return f"There is no namespace {namespace}; create it, or have it created with -e app_deploy_create_namespace=true."
 
 
 def self_signed(applications: Described) -> dict[str, Object]:

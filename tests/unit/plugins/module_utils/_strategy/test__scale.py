@@ -144,7 +144,7 @@ def test_another_number_names_the_field_and_who_wrote_it() -> None:
     [
         ("hello", {"replicas": ""}, "Give the number of replicas or a step for hello"),
         ("hello", {"replicas": "many"}, "give a number as 5"),
-        ("", {}, "scale_application is \"\"; give the name of the Deployment"),
+        ("", {}, 'scale_application is ""; give the name of the Deployment'),
         (["hello"], {}, "give the name of the Deployment"),
         ("hello", {"timeout": 0}, "scale_timeout is 0; the least that works is 1"),
         ("hello", {"settle": -1}, "scale_settle is -1; the least that works is 0"),
