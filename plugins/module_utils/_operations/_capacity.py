@@ -44,7 +44,7 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
             api.items(_api.path_of("nodes")),
             pods,
             api.items(_api.path_of("resourcequotas", options["namespace"])),
-            _namespace.optional(api, "limitranges", options["namespace"]) or [],
+            _namespace.optional(api, "limitranges", options["namespace"]),
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

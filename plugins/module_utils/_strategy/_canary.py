@@ -125,14 +125,14 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     wanted = weights(asked.steps)
     if canary is not None:
         _own(seen, canary)
-        running = version_of(canary, asked)
-        if asked.version and running not in (asked.version, asked.rule.answer(asked.version)):
+        running = _running(canary, asked)
+        if asked.version and not asked.abort and running != asked.rule.answer(asked.version):
             raise Failure(
                 f"A canary of {name} {running} runs already (Deployment {canary['metadata']['name']}), so "
                 f"{asked.version} cannot start; promote the canary or abort it first."
             )
     old = version_of(stable, asked)
-    version = version_of(canary, asked) if canary else asked.rule.answer(asked.version)
+    version = _running(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
     new = None if canary is None and (version in ("", old) or asked.abort) else _made(seen, asked)
     copies = _copies(seen, asked, phase)
@@ -189,6 +189,16 @@ def version_of(deployment: Object, asked: Asked) -> str:
     if not found:
         _container(deployment, asked)
     return found
+
+
+def _running(canary: Object, asked: Asked) -> str:
+    """The version that a canary is to answer: the one that is asked for, where it was made for that.
+
+    Where somebody gave it another image since, its label still says so, and what answers is seen by its requests.
+    """
+    wanted = asked.rule.answer(asked.version)
+    made_for = asked.version and pod_labels(canary).get("version") in (asked.version, wanted)
+    return wanted if made_for else version_of(canary, asked)
 
 
 def _container(deployment: Object, asked: Asked) -> Object:

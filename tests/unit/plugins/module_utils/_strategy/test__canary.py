@@ -444,3 +444,15 @@ def test_a_merge_patch_makes_the_one_of_the_other(before: Object, after: Object)
     patch = merge_patch(before, after)
     assert patched(before, patch) == after
     assert merge_patch(after, after) == {}
+
+
+def test_a_canary_that_was_given_another_image_is_still_held_to_what_was_asked() -> None:
+    changed = canary()
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "kelseyhightower/hello:broken"
+    found = planned(seen(beside=changed), version="2.0.0", steps=STEPS)
+    assert (found["canary"]["version"], found["phase"]) == ("2.0.0", "canary")
+    assert planned(seen(beside=changed), abort=True)["canary"]["version"] == "broken"
+    changed["spec"]["template"]["metadata"]["labels"]["version"] = "v1"  # somebody else's, which says nothing
+    with pytest.raises(Failure, match=r"canary of hello broken runs already"):
+        planned(seen(beside=changed), version="2.0.0", steps=STEPS)
+    assert planned(seen(beside=changed), version="2.0.0", abort=True)["abort"] is True
