@@ -34,7 +34,9 @@ EXAMPLES = r"""
 ---
 - name: Apply every object of the application
   convoy.rollout.apply:
-    definition: "{{ query('ansible.builtin.template', *paths, template_vars=applications | convoy.rollout.manifests(plan)) }}"
+    definition: "{{ query('ansible.builtin.template', *paths, template_vars=given) }}"
+  vars:
+    given: "{{ applications | convoy.rollout.manifests(begun.plan) }}"
 """
 
 RETURN = r"""

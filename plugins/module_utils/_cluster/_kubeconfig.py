@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import os
-import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure

@@ -53,8 +53,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
         if room.missing is not None:
             raise Failure(
-                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}; "
-                "make room, or request fewer replicas."
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}"
+                "; make room, or request fewer replicas."
             )
     return plan
 
@@ -97,11 +97,11 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
 
         after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check)
     said = f"has {there} replicas" if there == requested else f"was scaled from {there} to {requested} replicas"
-    result.update(_place.difference(deployment, after), after=requested, message=f"{place} {said}.")
-    if result["changed"]:
+    difference = _place.difference(deployment, after)
+    if difference["changed"]:
         run.journal.note("changed", message=f"{place} {said}")
         run.journal.note("serving", version=None)  # until it is verified
-    return result
+    return {**result, **difference, "after": requested, "message": f"{place} {said}."}
 
 
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
