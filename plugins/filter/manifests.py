@@ -66,5 +66,5 @@ def _manifests(
     application: str = "",
 ) -> dict[str, t.Any]:
     if "manifests" in plan:
-        return _description.with_secrets(plan["manifests"], applications[application])
+        return _description.with_secrets(plan["manifests"], applications.get(application) or {})
     return _app_deploy.manifests(applications, plan, certificates)

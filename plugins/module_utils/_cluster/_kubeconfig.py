@@ -34,11 +34,11 @@ def kubeconfig(access: Access) -> Object:
             cluster.pop(key, None)
     if access.server_name:
         cluster["tls-server-name"] = access.server_name
-    scheme, _, credentials = (shown.authorization or "").partition(" ")
+    scheme, _space, credentials = (shown.authorization or "").partition(" ")
     if scheme == "Bearer":
         user["token"] = credentials
     elif scheme == "Basic":
-        name, _, password = base64.b64decode(credentials).decode().partition(":")
+        name, _colon, password = base64.b64decode(credentials).decode().partition(":")
         user.update(username=name, password=password)
     return {
         "apiVersion": "v1",
