@@ -25,6 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._journal impor
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import Lock, identity
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
@@ -113,8 +114,15 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     return {
         "changed": bool(made),
         "run": handle,
-        "plan": {**plan.facts, "before": plan.before, "target": plan.target, "made": list(made)},
+        "plan": {**_shown(plan.facts), "before": plan.before, "target": plan.target, "made": list(made)},
     }
+
+
+def _shown(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a strategy's tasks pick from, without Secrets: it is shown with -v."""
+    if "manifests" not in facts:
+        return dict(facts)
+    return {**facts, "manifests": _description.without_secrets(facts["manifests"])}
 
 
 def _named(options: t.Mapping[str, t.Any]) -> str:
@@ -216,7 +224,7 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if "directory" not in handle:
         # The task that should have begun it failed before it was one, as with a variable that is not defined.
         failed = {"kind": "failed", "at": time.time(), "message": str(registered.get("msg") or "No run was begun.")}
-        begun = {"kind": "begun", "at": time.time(), "cluster": task.host}
+        begun = {"kind": "begun", "at": time.time(), "cluster": task.host, "strategy": options["strategy"] or ""}
         return _returned(_outcome.outcome([begun, failed], time.time()).facts())
     journal = Journal(handle["directory"])
     if handle.get("watch"):
