@@ -36,4 +36,5 @@ class Planning:
     check: t.Callable[[Begin], None]  #: raises Failure for what cannot work, before the cluster is touched
     purpose: t.Callable[[Begin], str]  #: what others are told that the lock is held for
     plan: t.Callable[[_api.Api, Begin], Plan]  #: reads the cluster; raises Failure for what cannot be done
+    role: str = ""  #: the role whose result a run's outcome is, where it is not called as the strategy
     locks: t.Callable[[Begin], t.Sequence[str]] = lambda begin: [begin.application]  #: the applications to lock

@@ -12,11 +12,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _baseline,
     _bluegreen,
-    _called,
+    _rolling_update,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import names_a_place
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
@@ -26,6 +28,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
     "bluegreen": _bluegreen.PLANNING,
+    "rolling_update": _rolling_update.PLANNING,
+    "rollback": _rolling_update.ROLLBACK,
 }
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -41,8 +45,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "takeover": {"type": "bool", "default": False},
     "run": {"type": "dict"},
 }
-
-BASELINE = 5  #: requests that show, before anything is changed, what users get
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -83,10 +85,12 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             }
         )
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
-        if plan.changes and not task.check_mode and (plan.service or begin.entry):
-            handle["baseline"] = _baseline(options, plan, journal)
-            if handle["baseline"]["answered"]:
-                handle["watch"] = _watch(options, plan, task)
+        if plan.changes and (plan.service or begin.entry.get("service") or begin.entry.get("url")):
+            needed = plan.needs_entry and names_a_place(begin.entry)
+            found = _baseline.noted(options, journal, plan.service, plan.running, needs_entry=needed)
+            handle["baseline"] = found
+            if found["answered"] and not task.check_mode:
+                handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")
     except Failure as failure:
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
         _let_go(handle, options)
@@ -96,30 +100,6 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         _let_go(handle, options)
         raise
     return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
-
-
-def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal) -> dict[str, t.Any]:
-    """What users get before anything is changed: what answers then can be verified afterwards."""
-    try:
-        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"))
-    except Failure as failure:
-        journal.note("verified", what="before", final=False, verdict="unverified", message=failure.message)
-        return {"answered": False, "versions": [], "message": failure.message}
-    kept = {key: seen[key] for key in ("samples", "counts", "errors", "via", "url", "message")}
-    journal.note("verified", what="before", final=False, verdict="pass" if seen["counts"] else "unverified", **kept)
-    return {"answered": bool(seen["counts"]), "versions": list(seen["counts"]), "message": seen["message"]}
-
-
-def _asked(options: t.Mapping[str, t.Any], plan: Plan, **asked: t.Any) -> dict[str, t.Any]:
-    """The options of a look at the traffic where users come in."""
-    return _called.options(
-        _version_distribution.ARGUMENTS,
-        options,
-        namespace=options["namespace"],
-        name=plan.service or None,
-        entry=options["entry"],
-        **asked,
-    )
 
 
 def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> Begin:
@@ -175,9 +155,10 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
     }
 
 
-def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task) -> dict[str, t.Any]:
+def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task, *, unversioned: bool) -> dict[str, t.Any]:
     """The watch beside the run."""
-    return t.cast("dict[str, t.Any]", _version_distribution.run(_asked(options, plan, state="watch"), task)["watch"])
+    asked = _baseline.asked(options, plan.service, state="watch", unversioned=unversioned)
+    return t.cast("dict[str, t.Any]", _version_distribution.run(asked, task)["watch"])
 
 
 def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -185,12 +166,12 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     registered = options["run"] or {}
     handle = registered.get("run", registered)
     if "refused" in handle:
-        return _returned(handle["refused"])
+        return _returned(handle["refused"], options)
     if "directory" not in handle:
         # The task that should have begun it failed before it was one, as with a variable that is not defined.
         failed = {"kind": "failed", "at": time.time(), "message": str(registered.get("msg") or "No run was begun.")}
-        begun = {"kind": "begun", "at": time.time(), "cluster": task.host}
-        return _returned(_outcome.outcome([begun, failed], time.time()).facts())
+        begun = {"kind": "begun", "at": time.time(), "cluster": task.host, "strategy": options["strategy"] or ""}
+        return _returned(_outcome.outcome([begun, failed], time.time()).facts(), options)
     journal = Journal(handle["directory"])
     if handle.get("watch"):
         try:
@@ -200,7 +181,7 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     events = journal.events()
     trouble = _let_go(handle, options)
     result = _outcome.outcome(events, time.time()).facts()
-    return _returned({**result, "lines": [*result["lines"], *trouble]})
+    return _returned({**result, "lines": [*result["lines"], *trouble]}, options)
 
 
 def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> list[str]:
@@ -221,8 +202,9 @@ def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> li
     return trouble
 
 
-def _returned(outcome: dict[str, t.Any]) -> dict[str, t.Any]:
+def _returned(outcome: dict[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     facts = {"rollout_result": outcome}
-    if outcome["strategy"]:
-        facts[f"{outcome['strategy']}_result"] = outcome
+    strategy = outcome["strategy"] or options["strategy"]
+    if strategy:
+        facts[f"{STRATEGIES[strategy].role or strategy}_result"] = outcome
     return {"changed": False, "outcome": outcome, "ansible_facts": facts}

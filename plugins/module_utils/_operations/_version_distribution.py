@@ -67,6 +67,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
+    "unversioned": {"type": "bool", "default": False},
     "headers": {"type": "dict", "default": {}},
     "target_validate_certs": {"type": "bool", "default": True},
     "target_ca_cert": {"type": "path"},
@@ -242,9 +243,10 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
 
 def _read_version(options: t.Mapping[str, t.Any]) -> _sampler.Reader:
-    return _versions.reader(
+    read = _versions.reader(
         {name: value for name, value in (options["version_from"] or {}).items() if value is not None}
     )
+    return _versions.lenient(read) if options["unversioned"] else read
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -278,10 +280,13 @@ def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dic
     return result
 
 
-def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def looked(
+    options: t.Mapping[str, t.Any], expecting: t.Callable[[], dict[str, float]] | None = None
+) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    `expecting` reads anew, for each look, the shares that are expected then.
     """
     if options["settle"] < 0:
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
@@ -292,7 +297,7 @@ def looked(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     for attempt in range(1, options["settle"] + 2):
         failure, result = None, {}
         try:
-            result = _look(split)
+            result = _look({**split, "expected": expecting()} if expecting else split)
         except Failure as error:
             failure, result = error, error.facts
         last = attempt == options["settle"] + 1

@@ -19,7 +19,7 @@ PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSe
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"  #: the numbers that a ReplicaSet had before
 CHANGE_CAUSE = "kubernetes.io/change-cause"
-FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that did not hold
+FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that failed verification
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -40,7 +40,8 @@ class Revision:
     created: str
     replicas: int
     current: bool
-    failed: bool = False  #: whether it was taken back because it did not hold
+    failed: bool = False  #: whether it was taken back because it failed verification
+    ready: int = 0  #: how many of its pods are ready
 
     def numbered(self, number: int) -> bool:
         """Whether this is the revision that has, or had, a number."""
@@ -111,11 +112,13 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
             number, earlier = int(item.get("revision", 0)), ""
             known = (metadata.get("labels") or {}).get("controller-revision-hash")
             labels = frozenset([metadata["name"], *([known] if known else [])])
-            replicas = sum(_hash(pod) in labels for pod in own)
+            mine = [pod for pod in own if _hash(pod) in labels]
+            replicas, ready = len(mine), sum(is_ready(pod) for pod in mine)
         else:
             template, labels = item["spec"]["template"], frozenset()
             number, earlier = int(noted.get(REVISION, 0)), noted.get(REVISION_HISTORY, "")
-            replicas = item.get("status", {}).get("replicas", 0)
+            status = item.get("status", {})
+            replicas, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
         found.append(
             Revision(
                 number=number,
@@ -128,6 +131,7 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
                 replicas=replicas,
                 current=bare(template) == wanted,
                 failed=str(number) in failed,
+                ready=ready,
             )
         )
     return sorted(found, key=lambda revision: revision.number)
@@ -148,10 +152,21 @@ def revision(workload: Object, known: t.Iterable[Revision]) -> int:
     return int(annotations_of(workload).get(REVISION, newest.number if newest else 0))
 
 
-def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
-    """The revision to go back to: that of a number, or for 0 the newest that is not current and did not fail.
+def last_complete(known: t.Iterable[Revision]) -> Revision | None:
+    """The revision before the current one that was complete last, where its pods still tell.
 
-    `name` is the workload in words. Raises Failure, naming the revisions that there are.
+    A rollout that becomes complete leaves no pod of an earlier revision. So of those that still have ready pods the
+    oldest is the last one that was complete, and what was rolled out after it never was.
+    """
+    serving = [item for item in known if item.ready and item.number and not item.current]
+    return min(serving, key=lambda item: item.number, default=None)
+
+
+def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
+    """The revision to go back to: that of a number, or for 0 what served last.
+
+    That is the one whose pods still serve beside the current one, else the newest that is not current and did not
+    fail. `name` is the workload in words. Raises Failure, naming the revisions that there are.
     """
     if number:
         # The newest first: a number that was had before may be another one's today.
@@ -162,20 +177,23 @@ def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
             return asked[0]
         numbers = ", ".join(str(revision.number) for revision in known) or "none"
         raise Failure(f"Revision {number} is not in the history of {name}; the revisions there are: {numbers}.")
+    serving = last_complete(known)
+    if serving is not None and not serving.failed:
+        return serving
     others = [revision for revision in reversed(known) if not revision.current and revision.number]
     for revision in others:
         if not revision.failed:
             return revision
     if others:
         raise Failure(
-            f"There is nothing to undo: each earlier revision of {name} did not hold and was taken back; give the "
-            f"number of the one to go to all the same, such as {others[0].number}."
+            f"There is nothing to undo: each earlier revision of {name} failed verification and was taken back; give "
+            f"the number of the one to go to all the same, such as {others[0].number}."
         )
     raise Failure(f"There is nothing to undo: {name} has no earlier revision in its history.")
 
 
 def failed_with_current(known: t.Iterable[Revision]) -> str:
-    """The value of FAILED once the current revision did not hold either; numbers that are gone are left out."""
+    """The value of FAILED once the current revision has failed, too; numbers that are gone are left out."""
     return ",".join(str(revision.number) for revision in known if revision.failed or revision.current)
 
 
