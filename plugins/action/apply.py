@@ -7,7 +7,7 @@ import os
 import time
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _kubeconfig
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _kubeconfig
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
@@ -24,7 +24,7 @@ class ActionModule(OperationAction):
         return _run.in_run(self._applied, options, task)
 
     def _applied(self, options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-        access = _api.access(options)
+        access = _access.resolve(options, task.environ)
         with _kubeconfig.written(access) as kubeconfig:
             self._leave_access_out_of_environment()
             for attempt in range(1, _apply.ATTEMPTS + 1):

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Failure(Exception):
@@ -26,6 +27,8 @@ class Task:
     tell: t.Callable[[str], None] = lambda _line: None  #: shows one line while the task still runs
     owner: int | None = None  #: the id of the run's process, where it is on this machine
     host: str = ""  #: the host of the inventory that it is a task of
+    #: The task's environment: the process's, with what play, block and task say of it.
+    environ: t.Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
 Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]

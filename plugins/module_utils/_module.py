@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,7 +17,7 @@ def run_operation(arguments: dict[str, t.Any], operation: Operation) -> None:
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     module.no_log_values.update(_api.secrets(module.params))
     try:
-        result = attempt(operation, module.params, Task(check_mode=module.check_mode))
+        result = attempt(operation, module.params, Task(check_mode=module.check_mode, environ=os.environ))
     except Failure as failure:
         module.fail_json(msg=failure.message, **failure.facts)
     module.exit_json(**result)

@@ -23,9 +23,11 @@ options:
     choices: [begun, ended]
     default: begun
   strategy:
-    description: What the run does.
+    description: >-
+      What the run does. With O(state=ended) it tells whose result the outcome is where no run was begun. The result of
+      V(rollback) is C(rolling_update_result), after the role that it belongs to.
     type: str
-    choices: [bluegreen]
+    choices: [bluegreen, rolling_update, rollback, scale]
   namespace:
     description: The application's namespace.
     type: str
@@ -183,6 +185,9 @@ outcome:
     before:
       description: What users got before, a version or a number of replicas.
       type: raw
+    target:
+      description: What they were to get.
+      type: raw
     after:
       description: What they get now; null where nobody can tell.
       type: raw
@@ -232,6 +237,9 @@ outcome:
       type: str
     seconds:
       description: How long it took.
+      type: float
+    ended_at:
+      description: When it ended, in seconds since 1970.
       type: float
 """
 

@@ -59,9 +59,9 @@ options:
   source:
     description:
       - Where the shares are read. V(traffic) makes requests.
-      - V(endpoints) counts the ready endpoints of O(application_service) by the version labels of their pods, which is
-        the share that can be reached, V(pods) its ready pods by the tags of their images. Neither makes requests,
-        nothing is estimated, and each share must be within O(tolerance).
+      - V(endpoints) counts the ready endpoints of O(application_service), which is the share that can be reached,
+        V(pods) its ready pods, both by the tags of their images. Neither makes requests, nothing is estimated, and each
+        share must be within O(tolerance).
     type: str
     choices: [traffic, endpoints, pods]
     default: traffic
@@ -146,6 +146,13 @@ options:
           regex:
             description: A regular expression that finds it in the body.
             type: str
+  unversioned:
+    description:
+      - Whether an answer that names no version is a good one, for an application whose answers name none. Lost requests
+        are then judged, and shares are not. Such an answer is counted as C(an unnamed version).
+    type: bool
+    default: false
+    version_added: 0.2.0
   headers:
     description: Headers that each request carries.
     type: dict
@@ -271,24 +278,6 @@ options:
     type: str
     choices: [fail, inconclusive, never]
     default: fail
-notes:
-  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
-    C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
-    (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
-    C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
-    request, and says so.
-  - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
-    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
-    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
-  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
-    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
-  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
-    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
-    is passed with that probability at most; between the two either verdict may come.
-  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
-    23 at none.
-  - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
-    A watch adds its own, one each O(interval).
   settle:
     description:
       - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
@@ -311,10 +300,29 @@ notes:
     description: Whether the run stands or falls by this verification.
     type: bool
     default: true
+notes:
+  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
+    C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
+    (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
+    C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
+    request, and says so.
+  - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
+    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
+    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
+  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
+    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
+  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
+    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
+    is passed with that probability at most; between the two either verdict may come.
+  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
+    23 at none.
+  - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
+    A watch adds its own, one each O(interval).
 extends_documentation_fragment:
   - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._read_only
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""

@@ -39,11 +39,18 @@ class OperationAction(ActionBase):
             tell=lambda line: None if quiet else self._display.display(line),
             owner=run,
             host=str((task_vars or {}).get("inventory_hostname", "")),
+            environ=self._environ(),
         )
         try:
             return attempt(self.operation, options, task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)
+
+    def _environ(self) -> dict[str, str]:
+        """The environment that a module would have: the process's, and over it what play, block and task say."""
+        said: dict[str, t.Any] = {}
+        self._compute_environment_string(said)
+        return {**os.environ, **{str(name): str(value) for name, value in said.items()}}
 
 
 def _ended_with_run() -> int:

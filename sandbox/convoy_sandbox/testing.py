@@ -116,6 +116,6 @@ def sandbox(*, name: str | None = None, **settings: Any) -> Iterator[Sandbox]:
                 raise failures[0]
             yield Sandbox(cluster, kubeconfig, loop)
         finally:
-            if thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop is closed where the cluster has failed
                 loop.call_soon_threadsafe(stop.set)
             thread.join()

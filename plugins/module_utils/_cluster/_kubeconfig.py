@@ -11,17 +11,18 @@ import os
 import tempfile
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Access, Object
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
 
 
 def kubeconfig(access: Access) -> Object:
     """A kubeconfig of one context that leads where an access leads, as whom it does."""
     cluster: Object = {"server": access.server}
     user: Object = {}
+    shown = access.credentials.current()
     for entry, key, path, data in (
         (cluster, "certificate-authority", access.ca_file, access.ca_data),
-        (user, "client-certificate", access.cert_file, access.cert_data),
-        (user, "client-key", access.key_file, access.key_data),
+        (user, "client-certificate", shown.cert_file, shown.cert_data),
+        (user, "client-key", shown.key_file, shown.key_data),
     ):
         if data:
             entry[f"{key}-data"] = base64.b64encode(data.encode()).decode()
@@ -35,7 +36,7 @@ def kubeconfig(access: Access) -> Object:
         cluster["tls-server-name"] = access.server_name
     if access.proxy:
         cluster["proxy-url"] = access.proxy
-    scheme, _, credentials = access.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = (shown.authorization or "").partition(" ")
     if scheme == "Bearer":
         user["token"] = credentials
     elif scheme == "Basic":

@@ -27,14 +27,14 @@ class Mirror:
         """Follow `lists`: by a name, a path and a query. `seconds` is how long at most."""
         self.objects: dict[str, dict[str, Object]] = {name: {} for name in lists}
         self._deadline = time.monotonic() + seconds
-        self._changes: queue.Queue[tuple[str, t.Callable[[], None]] | ApiError] = queue.Queue()
+        self._changes: queue.Queue[tuple[str, t.Callable[[], None]] | Exception] = queue.Queue()
         self._closed = threading.Event()
         self._listed: set[str] = set()
         for name, (path, query) in lists.items():
             threading.Thread(target=self._follow, args=(Api(access), name, path, query), daemon=True).start()
 
     def wait(self, until: float | None = None) -> bool:
-        """Take in what changed, waiting for a change; False when there was none in time. Raises ApiError.
+        """Take in what changed, waiting for a change; False when there was none in time. Raises Failure.
 
         In time is before the end of the watch, or before the monotonic time `until` if that is sooner.
         """
@@ -46,7 +46,7 @@ class Mirror:
                 change = self._changes.get(block=first, timeout=max(0.0, left) if first else None)
             except queue.Empty:
                 return not first
-            if isinstance(change, ApiError):
+            if isinstance(change, Exception):
                 raise change
             name, take_in = change
             take_in()
@@ -59,6 +59,14 @@ class Mirror:
         self._closed.set()
 
     def _follow(self, api: Api, name: str, path: str, query: t.Mapping[str, str]) -> None:
+        try:
+            self._followed(api, name, path, query)
+        except Exception as error:  # whoever waits is told, whatever it is
+            self._changes.put(error)
+        finally:
+            api.close()
+
+    def _followed(self, api: Api, name: str, path: str, query: t.Mapping[str, str]) -> None:
         version = ""
         listed = False
         while not self._closed.is_set() and time.monotonic() < self._deadline:
@@ -77,12 +85,10 @@ class Mirror:
                         break
             except ApiError as error:
                 if error.status in REFUSED or (not listed and error.status == 404):
-                    self._changes.put(error)
-                    return
+                    raise
                 # Gone, or out of reach for a moment: begin again.
                 version = ""
                 self._closed.wait(max(PAUSE, error.refusal.retry_after or 0.0))
-        api.close()
 
     def _put(self, name: str, change: t.Callable[[str, t.Any], None], what: t.Any) -> None:
         self._changes.put((name, lambda: change(name, what)))

@@ -20,7 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _place, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -101,7 +101,8 @@ def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     noted = {_bluegreen.PREVIOUS: plan["way_back"]}
     selector = plan["preview"]["selector"]
     said = f"Service {options['name']} is switched from {plan['active']['version']} to {plan['version']}"
-    result = _pointed(options, task, run, selector, said, noted, known=plan["active"]["selector"])
+    known = None if task.check_mode else plan["active"]["selector"]  # which check mode did not pin it to
+    result = _pointed(options, task, run, selector, said, noted, known)
     if not task.check_mode:
         run.journal.note("serving", version=None)  # until it is verified
     return result
@@ -123,14 +124,12 @@ def _pointed(
     def plan(service: _api.Object) -> list[_api.Object]:
         there = service["spec"].get("selector") or {}
         if known is not None and there not in (expected, wanted):
-            raise Failure(
-                f"{place} was changed by somebody else meanwhile: its selector is {_said(there)}, not "
-                f"{_said(expected)}; see who did that, and run again."
-            )
+            why = _managers.changed_by(service, "spec.selector", _said(expected), _said(there))
+            raise Failure(f"{why}. Have whoever did that leave the Service to the rollout, and run again.")
         patch = _workloads.annotated(service, noted or {})
         return [*patch, *([{"op": "add", "path": "/spec/selector", "value": wanted}] if there != wanted else [])]
 
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         before = _place.found(api, place)
         after = _place.changed(api, place, before, plan, dry_run=task.check_mode, before_write=run.check)
     result = _place.difference(before, after)
@@ -166,7 +165,7 @@ def _retired(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
             return []
         return [{"op": "add", "path": "/spec/replicas", "value": 0}]
 
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         before = _place.found(api, place)
         after = _place.changed(api, place, before, scaled, dry_run=task.check_mode, before_write=run.check)
     result = _place.difference(before, after)
@@ -223,7 +222,7 @@ def _back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         handle = _run.handle_of(options["run"])
     except Failure:
         return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
-    run = _run.Run(handle, lambda: _api.api(options))
+    run = _run.Run(handle, lambda: _api.api(options, task.environ))
     events = run.journal.events()
     if not any(event["kind"] == "failed" for event in events):
         run.failed(Failure(_called.reason(options["failure"])))
@@ -264,7 +263,8 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
             settle=options["settle"],
             settles="verdict",
             fail_on="never",
-        )
+        ),
+        task.environ,
     )
     complete = answers["verdict"] == "pass"
     ends = "answers every request again" if complete else "does not get every request either"

@@ -19,9 +19,9 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     namespace, name = options["namespace"], options["name"]
     try:
         service = api.get(_api.path_of("services", namespace, name))

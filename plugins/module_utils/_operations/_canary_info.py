@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -27,10 +28,11 @@ ARGUMENTS: dict[str, t.Any] = {
     "abort": {"type": "bool", "default": False},
     "container": {"type": "str"},
     "template": {"type": "dict"},
+    "version_of": _images.RULE_OPTION,
 }
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read what an application has in the cluster once, and say what is left to do. Raises Failure."""
     asked = _canary.Asked(
         version=options["version"] or "",
@@ -40,9 +42,10 @@ def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
         tolerance=options["weight_tolerance"],
         container=options["container"] or "",
         template=options["template"],
+        rule=_images.rule(options["version_of"]),
     )
     _canary.weights(asked.steps)  # before the cluster is asked
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         return {"changed": False, **_canary.plan(_seen(api, options), asked)}
     finally:
@@ -67,7 +70,7 @@ def _seen(api: _api.Api, options: t.Mapping[str, t.Any]) -> _canary.Seen:
         replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
         pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
         slices=api.items(_api.path_of("endpointslices", namespace, group="discovery.k8s.io"), labelSelector=of_service),
-        scalers=_scalers(api, namespace),
+        scalers=_namespace.autoscalers(api, namespace),
     )
 
 
@@ -86,12 +89,3 @@ def _missing(api: _api.Api, namespace: str, name: str, named: t.Mapping[str, t.A
             f"deploy {name} first."
         )
     return f"There is no Deployment {name} in namespace {namespace} for a canary to stand beside; deploy it first."
-
-
-def _scalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    try:
-        return api.items(_api.path_of("horizontalpodautoscalers", namespace, group="autoscaling"))
-    except _api.ApiError as error:
-        if error.status == 404:
-            return []  # a cluster without autoscaling
-        raise

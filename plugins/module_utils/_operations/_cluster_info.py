@@ -19,9 +19,9 @@ ARGUMENTS: dict[str, t.Any] = {
 ANYTHING = {"group": "*", "resource": "*", "verb": "*"}  #: in all namespaces
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read version, nodes and rights. Raises Failure where the API server cannot be asked."""
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         version = str(api.get("/version").get("gitVersion") or "")
         nodes = _nodes(api)

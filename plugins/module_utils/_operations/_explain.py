@@ -28,12 +28,12 @@ class _Kind(t.NamedTuple):
     path: list[str]
 
 
-def run(options: t.Mapping[str, t.Any], _task: Task) -> dict[str, t.Any]:
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Find the resource by discovery, read the document of its group and version, explain. Raises Failure."""
     asked = options["field"].rstrip(".")
     if not re.fullmatch(r"[A-Za-z][\w$-]*(\.[\w$-]+)*", asked):
         raise Failure(f"field is {options['field']!r}; name a resource and its fields, as in deployment.spec.replicas.")
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     try:
         found = _found(api, asked, options["api_version"])
         document = _document(api, found)

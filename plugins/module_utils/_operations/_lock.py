@@ -35,7 +35,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     known = options["lock"]
     if options["state"] == "released" and "companion" not in known:
         return {"changed": False, "lock": {}, "message": f"The lock of {name} is not this task's to release."}
-    api = _api.api(options)
+    api = _api.api(options, task.environ)
     holder = str(known.get("holder") or identity(task.owner, task.host))
     lock = Lock(api, options["namespace"], name, holder, options["purpose"])
     try:
@@ -47,7 +47,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         how = lock.take(options["wait"], options["takeover"], task.tell)
         if how is None:  # a caller of this role holds it, and will release it
             return {"changed": False, "lock": {"holder": holder}, "message": f"This run holds the lock of {name}."}
-        companion = Keeper(options, [lock]).start(task.owner)
+        companion = Keeper(api.access, [lock]).start(task.owner)
     finally:
         api.close()
     return {

@@ -14,11 +14,11 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _baseline,
     _bluegreen,
-    _rolling_update,
+    _scale,
+    _updating,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
-from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import names_a_place
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
@@ -28,8 +28,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
     "bluegreen": _bluegreen.PLANNING,
-    "rolling_update": _rolling_update.PLANNING,
-    "rollback": _rolling_update.ROLLBACK,
+    "rolling_update": _updating.PLANNING,
+    "rollback": _updating.ROLLBACK,
+    "scale": _scale.PLANNING,
 }
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -74,30 +75,28 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         handle = _locked(planning, begin, options, task)
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
-        with contextlib.closing(_api.api(options)) as api:
+        with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
         noted.append(
             {
                 "kind": "planned",
                 "at": time.time(),
-                **{key: getattr(plan, key) for key in ("before", "headline", "would", "way_back")},
+                **{key: getattr(plan, key) for key in ("before", "target", "headline", "would", "way_back")},
                 "hints": list(plan.hints),
             }
         )
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
         if plan.changes and (plan.service or begin.entry.get("service") or begin.entry.get("url")):
-            needed = plan.needs_entry and names_a_place(begin.entry)
-            found = _baseline.noted(options, journal, plan.service, plan.running, needs_entry=needed)
-            handle["baseline"] = found
+            handle["baseline"] = found = _baseline.noted(options, task, journal, plan)
             if found["answered"] and not task.check_mode:
                 handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")
     except Failure as failure:
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
-        _let_go(handle, options)
+        _let_go(handle, options, task)
         refused = _outcome.outcome(noted, time.time()).facts()
         raise Failure(failure.message, {**failure.facts, "run": {"refused": refused}}) from failure
     except BaseException:
-        _let_go(handle, options)
+        _let_go(handle, options, task)
         raise
     return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
 
@@ -122,7 +121,9 @@ def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> 
         check_mode=task.check_mode,
     )
     if options["lock_wait"] < 0:
-        raise Failure(f"{options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0.")
+        raise Failure(
+            f"{planning.role or options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0."
+        )
     planning.check(begin)
     return begin
 
@@ -131,7 +132,7 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
     """The handle of a run that holds its locks, in check mode of one that needs none. Raises Failure."""
     holder = identity(task.owner, task.host)
     taken: list[Lock] = []
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         try:
             held = []
             # In one order, so that no two runs wait for each other.
@@ -141,7 +142,7 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
                 if lock.take(options["lock_wait"], options["takeover"], task.tell) is not None:
                     taken.append(lock)
                 held.append({"namespace": begin.namespace, "application": name, "holder": holder})
-            companion = Keeper(options, taken).start(task.owner)
+            companion = Keeper(api.access, taken).start(task.owner)
         except BaseException:
             for lock in taken:
                 with contextlib.suppress(Failure):
@@ -179,19 +180,19 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             journal.note("watched", message=failure.message)
     events = journal.events()
-    trouble = _let_go(handle, options)
+    trouble = _let_go(handle, options, task)
     result = _outcome.outcome(events, time.time()).facts()
     return _returned({**result, "lines": [*result["lines"], *trouble]}, options)
 
 
-def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> list[str]:
+def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task) -> list[str]:
     """End the run's companions and release its locks; what became of a lock that cannot be released, in words."""
     if not handle:
         return []
     with contextlib.suppress(Failure):  # whatever became of it, the Lease is let go of
         _companion.finish(handle["companion"])
     trouble = []
-    with contextlib.closing(_api.api(options)) as api:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
         for held in handle["locks"]:
             if held["application"] not in handle["released"]:
                 continue

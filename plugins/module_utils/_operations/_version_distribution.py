@@ -22,7 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _versions,
     _watch,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
 
@@ -64,6 +64,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str"},
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
@@ -161,13 +163,13 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
 class _Service:
     """The Service that is judged, as the cluster has it. Each object is read once, when it is first asked for."""
 
-    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
-        self._options = options
+    def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> None:
+        self._options, self._environ = options, environ
         self._services: dict[str, _api.Object] = {}
 
     @cached_property
     def _server(self) -> _api.Api:
-        return _api.api(self._options)
+        return _api.api(self._options, self._environ)
 
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
@@ -202,7 +204,10 @@ class _Service:
 
     def counted(self, source: str) -> Counter[str]:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""
-        return _reachable.by_pods(self.pods) if source == "pods" else _reachable.by_endpoints(self.slices, self.pods)
+        reads = self._options["container"] or "", _images.rule(self._options["version_of"])
+        if source == "pods":
+            return _reachable.by_pods(self.pods, *reads)
+        return _reachable.by_endpoints(self.slices, self.pods, *reads)
 
     def way(self) -> _target.Way:
         """How it is reached. Raises Failure."""
@@ -219,7 +224,7 @@ class _Service:
 def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Begin to sample beside the run, one request each interval."""
     read_version = _read_version(options)
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, task.environ)) as service:
         way = service.way()
     rate = 1 / options["interval"]
     if options["rate_limit"]:
@@ -227,16 +232,20 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
     def sampling(stop: _companion.Stop) -> dict[str, t.Any]:
         tally = _watch.Tally(time.monotonic(), time.time())
-        _sampler.sample(
-            way.target,
-            read_version,
-            tally.add,
-            concurrency=options["concurrency"],
-            timeout=options["request_timeout"],
-            rate=_sampler.Rate(rate, steady=True),
-            stop=stop,
-        )
-        return dict(tally.report(time.monotonic()), via=way.via, url=way.url)
+        why = ""
+        try:
+            _sampler.sample(
+                way.target,
+                read_version,
+                tally.add,
+                concurrency=options["concurrency"],
+                timeout=options["request_timeout"],
+                rate=_sampler.Rate(rate, steady=True),
+                stop=stop,
+            )
+        except Failure as failure:  # what was seen until then is still worth to be told
+            why = failure.message
+        return dict(tally.report(time.monotonic()), via=way.via, url=way.url, **({"stopped": why} if why else {}))
 
     handle = _companion.start(sampling, name="convoy-watch", owner=task.owner, maximum=options["watch_limit"])
     return {"changed": False, "watch": handle, "via": way.via, "url": way.url, "message": f"watching {way.url}"}
@@ -255,6 +264,9 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if not options["watch"]:
             raise Failure("Give watch, what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
+        if found.get("stopped"):
+            found["message"] += f"; it ended before its time: {found['stopped']}"
+            raise Failure(found["message"], dict(found, changed=False))
         return dict(found, changed=False)
     options = entered(options)
     if options["state"] == "watch":
@@ -263,10 +275,24 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     return _run.in_run(_verified, options, task)
 
 
-def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dict[str, t.Any]:
+#: The shares that are expected at a look, read again for each: given whether it is the last one, None where there is
+#: nothing to judge yet.
+Expecting = t.Callable[[bool], "dict[str, float] | None"]
+
+
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    return verified(options, task.environ, run)
+
+
+def verified(
+    options: t.Mapping[str, t.Any],
+    environ: t.Mapping[str, str],
+    run: _run.Run,
+    expecting: Expecting | None = None,
+) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
     try:
-        result = looked(options)
+        result = looked(options, environ, expecting)
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
@@ -281,12 +307,11 @@ def _verified(options: t.Mapping[str, t.Any], _task: Task, run: _run.Run) -> dic
 
 
 def looked(
-    options: t.Mapping[str, t.Any], expecting: t.Callable[[], dict[str, float]] | None = None
+    options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], expecting: Expecting | None = None
 ) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
-    `expecting` reads anew, for each look, the shares that are expected then.
     """
     if options["settle"] < 0:
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
@@ -294,26 +319,30 @@ def looked(
     checked(options)
     split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
     settled = _settling.SETTLED[options["settles"]]
+    failure: Failure | None = None
+    result: dict[str, t.Any] = {}
     for attempt in range(1, options["settle"] + 2):
-        failure, result = None, {}
-        try:
-            result = _look({**split, "expected": expecting()} if expecting else split)
-        except Failure as error:
-            failure, result = error, error.facts
         last = attempt == options["settle"] + 1
-        if last or settled(result, failure is not None, attempt):
-            break
+        expected = expecting(last) if expecting else options["expected"]
+        if expected is not None:
+            failure, result = None, {}
+            try:
+                result = _look({**split, "expected": expected}, environ)
+            except Failure as error:
+                failure, result = error, error.facts
+            if last or settled(result, failure is not None, attempt):
+                break
         time.sleep(1)
     if failure:
         raise failure
     return result
 
 
-def _look(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
     """What one look sees. Raises Failure where the verdict is not as it has to be."""
     expected = checked(options)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    with closing(_Service(options)) as service:
+    with closing(_Service(options, environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)
@@ -596,6 +625,8 @@ def report(
     }
 
 
+CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
+NAME_REMEDY = "give a url with a name that it is for, or target_validate_certs=false, in an entry validate_certs"
 #: What to do where no request was answered with a version, by the beginning of why.
 REMEDIES = {
     "connection refused": "see that something listens there",
@@ -604,7 +635,15 @@ REMEDIES = {
     "connection lost": "see the log of what answers there",
     "not HTTP": "see that scheme and port are right",
     "TLS failed": "see that scheme and port are right",
-    "certificate not trusted": "give its CA with target_ca_cert, in an entry with ca_cert",
+    # What OpenSSL says of it; the first three are of certificates whose CA is not known.
+    "certificate not trusted (unable to": CA_REMEDY,
+    "certificate not trusted (self": CA_REMEDY,
+    "certificate not trusted (certificate signature": CA_REMEDY,
+    "certificate not trusted (Hostname mismatch": NAME_REMEDY,
+    "certificate not trusted (IP address mismatch": NAME_REMEDY,
+    "certificate not trusted (certificate has expired": "have it and its CA renewed, and check this machine's clock",
+    "certificate not trusted (certificate is not yet valid": "check this machine's clock",
+    "certificate not trusted": "have it issued anew, or give target_validate_certs=false, in an entry validate_certs",
     "refused by the proxy": "have the proxy of the kubeconfig let them through",
     "no version in the answer": "say with version_from where an answer names it",
     "HTTP 404": "see that path is right",

@@ -17,9 +17,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import G
 class Keeper:
     """Keeps the locks of a run; without any it only lives as long as the run does, for the sake of its directory."""
 
-    def __init__(self, options: t.Mapping[str, t.Any], locks: t.Sequence[Lock]) -> None:
-        """`options` say which API server is meant: a companion has no open connection of its run's."""
-        self._options = options
+    def __init__(self, access: _api.Access, locks: t.Sequence[Lock]) -> None:
+        """`access` says which API server is meant: a companion has no open connection of its run's."""
+        self._access = access
         self._held = [(lock.namespace, lock.application, lock.holder) for lock in locks]
         self._locks: list[Lock] = []
 
@@ -28,7 +28,7 @@ class Keeper:
         return _companion.start(self._renew, name="convoy-lock", owner=owner, maximum=LONGEST, on_death=self._abandon)
 
     def _connect(self) -> None:
-        api = _api.api(self._options)
+        api = _api.Api(self._access)
         self._locks = [Lock(api, *held) for held in self._held]
 
     def _renew(self, stop: _companion.Stop) -> None:
@@ -41,10 +41,8 @@ class Keeper:
                 # One that is lost stays lost: whoever has it is not to be disturbed.
                 self._locks = [lock for lock in self._locks if lock.renew()]
                 self._held = [(lock.namespace, lock.application, lock.holder) for lock in self._locks]
-            except Failure as failure:
-                # Out of reach: it goes on lasting for a while, and nobody is to find it expired before that.
-                if isinstance(failure, _api.ApiError) and failure.status == 401:
-                    self._locks = []
+            except Failure:
+                pass  # out of reach: they go on lasting for a while, and nobody is to find them expired before that
 
     def _abandon(self) -> None:
         """Let go of them, as well as that can be done, after the run's death and the end of the task it was at."""

@@ -29,6 +29,7 @@ class Outcome:
     cluster: str  #: the host of the inventory
     requested: t.Mapping[str, t.Any] = field(default_factory=dict)
     before: t.Any = None  #: what users got before: a version, or a number of replicas
+    target: t.Any = None  #: what they were to get
     after: t.Any = None  #: what they get now; None where nobody can tell
     verdict: Verdict = "unverified"
     ending: Ending = "success"
@@ -45,6 +46,7 @@ class Outcome:
     lines: t.Sequence[str] = ()  #: what a person is shown
     started: str = ""  #: RFC 3339
     seconds: float = 0.0
+    ended_at: float = 0.0  #: seconds since 1970
 
     @property
     def failed(self) -> bool:
@@ -60,7 +62,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     """The outcome of a run whose tasks noted these events; it ended at `ended`, in seconds since 1970.
 
     - `begun`: strategy, application, namespace, cluster, requested, check_mode
-    - `planned`: before, headline (what is true on success), would (its words in check mode), way_back, hints
+    - `planned`: before, target, headline (what is true on success), would (its words in check mode), way_back, hints
     - `changed`: message
     - `serving`: version, what users get from now on; None while nobody can tell
     - `verified`: what, verdict, message and facts of the samples; `final` where the run stands or falls by it. A run
@@ -69,6 +71,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     - `told`: message, what is true at the end in the place of the plan's headline, and lines to show below it
     - `failed`: message, and taken_over where the lock was lost
     - `taken_back`: message, complete
+    - `left`: message, what users get now where nothing is taken back
     - `watched`: the report of the watch
     """
     begun = _last(events, "begun") or {}
@@ -117,6 +120,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         cluster=begun.get("cluster", ""),
         requested=begun.get("requested", {}),
         before=planned.get("before"),
+        target=planned.get("target"),
         after=after,
         verdict=_verdict(ending, verified),
         ending=ending,
@@ -131,8 +135,9 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         way_back=str(planned.get("way_back") or ""),
         started=_time(events[0]["at"]) if events else "",
         seconds=round(ended - events[0]["at"], 1) if events else 0.0,
+        ended_at=ended,
     )
-    message = _failure(result, back) if result.failed else headline
+    message = _failure(result, back, _last(events, "left")) if result.failed else headline
     return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched, told)})
 
 
@@ -169,10 +174,12 @@ def _verdict(ending: Ending, verified: t.Sequence[Event]) -> Verdict:
     return next((verdict for verdict in order if verdict in final), "unverified")
 
 
-def _failure(result: Outcome, back: Event | None) -> str:
+def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:
     """The one sentence of a run that failed, what users get now, and why."""
     sentence = f"{back['message'].rstrip('.')}. {result.reason}" if back else result.reason
-    if not back and result.after is not None and result.ending in ("failed", "refused"):
+    if left:
+        sentence += f" {left['message']}"
+    elif not back and isinstance(result.after, str) and result.ending in ("failed", "refused"):
         sentence += f" Users get {result.after} as before."
     if result.watched and result.watched.get("message"):
         sentence += f" Meanwhile: {result.watched['message']}"

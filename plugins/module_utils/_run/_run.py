@@ -49,6 +49,16 @@ class Run:
         kept = ("verdict", "samples", "counts", "errors", "shares", "intervals", "latency", "via", "url", "message")
         self.journal.note("verified", what=what, final=final, **{key: result[key] for key in kept if key in result})
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether a task found the lock to be another run's."""
+        return any(event.get("taken_over") for event in self.journal.events())
+
+    def failed_elsewhere(self, message: str) -> None:
+        """Note why a task of the role failed, where that was no operation of ours, which notes it itself."""
+        if not any(event["kind"] == "failed" for event in self.journal.events()):
+            self.failed(Failure(message))
+
     def failed(self, failure: Failure) -> Failure:
         """The failure that the task ends with: that the lock was lost is the reason of whatever failed after it."""
         if not isinstance(failure, LockLostError):
@@ -74,7 +84,7 @@ def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:
 
 def in_run(work: Work, options: Options, task: Task) -> dict[str, t.Any]:
     """What `work` returns, as a part of the run that the option names. Raises Failure, which the run has noted."""
-    run = Run(handle_of(options.get("run")), lambda: _api.api(options))
+    run = Run(handle_of(options.get("run")), lambda: _api.api(options, task.environ))
     try:
         with contextlib.closing(run):
             return work(options, task, run)

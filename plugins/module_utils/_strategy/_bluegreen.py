@@ -9,7 +9,12 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _description,
+    _images,
+    _selectors,
+    _subject,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels
 
@@ -30,9 +35,11 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     if not live:
         raise Failure(f"Service {name} has no selector, so no Deployment can take its traffic.")
     named = {item["metadata"]["name"]: item for item in deployments}
-    names = {"blue": name if name in named else f"{name}-blue", "green": f"{name}-green"}
-    colours = {colour: _colour(colour, names[colour], named.get(names[colour])) for colour in names}
-    behind = [colour for colour, item in names.items() if item in named and _picked(live, named[item])]
+    names = _subject.colours(name, named)
+    colours = {colour: _colour(name, colour, names[colour], named.get(names[colour])) for colour in names}
+    behind = [
+        colour for colour, item in names.items() if item in named and _selectors.selects(live, pod_labels(named[item]))
+    ]
     # A copy of nothing takes no traffic.
     taking = [colour for colour in behind if colours[colour]["replicas"]] or behind
     if len(taking) != 1:
@@ -45,7 +52,7 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
         )
     active = colours[taking[0]]
     preview = colours["green" if taking[0] == "blue" else "blue"]
-    if not active["version"]:
+    if not active["label"]:
         raise Failure(f"The pods of Deployment {active['deployment']} have no label version to select them by.")
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     target = version
@@ -62,13 +69,13 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     else:
         phase = "preview"
     kept = {key: value for key, value in live.items() if key not in ("version", "color")}
-    preview_version = target if phase == "preview" else preview["version"]
+    preview_label = target if phase == "preview" else preview["label"]
     # Null takes a key away: the selectors are patches, from one colour to the other and back.
     colour = "color" in live or active["labelled"] or preview["labelled"]
     return {
-        name: {key: value for key, value in item.items() if key != "labelled"}
+        name: {key: value for key, value in item.items() if key not in ("label", "labelled")}
         | {"selector": kept | ({"color": item["labelled"]} if colour else {}) | {"version": at or None}}
-        for name, item, at in (("active", active, active["version"]), ("preview", preview, preview_version))
+        for name, item, at in (("active", active, active["label"]), ("preview", preview, preview_label))
     } | {
         "uid": service["metadata"].get("uid", ""),
         "pinned": "version" in live,
@@ -78,7 +85,8 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     }
 
 
-def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
+def _colour(application: str, colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
+    """A colour. Traffic is led by what the label `version` of its pods says, its version is what they answer."""
     if deployment is None:
         return {
             "color": colour,
@@ -88,6 +96,7 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
             "replicas": 0,
             "complete": False,
             "match_labels": {},
+            "label": "",
             "labelled": colour,
         }
     spec = deployment["spec"]
@@ -96,17 +105,13 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
         "color": colour,
         "deployment": name,
         "exists": True,
-        "version": labels.get("version", ""),
+        "version": _images.version_of(spec["template"], application) or labels.get("version", ""),
         "replicas": spec.get("replicas", 1),
         "complete": progress(deployment) is None,
         "match_labels": spec["selector"].get("matchLabels") or {},
+        "label": labels.get("version", ""),
         "labelled": labels.get("color"),
     }
-
-
-def _picked(selector: Object, deployment: Object) -> bool:
-    labels = pod_labels(deployment)
-    return all(labels.get(key) == value for key, value in selector.items())
 
 
 def _said(selector: Object) -> str:

@@ -14,20 +14,20 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
+    _images,
     _managers,
     _reachable,
     _rollout,
+    _selectors,
+    _subject,
     _workloads,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     CHANGE_CAUSE,
-    VERSION_LABELS,
     Object,
     Revision,
     annotated,
-    main_container,
     pod_labels,
-    split_image,
 )
 
 
@@ -42,6 +42,7 @@ class Wish:
     max_unavailable: str = ""
     change_cause: str = ""
     pause_at: str = ""
+    rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
 
 
 def check(wish: Wish) -> None:
@@ -57,22 +58,9 @@ def check(wish: Wish) -> None:
         _pause.point(wish.pause_at)
 
 
-def container(deployment: Object, named: str, repository: str = "") -> Object:
-    """The container whose version is meant: the named one, the main one, or the one of an image. Raises Failure."""
-    name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
-    found = _containers(template)
-    if named:
-        for _path, item in found:
-            if item["name"] == named:
-                return item
-    else:
-        of_image = [item for _path, item in found if split_image(item["image"])[0] == repository]
-        only = main_container(template, name) or (of_image[0] if len(of_image) == 1 else None)
-        if only:
-            return only
-    names = ", ".join(item["name"] for _path, item in found)
-    said = f"has no container {named}" if named else "has several containers"
-    raise Failure(f"Deployment {name} {said}; name the one whose version is meant, one of: {names}.")
+def container(deployment: Object, wish: Wish) -> Object:
+    """The container whose version is meant. Raises Failure."""
+    return _images.container_of(deployment, wish.container, wish.image)
 
 
 def _containers(template: Object) -> list[tuple[str, Object]]:
@@ -84,22 +72,23 @@ def _containers(template: Object) -> list[tuple[str, Object]]:
 
 
 def template_patch(deployment: Object, wish: Wish) -> list[Object]:
-    """The JSON patch of the pod template: the image, of every container that has the same, and the labels."""
+    """The JSON patch of the pod template: the image, of every container that has the same, and the labels that say it.
+
+    An image that has the tag already stays as it is, with the digest that it is pinned by. Raises Failure.
+    """
     template = deployment["spec"]["template"]
-    old = container(deployment, wish.container, wish.image)["image"]
-    repository, tag = split_image(old)
-    new = f"{wish.image or repository}:{wish.version}"
+    old = _images.parse(container(deployment, wish)["image"])
+    if old.tag == wish.version and wish.image in ("", old.repository):
+        return []
+    new = _images.with_tag(old.reference, wish.version, wish.image)
     patch = [
         {"op": "replace", "path": f"{path}/image", "value": new}
         for path, item in _containers(template)
-        if item["image"] == old != new
+        if item["image"] == old.reference != new
     ]
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    for label in VERSION_LABELS:
-        # A chart's version label may be another one than the image's.
-        if label in labels and labels[label] != wish.version and (label == "version" or labels[label] == tag):
-            path = "/spec/template/metadata/labels/" + label.replace("/", "~1")
-            patch.append({"op": "replace", "path": path, "value": wish.version})
+    for label, value in _images.relabelled(_images.labels(template), old, wish.version, wish.rule).items():
+        path = "/spec/template/metadata/labels/" + label.replace("/", "~1")
+        patch.append({"op": "replace", "path": path, "value": value})
     return patch
 
 
@@ -129,14 +118,12 @@ def check_deployment(deployment: Object, wish: Wish) -> None:
         )
     if wish.pause_at:
         _pause.point(wish.pause_at).due(deployment)
-    selected = spec["selector"].get("matchLabels") or {}
-    labels = new_labels(deployment, template_patch(deployment, wish))
-    for label, value in selected.items():
-        if labels.get(label) != value:
-            raise Failure(
-                f"Deployment {name} selects its pods by {label}={value}, which Kubernetes lets nobody change; "
-                f"go to another version with bluegreen or with a Deployment of another name."
-            )
+    selected = _selectors.unmet(spec["selector"], new_labels(deployment, template_patch(deployment, wish)))
+    if selected:
+        raise Failure(
+            f"Deployment {name} selects its pods by {selected}, which Kubernetes lets nobody change; "
+            f"go to another version with bluegreen or with a Deployment of another name."
+        )
 
 
 def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[str]:
@@ -146,10 +133,10 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
     names = []
     for item in found:
         selector = item["spec"].get("selector") or {}
-        if not selector or not selector.items() <= before.items():
+        if not _selectors.selects(selector, before):
             continue
         service = item["metadata"]["name"]
-        if not selector.items() <= after.items():
+        if not _selectors.selects(selector, after):
             raise Failure(
                 f"Service {service} leads to version {selector.get('version', before.get('version'))} of {name} only, "
                 f"and would lead nowhere after a rolling update; use bluegreen, or take version out of its selector."
@@ -184,6 +171,7 @@ TEXTS = ("image", "container", "max_surge", "max_unavailable", "change_cause", "
 REQUEST: dict[str, t.Any] = {
     "version": {"type": "raw", "default": ""},
     **{name: {"type": "str", "default": ""} for name in TEXTS},
+    "version_of": _images.RULE_OPTION,
     "resume": {"type": "str", "choices": ["auto", "next_run", "never"], "default": "auto"},
     "timeout": {"type": "int", "default": 600},
     "settle": {"type": "int", "default": 30},
@@ -192,6 +180,7 @@ REQUEST: dict[str, t.Any] = {
 ROLLBACK_REQUEST: dict[str, t.Any] = {
     "revision": {"type": "int", "default": 0},
     "container": {"type": "str", "default": ""},
+    "version_of": _images.RULE_OPTION,
     "timeout": {"type": "int", "default": 600},
     "settle": {"type": "int", "default": 30},
 }
@@ -215,14 +204,48 @@ class Found(t.NamedTuple):
         """Its revisions, the oldest first."""
         return _workloads.revisions(self.deployment, self.replica_sets)
 
-    def running(self, container: str) -> list[str]:
-        """The versions that its ready pods have."""
-        return sorted(set(versions(self, container)))
+    @property
+    def own_pods(self) -> list[Object]:
+        """Its pods that are there to stay."""
+        own = {revision.uid for revision in self.revisions}
+        return [
+            pod
+            for pod in self.pods
+            if _workloads.owner(pod) in own
+            and "deletionTimestamp" not in pod["metadata"]
+            and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """The container that carries the version, and how the version that answers reads from its image."""
+
+    container: str
+    rule: _images.Rule = _images.PLAIN
+
+    def version(self, template: Object) -> str:
+        """The version of a template or a pod."""
+        return _images.version_of(template, "", self.container, rule=self.rule)
+
+    def image(self, template: Object) -> str:
+        """The image in a template or a pod, empty where it has no such container."""
+        item = _images.container(template, "", self.container)
+        return str(item.get("image", "")) if item else ""
+
+    def ready(self, found: Found) -> list[str]:
+        """The version of each ready pod."""
+        return [self.version(pod) for pod in found.own_pods if _workloads.is_ready(pod)]
+
+    def shares(self, found: Found) -> dict[str, float]:
+        """The share of the ready pods that each version has, empty where none is ready."""
+        ready = self.ready(found)
+        return {version: ready.count(version) / len(ready) for version in sorted(set(ready))}
 
 
 def check_request(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
     """Raise Failure for a request of a rolling update that cannot work, whatever the cluster has."""
-    check_named(application, applications)
+    _check_named(application, applications)
     version = request["version"]
     if not _description.is_version(version):
         raise Failure(
@@ -235,12 +258,13 @@ def check_request(application: t.Any, applications: t.Any, request: t.Mapping[st
 
 def check_rollback(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
     """Raise Failure for a request of a rollback that cannot work, whatever the cluster has."""
-    check_named(application, applications)
+    _check_named(application, applications)
     _plan.check_least("rolling_update", request, {"revision": 0, "timeout": 1, "settle": 0})
+    _images.rule(request["version_of"])
 
 
-def check_named(application: t.Any, applications: t.Any) -> None:
-    """Raise Failure where no Deployment is named, or the descriptions cannot be read."""
+def _check_named(application: t.Any, applications: t.Any) -> None:
+    """Raise Failure where no Deployment is named, or its description cannot be read."""
     if not isinstance(application, str) or not application:
         raise Failure(
             f"rolling_update_application is {json.dumps(application, default=str)}; give the name of the Deployment, "
@@ -257,38 +281,8 @@ def check_named(application: t.Any, applications: t.Any) -> None:
 def wish_of(request: t.Mapping[str, t.Any], application: str, applications: t.Mapping[str, t.Any]) -> Wish:
     """What a Deployment is to become by a request; the described image counts where none is asked for."""
     described = (applications.get(application) or {}).get("image", "")
-    texts = {name: request[name] for name in TEXTS}
-    return Wish(request["version"], **{**texts, "image": texts["image"] or described})
-
-
-def version(template: Object, name: str, container: str) -> str:
-    """The version of a template or a pod: its label, else the tag of the container that is rolled out."""
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    if container and not any(labels.get(label) for label in VERSION_LABELS):
-        for item in _all_containers(template):
-            if item["name"] == container:
-                return split_image(item.get("image", ""))[1]
-    return _workloads.version_of(template, name)
-
-
-def _all_containers(template: Object) -> list[Object]:
-    spec = template.get("spec") or {}
-    return [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-
-
-def image_in(template: Object, container: str) -> str:
-    """The image of a container of a template or a pod, empty where it has no such container."""
-    return next((item.get("image", "") for item in _all_containers(template) if item["name"] == container), "")
-
-
-def versions(found: Found, container: str) -> list[str]:
-    """The version of each ready pod that is there to stay."""
-    own = {revision.uid for revision in found.revisions}
-    return [
-        version(pod, found.name, container)
-        for pod in found.pods
-        if _workloads.owner(pod) in own and _workloads.is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
-    ]
+    texts = {**{name: request[name] for name in TEXTS}, "image": request["image"] or described}
+    return Wish(request["version"], **texts, rule=_images.rule(request["version_of"]))
 
 
 def fingerprint(template: Object) -> str:
@@ -305,51 +299,34 @@ def phase(deployment: Object, *, leaves: bool) -> str:
     return "done" if _rollout.progress(deployment) is None else "going"
 
 
-def way_back(found: Found, *, leaves: bool, asked: Revision | None = None) -> Revision | None:
-    """The revision that served last, to go back to where the change fails; None where there is none.
-
-    Its number says nothing of that: versions that never became complete may have come after it. It is the current one
-    where that is complete and about to be left, else the one whose pods still serve, else the newest that is not known
-    to have failed, which is a guess. It is never the one that is `asked` for.
-    """
-    known = found.revisions
-    current = _workloads.current(known)
-    if leaves and current and _rollout.progress(found.deployment) is None:
-        return current
-    others = [item for item in known if item.number and not item.current and (not asked or item.uid != asked.uid)]
-    serving = _workloads.last_complete(others)
-    guessed = [item for item in reversed(others) if not item.failed]
-    return serving or next(iter(guessed), None)
-
-
-def begin(found: Found, wish: Wish, request: t.Mapping[str, t.Any], image: str) -> _plan.Plan:
+def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
     """The plan of a rolling update; `image` is what the container has after the change."""
     name, deployment = found.name, found.deployment
-    carrier = str(container(deployment, wish.container, wish.image)["name"])
+    carrier = Carrier(str(container(deployment, wish)["name"]), wish.rule)
     leaves = bool(template_patch(deployment, wish))
     begins = phase(deployment, leaves=leaves)
-    back = way_back(found, leaves=leaves)
     paused_at = _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, "")
-    second = begins == "paused" and request["resume"] == "next_run" and paused_at == wish.pause_at
+    second = begins == "paused" and resume == "next_run" and paused_at == wish.pause_at
     pauses = bool(wish.pause_at) and begins != "done" and not second
-    target = f"{wish.version} ({image})"
+    target = wish.rule.answer(wish.version)
     return _planned(
         found,
         carrier,
         begins,
-        back,
-        services=services(deployment, wish, found.services),
-        target=wish.version,
-        headline=f"{name} {wish.version} runs in all {deployment['spec'].get('replicas', 1)} pods.",
-        would=f"Deployment {name} {'has' if begins == 'done' else 'would go to'} version {target}.",
+        _way_back(found, carrier, leaving=leaves),
+        leading=services(deployment, wish, found.services),
+        target=target,
+        headline=f"{name} {target} runs in all {deployment['spec'].get('replicas', 1)} pods.",
+        would=f"Deployment {name} {'has' if begins == 'done' else 'would go to'} version {wish.version} ({image}).",
         facts={
             "kind": "update",
             "wish": asdict(wish),
             "image": image,
+            "paused_at": paused_at,
             "pause_at": wish.pause_at,
             "pauses": pauses,
-            "stays": pauses and request["resume"] != "auto",
-            "resume": request["resume"],
+            "stays": pauses and resume != "auto",
+            "resume": resume,
         },
     )
 
@@ -359,29 +336,31 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
     name, deployment, known = found.name, found.deployment, found.revisions
     to = _workloads.earlier(known, request["revision"], f"Deployment {name} in namespace {namespace}")
     begins = phase(deployment, leaves=not to.current)
-    back = way_back(found, leaves=not to.current, asked=to)
-    carrier = request["container"] or _changed_container(deployment["spec"]["template"], to.template, name)
-    images = ", ".join(_workloads.images(to.template))
-    target = version(to.template, name, carrier)
-    where = f"revision {to.number} ({images})"
+    carrier = Carrier(
+        request["container"] or _changed_container(deployment["spec"]["template"], to.template, name),
+        _images.rule(request["version_of"]),
+    )
+    where = f"revision {to.number} ({', '.join(_workloads.images(to.template))})"
+    # What it goes to is no way back from there.
+    others = [item for item in found.replica_sets if item["metadata"].get("uid") != to.uid]
     leading = [
-        item["metadata"]["name"]
+        str(item["metadata"]["name"])
         for item in found.services
-        if _workloads.selects((item.get("spec") or {}).get("selector"), _labels(to.template))
+        if _selectors.selects((item.get("spec") or {}).get("selector"), _images.labels(to.template))
     ]
     return _planned(
         found,
         carrier,
         begins,
-        back,
-        services=sorted(leading, key=lambda service: (service != name, service)),
-        target=target,
-        headline=f"Deployment {name} {'already has' if begins == 'done' else 'goes back to'} {where}.",
-        would=f"Deployment {name} {'already has' if begins == 'done' else 'would go back to'} {where}.",
+        _way_back(found._replace(replica_sets=others), carrier, leaving=not to.current),
+        leading=sorted(leading, key=lambda service: (service != name, service)),
+        target=carrier.version(to.template),
+        headline=f"Deployment {name} has {where}.",
+        would=f"Deployment {name} {'has' if begins == 'done' else 'would go back to'} {where}.",
         facts={
             "kind": "rollback",
             "revision": to.number,
-            "image": image_in(to.template, carrier),
+            "image": carrier.image(to.template),
             "pauses": False,
             "stays": False,
             "history": _workloads.history(known),
@@ -389,72 +368,82 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
     )
 
 
+def _way_back(found: Found, carrier: Carrier, *, leaving: bool) -> _subject.WayBack | None:
+    """The revision that served last, to go back to where the change fails."""
+    return _subject.way_back(
+        found.deployment, found.replica_sets, container=carrier.container, rule=carrier.rule, leaving=leaving
+    )
+
+
 def _planned(
     found: Found,
-    carrier: str,
+    carrier: Carrier,
     begins: str,
-    back: Revision | None,
+    back: _subject.WayBack | None,
     *,
-    services: t.Sequence[str],
+    leading: t.Sequence[str],
     target: str,
     headline: str,
     would: str,
     facts: t.Mapping[str, t.Any],
 ) -> _plan.Plan:
-    """What the plans of both have in common; `carrier` is the container whose version is meant."""
-    known = found.revisions
-    newest = _workloads.current(known) if _rollout.progress(found.deployment) is None else None
-    serving = newest or _workloads.last_complete(known) or back
-    leading = [item for item in found.services if item["metadata"]["name"] in services]
-    uneven = [_reachable.uneven(item, [], entry=entry) for item in leading for entry in (True, False)]
-    running = found.running(carrier)
-    to = {"revision": back.number, "version": version(back.template, found.name, carrier)} if back else {}
+    """What the plans of both have in common; `leading` are the Services that lead to the Deployment."""
+    serving = _way_back(found, carrier, leaving=True)
+    those = [item for item in found.services if item["metadata"]["name"] in leading]
+    uneven = [_reachable.uneven(item, [], entry=entry) for item in those for entry in (True, False)]
+    running = sorted(set(carrier.ready(found)))
     return _plan.Plan(
-        before=version(serving.template, found.name, carrier) if serving else None,
+        before=serving.version if serving else None,
         target=target,
         changes=begins != "done",
         headline=headline,
         would=would,
-        way_back=f"rollback.yml -e revision={back.number}" if back and begins != "done" else "",
-        service=next(iter(services), ""),
+        way_back=f"rollback.yml -e revision={back.revision}" if back and begins != "done" else "",
+        service=next(iter(leading), ""),
         running=running,
         needs_entry=bool(running),
         facts={
+            "deployment": found.name,
             "phase": begins,
-            "container": carrier,
+            "carrier": asdict(carrier),
             "template": fingerprint(found.deployment["spec"]["template"]),
-            "services": list(services),
+            "services": list(leading),
             "uneven": next(filter(None, uneven), ""),
-            "way_back": to,
+            "way_back": {"revision": back.revision, "version": back.version} if back else {},
             **facts,
         },
     )
 
 
-def _labels(template: Object) -> dict[str, str]:
-    return (template.get("metadata") or {}).get("labels") or {}
-
-
 def _changed_container(one: Object, other: Object, name: str) -> str:
     """The container whose version is another one in two templates: the main one, unless only another one differs."""
-    main = main_container(other, name)
-    images = {item["name"]: item.get("image", "") for item in _all_containers(other)}
-    differing = [each for each, image in images.items() if image_in(one, each) != image]
-    if main is not None and (main["name"] in differing or len(differing) != 1):
-        return str(main["name"])
-    if differing:
+    main = _images.container(other, name)
+    before = {item["name"]: item.get("image", "") for item in _images.containers(one)}
+    there = _images.containers(other)
+    differing = [item["name"] for item in there if before.get(item["name"]) != item.get("image", "")]
+    if len(differing) == 1 and (main is None or main["name"] not in differing):
         return str(differing[0])
-    return str(_all_containers(other)[0]["name"])
+    return str((main or there[0])["name"])
 
 
 def changed_by_others(deployment: Object, plan: t.Mapping[str, t.Any]) -> str:
     """That a Deployment is not what this run made of it, in words, empty where it is: the field, and who wrote it."""
-    template, carrier = deployment["spec"]["template"], plan["container"]
-    kind = "containers"
-    if carrier in [item["name"] for item in (template["spec"].get("initContainers") or [])]:
-        kind = "initContainers"
-    there = image_in(template, carrier)
+    template, carrier = deployment["spec"]["template"], carrier_of(plan)
+    there = carrier.image(template)
     if there == plan["image"]:
         return ""
-    path = f"spec.template.spec.{kind}[name={carrier}].image"
+    main = [item["name"] for item in _images.containers(template)]
+    kind = "containers" if carrier.container in main or not there else "initContainers"
+    path = f"spec.template.spec.{kind}[name={carrier.container}].image"
     return _managers.changed_by(deployment, path, plan["image"], there or None)
+
+
+def carrier_of(plan: t.Mapping[str, t.Any]) -> Carrier:
+    """The carrier of a plan's facts."""
+    said = plan["carrier"]
+    return Carrier(said["container"], _images.Rule(**said["rule"]))
+
+
+def wish_in(plan: t.Mapping[str, t.Any]) -> Wish:
+    """The wish of a plan's facts."""
+    return Wish(**{**plan["wish"], "rule": _images.Rule(**plan["wish"]["rule"])})

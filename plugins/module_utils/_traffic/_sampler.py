@@ -14,19 +14,26 @@ import contextlib
 import errno
 import functools
 import itertools
+import json
 import math
 import os
 import selectors
 import socket
 import ssl
+import threading
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Credential
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 MOST = 1024 * 1024  #: bytes of an answer that are read
 MOST_HEAD = 64 * 1024  #: bytes of its head, more of which is no HTTP
 IP_BIND_ADDRESS_NO_PORT = 24  #: of Linux; Python's socket has it from 3.12 on
 FRESH = 30.0  #: seconds after which a name is resolved again
+LOOK = 0.02  #: seconds between two looks whether credentials are renewed
 
 Address = t.Tuple[int, t.Any]  #: family and address, as a socket takes it
 
@@ -41,7 +48,9 @@ class Target:
     headers: t.Mapping[str, str] = field(default_factory=dict)
     ssl_context: ssl.SSLContext | None = None
     server_name: str | None = None
-    proxy: tuple[str, int] | None = None  #: host and port of an HTTP proxy that the connection goes through
+    proxy: Proxy | None = None  #: an HTTP proxy that the connection goes through
+    access: Access | None = None  #: whose credentials are shown, where it is an API server that passes requests on
+    shown: tuple[tuple[str, str], ...] = ()  #: headers of these credentials; one name may come several times
 
     def request(self) -> bytes:
         """The request's bytes."""
@@ -53,18 +62,28 @@ class Target:
             "Connection": "close",
         }
         own = {name.lower() for name in self.headers}
-        sent = {name: value for name, value in sent.items() if name.lower() not in own} | dict(self.headers)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        shown = {name.lower() for name, _value in self.shown}
+        pairs = [(name, value) for name, value in sent.items() if name.lower() not in own]
+        pairs += [(name, value) for name, value in self.headers.items() if name.lower() not in shown]
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (*pairs, *self.shown))
         return f"GET {self.path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+    def showing(self, credential: Credential) -> Target:
+        """The same, asked with these credentials. Raises Failure."""
+        if self.access is None:
+            return self
+        return replace(self, shown=self.access.headers(credential), ssl_context=self.access.ssl_context(credential))
 
     def tunnel(self) -> bytes:
         """What opens the way through the proxy."""
         place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
+        headers = self.proxy.headers if self.proxy else ()
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (("Host", place), *headers))
+        return f"CONNECT {place} HTTP/1.1\r\n{lines}\r\n".encode()
 
     def addresses(self) -> list[Address]:
         """Where the connection goes, in the order in which it is tried. Raises OSError."""
-        host, port = self.proxy or (self.host, self.port)
+        host, port = (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return [(int(family), address) for family, _type, _protocol, _name, address in found]
 
@@ -135,9 +154,12 @@ def sample(
     They are handed over in the order in which they were made, so that a slow version is not counted
     late. The ones that are on their way when enough is known are waited for and handed over too.
     `timeout` are seconds for one request; after `most` requests, at the monotonic time `until`, or once
-    a selector finds `stop` readable, no more are made. Nothing is raised: what fails is a Sample with
-    an error. Of `sources`, addresses of this machine, each request is made from the next one, after the
-    last one the first again.
+    a selector finds `stop` readable, no more are made. What fails is a Sample with an error. Of
+    `sources`, addresses of this machine, each request is made from the next one, after the last one the
+    first again.
+
+    Through an API server, a request whose credentials that does not accept (401) is no Sample: it is made
+    again with new ones, and no other begins meanwhile. Raises Failure where there are none that it accepts.
     """
     loop = _Loop(target, read_version, take, timeout, sources)
     made = 0
@@ -149,7 +171,8 @@ def sample(
             if made == most or now >= until:
                 loop.enough = True
             pause = min(timeout, until - now)
-            while not loop.enough and loop.active < concurrency and made != most:
+            let_in = loop.let_in()
+            while let_in and not loop.enough and loop.active < concurrency and made != most:
                 wait = rate.wait(now)
                 if wait > 0:
                     pause = min(pause, wait)
@@ -159,11 +182,13 @@ def sample(
                 loop.begin(now)
                 loop.hand_over()  # a name that is not known is an error at once
                 now = time.monotonic()
-            if loop.enough and not loop.asked:
+            if loop.enough and not loop.asked and not loop.refused:
                 return
             if loop.asked:
                 due = loop.asked[0].begun + timeout - now
                 pause = due if loop.enough else min(pause, due)
+            if not let_in:
+                pause = min(pause, LOOK)
             loop.turn(max(0.0, pause), stop)
 
 
@@ -177,7 +202,12 @@ class _Loop:
         self.asked: collections.deque[_Request] = collections.deque()  #: in the order in which they were made
         self.active = 0  #: how many of them have no answer yet
         self.enough = False  #: whether no more are to be made
-        self._target, self._request, self._timeout = target, target.request(), timeout
+        self._target, self._request, self._timeout = target, b"", timeout
+        self._pass = _Pass(target.access) if target.access else None
+        self._shown: Credential | None = None  #: the credentials that `_target` and `_request` are made with
+        if self._pass is None:
+            self._request = target.request()
+        self.refused: list[_Request] = []  #: to be made again with other credentials
         self._read_version, self._take = read_version, take
         self._addresses: list[Address] = []
         self._resolved = 0.0
@@ -187,11 +217,30 @@ class _Loop:
         """Make a request."""
         if now >= self._resolved + FRESH:
             self._addresses, self._resolved = [], now
-        request = _Request(now, next(self._sources))
+        self._make(_Request(now, next(self._sources)))
+
+    def _make(self, request: _Request) -> None:
+        if self._pass is not None and self._pass.credential is not self._shown:
+            self._shown = self._pass.credential
+            self._target = self._target.showing(self._shown)
+            self._request = self._target.request()
+        request.credential = self._shown
         request.steps = request.made(self._target, self._request, self._read_version, self._addresses)
         self.asked.append(request)
         self.active += 1
         self._go_on(request)
+
+    def let_in(self) -> bool:
+        """Whether requests can be made now: not while credentials are renewed. Raises Failure where that failed."""
+        if self._pass is None:
+            return True
+        if not self._pass.holds():
+            return False
+        again, self.refused = self.refused, []
+        now = time.monotonic()
+        for request in again:
+            self._make(_Request(now, request.source, again=True))
+        return True
 
     def turn(self, pause: float, stop: t.Any) -> None:
         """Go on with what can go on, `pause` seconds from now at most, and hand over what is complete."""
@@ -233,6 +282,10 @@ class _Loop:
         request.awaited = events
 
     def _over(self, request: _Request, version: str | None, error: str | None) -> None:
+        if error == NOT_LET_IN and self._pass is not None:
+            self._pass.refused(request.credential, again=request.again)
+            self.asked.remove(request)
+            self.refused.append(request)
         request.sample = Sample(request.begun, time.monotonic() - request.begun, version, error, request.source)
         request.steps.close()
         if request.awaited:
@@ -251,6 +304,72 @@ def parsed(head: bytes) -> tuple[int, t.Mapping[str, str]]:
 
 
 FORGET = 0  #: instead of an event: the socket is about to be closed
+NOT_LET_IN = "the API server does not accept the credentials"  #: an error that is no Sample's
+
+
+class _Pass:
+    """The credentials that an API server is shown, renewed beside the requests that are on their way."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.credential = access.credentials.current()
+        self._renewal: threading.Thread | None = None
+        self._needed = False  #: whether nothing may be asked before it is over
+        self._failure: Failure | None = None
+
+    def holds(self) -> bool:
+        """Whether requests may be made with `credential`. Raises Failure where there is none to make them with."""
+        if self._renewal is not None:
+            if self._renewal.is_alive():
+                return not (self._needed or self._access.credentials.expired)
+            self._renewal, self._needed = None, False
+            if self._failure:
+                raise self._failure
+            self.credential = self._access.credentials.latest
+        elif self._access.credentials.due:
+            self._renew(self._access.credentials.current)
+            return not self._access.credentials.expired
+        return True
+
+    def refused(self, credential: Credential | None, *, again: bool) -> None:
+        """The API server did not accept these; `again` where that were new ones already."""
+        if self._needed or credential is not self.credential:
+            return  # known, and mended, or about to be
+        said = Failure(
+            f"The API server {self._access.server} does not accept the credentials (401), so nothing can be asked "
+            "through it any more; renew them in the kubeconfig."
+        )
+
+        def other() -> None:
+            if again or credential is None or not self._access.credentials.renewed(credential):
+                raise said
+
+        self._needed = True
+        self._renew(other)
+
+    def _renew(self, how: t.Callable[[], t.Any]) -> None:
+        before = self._renewal
+
+        def renewing() -> None:
+            if before is not None:
+                before.join()
+            try:
+                how()
+            except Failure as failure:
+                self._failure = failure
+
+        self._renewal = threading.Thread(target=renewing, daemon=True)
+        self._renewal.start()
+
+
+def _not_let_in(body: bytes) -> bool:
+    """Whether an answer 401 is the API server's own, and not that of what it passes requests on to."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("kind") == "Status" and said.get("apiVersion", "v1") == "v1"
+
 
 Steps = t.Generator[int, None, t.Any]
 
@@ -258,10 +377,12 @@ Steps = t.Generator[int, None, t.Any]
 class _Request:
     """One request on its way. Its steps yield which event its socket has to wait for."""
 
-    __slots__ = ("awaited", "begun", "sample", "socket", "source", "steps")
+    __slots__ = ("again", "awaited", "begun", "credential", "sample", "socket", "source", "steps")
 
-    def __init__(self, begun: float, source: str | None) -> None:
+    def __init__(self, begun: float, source: str | None, *, again: bool = False) -> None:
         self.begun, self.source = begun, source
+        self.again = again  #: whether it was made before, with credentials that were not accepted
+        self.credential: Credential | None = None
         self.steps: Steps
         self.socket: t.Any = None
         self.awaited = FORGET  #: the event that the selector was asked for
@@ -298,6 +419,8 @@ class _Request:
             return None, "not HTTP"
         except (OSError, EOFError):
             return None, "connection lost"
+        if status == 401 and target.access and _not_let_in(body):
+            return None, NOT_LET_IN
         version = read_version(headers, body)
         if not 200 <= status < 300:
             return version, f"HTTP {status}"

@@ -9,7 +9,7 @@ import ssl
 import typing as t
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _tls
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _clients, _sampler
 
@@ -71,12 +71,9 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
     context = None
     if parts.scheme == "https":
         try:
-            context = ssl.create_default_context(cafile=options["target_ca_cert"])
+            context = _tls.client_context(options["target_ca_cert"], verify=options["target_validate_certs"])
         except (OSError, ssl.SSLError) as error:
             raise Failure(f"target_ca_cert {options['target_ca_cert']} cannot be read: {error}.") from error
-        if not options["target_validate_certs"]:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     default = 443 if context else 80
     return _sampler.Target(
@@ -110,8 +107,15 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
         raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
     proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
-    headers = {**{str(k): str(v) for k, v in options["headers"].items()}, **api.access.headers}
-    target = _sampler.Target(api.host, api.port, proxied, headers, api.ssl_context, api.access.server_name, api.proxy)
+    target = _sampler.Target(
+        api.host,
+        api.port,
+        proxied,
+        {str(k): str(v) for k, v in options["headers"].items()},
+        server_name=api.access.server_name,
+        proxy=api.access.proxy,
+        access=api.access,
+    )
     return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
 
 

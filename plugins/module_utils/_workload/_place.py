@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _workloads
 
 #: How often a change is tried again because something else about the object changed, mostly its status.
 TRIES = 10
@@ -73,20 +73,8 @@ def around(api: _api.Api, place: Place, workload: _api.Object) -> tuple[list[_ap
     return api.items(memory, labelSelector=chosen), api.items(pods, labelSelector=chosen)
 
 
-def selector(said: _api.Object) -> str:
-    """A label selector as a query has it."""
-    rules = [f"{key}={value}" for key, value in (said.get("matchLabels") or {}).items()]
-    for rule in said.get("matchExpressions") or []:
-        values = f"({','.join(rule.get('values') or [])})"
-        rules.append(
-            {
-                "In": f"{rule['key']} in {values}",
-                "NotIn": f"{rule['key']} notin {values}",
-                "Exists": rule["key"],
-                "DoesNotExist": f"!{rule['key']}",
-            }[rule["operator"]]
-        )
-    return ",".join(rules)
+#: A label selector as a query has it.
+selector = _selectors.query
 
 
 def changed(

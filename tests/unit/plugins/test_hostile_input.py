@@ -99,7 +99,7 @@ def ends_well(operation: Callable[[], t.Any]) -> bool:
 @cases(1000)
 @given(KUBECONFIGS)
 def test_kubeconfigs(kubeconfig: t.Any) -> None:
-    assert ends_well(lambda: _api.api({"kubeconfig": kubeconfig}))
+    assert ends_well(lambda: _api.api({"kubeconfig": kubeconfig}, {}))
 
 
 ANSWERS = st.one_of(

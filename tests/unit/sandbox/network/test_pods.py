@@ -160,12 +160,17 @@ def test_probes_speak_as_the_kubelet_does() -> None:
 def test_a_probe_that_gets_no_answer_runs_out_of_time() -> None:
     async def test(block: Addresses) -> None:
         ip, runtime = block.pods.take(), _runtime()
-        silent = await asyncio.start_server(lambda *_: asyncio.sleep(5), ip, 8080)
+        kept: list[asyncio.StreamWriter] = []  # one that nobody keeps is closed, from Python 3.12 on
+        silent = await asyncio.start_server(lambda _reader, writer: kept.append(writer), ip, 8080)
         probe = {"timeoutSeconds": 0.05, "httpGet": {"path": "/x", "port": 8080}}
-        assert await runtime.probe(POD, _container("nginx"), probe, ip=ip) == (
-            f'Get "http://{ip}:8080/x": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
-        )
-        silent.close()
+        try:
+            assert await runtime.probe(POD, _container("nginx"), probe, ip=ip) == (
+                f'Get "http://{ip}:8080/x": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+            )
+        finally:
+            silent.close()
+            for writer in kept:
+                writer.close()
 
     with_block(test)
 

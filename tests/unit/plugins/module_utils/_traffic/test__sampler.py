@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _sampler
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample, Target
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import reader
@@ -336,7 +337,7 @@ def proxied(first_line: bytes) -> tuple[list[Sample], list[bytes]]:
             writer.close()
 
         server = await asyncio.start_server(client, "127.0.0.1", 0)
-        proxy = ("127.0.0.1", server.sockets[0].getsockname()[1])
+        proxy = Proxy("127.0.0.1", server.sockets[0].getsockname()[1])
         try:
             return await asyncio.to_thread(taken, Target("inside", 8080, "/v", proxy=proxy))
         finally:
