@@ -132,7 +132,10 @@ class Step:
                 else f"kubectl rollout resume deployment/{name} goes on."
             )
             self.told(f"{result['message']} {goes_on}", result["pods"])
-        return {**_change_of(result), "message": f"{result['message']} observed: {seen['message']}"}
+        message = f"{result['message']} observed: {seen['message']}"
+        if not plan["stays"]:  # else it is what the run ends with
+            self.task.tell(f"{name}: {message}")
+        return {**_change_of(result), "message": message}
 
     def complete(self) -> Facts:
         """Resume the Deployment where this collection paused it, and wait until its rollout is complete."""
