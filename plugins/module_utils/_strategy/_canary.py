@@ -27,6 +27,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     named,
     number,
     replicas_of,
+    running,
     scaler_of,
     version_of,
 )
@@ -113,26 +114,26 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     wanted = _canary_steps.weights(asked.steps)
     if canary is not None:
         _canary_refusals.check_own(seen, canary)
-        running = version_of(canary, asked)
-        if asked.version and running not in (asked.version, asked.rule.answer(asked.version)):
+        has = running(canary, asked)
+        if asked.version and not asked.abort and has != asked.rule.answer(asked.version):
             raise Failure(
-                f"A canary of {name} {running} runs already (Deployment {canary['metadata']['name']}), so "
+                f"A canary of {name} {has} runs already (Deployment {canary['metadata']['name']}), so "
                 f"{asked.version} cannot start; promote the canary or abort it first."
             )
     old = version_of(stable, asked)
-    version = version_of(canary, asked) if canary else asked.rule.answer(asked.version)
+    version = running(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
     there = canary is not None or (version not in ("", old) and not asked.abort)
-    copies = _canary_steps.whole(seen, asked, phase)
-    if there and not asked.abort and not copies:
+    whole = _canary_steps.without_canary(seen, asked, phase)
+    if there and not asked.abort and not whole:
         raise Failure(f"Deployment {name} has no replicas for a canary to stand beside; scale it up first.")
     advances = there and not asked.abort and phase != "promoting"
-    steps = _canary_steps.remaining(seen, asked, wanted, copies) if advances else []
+    steps = _canary_steps.remaining(seen, asked, wanted, whole) if advances else []
     promote = there and not asked.abort and (asked.promote or phase == "promoting")
     template_is_due = asked.templated and canary is None and asked.template is None
     new = _canary_manifests.made(seen, asked) if there and not template_is_due else None
     if steps or promote:
-        _canary_refusals.check(seen, steps, copies, promote)
+        _canary_refusals.check(seen, steps, whole, promote)
         if new is not None:
             _canary_refusals.check_pods(seen, new)
     if asked.promote and not version and PREVIOUS not in annotations_of(stable):
@@ -148,7 +149,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
             "deployment": name,
             "version": old,
             "replicas": replicas_of(stable),
-            "copies": copies,
+            "whole": whole,
             "complete": progress(stable) is None,
         },
         "canary": {
@@ -165,7 +166,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "steps": steps,
         "promote": promote,
         "abort": asked.abort and canary is not None,
-        "needed": _canary_steps.needed(seen, steps, copies, promote),
+        "needed": _canary_steps.needed(seen, steps, whole, promote),
         "template": new["spec"]["template"] if new is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),
     }
@@ -219,6 +220,7 @@ def begin(
             "application": name,
             "advances": advances,
             "ends": found["promote"] or found["abort"],
+            "longest": _canary_steps.longest(steps, request["timeout"], request["settle"]),
             "templated": templated,
             "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },
