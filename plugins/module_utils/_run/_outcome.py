@@ -82,6 +82,10 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     watched = _last(events, "watched")
     changed = any(event["kind"] == "changed" for event in events)
     verified = [event for event in events if event["kind"] == "verified"]
+    began = changed or any(
+        event["kind"] in ("starting", "switching") or (event["kind"] == "verified" and event.get("final"))
+        for event in events
+    )
     check_mode = bool(begun.get("check_mode"))
     serving = _last(events, "serving")
     why = lost_lock or failure
@@ -91,7 +95,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         else "rolled back"
         if failure and back and back.get("complete")
         else "refused"
-        if failure and not changed
+        if failure and not began
         else "failed"
         if failure
         else "check mode"
