@@ -13,6 +13,7 @@ from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import Play
 
 SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
+UP: Play = ("scale", {"replicas": 5})
 PROMOTE: Play = ("canary", {"version": "2.0.0", "promote": True, "canary_weight": 50})
 
 
@@ -60,6 +61,13 @@ def test_before_the_switch_a_rollback_stays(place: Place) -> None:
         assert run.changed == 0
         assert lab.selector()["version"] == "1.0.0"
         assert lab.versions() == {"1.0.0": 20}
+
+
+def test_after_it_was_scaled_the_same_command_waits_and_verifies_it(place: Place) -> None:
+    with killed_at(place, UP, 2, "after", UP) as (lab, run):
+        assert run.changed == 0
+        assert "Deployment hello has 5 replicas already.\n  observed: 5 of 5 pods are ready" in run.output
+        assert lab.replicas("hello") == 5
 
 
 def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: Place) -> None:

@@ -40,6 +40,14 @@ _SHARES = (  # and where it judges shares: hints of routing by topology, ready e
     *_ASKED,
     Right("discovery.k8s.io", "endpointslices", ("list",)),
 )
+_SUBJECT = (  # what tells which Deployment has the traffic, and who else decides about it
+    Right("", "services", ("list",)),
+    Right("discovery.k8s.io", "endpointslices", ("list",)),
+    Right("autoscaling", "horizontalpodautoscalers", ("list",)),
+    Right("", "resourcequotas", ("list",)),
+    Right("", "limitranges", ("list",)),
+    Right("policy", "poddisruptionbudgets", ("list",)),
+)
 _OTHER_WORKLOADS = (
     Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
     Right("apps", "daemonsets", ("get", "list", "watch", "patch")),
@@ -55,7 +63,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         Right("", "services", ("list",)),
         *_ASKED,
     ),
-    "scale": (*_CHANGED, *_ROOM, *_ASKED, Right("autoscaling", "horizontalpodautoscalers", ("list",))),
+    "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_SHARES, Right("", "services", ("list",))),
     "canary": (
         *_CHANGED,

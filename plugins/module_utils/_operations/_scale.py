@@ -54,7 +54,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         if room.missing is not None:
             raise Failure(
                 f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}"
-                "; make room, or request fewer replicas."
+                "; make room, or request fewer replicas.",
+                {"before": plan.before},
             )
     return plan
 
@@ -100,7 +101,8 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
     difference = _place.difference(deployment, after)
     if difference["changed"]:
         run.journal.note("changed", message=f"{place} {said}")
-        run.journal.note("serving", version=None)  # until it is verified
+        if not task.check_mode:
+            run.journal.note("serving", version=None)  # until it is verified
     return {**result, **difference, "after": requested, "message": f"{place} {said}."}
 
 
