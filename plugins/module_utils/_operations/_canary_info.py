@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 
@@ -42,6 +42,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         template=options["template"],
     )
     _canary.weights(asked.steps)  # before the cluster is asked
+    if asked.template and (why := _shapes.unfit(asked.template, _shapes.given_template)):
+        raise Failure(f"template {why}; give it as a Deployment has it in spec.template.")
     api = _api.api(options, task.environ)
     try:
         return {"changed": False, **_canary.plan(_seen(api, options), asked)}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
 
@@ -26,6 +26,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         raise Failure(f"replicas is {copies}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
+    if template is not None and (why := _shapes.unfit(template, _shapes.given_template)):
+        raise Failure(f"template {why}; give it as a Deployment has it in spec.template.")
     api = _api.api(options, task.environ)
     try:
         deployment = _deployment(api, options["namespace"], options["deployment"])

@@ -54,7 +54,7 @@ VOLATILE = ("duration", "latency", "exception", "invocation", "warnings", "depre
 def deployment() -> Object:
     """A Deployment that is complete."""
     labels = {"app": "hello", "version": "1.0.0"}
-    spec = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
+    spec = {"containers": [{"name": "hello", "image": "hello:1.0.0", "resources": {"requests": {"cpu": "200m"}}}]}
     return {
         "metadata": {"name": "hello", "namespace": "default", "uid": "d", "generation": 1},
         "spec": {
