@@ -19,9 +19,8 @@ description:
   - Waits for nothing; M(convoy.rollout.rollout) does.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Deployment.
     type: str

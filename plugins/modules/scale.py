@@ -17,9 +17,8 @@ notes:
   - A step or a share is relative to now. Run again, it is taken again.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Deployment.
     type: str

@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _a
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "names": {"type": "list", "elements": "str"},
 }
 
@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, t.Any] = {
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the namespace once, and put together what belongs together. Raises Failure."""
     api = _api.api(options, task.environ)
-    namespace, names = options["namespace"], options["names"]
+    namespace, names = api.namespace(options), options["names"]
     try:
         deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
         found = {item["metadata"]["name"]: item for item in deployments}

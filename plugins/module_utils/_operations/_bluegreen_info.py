@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _b
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     "rollback": {"type": "bool", "default": False},
@@ -22,7 +22,7 @@ ARGUMENTS: dict[str, t.Any] = {
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
     api = _api.api(options, task.environ)
-    namespace, name = options["namespace"], options["name"]
+    namespace, name = api.namespace(options), options["name"]
     try:
         service = api.get(_api.path_of("services", namespace, name))
     except _api.ApiError as error:

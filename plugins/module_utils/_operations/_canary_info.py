@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _c
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "service": {"type": "str"},
     "version": {"type": "str"},
@@ -52,7 +52,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _seen(api: _api.Api, options: t.Mapping[str, t.Any]) -> _canary.Seen:
-    namespace, name = options["namespace"], options["name"]
+    namespace, name = api.namespace(options), options["name"]
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     named = {item["metadata"]["name"]: item for item in deployments}
     if name not in named:

@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _c
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "template": {"type": "dict"},
     "replicas": {"type": "int", "required": True},
     "deployment": {"type": "str"},
@@ -29,12 +29,13 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if template is not None and (why := _shapes.unfit(template, _shapes.given_template)):
         raise Failure(f"template {why}; give it as a Deployment has it in spec.template.")
     api = _api.api(options, task.environ)
+    namespace = api.namespace(options)
     try:
-        deployment = _deployment(api, options["namespace"], options["deployment"])
+        deployment = _deployment(api, namespace, options["deployment"])
         if template is None:
             if deployment is None:
                 raise Failure(
-                    f"There is no Deployment {options['deployment']} in namespace {options['namespace']} "
+                    f"There is no Deployment {options['deployment']} in namespace {namespace} "
                     f"to take the template from; give template."
                 )
             template = deployment["spec"]["template"]
@@ -45,7 +46,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             max(0, copies - placed),
             api.items(_api.path_of("nodes")),
             pods,
-            api.items(_api.path_of("resourcequotas", options["namespace"])),
+            api.items(_api.path_of("resourcequotas", namespace)),
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

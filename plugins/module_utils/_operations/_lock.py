@@ -23,7 +23,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _p
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "purpose": {"type": "str", "default": ""},
     "wait": {"type": "int", "default": 0},
@@ -45,11 +45,11 @@ class Lock:
 
     def __init__(self, options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], holder: str) -> None:
         self.options, self.holder = options, holder
-        self.application, self.namespace = options["name"], options["namespace"]
+        self.api = _api.api(options, environ)
+        self.application, self.namespace = options["name"], self.api.namespace(options)
         self.name = f"convoy-{self.application}"
         self.collection = _api.path_of("leases", self.namespace, group=GROUP)
         self.path = _api.path_of("leases", self.namespace, self.name, group=GROUP)
-        self.api = _api.api(options, environ)
 
     def read(self) -> _api.Object | None:
         """The Lease, None where there is none. Raises Failure."""

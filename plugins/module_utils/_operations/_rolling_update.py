@@ -13,7 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _p
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
     "image": {"type": "str"},
@@ -30,10 +30,10 @@ OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "cha
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Start a Deployment's rollout of another version, and say where it comes from. Raises Failure."""
-    place = _place.Place("Deployment", options["namespace"], options["name"])
     wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS})
     _update.check(wish)
     api = _api.api(options, task.environ)
+    place = _place.Place("Deployment", api.namespace(options), options["name"])
     try:
         deployment = _place.found(api, place)
         remembered, _pods = _place.around(api, place, deployment)

@@ -17,7 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._place im
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": list(_workloads.PLURALS), "default": "Deployment"},
     "state": {
@@ -65,7 +65,7 @@ class Rollout:
 
     def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task) -> None:
         self.api, self.task = api, task
-        self.place = Place(options["kind"], options["namespace"], options["name"])
+        self.place = Place(options["kind"], api.namespace(options), options["name"])
         self.timeout: int = options["timeout"]
         self.grace: int = options["unschedulable_grace"]
         self.start = time.monotonic()

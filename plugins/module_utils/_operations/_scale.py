@@ -13,7 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _p
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "replicas": {"type": "str", "required": True},
     "current_replicas": {"type": "int"},
@@ -22,8 +22,8 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Give a Deployment as many replicas as are asked for, where nobody else decides on that. Raises Failure."""
-    place = _place.Place("Deployment", options["namespace"], options["name"])
     api = _api.api(options, task.environ)
+    place = _place.Place("Deployment", api.namespace(options), options["name"])
     try:
         deployment = _place.found(api, place)
         if deployment["spec"].get("paused") and _rollout.progress(deployment):

@@ -59,7 +59,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "watch": {"type": "dict"},
     "interval": {"type": "float", "default": 0.05},
     "watch_limit": {"type": "int", "default": 3600},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str"},
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
@@ -163,10 +163,15 @@ class _Service:
     def _server(self) -> _api.Api:
         return _api.api(self._options, self._environ)
 
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+        return self._server.namespace(self._options)
+
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
         if name not in self._services:
-            namespace = self._options["namespace"]
+            namespace = self.namespace
             try:
                 self._services[name] = self._server.get(_api.path_of("services", namespace, name))
             except _api.ApiError as error:
@@ -181,7 +186,7 @@ class _Service:
     @cached_property
     def slices(self) -> list[_api.Object]:
         """The EndpointSlices of the Service that the versions are behind. Raises ApiError."""
-        path = _api.path_of("endpointslices", self._options["namespace"], group="discovery.k8s.io")
+        path = _api.path_of("endpointslices", self.namespace, group="discovery.k8s.io")
         return self._server.items(path, labelSelector=f"kubernetes.io/service-name={_application(self._options)}")
 
     @cached_property
@@ -192,7 +197,8 @@ class _Service:
         if not selector:
             raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
         selected = ",".join(f"{key}={value}" for key, value in selector.items())
-        return self._server.items(_api.path_of("pods", self._options["namespace"]), labelSelector=selected)
+        path = _api.path_of("pods", self.namespace)
+        return self._server.items(path, labelSelector=selected)
 
     def counted(self, source: str) -> Counter[str]:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""
@@ -263,6 +269,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
     with closing(_Service(options, task.environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
+        if cluster:
+            options = {**options, "namespace": service.namespace}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)
         others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}
