@@ -14,8 +14,11 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Each play has its heading, each change is one line with its task's name, and what M(ansible.builtin.debug) says is
     printed as it is, one line for each string of a list, so that tables keep their rows.
-  - Tasks that changed nothing, were skipped or only include others are not shown. Failures, warnings, the differences
-    of C(--diff) and the recap are, just as the callback P(ansible.builtin.default#callback) shows them.
+  - Tasks that changed nothing, were skipped or only include others are not shown. Warnings, the differences of
+    C(--diff) and the recap are, just as the callback P(ansible.builtin.default#callback) shows them.
+  - A failure of this collection, of M(ansible.builtin.fail) or of M(ansible.builtin.assert) is its sentence, and the
+    log lines where there are any. A task that belongs to a run of this collection is only named, as what follows says
+    what came of the whole run. Other failures are shown as that callback does.
   - With C(-v) everything is shown, as that callback does.
 extends_documentation_fragment:
   - default_callback
@@ -37,6 +40,8 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.fqcn import add_internal_fqcns
 
 DEBUG = frozenset(add_internal_fqcns(("debug",)))
+REFUSALS = frozenset(add_internal_fqcns(("fail", "assert")))
+OWN = "convoy.rollout."
 
 
 def lines_of(message: t.Any) -> list[str] | None:
@@ -69,6 +74,37 @@ class CallbackModule(DefaultCallback):
             super().v2_runner_item_on_ok(result)
         else:
             self._show(result, item=f" (item={self._get_item_label(result.result)})")
+
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        lines = self._failure(result)
+        if lines is None or (result.task.loop and "results" in result.result):
+            super().v2_runner_on_failed(result, ignore_errors)
+        else:
+            self._show_failure(result, lines, "")
+
+    def v2_runner_item_on_failed(self, result: t.Any) -> None:
+        lines = self._failure(result)
+        if lines is None:
+            super().v2_runner_item_on_failed(result)
+        else:
+            self._show_failure(result, lines, f" (item={self._get_item_label(result.result)})")
+
+    def _failure(self, result: t.Any) -> list[str] | None:
+        """The lines of a failure that says by itself what is to be known; None for one that is shown as ever."""
+        action = result.task.resolved_action or result.task.action
+        if self._display.verbosity or not (action.startswith(OWN) or action in REFUSALS):
+            return None
+        # What a run's tasks find becomes a part of its outcome, which the role ends with.
+        told_later = action == f"{OWN}run" or result.task.args.get("run")
+        return [] if told_later and action.startswith(OWN) else lines_of(result.result.get("msg"))
+
+    def _show_failure(self, result: t.Any, lines: list[str], item: str) -> None:
+        self._clean_results(result.result, result.task.action)
+        result.result.pop("exception", None)  # with -v
+        self._handle_warnings_and_exception(result)
+        shown = [f"failed: [{self.host_label(result)}] {result.task.get_name().strip()}{item}"]
+        shown += [f"  {line}".rstrip() for line in lines]
+        self._display.display("\n".join(shown), color=C.COLOR_ERROR, stderr=self.get_option("display_failed_stderr"))
 
     def v2_playbook_on_include(self, included_file: t.Any) -> None:
         if self._display.verbosity:

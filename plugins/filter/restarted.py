@@ -41,13 +41,7 @@ _value:
 
 import typing as t
 
-Pods = t.Iterable[t.Mapping[str, t.Any]]
-
-
-def restarted(pods: Pods, since: Pods) -> list[str]:
-    """The names of the pods whose restarts are more than they were."""
-    before = {pod["name"]: pod["restarts"] for pod in since}
-    return [pod["name"] for pod in pods if pod["restarts"] > before.get(pod["name"], pod["restarts"])]
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _workloads
 
 
 class FilterModule:
@@ -55,4 +49,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By name."""
-        return {"restarted": restarted}
+        return {"restarted": _workloads.restarts}

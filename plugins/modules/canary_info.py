@@ -60,18 +60,16 @@ options:
     description: Ask for the canary to go.
     type: bool
     default: false
-  container:
-    description: The container whose image's tag is the version, where a pod has several.
-    type: str
   template:
     description: The pod template of a canary that is yet to be made. By default stable's, with the version in
       the place of its image's tag.
     type: dict
 notes:
-  - The version of a Deployment is the label C(version) of its pods, else its image's tag.
+  - The version of a Deployment is its image's tag, or what O(version_of) makes of it.
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""

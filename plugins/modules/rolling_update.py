@@ -13,7 +13,8 @@ description:
   - Gives a Deployment's container an image with another tag, and the change-cause to its history, in one patch
     of the template that the cluster has.
   - Containers, init containers among them, that have the very same image get the new one too. So do the pods'
-    labels C(version), and C(app.kubernetes.io/version) where it names the image's tag.
+    labels C(version) and C(app.kubernetes.io/version) where they say the image's tag; others are somebody else's.
+  - An image that is pinned by a digest is left alone unless O(image) is given, which pins it by the tag.
   - Refuses what cannot work before anything changes. The Deployment is paused by somebody else, its selector or that
     of a Service names the version, or its strategy knows no surge.
   - Waits for nothing; M(convoy.rollout.rollout) does.
@@ -30,12 +31,7 @@ options:
     type: str
     required: true
   image:
-    description: The image's name without a tag, by default that of the container.
-    type: str
-  container:
-    description: >-
-      The container whose version is meant. It can be left out where there is one, or one that the annotation
-      C(kubectl.kubernetes.io/default-container) names, that is named as the Deployment, or that has O(image).
+    description: The image's name without a tag, by default that of the container. It also tells the container.
     type: str
   max_surge:
     description: How many pods more than wanted there may be, such as V(1) or V(25%), by default as it is.
@@ -57,6 +53,7 @@ options:
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._changes
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""
@@ -82,15 +79,16 @@ phase:
   returned: success
   type: str
 before:
-  description: The version to go back to.
+  description: The version to go back to, as it answers.
   returned: success
   type: str
 after:
-  description: The version that is rolled out.
+  description: The version that is rolled out, as it answers.
   returned: success
   type: str
 way_back:
-  description: The revision to go back to, V(0) where there is none.
+  description: >-
+    The revision to go back to, V(0) where there is none. It is what served last, whatever was rolled out since.
   returned: success
   type: int
 image:

@@ -80,6 +80,12 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  replicas:
+    description:
+      - With O(state=complete), how many replicas were requested. It fails where somebody else changes the number while the
+        rollout is waited for, and names the field manager that wrote it.
+    type: int
+    version_added: 0.2.0
   timeout:
     description: Seconds that it may take.
     type: int
@@ -92,8 +98,10 @@ options:
     type: int
     default: 5
 extends_documentation_fragment:
+  - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._changes
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""
@@ -192,10 +200,9 @@ pods:
       description: The number of its revision.
       type: int
     version:
-      description:
-        - Its label C(version) or C(app.kubernetes.io/version), else the tag of its image. Of several containers
-          that is the one that the annotation C(kubectl.kubernetes.io/default-container) names, else the one that
-          is named as the workload, else the first.
+      description: >-
+        The tag of its image, or what O(version_of) makes of it, else the digest. Of several containers it is that of
+        O(container). Empty where it cannot be told.
       type: str
     images:
       description: The images of its containers.

@@ -10,12 +10,22 @@ short_description: Scale a Deployment to a number or by a step
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Gives a Deployment a number of replicas, or some more or fewer than it has.
+  - Gives a Deployment a number of replicas, or some more or fewer than it has, in one patch that holds only for the
+    object that was read.
   - Leaves the number alone, and says so, where a HorizontalPodAutoscaler decides on it.
   - Waits for nothing; M(convoy.rollout.rollout) does. M(convoy.rollout.capacity) tells whether there is room.
 notes:
   - A step or a share is relative to now. Run again, it is taken again.
 options:
+  state:
+    description:
+      - V(scaled) gives the Deployment its number.
+      - V(verified) sees that as many pods are ready as were requested, and, as a part of a run that asked users' entry
+        when it began, that no more requests are lost than then.
+      - V(back) takes nothing back. It says what the Deployment has when a run failed, and never fails.
+    type: str
+    choices: [scaled, verified, back]
+    default: scaled
   namespace:
     description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
@@ -28,21 +38,84 @@ options:
       - A number such as V(5), a step such as V(+2) or V(-1), a share of what there is such as V(50%) or V(200%), or
         a step by a share such as V(+50%) or V(-25%).
       - What a share comes to is rounded up.
+      - Required, unless O(state=back).
     type: str
-    required: true
   current_replicas:
     description:
       - How many replicas the Deployment is expected to have. It fails where somebody scaled it meanwhile.
       - Steps and shares are relative to this number.
     type: int
+  entry:
+    description: Where users come in, for O(state=verified), as M(convoy.rollout.version_distribution) has it.
+    type: dict
+    suboptions:
+      service:
+        description: The name of the Service.
+        type: str
+      url:
+        description: The URL to ask.
+        type: str
+      port:
+        description: The Service's port.
+        type: int
+      scheme:
+        description: What the Service speaks.
+        type: str
+        choices: [http, https]
+      path:
+        description: What is asked for.
+        type: str
+      via:
+        description: How the Service is reached.
+        type: str
+        choices: [auto, url, proxy]
+      validate_certs:
+        description: Whether its certificate must be one that this machine trusts.
+        type: bool
+      ca_cert:
+        description: The path of the CA that its certificate is from.
+        type: path
+      max_p99:
+        description: Not judged here.
+        type: float
+      version_from:
+        description: Where an answer says its version.
+        type: dict
+        suboptions:
+          json_pointer:
+            description: A JSON pointer into the body.
+            type: str
+          header:
+            description: A header of the answer.
+            type: str
+          regex:
+            description: A regular expression that finds it in the body.
+            type: str
+  samples:
+    description: How many requests are made, for O(state=verified).
+    type: int
+    default: 20
+  settle:
+    description: For how many seconds they are made anew while more are lost than before, for O(state=verified).
+    type: int
+    default: 30
+  timeout:
+    description: How many seconds pods may take to become ready again, for O(state=verified).
+    type: int
+    default: 600
+  failure:
+    description: What failed, as C(ansible_failed_result) has it, for O(state=back).
+    type: raw
+    default: ""
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._changes
+  - convoy.rollout._run
 """
 
 EXAMPLES = r"""
 ---
-- name: Have five copies of hello
+- name: Have five replicas of hello
   convoy.rollout.scale:
     name: hello
     replicas: 5
@@ -55,16 +128,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: How many replicas were asked for before.
-  returned: success
+  description: How many replicas were requested before.
+  returned: success, unless state is back
   type: int
 after:
-  description: How many are asked for now.
-  returned: success
+  description: How many are requested now.
+  returned: success, unless state is back
   type: int
 autoscaler:
   description: The HorizontalPodAutoscaler that decides on the replicas, null where there is none.
-  returned: success
+  returned: success, unless state is back
   type: dict
   contains:
     name:
@@ -76,8 +149,12 @@ autoscaler:
     max_replicas:
       description: The most replicas that it makes.
       type: int
+manager:
+  description: The field manager that wrote another number, where somebody else did that meanwhile.
+  returned: failure
+  type: str
 message:
-  description: What was done, in one sentence.
+  description: What was done or verified, in one sentence.
   returned: success
   type: str
 """

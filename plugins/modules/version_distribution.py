@@ -58,9 +58,9 @@ options:
   source:
     description:
       - Where the shares are read. V(traffic) makes requests.
-      - V(endpoints) counts the ready endpoints of O(application_service) by the version labels of their pods, which is
-        the share that can be reached, V(pods) its ready pods by the tags of their images. Neither makes requests,
-        nothing is estimated, and each share must be within O(tolerance).
+      - V(endpoints) counts the ready endpoints of O(application_service), which is the share that can be reached,
+        V(pods) its ready pods, both by the tags of their images. Neither makes requests, nothing is estimated, and each
+        share must be within O(tolerance).
     type: str
     choices: [traffic, endpoints, pods]
     default: traffic
@@ -270,6 +270,28 @@ options:
     type: str
     choices: [fail, inconclusive, never]
     default: fail
+  settle:
+    description:
+      - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
+        over the looks, so that what is wrong has no more chances to pass than once.
+    type: int
+    default: 0
+  settles:
+    description:
+      - What another look can change. With V(shares), of live traffic, shares may follow, and a lost request is lost.
+      - With V(answers), of what takes no traffic yet, answers may come, and a wrong version stays wrong.
+      - With V(verdict) it is looked again until the verdict is V(pass).
+    type: str
+    choices: [shares, answers, verdict]
+    default: shares
+  evidence:
+    description: What is verified, by a name that the run's outcome has it under.
+    type: str
+    default: traffic
+  final:
+    description: Whether the run stands or falls by this verification.
+    type: bool
+    default: true
 notes:
   - Where more than one version is expected, samples from one place do not tell the shares of a Service with
     C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
@@ -289,8 +311,10 @@ notes:
   - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
     A watch adds its own, one each O(interval).
 extends_documentation_fragment:
+  - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._read_only
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""

@@ -12,6 +12,7 @@ import sys
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
 
 
@@ -21,28 +22,29 @@ class OperationAction(ActionBase):
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
 
-    @staticmethod
-    def operation(options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
+    def operation(self, options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """What the module would return."""
         super().run(tmp, task_vars)
+        self._task_vars = task_vars
         if self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
+        environ = self._environ()
         quiet = self._task.no_log
         task = Task(
             check_mode=self._task.check_mode,
             tell=lambda line: None if quiet else self._display.display(line),
             owner=run,
             host=str((task_vars or {}).get("inventory_hostname", "")),
-            environ=self._environ(),
+            environ=environ,
         )
         try:
-            return attempt(self.operation, options, task)
+            return attempt(self.operation, _access.placed(options, environ), task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)
 

@@ -40,17 +40,14 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleTypeError
-
-SLOW_LOOKS = 3  #: how often the answers have to be too slow
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _settling
 
 
 def conclusive(result: t.Mapping[str, t.Any]) -> bool:
     """Whether what a task registered will not come out otherwise. Raises AnsibleTypeError for no such thing."""
     if not isinstance(result, t.Mapping):
         raise AnsibleTypeError("conclusive takes what a task registered.", obj=result)
-    if not result.get("failed") or result.get("errors"):
-        return True
-    return bool(result.get("too_slow")) and result.get("attempts", 1) >= SLOW_LOOKS
+    return _settling.shares(result, bool(result.get("failed")), result.get("attempts", 1))
 
 
 class TestModule:

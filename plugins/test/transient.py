@@ -39,25 +39,10 @@ _value:
 """
 
 import multiprocessing
-import re
 import typing as t
 
 from ansible.errors import AnsibleTypeError
-
-#: As a Status has its code, and as the Python client prints one.
-CODE = re.compile(r'"code\\*": ?(\d{3})|^\(?(\d{3})\)')
-PASSING = frozenset(["409", "429", "500", "502", "503", "504"])
-#: What urllib3 and http.client say of a connection that broke; of one whose certificate is not trusted, too.
-BROKEN = re.compile(
-    r"Connection (aborted|broken|reset|refused)|Remote end closed|Max retries exceeded|IncompleteRead|EOF occurred"
-    r"|[Rr]ead timed out|BadStatusLine|too many 5\d\d error responses"
-)
-#: What an API server, or what it asks itself, answers without a code: with 429 or 503, as plain text.
-BUSY = re.compile(
-    r"Too many requests, please try again later|apiserver (not ready|is shutting down)|service unavailable"
-    r"|error trying to reach service"
-)
-LASTING = re.compile(r"certificate|CERTIFICATE|Name or service not known|Temporary failure in name resolution")
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _client_errors
 
 
 def transient(result: t.Mapping[str, t.Any]) -> bool:
@@ -67,14 +52,7 @@ def transient(result: t.Mapping[str, t.Any]) -> bool:
     run = multiprocessing.parent_process()
     if run is not None and not run.is_alive():
         return False  # nobody is left to do it again for: the run that this worker belongs to was killed
-    if result.get("failed") and "msg" not in result:
-        # kubernetes.core raises what its client raises before the first request is answered: the connection broke.
-        return True
-    said = str(result.get("msg") or "")
-    codes = {code for found in CODE.finditer(said) for code in found.groups() if code}
-    if codes:
-        return bool(codes & PASSING)
-    return bool(BUSY.search(said) or (BROKEN.search(said) and not LASTING.search(said)))
+    return _client_errors.is_transient(result)
 
 
 class TestModule:

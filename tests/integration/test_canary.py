@@ -131,9 +131,7 @@ def test_a_deployment_of_ones_own(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("extra_vars", "sentence"),
     [
-        ({}, "canary_version"),
         ({"version": 2.0}, "quote"),
-        ({"promote": True, "abort": True}, "not both"),
         ({"promote": True}, "no canary of hello to promote"),
         ({"version": "2.0.0", "canary_weight": 101}, "at most 100"),
         ({"version": "2.0.0", "canary_weight": 10}, "10% needs 9 stable and 1 canary"),

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from integration.playbooks import Lab, Traffic, description
@@ -68,6 +69,28 @@ def test_of_ten_runs_at_once_one_works_at_a_time(lab: Lab) -> None:
     assert lab.deployments() == {"auth", "frontend", "hello", "hello-green"}
     assert leases(lab) == []
     assert traffic.lost == []
+
+
+#: Notes for each fork of a companion how many threads run in the process that is forked.
+NOTED = """
+import os, sys
+
+def look():
+    if sys._getframe(1).f_globals.get("__name__", "").endswith("._companion"):
+        with open(os.environ["NOTED"], "a") as notes:
+            print(len(os.listdir("/proc/self/task")), file=notes)
+
+os.register_at_fork(before=look)
+"""
+
+
+def test_companions_are_forked_where_no_other_thread_runs(lab: Lab, tmp_path: Path) -> None:
+    # A companion may wait for ever for what another thread held, and Python warns of it from 3.12 on.
+    (tmp_path / "sitecustomize.py").write_text(NOTED)
+    lab.environment.update(PYTHONPATH=str(tmp_path), NOTED=str(tmp_path / "notes"))
+    run = lab.play("scale", replicas=4)
+    assert run.code == 0, run.output
+    assert (tmp_path / "notes").read_text().split() == ["1"] * 4  # the lock's and the watch's, each forked twice
 
 
 def probed(lab: Lab) -> set[str]:

@@ -96,9 +96,7 @@ def test_check_mode_tells_and_changes_nothing(bad_lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("playbook", "extra_vars", "sentence"),
     [
-        ("rolling_update", {}, "give the version to go to"),
         ("rolling_update", {"version": 2.0}, "in quotes"),
-        ("rolling_update", {"version": "2.0.0", "rolling_update_resume": "later"}, "must be one of: auto, next_run"),
         ("rolling_update", {"version": "2.0.0", "application": "goodbye"}, "There is no Deployment goodbye"),
         ("rolling_update", {"version": "2.0.0", "application_entry": {"service": "gone"}}, "There is no Service gone"),
         ("rolling_update", {"version": "2.0.0", "application_namespace": "nowhere"}, "There is no namespace nowhere"),

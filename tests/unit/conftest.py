@@ -1,9 +1,21 @@
-"""How property tests look for cases."""
+"""How property tests look for cases, and what no test may do."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+from unit import forks
 
 # How long a machine takes over a case says nothing about the software.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def no_fork_beside_threads() -> Iterator[None]:
+    """Nothing forks while other threads run: it may wait for ever for what they hold."""
+    forks.beside_threads.clear()
+    yield
+    assert forks.beside_threads == []

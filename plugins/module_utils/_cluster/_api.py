@@ -93,10 +93,6 @@ class Api:
         self.base = parts.path.rstrip("/")
         self._connection: http.client.HTTPConnection | None = None
 
-    def namespace(self, options: t.Mapping[str, t.Any]) -> str:
-        """The namespace that a task means: the one that it names, else the one of the context, as for kubectl."""
-        return str(options.get("namespace") or self.access.namespace)
-
     def connect(self, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
         """A new connection, not yet opened."""
         proxy = self.access.proxy

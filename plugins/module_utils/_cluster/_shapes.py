@@ -173,10 +173,23 @@ version = named({"metadata": named({"resourceVersion": text}, {"resourceVersion"
 
 conditions = several(named({"type": text, "status": text, "reason": text, "message": text}, {"type", "status"}))
 resources = named({"limits": quantities, "requests": quantities})
-container = named(
-    {"name": text, "image": text, "resources": resources, "restartPolicy": text},
-    {"name", "image"},
+_hook = named(
+    {
+        "exec": named({"command": several(text)}),
+        "sleep": named({"seconds": number}),
+        "httpGet": named({}),
+        "tcpSocket": named({}),
+    }
 )
+_container: dict[str, Check] = {
+    "name": text,
+    "image": text,
+    "resources": resources,
+    "restartPolicy": text,
+    "ports": several(named({"name": text, "containerPort": number})),
+    "lifecycle": named({"preStop": _hook}),
+}
+container = named(_container, {"name", "image"})
 _rule = named({"key": text, "operator": text, "values": several(text)}, {"key", "operator"})
 _term = named({"matchExpressions": several(_rule), "matchFields": several(_rule)})
 affinity = named(
@@ -196,6 +209,7 @@ _pod: dict[str, Check] = {
     "overhead": quantities,
     "resources": resources,
     "activeDeadlineSeconds": number,
+    "terminationGracePeriodSeconds": number,
     "priorityClassName": text,
 }
 pod_spec = named(_pod, {"containers"})
@@ -204,7 +218,7 @@ template = named({"metadata": _own_metadata, "spec": pod_spec}, {"spec"})
 
 #: A pod template as a user gives it, of which the API server says itself what is missing.
 _asked_for = named({"limits": mapping(anything), "requests": mapping(anything)})
-_given_container = named({"name": text, "image": text, "resources": _asked_for, "restartPolicy": text})
+_given_container = named({**_container, "resources": _asked_for})
 given_template = named(
     {
         "metadata": _own_metadata,
@@ -235,11 +249,25 @@ _workload_spec: dict[str, Check] = {
     "paused": truth,
     "minReadySeconds": number,
     "progressDeadlineSeconds": number,
+    "revisionHistoryLimit": number,
     "selector": selector,
     "template": template,
     "strategy": named({"type": text, "rollingUpdate": _rolling}),
     "updateStrategy": named({"type": text, "rollingUpdate": _rolling}),
 }
+
+
+def _written(value: t.Any) -> None:
+    """What managedFields have of fields: objects in objects."""
+    if type(value) is not dict:
+        raise Unfit("an object")
+    for found in value.values():
+        _written(found)
+
+
+_managers = several(
+    named({"manager": text, "operation": text, "time": text, "subresource": text, "fieldsV1": _written})
+)
 _counts = (
     *("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas"),
     *("unavailableReplicas", "desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled"),
@@ -259,8 +287,12 @@ def _object(needed: t.Collection[str] = (), /, **inner: Check) -> Check:
     return named({"metadata": metadata, **inner}, {"metadata", *needed})
 
 
+_written_metadata = named({**_meta, "managedFields": _managers}, {"name"})
+
+
 def _workload(*needed: str) -> Check:
-    return _object(["spec"], spec=named(_workload_spec, needed), status=_workload_status)
+    inner = {"metadata": _written_metadata, "spec": named(_workload_spec, needed), "status": _workload_status}
+    return named(inner, {"metadata", "spec"})
 
 
 _container_status = several(
@@ -318,6 +350,7 @@ KINDS: dict[str, tuple[str, Check]] = {
         "Service",
         _object(
             ["spec"],
+            metadata=_written_metadata,
             spec=named(
                 {
                     "selector": texts,
@@ -360,9 +393,29 @@ KINDS: dict[str, tuple[str, Check]] = {
         "ResourceQuota",
         _object(
             spec=named(
-                {"scopes": several(text), "scopeSelector": named({"matchExpressions": several(_scope)})},
+                {
+                    "hard": quantities,
+                    "scopes": several(text),
+                    "scopeSelector": named({"matchExpressions": several(_scope)}),
+                },
             ),
             status=named({"hard": quantities, "used": quantities}),
+        ),
+    ),
+    "limitranges": (
+        "LimitRange",
+        _object(
+            spec=named(
+                {"limits": several(named({"type": text, "default": quantities, "defaultRequest": quantities}))},
+            ),
+        ),
+    ),
+    "poddisruptionbudgets": (
+        "PodDisruptionBudget",
+        _object(
+            ["spec"],
+            spec=named({"selector": selector, "minAvailable": share, "maxUnavailable": share}),
+            status=named({"disruptionsAllowed": number}),
         ),
     ),
     "horizontalpodautoscalers": (

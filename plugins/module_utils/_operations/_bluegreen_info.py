@@ -22,7 +22,7 @@ ARGUMENTS: dict[str, t.Any] = {
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
     api = _api.api(options, task.environ)
-    namespace, name = api.namespace(options), options["name"]
+    namespace, name = options["namespace"], options["name"]
     try:
         service = api.get(_api.path_of("services", namespace, name))
     except _api.ApiError as error:

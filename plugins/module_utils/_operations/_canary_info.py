@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -27,6 +28,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "abort": {"type": "bool", "default": False},
     "container": {"type": "str"},
     "template": {"type": "dict"},
+    "version_of": _images.RULE_OPTION,
 }
 
 
@@ -40,6 +42,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         tolerance=options["weight_tolerance"],
         container=options["container"] or "",
         template=options["template"],
+        rule=_images.rule(options["version_of"]),
     )
     _canary.weights(asked.steps)  # before the cluster is asked
     if asked.template and (why := _shapes.unfit(asked.template, _shapes.given_template)):
@@ -52,7 +55,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _seen(api: _api.Api, options: t.Mapping[str, t.Any]) -> _canary.Seen:
-    namespace, name = api.namespace(options), options["name"]
+    namespace, name = options["namespace"], options["name"]
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     named = {item["metadata"]["name"]: item for item in deployments}
     if name not in named:
@@ -69,7 +72,7 @@ def _seen(api: _api.Api, options: t.Mapping[str, t.Any]) -> _canary.Seen:
         replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
         pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
         slices=api.items(_api.path_of("endpointslices", namespace, group="discovery.k8s.io"), labelSelector=of_service),
-        scalers=_scalers(api, namespace),
+        scalers=_namespace.autoscalers(api, namespace),
     )
 
 
@@ -88,12 +91,3 @@ def _missing(api: _api.Api, namespace: str, name: str, named: t.Mapping[str, t.A
             f"deploy {name} first."
         )
     return f"There is no Deployment {name} in namespace {namespace} for a canary to stand beside; deploy it first."
-
-
-def _scalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    try:
-        return api.items(_api.path_of("horizontalpodautoscalers", namespace, group="autoscaling"))
-    except _api.ApiError as error:
-        if error.status == 404:
-            return []  # a cluster without autoscaling
-        raise

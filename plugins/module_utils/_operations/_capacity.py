@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -20,36 +20,25 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Read nodes, pods and quotas, and say whether the copies fit. Raises Failure."""
-    copies, template = options["replicas"], options["template"]
-    if copies < 0:
-        raise Failure(f"replicas is {copies}; it must not be negative.")
+    """Read nodes, pods and quotas, and say whether the replicas fit. Raises Failure."""
+    replicas, template = options["replicas"], options["template"]
+    if replicas < 0:
+        raise Failure(f"replicas is {replicas}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
     if template is not None and (why := _shapes.unfit(template, _shapes.given_template)):
         raise Failure(f"template {why}; give it as a Deployment has it in spec.template.")
     api = _api.api(options, task.environ)
-    namespace = api.namespace(options)
     try:
-        deployment = _deployment(api, namespace, options["deployment"])
+        deployment = _deployment(api, options["namespace"], options["deployment"])
         if template is None:
             if deployment is None:
                 raise Failure(
-                    f"There is no Deployment {options['deployment']} in namespace {namespace} "
+                    f"There is no Deployment {options['deployment']} in namespace {options['namespace']} "
                     f"to take the template from; give template."
                 )
             template = deployment["spec"]["template"]
-        pods = api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
-        placed = _capacity.placed(deployment, pods) if deployment else 0
-        room = _capacity.room(
-            template.get("spec") or {},
-            max(0, copies - placed),
-            api.items(_api.path_of("nodes")),
-            pods,
-            api.items(_api.path_of("resourcequotas", namespace)),
-        )
-    except ValueError as error:
-        raise Failure(f"The template's resources cannot be read: {error}.") from error
+        room = found(api, options["namespace"], replicas, template, deployment)
     finally:
         api.close()
     return {
@@ -61,6 +50,25 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         "message": room.message,
         "msg": room.message,
     }
+
+
+def found(
+    api: _api.Api, namespace: str, replicas: int, template: _api.Object, deployment: _api.Object | None
+) -> _capacity.Room:
+    """What room there is for replicas of a template; those that the Deployment has already need none. Raises Failure."""
+    pods = api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
+    placed = _capacity.placed(deployment, pods) if deployment else 0
+    try:
+        return _capacity.room(
+            template.get("spec") or {},
+            max(0, replicas - placed),
+            api.items(_api.path_of("nodes")),
+            pods,
+            api.items(_api.path_of("resourcequotas", namespace)),
+            _namespace.optional(api, "limitranges", namespace) or [],
+        )
+    except ValueError as error:
+        raise Failure(f"The template's resources cannot be read: {error}.") from error
 
 
 def _deployment(api: _api.Api, namespace: str, name: str | None) -> _api.Object | None:

@@ -25,7 +25,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         version = str(api.get("/version").get("gitVersion") or "")
         nodes = _nodes(api)
-        asked = list(_cluster_facts.asked(_rights.needed(options["strategies"]), api.namespace(options)))
+        asked = list(_cluster_facts.asked(_rights.needed(options["strategies"]), options["namespace"]))
         # One question is enough for an administrator.
         missing = [] if not asked or _allowed(api, ANYTHING) else [item for item in asked if not _allowed(api, item)]
     finally:

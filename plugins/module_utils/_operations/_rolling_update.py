@@ -9,7 +9,14 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _images,
+    _place,
+    _reachable,
+    _rollout,
+    _subject,
+    _workloads,
+)
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -23,6 +30,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "change_cause": {"type": "str"},
     "pause_at": {"type": "str"},
     "service": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
 }
 
 OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "change_cause", "pause_at")
@@ -30,10 +38,10 @@ OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "cha
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Start a Deployment's rollout of another version, and say where it comes from. Raises Failure."""
-    wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS})
+    place = _place.Place("Deployment", options["namespace"], options["name"])
+    wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS}, rule=_images.rule(options["version_of"]))
     _update.check(wish)
     api = _api.api(options, task.environ)
-    place = _place.Place("Deployment", api.namespace(options), options["name"])
     try:
         deployment = _place.found(api, place)
         remembered, _pods = _place.around(api, place, deployment)
@@ -59,14 +67,14 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         api.close()
     back = _way_back(deployment, remembered, wish)
     phase = _phase(deployment, wish)
-    image = _update.container(after, wish.container, wish.image)["image"]
-    before = _version(back.template, place.name, wish) if back else ""
+    image = _update.container(after, wish)["image"]
+    answered = wish.rule.answer(wish.version)
     return {
         **_place.difference(deployment, after),
         "phase": phase,
-        "before": wish.version if phase == "done" else before,
-        "after": wish.version,
-        "way_back": back.number if back else 0,
+        "before": answered if phase == "done" else back.version if back else "",
+        "after": answered,
+        "way_back": back.revision if back else 0,
         "image": image,
         "paused_at": _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, ""),
         "services": services,
@@ -86,21 +94,12 @@ def _phase(deployment: _api.Object, wish: _update.Wish) -> str:
 
 def _way_back(
     deployment: _api.Object, remembered: t.Sequence[_api.Object], wish: _update.Wish
-) -> _workloads.Revision | None:
-    """The revision that is gone back to where the new version fails: the newest one that has been complete."""
-    known = _workloads.revisions(deployment, remembered)
-    newest = _workloads.current(known)
-    if newest and _update.template_patch(deployment, wish) and _rollout.progress(deployment) is None:
-        return newest
-    others = [revision for revision in known if not revision.current and revision.number]
-    return others[-1] if others else newest
-
-
-def _version(template: _api.Object, name: str, wish: _update.Wish) -> str:
-    """The version of a revision: that of the container that is updated, where no label says it."""
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    if wish.container and not any(label in labels for label in _workloads.VERSION_LABELS):
-        for container in template["spec"]["containers"]:
-            if container["name"] == wish.container:
-                return _workloads.split_image(container["image"])[1]
-    return _workloads.version_of(template, name)
+) -> _subject.WayBack | None:
+    """The revision that is gone back to where the new version fails: the one that served last."""
+    leaving = bool(_update.template_patch(deployment, wish))
+    asked = str(_update.container(deployment, wish)["name"])
+    for still in (leaving, True):
+        back = _subject.way_back(deployment, remembered, container=asked, rule=wish.rule, leaving=still)
+        if back:
+            return back
+    return None

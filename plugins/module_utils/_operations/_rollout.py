@@ -11,12 +11,14 @@ from datetime import datetime, timezone
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror import Mirror
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _scale
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _rollout, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
     "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": list(_workloads.PLURALS), "default": "Deployment"},
@@ -28,8 +30,11 @@ ARGUMENTS: dict[str, t.Any] = {
     "at": {"type": "str"},
     "to_revision": {"type": "int", "default": 0},
     "failed": {"type": "bool", "default": False},
+    "replicas": {"type": "int"},
     "timeout": {"type": "int", "default": 600},
     "unschedulable_grace": {"type": "int", "default": 5},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
 }
 
 LOG_LINES = 10
@@ -63,11 +68,14 @@ class Seen(t.NamedTuple):
 class Rollout:
     """One task's work on one workload."""
 
-    def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task) -> None:
-        self.api, self.task = api, task
-        self.place = Place(options["kind"], api.namespace(options), options["name"])
+    def __init__(self, api: _api.Api, options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> None:
+        self.api, self.task, self.run = api, task, run
+        self.place = Place(options["kind"], options["namespace"], options["name"])
+        self.replicas: int | None = options["replicas"]
         self.timeout: int = options["timeout"]
         self.grace: int = options["unschedulable_grace"]
+        self.container: str = options["container"] or ""
+        self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
 
     def complete(self) -> dict[str, t.Any]:
@@ -78,13 +86,13 @@ class Rollout:
             if not self.task.check_mode or isinstance(failure, _api.ApiError):
                 raise
             return {**NOTHING, "message": f"Check mode: there is no {self.place} yet."}
-        waits_for = self.progress(seen)
+        waits_for = self.awaited(seen)
         if waits_for is None:
             return self.result(seen)
         if self.task.check_mode:
             message = f"Check mode: not waiting for {self.place}, of which {waits_for}."
             return self.result(seen, message=message)
-        done = self.followed(seen, self.progress).workload
+        done = self.followed(seen, self.awaited).workload
         # The lists are watched one by one: the pods' may be a moment behind.
         return self.result(Seen(done, *_place.around(self.api, self.place, done)))
 
@@ -172,12 +180,20 @@ class Rollout:
 
     def write(self, seen: Seen, plan: t.Callable[[_api.Object], list[_api.Object]]) -> Seen:
         """What is seen after a change, in check mode after one that was only tried. Raises Failure."""
-        after = _place.changed(self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode)
+        after = _place.changed(
+            self.api, self.place, seen.workload, plan, dry_run=self.task.check_mode, before_write=self.run.check
+        )
         return seen._replace(workload=after)
 
     def progress(self, seen: Seen) -> str | None:
         """What is waited for, in words; None when the rollout is complete."""
         return _rollout.progress(seen.workload, self.place.kind)
+
+    def awaited(self, seen: Seen) -> str | None:
+        """The same, where nobody else has changed how many replicas are requested. Raises Failure."""
+        if self.replicas is not None:
+            _scale.check_unchanged(seen.workload, str(self.place), self.replicas)
+        return self.progress(seen)
 
     def check_pausable(self, state: str) -> None:
         """Raise Failure for a kind that has no pause."""
@@ -255,7 +271,7 @@ class Rollout:
             "revision": _workloads.revision(seen.workload, known),
             "replicas": replicas,
             "history": _workloads.history(known),
-            "pods": _workloads.pods_of(seen.workload, known, seen.pods),
+            "pods": _workloads.pods_of(seen.workload, known, seen.pods, self.container, self.rule),
             "duration": round(time.monotonic() - self.start, 3),
             "message": message or f"{self.place} is complete, {replicas['availableReplicas']} pods are available.",
         }
@@ -289,6 +305,10 @@ class Rollout:
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Bring a workload's rollout into a state. Raises Failure, as soon as that is known to be impossible."""
+    return _run.in_run(_brought, options, task)
+
+
+def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     if options["timeout"] < 1:
         raise Failure(f"timeout is {options['timeout']}; it must be at least 1 second.")
     if options["unschedulable_grace"] < 0:
@@ -296,19 +316,28 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["to_revision"] < 0:
         raise Failure(f"to_revision is {options['to_revision']}; it is a revision's number, or 0 for the previous one.")
     state = options["state"]
-    for name, belongs in (("at", "paused"), ("to_revision", "undone"), ("failed", "undone")):
+    belonging = {"at": "paused", "to_revision": "undone", "failed": "undone", "replicas": "complete"}
+    for name, belongs in belonging.items():
         if options[name] and state != belongs:
             raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
     api = _api.api(options, task.environ)
-    rollout = Rollout(api, options, task)
+    rollout = Rollout(api, options, task, run)
     try:
         if state == "paused":
-            return rollout.paused(options["at"])
-        if state == "undone":
-            return rollout.undone(options["to_revision"], options["failed"])
-        return {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
+            result = rollout.paused(options["at"])
+        elif state == "undone":
+            result = rollout.undone(options["to_revision"], options["failed"])
+        else:
+            result = {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
     finally:
         api.close()
+    if not task.check_mode:
+        run.check()  # whatever was waited for, another run may have begun meanwhile
+    if state == "complete":
+        run.journal.note("complete", name=options["name"], pods=result["pods"])
+    elif result["changed"]:
+        run.journal.note("changed", message=result["message"])
+    return result
 
 
 def _strategy(workload: _api.Object) -> str:

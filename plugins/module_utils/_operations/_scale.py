@@ -1,77 +1,200 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What module and action plugin scale do."""
+"""What module and action plugin scale do, and how a run of that strategy begins."""
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _called,
+    _capacity,
+    _rollout,
+    _version_distribution,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
+    "state": {"type": "str", "choices": ["scaled", "verified", "back"], "default": "scaled"},
     "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
-    "replicas": {"type": "str", "required": True},
+    "replicas": {"type": "str"},
     "current_replicas": {"type": "int"},
+    "entry": _version_distribution.ARGUMENTS["entry"],
+    "samples": {"type": "int", "default": 20},
+    "settle": {"type": "int", "default": 30},
+    "timeout": {"type": "int", "default": 600},
+    "failure": {"type": "raw", "default": ""},
 }
 
 
-def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Give a Deployment as many replicas as are asked for, where nobody else decides on that. Raises Failure."""
-    api = _api.api(options, task.environ)
-    place = _place.Place("Deployment", api.namespace(options), options["name"])
+def _planned(api: _api.Api, begin: Begin) -> Plan:
+    there = _namespace.read(api, begin.namespace)
+    service = begin.entry.get("service") or ""
+    known = service if any(item["metadata"]["name"] == service for item in there.services) else ""
     try:
-        deployment = _place.found(api, place)
-        if deployment["spec"].get("paused") and _rollout.progress(deployment):
+        subject = _subject.subject(there, begin.application, service=known)
+    except Failure:
+        _place.check_namespace(api, begin.namespace)
+        raise
+    plan = _scale.begin(subject, begin.entry, begin.request)
+    if plan.changes and plan.target > plan.before:
+        live = _subject.taking(subject)
+        room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
+        if room.missing is not None:
             raise Failure(
-                f"{place} is paused in the middle of a rollout; resume it first, with kubectl rollout resume "
-                f"deployment/{place.name}, and scale it then."
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}; "
+                "make room, or request fewer replicas."
             )
-        there, expected = deployment["spec"].get("replicas", 1), options["current_replicas"]
-        wanted = _scale.target(place.name, there if expected is None else expected, options["replicas"])
-        owner = _scale.autoscaler(place.name, _autoscalers(api, place.namespace))
-        result = {"changed": False, "before": there, "after": there, "autoscaler": owner}
+    return plan
+
+
+PLANNING = Planning(
+    arguments=_scale.REQUEST,
+    check=lambda begin: _scale.check(begin.application, begin.request),
+    purpose=lambda begin: f"scale to {begin.request['replicas']}",
+    plan=_planned,
+)
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Give a Deployment a number of replicas, or verify that it has them. Raises Failure."""
+    if options["state"] == "back":
+        return _left(options, task)
+    if options["replicas"] is None:
+        raise Failure(f"Give replicas, which goes with state={options['state']}.")
+    return _run.in_run({"scaled": _scaled, "verified": _verified}[options["state"]], options, task)
+
+
+def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Give a Deployment as many replicas as are requested, where nobody else decides on that. Raises Failure."""
+    place = _place_of(options)
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        deployment = _place.found(api, place)
+        _scale.check_paused(deployment)
+        there, expected = _scale.replicas_of(deployment), options["current_replicas"]
+        requested = _scale.target(place.name, there if expected is None else expected, options["replicas"])
+        owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
+        result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
         if owner:
-            return {**result, "message": _left_alone(place, owner, there)}
-        if expected is not None and there not in (expected, wanted):
-            raise Failure(_scaled_meanwhile(place, expected, there))
+            return {**result, "message": _scale.left_alone(place.name, owner, there)}
 
         def plan(workload: _api.Object) -> list[_api.Object]:
-            now = workload["spec"].get("replicas", 1)
-            if now == wanted:
+            _scale.check_unchanged(workload, str(place), there if expected is None else expected, requested)
+            if _scale.replicas_of(workload) == requested:
                 return []
-            if now != there:
-                raise Failure(_scaled_meanwhile(place, there, now))
-            return [{"op": "add", "path": "/spec/replicas", "value": wanted}]
+            return [{"op": "add", "path": "/spec/replicas", "value": requested}]
 
-        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode)
-    finally:
-        api.close()
-    said = f"has {there} replicas" if there == wanted else f"is scaled from {there} to {wanted} replicas"
-    return {**result, **_place.difference(deployment, after), "after": wanted, "message": f"{place} {said}."}
-
-
-def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
-    try:
-        path = _api.path_of("horizontalpodautoscalers", namespace, group="autoscaling")
-        return api.items(path.replace("/v1/", "/v2/", 1))
-    except _api.ApiError as error:
-        if error.status == 404:  # a cluster without this API has none
-            return []
-        raise
+        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check)
+    said = f"has {there} replicas" if there == requested else f"was scaled from {there} to {requested} replicas"
+    result.update(_place.difference(deployment, after), after=requested, message=f"{place} {said}.")
+    if result["changed"]:
+        run.journal.note("changed", message=f"{place} {said}")
+        run.journal.note("serving", version=None)  # until it is verified
+    return result
 
 
-def _left_alone(place: _place.Place, owner: _api.Object, there: int) -> str:
-    limits = f"{owner['min_replicas']} to {owner['max_replicas']}"
-    return (
-        f"{place} keeps its {there} replicas: HorizontalPodAutoscaler {owner['name']} decides on them, from {limits}; "
-        f"change its minReplicas and maxReplicas, or delete it."
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """See that as many pods are ready as were requested, and that users lose no more requests than before.
+
+    Raises Failure.
+    """
+    place = _place_of(options)
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        deployment = _place.found(api, place)
+        owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
+    there = _scale.replicas_of(deployment)
+    result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
+    if owner:
+        message = _scale.left_alone(place.name, owner, there)
+        run.verified("pods", {"verdict": "unverified", "message": message}, final=True)
+        return {**result, "message": message}
+    requested = _scale.target(place.name, there, options["replicas"])
+    if task.check_mode:
+        return {**result, "message": f"Check mode: {place} has {there} replicas, {requested} are requested."}
+    complete = _rollout.run(
+        _called.options(
+            _rollout.ARGUMENTS,
+            options,
+            namespace=options["namespace"],
+            name=options["name"],
+            state="complete",
+            replicas=requested,
+            timeout=options["timeout"],
+        ),
+        task,
+    )
+    message = _scale.ready(complete["pods"], requested)
+    run.verified("pods", {"verdict": "pass", "message": message, "pods": complete["pods"]}, final=True)
+    baseline = run.handle.get("baseline") or {}
+    if baseline.get("answered") and requested:
+        _ask(options, task, run, _scale.standard(baseline))
+    run.check()
+    run.journal.note("serving", version=requested)
+    return {**result, "after": requested, "message": f"{message}."}
+
+
+def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: float) -> None:
+    """See what users get, once it has settled. Raises Failure where too few requests are answered."""
+    _version_distribution.run(
+        _called.options(
+            _version_distribution.ARGUMENTS,
+            options,
+            run=run.handle,
+            namespace=options["namespace"],
+            entry=options["entry"],
+            samples=options["samples"],
+            min_success=standard,
+            settle=options["settle"],
+            settles="verdict",
+            on_inconclusive="pass",
+        ),
+        task,
     )
 
 
-def _scaled_meanwhile(place: _place.Place, before: int, now: int) -> str:
-    return f"{place} was scaled from {before} to {now} replicas by somebody else meanwhile; look at it and run again."
+def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Take nothing back, as whatever number there is may be somebody else's: say what users get now."""
+    try:
+        handle = _run.handle_of(options["run"])
+    except Failure:
+        return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
+    run = _run.Run(handle, lambda: _api.api(options, task.environ))
+    with contextlib.closing(run):
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over:
+            return {"changed": False, "message": "Another run has the lock, so it says what there is."}
+        place = _place_of(options)
+        try:
+            with contextlib.closing(_api.api(options, task.environ)) as api:
+                deployment = _place.found(api, place)
+        except Failure as failure:
+            run.journal.note("serving", version=None)
+            return {"changed": False, "message": failure.message}
+        there, ready = _scale.replicas_of(deployment), deployment.get("status", {}).get("readyReplicas", 0)
+        changed = not task.check_mode and any(event["kind"] == "changed" for event in run.journal.events())
+        left = f"{place} has {ready} of {there} pods ready{', and nothing was taken back' if changed else ''}."
+        run.journal.note("left", message=left)
+        run.journal.note("serving", version=there)
+        return {"changed": False, "message": left}
+
+
+def _place_of(options: t.Mapping[str, t.Any]) -> Place:
+    return Place("Deployment", options["namespace"], options["name"])
+
+
+def _told(owner: _subject.Autoscaler | None) -> dict[str, t.Any] | None:
+    """What is returned of an autoscaler."""
+    if owner is None:
+        return None
+    return {"name": owner.name, "min_replicas": owner.min_replicas, "max_replicas": owner.max_replicas}

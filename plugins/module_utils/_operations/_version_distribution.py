@@ -13,8 +13,8 @@ from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _statistics
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _settling, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
     _sampler,
@@ -22,7 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _versions,
     _watch,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
 
@@ -45,6 +45,7 @@ OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs", "ca_ce
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
     **ASKED,
     "entry": {
         "type": "dict",
@@ -63,6 +64,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str"},
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
@@ -85,6 +88,10 @@ ARGUMENTS: dict[str, t.Any] = {
     "timeout": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
     "fail_on": {"type": "str", "choices": ["fail", "inconclusive", "never"], "default": "fail"},
+    "settle": {"type": "int", "default": 0},
+    "settles": {"type": "str", "choices": list(_settling.SETTLED), "default": "shares"},
+    "evidence": {"type": "str", "default": "traffic"},
+    "final": {"type": "bool", "default": True},
 }
 
 
@@ -163,15 +170,10 @@ class _Service:
     def _server(self) -> _api.Api:
         return _api.api(self._options, self._environ)
 
-    @property
-    def namespace(self) -> str:
-        """Where it is."""
-        return self._server.namespace(self._options)
-
     def named(self, name: str) -> _api.Object:
         """A Service. Raises Failure."""
         if name not in self._services:
-            namespace = self.namespace
+            namespace = self._options["namespace"]
             try:
                 self._services[name] = self._server.get(_api.path_of("services", namespace, name))
             except _api.ApiError as error:
@@ -186,7 +188,7 @@ class _Service:
     @cached_property
     def slices(self) -> list[_api.Object]:
         """The EndpointSlices of the Service that the versions are behind. Raises ApiError."""
-        path = _api.path_of("endpointslices", self.namespace, group="discovery.k8s.io")
+        path = _api.path_of("endpointslices", self._options["namespace"], group="discovery.k8s.io")
         return self._server.items(path, labelSelector=f"kubernetes.io/service-name={_application(self._options)}")
 
     @cached_property
@@ -197,12 +199,15 @@ class _Service:
         if not selector:
             raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
         selected = ",".join(f"{key}={value}" for key, value in selector.items())
-        path = _api.path_of("pods", self.namespace)
+        path = _api.path_of("pods", self._options["namespace"])
         return self._server.items(path, labelSelector=selected)
 
     def counted(self, source: str) -> Counter[str]:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""
-        return _reachable.by_pods(self.pods) if source == "pods" else _reachable.by_endpoints(self.slices, self.pods)
+        reads = self._options["container"] or "", _images.rule(self._options["version_of"])
+        if source == "pods":
+            return _reachable.by_pods(self.pods, *reads)
+        return _reachable.by_endpoints(self.slices, self.pods, *reads)
 
     def way(self) -> _target.Way:
         """How it is reached. Raises Failure."""
@@ -263,14 +268,81 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             raise Failure(found["message"], dict(found, changed=False))
         return dict(found, changed=False)
     options = entered(options)
-    expected = checked(options)
     if options["state"] == "watch":
+        checked(options)
         return _watch_started(options, task)
+    return _run.in_run(_verified, options, task)
+
+
+#: The shares that are expected at a look, read again for each: given whether it is the last one, None where there is
+#: nothing to judge yet.
+Expecting = t.Callable[[bool], "dict[str, float] | None"]
+
+
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    return verified(options, task.environ, run)
+
+
+def verified(
+    options: t.Mapping[str, t.Any],
+    environ: t.Mapping[str, str],
+    run: _run.Run,
+    expecting: Expecting | None = None,
+) -> dict[str, t.Any]:
+    """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
+    try:
+        result = looked(options, environ, expecting)
+    except Failure as failure:
+        if "verdict" in failure.facts:
+            run.verified(options["evidence"], failure.facts, final=options["final"])
+        raise
+    run.verified(options["evidence"], result, final=options["final"])
+    if run.handle:
+        run.check()
+    only = next(iter(options["expected"]), None) if len(options["expected"]) == 1 else None
+    if options["final"] and only is not None and result["verdict"] == "pass":
+        run.journal.note("serving", version=only)
+    return result
+
+
+def looked(
+    options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], expecting: Expecting | None = None
+) -> dict[str, t.Any]:
+    """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
+
+    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    """
+    if options["settle"] < 0:
+        raise Failure(f"settle is {options['settle']}; it must not be negative.")
+    options = entered(options)
+    checked(options)
+    split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
+    settled = _settling.SETTLED[options["settles"]]
+    failure: Failure | None = None
+    result: dict[str, t.Any] = {}
+    for attempt in range(1, options["settle"] + 2):
+        last = attempt == options["settle"] + 1
+        expected = expecting(last) if expecting else options["expected"]
+        if expected is not None:
+            failure, result = None, {}
+            try:
+                result = _look({**split, "expected": expected}, environ)
+            except Failure as error:
+                failure, result = error, error.facts
+            if last or settled(result, failure is not None, attempt):
+                break
+        time.sleep(1)
+    if failure:
+        raise failure
+    return result
+
+
+def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """What one look sees. Raises Failure where the verdict is not as it has to be."""
+    expected = checked(options)
     asked = list(dict.fromkeys([options["source"], *options["agree"]]))
-    with closing(_Service(options, task.environ)) as service:
+    with closing(_Service(options, environ)) as service:
         cluster = {each: service.counted(each) for each in SOURCES if each in _counted_sources(options)}
-        if cluster:
-            options = {**options, "namespace": service.namespace}
         if options["expected_from"]:
             expected = _shares(cluster["endpoints"], options)
         others = {each: _shares(cluster[each], options) for each in asked if each != "traffic"}

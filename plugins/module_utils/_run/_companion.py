@@ -5,6 +5,9 @@
 It is forked and nothing is executed anew: it starts in milliseconds, and what it knows, credentials
 too, is in no argument, no environment and no file. All there is of it on disk is a socket in a
 directory that only its user may enter.
+
+Start it before any thread of the task: what another thread holds at the fork, a companion would wait for
+without end. Ansible's own threads are in the process of the run, and not in those of its tasks.
 """
 
 from __future__ import annotations

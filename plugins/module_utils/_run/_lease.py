@@ -65,10 +65,12 @@ class Observer:
     def __init__(self) -> None:
         self._version = ""
         self._since = 0.0
+        self.has_changed = False  #: whether it was seen to change, as it does when its holder lives
 
     def has_expired(self, now: Held, monotonic: float) -> bool:
         """Whether it was seen unchanged for as long as it lasts. `monotonic` are seconds of this machine."""
         if now.version != self._version:
+            self.has_changed = bool(self._version)
             self._version, self._since = now.version, monotonic
         return monotonic - self._since >= now.duration
 

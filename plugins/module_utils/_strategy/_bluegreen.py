@@ -4,9 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _description,
+    _images,
+    _selectors,
+    _subject,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels
 
@@ -27,9 +35,11 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     if not live:
         raise Failure(f"Service {name} has no selector, so no Deployment can take its traffic.")
     named = {item["metadata"]["name"]: item for item in deployments}
-    names = {"blue": name if name in named else f"{name}-blue", "green": f"{name}-green"}
-    colours = {colour: _colour(colour, names[colour], named.get(names[colour])) for colour in names}
-    behind = [colour for colour, item in names.items() if item in named and _picked(live, named[item])]
+    names = _subject.colours(name, named)
+    colours = {colour: _colour(name, colour, names[colour], named.get(names[colour])) for colour in names}
+    behind = [
+        colour for colour, item in names.items() if item in named and _selectors.selects(live, pod_labels(named[item]))
+    ]
     # A copy of nothing takes no traffic.
     taking = [colour for colour in behind if colours[colour]["replicas"]] or behind
     if len(taking) != 1:
@@ -42,7 +52,7 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
         )
     active = colours[taking[0]]
     preview = colours["green" if taking[0] == "blue" else "blue"]
-    if not active["version"]:
+    if not active["label"]:
         raise Failure(f"The pods of Deployment {active['deployment']} have no label version to select them by.")
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     target = version
@@ -59,13 +69,13 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     else:
         phase = "preview"
     kept = {key: value for key, value in live.items() if key not in ("version", "color")}
-    preview_version = target if phase == "preview" else preview["version"]
+    preview_label = target if phase == "preview" else preview["label"]
     # Null takes a key away: the selectors are patches, from one colour to the other and back.
     colour = "color" in live or active["labelled"] or preview["labelled"]
     return {
-        name: {key: value for key, value in item.items() if key != "labelled"}
+        name: {key: value for key, value in item.items() if key not in ("label", "labelled")}
         | {"selector": kept | ({"color": item["labelled"]} if colour else {}) | {"version": at or None}}
-        for name, item, at in (("active", active, active["version"]), ("preview", preview, preview_version))
+        for name, item, at in (("active", active, active["label"]), ("preview", preview, preview_label))
     } | {
         "uid": service["metadata"].get("uid", ""),
         "pinned": "version" in live,
@@ -75,7 +85,8 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     }
 
 
-def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
+def _colour(application: str, colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
+    """A colour. Traffic is led by what the label `version` of its pods says, its version is what they answer."""
     if deployment is None:
         return {
             "color": colour,
@@ -85,6 +96,7 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
             "replicas": 0,
             "complete": False,
             "match_labels": {},
+            "label": "",
             "labelled": colour,
         }
     spec = deployment["spec"]
@@ -93,18 +105,135 @@ def _colour(colour: str, name: str, deployment: Object | None) -> dict[str, t.An
         "color": colour,
         "deployment": name,
         "exists": True,
-        "version": labels.get("version", ""),
+        "version": _images.version_of(spec["template"], application) or labels.get("version", ""),
         "replicas": spec.get("replicas", 1),
         "complete": progress(deployment) is None,
         "match_labels": spec["selector"].get("matchLabels") or {},
+        "label": labels.get("version", ""),
         "labelled": labels.get("color"),
     }
 
 
-def _picked(selector: Object, deployment: Object) -> bool:
-    labels = pod_labels(deployment)
-    return all(labels.get(key) == value for key, value in selector.items())
-
-
 def _said(selector: Object) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+
+
+#: What a blue/green rollout is asked for, as an argument spec.
+REQUEST: dict[str, t.Any] = {
+    "version": {"type": "raw", "default": ""},
+    "rollback": {"type": "bool", "default": False},
+    "replicas": {"type": "int", "default": 0},
+    "timeout": {"type": "int", "default": 600},
+    "preview_samples": {"type": "int", "default": 20},
+    "samples": {"type": "int", "default": 100},
+    "settle": {"type": "int", "default": 30},
+    "previous_delay": {"type": "int", "default": 30},
+    "keep_previous": {"type": "bool", "default": True},
+    "preview_path": {"type": "str", "default": ""},
+}
+LEAST = {
+    "replicas": 0,
+    "timeout": 1,
+    "preview_samples": 1,
+    "samples": 1,
+    "settle": 0,
+    "previous_delay": 0,
+}
+
+
+def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure for a request that cannot work, whatever the cluster has."""
+    names = [
+        name
+        for name, described in (applications.items() if isinstance(applications, dict) else [])
+        if isinstance(described, dict) and "service" in described
+    ]
+    if not isinstance(application, str) or application not in names:
+        raise Failure(
+            f"bluegreen_application is {json.dumps(application, default=str)}, which must be one of the applications "
+            f"described for this cluster that have a service: {', '.join(map(str, names))}."
+        )
+    problems = _description.problems({application: applications[application]})
+    if problems:
+        raise Failure(" ".join(problems))
+    version = request["version"]
+    if request["rollback"] and version != "":
+        raise Failure("Give bluegreen_version (-e version=...) or bluegreen_rollback (-e rollback=true), not both.")
+    if not request["rollback"] and not _description.is_version(version):
+        raise Failure(
+            f"bluegreen_version is {json.dumps(version, default=str)}; give the version to go to, a label such as "
+            '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0, or go back with -e rollback=true.'
+        )
+    _plan.check_least("bluegreen", request, LEAST)
+
+
+def begin(
+    found: t.Mapping[str, t.Any],
+    application: str,
+    described: t.Mapping[str, t.Any],
+    request: t.Mapping[str, t.Any],
+    entry: t.Mapping[str, t.Any],
+) -> _plan.Plan:
+    """The plan of a run, from what `plan` found; `described` is the application's description."""
+    active, preview, target = found["active"], found["preview"], found["version"]
+    done = found["phase"] == "done"
+    now, old = (active, preview) if done else (preview, active)
+    name = f"{application} {target} ({now['color']}, Deployment {now['deployment']})"
+    copies = request["replicas"] or max(described.get("replicas", 1), active["replicas"])
+    hints = []
+    if old.get("exists") and old["version"]:
+        kept = f"{application} {old['version']} ({old['color']}, Deployment {old['deployment']})"
+        replicas = old["replicas"] if request["keep_previous"] else 0
+        hints = [f"kept for the way back: {kept}, {replicas} replicas; -e version={old['version']}"]
+    return _plan.Plan(
+        before=active["version"],
+        target=target,
+        changes=not done,
+        headline=f"takes all traffic: {name}",
+        would=f"would take all traffic: {name}",
+        way_back=f"-e version={active['version']}" if not done else "",
+        hints=hints,
+        service=application,
+        facts={
+            **found,
+            "replicas": copies,
+            "manifests": _manifests(application, described, preview, target, copies),
+            "preview_entry": _preview_entry(application, entry, request["preview_path"]),
+            "old": old,
+            # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
+            "way_back": target if target == found["previous_version"] else active["version"],
+        },
+    )
+
+
+def _manifests(
+    application: str, described: t.Mapping[str, t.Any], preview: Object, target: str, copies: int
+) -> dict[str, t.Any]:
+    """What the templates make the other colour of: the application as described, under the colour's name.
+
+    A Deployment that exists keeps its selector, which Kubernetes does not let anyone change.
+    """
+    color = {} if preview["deployment"] == application else {"color": preview["color"]}
+    labels = {"app": application, **described.get("labels", {}), **color}
+    deployment = {
+        **described,
+        "version": target,
+        "replicas": copies,
+        "labels": {**labels, **preview["match_labels"]},
+        **({"selector": preview["match_labels"]} if preview["exists"] else {}),
+    }
+    service = f"{application}-preview"
+    return {
+        "deployments": {preview["deployment"]: deployment},
+        "services": {service: {"labels": {"app": application}, "service": {"ports": described["service"]["ports"]}}},
+        "selectors": {service: {**labels, "version": target}},
+    }
+
+
+def _preview_entry(application: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
+    """How the preview is asked: as the application's own Service is. Where users come in by another one in front of it,
+    only what is said of the answers holds for the preview, too."""
+    direct = not entry.get("url") and entry.get("service", application) == application
+    kept = ("max_p99", "version_from", *(("port", "scheme", "path") if direct else ()))
+    asked = {key: value for key, value in entry.items() if key in kept and value is not None}
+    return {**asked, "service": f"{application}-preview", **({"path": path} if path else {})}

@@ -17,14 +17,13 @@ from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _reachable, _selectors, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     FAILED,
     REVISION,
     annotations_of,
     failed_with_current,
-    main_container,
     owner,
     pod_labels,
     revisions,
@@ -69,6 +68,7 @@ class Asked:
     tolerance: float = 5.0  #: percentage points that a reachable share may be away from a weight
     container: str = ""
     template: t.Optional[Object] = None  #: the new version's pod template, by default stable's with its tag
+    rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
 
 
 def seconds(pause: t.Any) -> int:
@@ -125,16 +125,16 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     wanted = weights(asked.steps)
     if canary is not None:
         _own(seen, canary)
-        running = version_of(canary, asked.container)
-        if asked.version and asked.version != running:
+        running = version_of(canary, asked)
+        if asked.version and running not in (asked.version, asked.rule.answer(asked.version)):
             raise Failure(
                 f"A canary of {name} {running} runs already (Deployment {canary['metadata']['name']}), so "
                 f"{asked.version} cannot start; promote the canary or abort it first."
             )
-    old = version_of(stable, asked.container)
-    version = version_of(canary, asked.container) if canary else asked.version
+    old = version_of(stable, asked)
+    version = version_of(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
-    new = None if canary is None and (version in ("", old) or asked.abort) else _made(seen, asked, version)
+    new = None if canary is None and (version in ("", old) or asked.abort) else _made(seen, asked)
     copies = _copies(seen, asked, phase)
     if new is not None and not asked.abort and not copies:
         raise Failure(f"Deployment {name} has no copies for a canary to stand beside; scale it up first.")
@@ -146,11 +146,12 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         raise Failure(f"There is no canary of {name} to promote; start one with a version.")
     ready = endpoints(seen)
     target = _promoted(seen, new) if new is not None else None
+    scaler = _scaler(seen)
     return {
         "phase": phase,
         "service": seen.service["metadata"]["name"],
         "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP",
-        "scaler": next((item["metadata"]["name"] for item in _scalers(seen)), ""),
+        "scaler": scaler.name if scaler else "",
         "stable": {
             "deployment": name,
             "version": old,
@@ -176,27 +177,23 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "template": new["spec"]["template"] if new is not None else {},
         "definition": _definition(seen, new, copies),
         "promotion": _promotion(seen, target, copies, version, old) if promote else {},
-        "restoration": _restoration(seen, copies, phase, asked.container) if asked.abort and canary is not None else {},
+        "restoration": _restoration(seen, copies, phase, asked) if asked.abort and canary is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),
     }
 
 
-def version_of(deployment: Object, container: str = "") -> str:
-    """The version that a Deployment runs: its pods' label, else the tag of its image.
-
-    A label that the Deployment selects its pods by cannot change, so that one names no version.
-    """
-    label = pod_labels(deployment).get("version", "")
-    if label and "version" not in _selected_keys(deployment):
-        return label
-    return _images.tag_of(_container(deployment, container)["image"])
+def version_of(deployment: Object, asked: Asked) -> str:
+    """The version that a Deployment's pods answer. Raises Failure where no container is known to carry it."""
+    template, name = deployment["spec"]["template"], _images.application_of(deployment["metadata"]["name"])
+    found = _images.version_of(template, name, asked.container, rule=asked.rule)
+    if not found:
+        _container(deployment, asked)
+    return found
 
 
-def _container(deployment: Object, asked: str) -> Object:
-    """The container that has the version: the one asked for, else the main one. Raises Failure."""
-    name = deployment["metadata"]["name"].removesuffix("-canary")
-    main = None if asked else main_container(deployment["spec"]["template"], name)
-    return main or _images.container_of(deployment, asked)
+def _container(deployment: Object, asked: Asked) -> Object:
+    """The container that carries the version. Raises Failure."""
+    return _images.container_of(deployment, asked.container)
 
 
 def endpoints(seen: Seen) -> dict[str, t.Any]:
@@ -255,7 +252,7 @@ def _copies(seen: Seen, asked: Asked, phase: str) -> int:
     """How many copies stable has when no canary takes its place. Raises Failure where somebody scaled it meanwhile."""
     now = _replicas(seen.stable)
     weight, beside = _number(seen.canary, WEIGHT), int(_number(seen.canary, BESIDE) * 100)
-    if weight <= _weights.HALF or (now and _scalers(seen)):
+    if weight <= _weights.HALF or (now and _scaler(seen)):
         return now  # stable is whole; whoever scaled it changed what the weights mean
     if asked.abort or phase == "promoting":
         return max(beside, now)
@@ -304,9 +301,11 @@ def _refuse(seen: Seen, new: Object | None, steps: t.Sequence[Object], copies: i
         raise Failure(f"Deployment {name} is paused; resume it first: kubectl rollout resume deployment/{name}.")
     if seen.canary is None and progress(stable) is not None:
         raise Failure(f"The rollout of Deployment {name} is not complete ({progress(stable)}); wait for it first.")
-    for scaler in _scalers(seen):
-        said = f"HorizontalPodAutoscaler {scaler['metadata']['name']} owns the copies of Deployment {name}"
-        if _overlaps(stable, labels):
+    scaler = _scaler(seen)
+    if scaler:
+        said = f"HorizontalPodAutoscaler {scaler.name} owns the copies of Deployment {name}"
+        # An autoscaler counts by the Deployment's selector alone, other than ReplicaSets, which have a hash besides.
+        if _selectors.matches(stable["spec"]["selector"], labels):
             raise Failure(
                 f"{said}, whose selector also picks a canary's pods, so it would count them as its own; give the "
                 f"Deployment a selector with a label such as track=stable, or remove the autoscaler for the canary."
@@ -333,21 +332,20 @@ def _own(seen: Seen, canary: Object) -> None:
         )
 
 
-def _made(seen: Seen, asked: Asked, version: str) -> Object:
+def _made(seen: Seen, asked: Asked) -> Object:
     """The canary as it is, or as it is to be."""
     stable = seen.stable
     if seen.canary is not None:
         return seen.canary
-    name = stable["metadata"]["name"]
+    name, version = stable["metadata"]["name"], asked.version
     template = _plain(asked.template or stable["spec"]["template"])
     if not asked.template:
-        container = _container(stable, asked.container)
+        container = _container(stable, asked)
         image = _images.with_tag(container["image"], version)
-        template["spec"] = dict(template["spec"], containers=_with_image(template, container["name"], image))
-    matched = stable["spec"]["selector"].get("matchLabels") or {}
-    own = {key: value for key, value in matched.items() if key not in ("track", "version")} | {"track": TRACK}
-    labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own | {"version": version}
-    template["metadata"] = dict(template["metadata"], labels=labels)
+        template["spec"] = _with_image(template["spec"], container["image"], image)
+    own, selector = _selecting(stable)
+    labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own
+    template["metadata"] = dict(template["metadata"], labels=labels | _version_label(stable, asked))
     kept = {
         key: value for key, value in stable["spec"].items() if key in ("minReadySeconds", "progressDeadlineSeconds")
     }
@@ -357,10 +355,31 @@ def _made(seen: Seen, asked: Asked, version: str) -> Object:
         "metadata": {
             "name": f"{name}-canary",
             "labels": (stable["metadata"].get("labels") or {}) | own,
-            "annotations": {CAUSE: f"canary {version} beside {version_of(stable, asked.container)}"},
+            "annotations": {CAUSE: f"canary {version} beside {version_of(stable, asked)}"},
         },
-        "spec": {**kept, "selector": {"matchLabels": own}, "template": template},
+        "spec": {**kept, "selector": selector, "template": template},
     }
+
+
+def _selecting(stable: Object) -> tuple[dict[str, str], Object]:
+    """The labels that only a canary's pods have together, and its selector: stable's, with track=canary."""
+    said = stable["spec"]["selector"]
+    matched = said.get("matchLabels") or {}
+    own = {key: value for key, value in matched.items() if key not in ("track", "version")} | {"track": TRACK}
+    rules = [rule for rule in said.get("matchExpressions") or [] if rule["key"] not in ("track", "version")]
+    return own, {"matchLabels": own, **({"matchExpressions": rules} if rules else {})}
+
+
+def _version_label(stable: Object, asked: Asked) -> dict[str, str]:
+    """The label `version` of a canary's pods: the new one, unless stable's says something else than its own version."""
+    there = pod_labels(stable).get("version")
+    found = _images.container(stable["spec"]["template"], stable["metadata"]["name"], asked.container)
+    image = _images.parse(found.get("image", "")) if found else None
+    if there and image and not _images.says(there, image, asked.rule):
+        return {"version": there}
+    if there and image and there != image.version:
+        return {"version": asked.rule.answer(asked.version)}
+    return {"version": asked.version}
 
 
 def _definition(seen: Seen, new: Object | None, copies: int) -> Object:
@@ -380,7 +399,7 @@ def _definition(seen: Seen, new: Object | None, copies: int) -> Object:
 def _promoted(seen: Seen, new: Object) -> Object:
     """Stable's pod template once the canary is promoted: the canary's, with stable's own labels where they tell it."""
     template = _plain(new["spec"]["template"])
-    before, fixed = pod_labels(seen.stable), _selected_keys(seen.stable)
+    before, fixed = pod_labels(seen.stable), _selectors.keys(seen.stable["spec"]["selector"])
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key not in ("track", "version")}
     if "track" in before:
         labels["track"] = before["track"]
@@ -405,7 +424,7 @@ def _promotion(seen: Seen, target: Object | None, copies: int, version: str, old
     return {"metadata": {"annotations": annotations}, "spec": spec}
 
 
-def _restoration(seen: Seen, copies: int, phase: str, container: str) -> Object:
+def _restoration(seen: Seen, copies: int, phase: str, asked: Asked) -> Object:
     """The merge patch that gives stable its copies, and its version from before a promotion, back."""
     stable = seen.stable
     patch: Object = {}
@@ -419,7 +438,7 @@ def _restoration(seen: Seen, copies: int, phase: str, container: str) -> Object:
     for item in owned:
         template = _plain(item["spec"]["template"])
         change = merge_patch(_plain(stable["spec"]["template"]), template)
-        if change and version_of(dict(stable, spec=dict(stable["spec"], template=template)), container) == previous:
+        if change and version_of(dict(stable, spec=dict(stable["spec"], template=template)), asked) == previous:
             cause = annotations_of(item).get(CAUSE)
             failed = failed_with_current(revisions(stable, seen.replica_sets))
             patch["metadata"] = {"annotations": {PREVIOUS: None, CAUSE: cause, FAILED: failed or None}}
@@ -475,8 +494,13 @@ def _message(seen: Seen, phase: str, version: str, old: str, ready: t.Mapping[st
     )
 
 
-def _with_image(template: Object, name: str, image: str) -> list[Object]:
-    return [dict(item, image=image) if item["name"] == name else item for item in template["spec"]["containers"]]
+def _with_image(pod_spec: Object, old: str, new: str) -> Object:
+    """A pod's specification in which every container that has an image has another one."""
+    changed = dict(pod_spec)
+    for kind in ("containers", "initContainers"):
+        if pod_spec.get(kind):
+            changed[kind] = [dict(item, image=new) if item["image"] == old else item for item in pod_spec[kind]]
+    return changed
 
 
 def _plain(template: Object) -> Object:
@@ -486,38 +510,9 @@ def _plain(template: Object) -> Object:
     return dict(template, metadata=dict(metadata, labels=labels))
 
 
-def _overlaps(deployment: Object, labels: t.Mapping[str, str]) -> bool:
-    """Whether a Deployment's selector picks pods with these labels.
-
-    ReplicaSets select by pod-template-hash too and take only pods that nobody owns, so the pods stay
-    apart; what only reads the Deployment's selector, as an autoscaler does, takes them together.
-    """
-    selector = deployment["spec"]["selector"]
-    return selects(selector.get("matchLabels") or {}, labels) and all(
-        _holds(rule, labels) for rule in selector.get("matchExpressions") or []
-    )
-
-
-def _holds(rule: Object, labels: t.Mapping[str, str]) -> bool:
-    has, values = rule["key"] in labels, rule.get("values") or []
-    return {
-        "In": has and labels.get(rule["key"]) in values,
-        "NotIn": not has or labels.get(rule["key"]) not in values,
-        "Exists": has,
-        "DoesNotExist": not has,
-    }[rule["operator"]]
-
-
-def _scalers(seen: Seen) -> list[Object]:
-    """The autoscalers that own stable's copies."""
-    name = seen.stable["metadata"]["name"]
-    targets = [(item, item["spec"].get("scaleTargetRef") or {}) for item in seen.scalers]
-    return [item for item, target in targets if target.get("kind") == "Deployment" and target.get("name") == name]
-
-
-def _selected_keys(deployment: Object) -> set[str]:
-    selector = deployment["spec"]["selector"]
-    return {*(selector.get("matchLabels") or {}), *(rule["key"] for rule in selector.get("matchExpressions") or [])}
+def _scaler(seen: Seen) -> _subject.Autoscaler | None:
+    """The autoscaler that owns stable's copies."""
+    return _subject.autoscaler(seen.stable["metadata"]["name"], seen.scalers)
 
 
 def _number(item: Object | None, annotation: str) -> Fraction:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     CHANGE_CAUSE,
-    VERSION_LABELS,
     Object,
     annotated,
-    main_container,
     pod_labels,
-    split_image,
 )
 
 
@@ -32,6 +30,7 @@ class Wish:
     max_unavailable: str = ""
     change_cause: str = ""
     pause_at: str = ""
+    rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
 
 
 def check(wish: Wish) -> None:
@@ -47,22 +46,9 @@ def check(wish: Wish) -> None:
         _pause.point(wish.pause_at)
 
 
-def container(deployment: Object, named: str, repository: str = "") -> Object:
-    """The container whose version is meant: the named one, the main one, or the one of an image. Raises Failure."""
-    name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
-    found = _containers(template)
-    if named:
-        for _path, item in found:
-            if item["name"] == named:
-                return item
-    else:
-        of_image = [item for _path, item in found if split_image(item["image"])[0] == repository]
-        only = main_container(template, name) or (of_image[0] if len(of_image) == 1 else None)
-        if only:
-            return only
-    names = ", ".join(item["name"] for _path, item in found)
-    said = f"has no container {named}" if named else "has several containers"
-    raise Failure(f"Deployment {name} {said}; name the one whose version is meant, one of: {names}.")
+def container(deployment: Object, wish: Wish) -> Object:
+    """The container whose version is meant. Raises Failure."""
+    return _images.container_of(deployment, wish.container, wish.image)
 
 
 def _containers(template: Object) -> list[tuple[str, Object]]:
@@ -74,22 +60,23 @@ def _containers(template: Object) -> list[tuple[str, Object]]:
 
 
 def template_patch(deployment: Object, wish: Wish) -> list[Object]:
-    """The JSON patch of the pod template: the image, of every container that has the same, and the labels."""
+    """The JSON patch of the pod template: the image, of every container that has the same, and the labels that say it.
+
+    An image that has the tag already stays as it is, with the digest that it is pinned by. Raises Failure.
+    """
     template = deployment["spec"]["template"]
-    old = container(deployment, wish.container, wish.image)["image"]
-    repository, tag = split_image(old)
-    new = f"{wish.image or repository}:{wish.version}"
+    old = _images.parse(container(deployment, wish)["image"])
+    if old.tag == wish.version and wish.image in ("", old.repository):
+        return []
+    new = _images.with_tag(old.reference, wish.version, wish.image)
     patch = [
         {"op": "replace", "path": f"{path}/image", "value": new}
         for path, item in _containers(template)
-        if item["image"] == old != new
+        if item["image"] == old.reference != new
     ]
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    for label in VERSION_LABELS:
-        # A chart's version label may be another one than the image's.
-        if label in labels and labels[label] != wish.version and (label == "version" or labels[label] == tag):
-            path = "/spec/template/metadata/labels/" + label.replace("/", "~1")
-            patch.append({"op": "replace", "path": path, "value": wish.version})
+    for label, value in _images.relabelled(_images.labels(template), old, wish.version, wish.rule).items():
+        path = "/spec/template/metadata/labels/" + label.replace("/", "~1")
+        patch.append({"op": "replace", "path": path, "value": value})
     return patch
 
 
@@ -119,14 +106,12 @@ def check_deployment(deployment: Object, wish: Wish) -> None:
         )
     if wish.pause_at:
         _pause.point(wish.pause_at).due(deployment)
-    selected = spec["selector"].get("matchLabels") or {}
-    labels = new_labels(deployment, template_patch(deployment, wish))
-    for label, value in selected.items():
-        if labels.get(label) != value:
-            raise Failure(
-                f"Deployment {name} selects its pods by {label}={value}, which Kubernetes lets nobody change; "
-                f"go to another version with bluegreen or with a Deployment of another name."
-            )
+    selected = _selectors.unmet(spec["selector"], new_labels(deployment, template_patch(deployment, wish)))
+    if selected:
+        raise Failure(
+            f"Deployment {name} selects its pods by {selected}, which Kubernetes lets nobody change; "
+            f"go to another version with bluegreen or with a Deployment of another name."
+        )
 
 
 def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[str]:
@@ -136,10 +121,10 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
     names = []
     for item in found:
         selector = item["spec"].get("selector") or {}
-        if not selector or not selector.items() <= before.items():
+        if not _selectors.selects(selector, before):
             continue
         service = item["metadata"]["name"]
-        if not selector.items() <= after.items():
+        if not _selectors.selects(selector, after):
             raise Failure(
                 f"Service {service} leads to version {selector.get('version', before.get('version'))} of {name} only, "
                 f"and would lead nowhere after a rolling update; use bluegreen, or take version out of its selector."

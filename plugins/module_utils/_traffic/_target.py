@@ -89,7 +89,7 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
 
 def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.Any]) -> Way:
     """How a Service is reached. Raises Failure."""
-    namespace, name = api.namespace(options), options["name"]
+    namespace, name = options["namespace"], options["name"]
     port = port_of(service, options["port"])
     scheme = scheme_of(port, options["scheme"])
     path = "/" + options["path"].lstrip("/")

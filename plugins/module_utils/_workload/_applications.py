@@ -4,33 +4,69 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _images,
+    _quotas,
+    _rollout,
+    _selectors,
+    _subject,
+    _workloads,
+)
 
 Object = t.Dict[str, t.Any]
 
 
 def application(
-    deployment: Object, replica_sets: t.Sequence[Object], pods: t.Sequence[Object], services: t.Sequence[Object]
+    deployment: Object, there: _subject.Namespace, container: str = "", rule: _images.Rule = _images.PLAIN
 ) -> dict[str, t.Any]:
     """What there is of one Deployment, the others' ReplicaSets, pods and Services left out."""
     template, labels = deployment["spec"]["template"], _workloads.pod_labels(deployment)
-    newest = _rollout.new_replica_set(deployment, replica_sets)
-    held = _workloads.pods_of(deployment, _workloads.revisions(deployment, replica_sets), pods)
+    newest = _rollout.new_replica_set(deployment, there.replica_sets)
+    held = _workloads.pods_of(deployment, _workloads.revisions(deployment, there.replica_sets), there.pods)
     wanted = deployment["spec"].get("replicas", 1)
-    leading = [item for item in services if _workloads.selects((item.get("spec") or {}).get("selector"), labels)]
+    leading = [item for item in there.services if _selectors.selects((item.get("spec") or {}).get("selector"), labels)]
     return {
         "deployment": deployment["metadata"]["name"],
         "replica_set": newest["metadata"]["name"] if newest else "",
         "replicas": wanted,
         "ready": f"{deployment.get('status', {}).get('readyReplicas', 0)}/{wanted}",
-        "version": _workloads.version_of(template, deployment["metadata"]["name"]),
+        "version": _images.version_of(template, deployment["metadata"]["name"], container, rule=rule),
         "images": _workloads.images(template),
         "pods": [pod["name"] for pod in held],
         "services": sorted(item["metadata"]["name"] for item in leading),
         "addresses": [address for item in leading for address in addresses(item)],
     }
+
+
+def facts(subject: _subject.Subject) -> dict[str, t.Any]:
+    """What a task returns of a subject: its fields, without the objects that they were read from."""
+    return t.cast("dict[str, t.Any]", _plain(subject)) | {"beside": [item.name for item in subject.beside]}
+
+
+def _plain(value: t.Any) -> t.Any:
+    if isinstance(value, _subject.Link):
+        return _fields(value) | {"pinned": value.pinned}
+    if isinstance(value, _images.Image):
+        return _fields(value) | {"pinned_by": value.pinned_by}
+    if isinstance(value, _subject.Drain):
+        return _fields(value) | {"cut_off": value.cut_off}
+    if isinstance(value, _quotas.Quota):
+        return _fields(value) | {"refusal": value.refusal}
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, t.Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _fields(value: t.Any) -> dict[str, t.Any]:
+    """The fields of a dataclass; an object of the cluster is left out."""
+    return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value) if each.repr}
 
 
 def addresses(service: Object) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _quotas, _selectors, _workloads
+
 Object = t.Dict[str, t.Any]
 Amounts = t.Dict[str, Fraction]
 
@@ -126,23 +128,11 @@ def _affine(node: Object, pod_spec: Object) -> bool:
     labels = node["metadata"].get("labels") or {}
     name = {"metadata.name": node["metadata"]["name"]}
     return any(
-        all(_matches(rule, labels) for rule in term.get("matchExpressions") or [])
-        and all(_matches(rule, name) for rule in term.get("matchFields") or [])
+        all(_selectors.holds(rule, labels) for rule in term.get("matchExpressions") or [])
+        and all(_selectors.holds(rule, name) for rule in term.get("matchFields") or [])
         for term in required.get("nodeSelectorTerms") or []
         if term.get("matchExpressions") or term.get("matchFields")
     )
-
-
-def _matches(rule: Object, labels: t.Mapping[str, str]) -> bool:
-    value, operator, values = labels.get(rule["key"]), rule["operator"], rule.get("values") or []
-    if operator in ("Exists", "DoesNotExist"):
-        return (value is not None) == (operator == "Exists")
-    if operator in ("In", "NotIn"):
-        return (value in values) == (operator == "In")
-    try:  # Gt and Lt compare whole numbers
-        return value is not None and (int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0]))
-    except (ValueError, IndexError):
-        return False
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:
@@ -181,14 +171,10 @@ class Room:
 
 def placed(deployment: Object, pods: t.Iterable[Object]) -> int:
     """How many pods of a Deployment have their place on a node already."""
-    chosen = deployment["spec"]["selector"].get("matchLabels") or {}
     return sum(
-        1
+        _workloads.is_own(pod, deployment)
         for pod in pods
-        if pod["metadata"].get("namespace") == deployment["metadata"].get("namespace")
-        and "deletionTimestamp" not in pod["metadata"]
-        and pod.get("spec", {}).get("nodeName")
-        and chosen.items() <= (pod["metadata"].get("labels") or {}).items()
+        if "deletionTimestamp" not in pod["metadata"] and pod.get("spec", {}).get("nodeName")
     )
 
 
@@ -198,13 +184,16 @@ def room(
     nodes: t.Sequence[Object],
     pods: t.Sequence[Object],
     quotas: t.Sequence[Object],
+    limit_ranges: t.Sequence[Object] = (),
 ) -> Room:
     """How many more such pods there is room for, and what is missing for `copies` of them.
 
     Looks at what the scheduler and the quotas count: requests, the number of pods, cordons, taints, node
     selectors and required node affinity. All copies are alike, so what each node takes adds up exactly.
-    Affinity to other pods, topology spreads, ports and volumes are the scheduler's own to weigh.
+    Affinity to other pods, topology spreads, ports and volumes are the scheduler's own to weigh. Where a quota has
+    containers name what these do not, and no LimitRange gives it to them, no pod is admitted at all.
     """
+    pod_spec = _quotas.defaulted(pod_spec, limit_ranges)
     each = {name: amount for name, amount in requests(pod_spec).items() if amount > 0}
     each["pods"] = Fraction(1)
     usable = [node for node in nodes if schedulable(node, pod_spec)]
@@ -224,6 +213,10 @@ def room(
     most = taken(each)
     limited_by = min(sorted(each), key=lambda name: taken([name]))
     missing = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
+    for refused in _quotas.applying(quotas, pod_spec):
+        if refused.refusal:
+            said = f"{refused.refusal}; give them, or a LimitRange with defaults, and no pod is refused"
+            return Room(copies, 0, min(refused.lacking), said if copies > 0 else None)
     for quota in quotas:
         for name, amount, spare in _quota_lines(pod_spec, quota):
             if spare // amount < most:
@@ -250,7 +243,7 @@ def _times(copies: int, name: str, amount: Fraction) -> str:
 
 def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fraction, Fraction]]:
     """By resource that a quota limits: its name, what one pod takes of it, and what is left of it."""
-    if not _counts(quota, pod_spec):
+    if not _quotas.counts(quota, pod_spec):
         return
     each = {"pods": Fraction(1), "count/pods": Fraction(1)}
     for name, amount in requests(pod_spec).items():
@@ -262,21 +255,3 @@ def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fract
     for name, hard in sorted((status.get("hard") or {}).items()):
         if each.get(name):
             yield name, each[name], quantity(hard) - quantity((status.get("used") or {}).get(name, 0))
-
-
-def _counts(quota: Object, pod_spec: Object) -> bool:
-    """Whether a quota counts such pods: each of its scopes must hold for them."""
-    spec = quota.get("spec", {})
-    rules = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or []]
-    rules += (spec.get("scopeSelector") or {}).get("matchExpressions") or []
-    ends = pod_spec.get("activeDeadlineSeconds") is not None
-    containers = [*(pod_spec.get("containers") or []), *(pod_spec.get("initContainers") or []), pod_spec]
-    asks = any(_wanted(item).get(name) for item in containers for name in ("cpu", "memory"))
-    held = {"Terminating": ends, "NotTerminating": not ends, "BestEffort": not asks, "NotBestEffort": asks}
-    priority = pod_spec.get("priorityClassName")
-    return all(
-        _matches({**rule, "key": "name"}, {"name": priority} if priority else {})
-        if rule["scopeName"] == "PriorityClass"
-        else held.get(rule["scopeName"], False)
-        for rule in rules
-    )

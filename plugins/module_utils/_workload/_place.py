@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _workloads
 
 #: How often a change is tried again because something else about the object changed, mostly its status.
 TRIES = 10
@@ -27,7 +27,9 @@ class Place(t.NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path of the workload."""
+        """The path of the workload, or of the Service in front of it."""
+        if self.kind == "Service":
+            return _api.path_of("services", self.namespace, self.name)
         return _api.path_of(_workloads.PLURALS[self.kind], self.namespace, self.name, group="apps")
 
     @property
@@ -71,20 +73,8 @@ def around(api: _api.Api, place: Place, workload: _api.Object) -> tuple[list[_ap
     return api.items(memory, labelSelector=chosen), api.items(pods, labelSelector=chosen)
 
 
-def selector(said: _api.Object) -> str:
-    """A label selector as a query has it."""
-    rules = [f"{key}={value}" for key, value in (said.get("matchLabels") or {}).items()]
-    for rule in said.get("matchExpressions") or []:
-        values = f"({','.join(rule.get('values') or [])})"
-        rules.append(
-            {
-                "In": f"{rule['key']} in {values}",
-                "NotIn": f"{rule['key']} notin {values}",
-                "Exists": rule["key"],
-                "DoesNotExist": f"!{rule['key']}",
-            }[rule["operator"]]
-        )
-    return ",".join(rules)
+#: A label selector as a query has it.
+selector = _selectors.query
 
 
 def changed(
@@ -94,8 +84,11 @@ def changed(
     plan: t.Callable[[_api.Object], list[_api.Object]],
     *,
     dry_run: bool,
+    before_write: t.Callable[[], None] = lambda: None,
 ) -> _api.Object:
     """The workload after the JSON patch that `plan` makes for it, or as it is where that is empty.
+
+    `before_write` is called right before the patch is sent, and may raise Failure to keep it from being sent.
 
     The patch holds only for the object that it was made for: when that has changed meanwhile, `plan`
     is asked again and may raise Failure where the change matters. Raises ApiError.
@@ -109,6 +102,8 @@ def changed(
         same = [
             {"op": "test", "path": f"/metadata/{key}", "value": metadata[key]} for key in ("uid", "resourceVersion")
         ]
+        if not dry_run:
+            before_write()
         try:
             return api.patch(place.path, [*same, *patch], dry_run=dry_run)
         except _api.ApiError as error:

@@ -8,7 +8,7 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _workloads
 
 Object = t.Dict[str, t.Any]
 
@@ -16,6 +16,7 @@ TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topolo
 ELSEWHERE = "expect one version, or judge what is reachable with source=endpoints."
 MANY = "ask from many source_addresses, "
 NO_POD = "an endpoint without a pod that names its version"
+NO_VERSION = "a pod of which no container is known to have its version"
 
 
 def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bool = False) -> str:
@@ -67,22 +68,33 @@ def ready(slices: t.Sequence[Object]) -> list[str]:
     return list(names)
 
 
-def by_endpoints(slices: t.Sequence[Object], pods: t.Sequence[Object]) -> Counter[str]:
-    """How many ready endpoints each version has, by the labels of their pods; one of no known pod is under NO_POD."""
+def by_endpoints(
+    slices: t.Sequence[Object],
+    pods: t.Sequence[Object],
+    container: str = "",
+    rule: _images.Rule = _images.PLAIN,
+) -> Counter[str]:
+    """How many ready endpoints each version has; one of no known pod is under NO_POD.
+
+    `container` is the one that carries the version, where it was asked for; `rule` is how its tag reads.
+    """
     named = {pod["metadata"]["name"]: pod for pod in pods}
     return Counter(
-        (_workloads.version_of(named[name], "") if name in named else "") or NO_POD for name in ready(slices)
+        (_version(named[name], container, rule) if name in named else "") or NO_POD for name in ready(slices)
     )
 
 
-def by_pods(pods: t.Sequence[Object]) -> Counter[str]:
-    """How many ready pods run each version, by the tags of their images."""
+def by_pods(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = _images.PLAIN) -> Counter[str]:
+    """How many ready pods run each version; one whose version cannot be told is under NO_VERSION."""
     return Counter(
-        _workloads.split_image(container["image"])[1]
+        _version(pod, container, rule) or NO_VERSION
         for pod in pods
         if _workloads.is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
-        for container in [_workloads.main_container(pod, "") or pod["spec"]["containers"][0]]
     )
+
+
+def _version(pod: Object, container: str, rule: _images.Rule) -> str:
+    return _images.version_of(pod, _workloads.deployment_of(pod), container, rule=rule)
 
 
 def judge(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors
 
 Object = t.Dict[str, t.Any]
 
@@ -21,10 +21,6 @@ REVISION_HISTORY = "deployment.kubernetes.io/revision-history"  #: the numbers t
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that did not hold
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-
-#: The pods' labels that name a version, the first one first.
-VERSION_LABELS = ("version", "app.kubernetes.io/version")
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,7 @@ class Revision:
     replicas: int
     current: bool
     failed: bool = False  #: whether it was taken back because it did not hold
+    ready: int = 0  #: how many of its pods are ready
 
     def numbered(self, number: int) -> bool:
         """Whether this is the revision that has, or had, a number."""
@@ -78,9 +75,8 @@ def pod_labels(workload: Object) -> dict[str, str]:
     return (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
 
 
-def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str]) -> bool:
-    """Whether a Service's selector picks pods with these labels; one that says nothing picks none."""
-    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
+#: Whether a Service's selector picks pods with these labels; one that says nothing picks none.
+selects = _selectors.selects
 
 
 def bare(template: Object) -> Object:
@@ -111,11 +107,13 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
             number, earlier = int(item.get("revision", 0)), ""
             known = (metadata.get("labels") or {}).get("controller-revision-hash")
             labels = frozenset([metadata["name"], *([known] if known else [])])
-            replicas = sum(_hash(pod) in labels for pod in own)
+            mine = [pod for pod in own if _hash(pod) in labels]
+            replicas, ready = len(mine), sum(is_ready(pod) for pod in mine)
         else:
             template, labels = item["spec"]["template"], frozenset()
             number, earlier = int(noted.get(REVISION, 0)), noted.get(REVISION_HISTORY, "")
-            replicas = item.get("status", {}).get("replicas", 0)
+            status = item.get("status", {})
+            replicas, ready = status.get("replicas", 0), status.get("readyReplicas", 0)
         found.append(
             Revision(
                 number=number,
@@ -128,6 +126,7 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
                 replicas=replicas,
                 current=bare(template) == wanted,
                 failed=str(number) in failed,
+                ready=ready,
             )
         )
     return sorted(found, key=lambda revision: revision.number)
@@ -148,10 +147,21 @@ def revision(workload: Object, known: t.Iterable[Revision]) -> int:
     return int(annotations_of(workload).get(REVISION, newest.number if newest else 0))
 
 
-def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
-    """The revision to go back to: that of a number, or for 0 the newest that is not current and did not fail.
+def last_complete(known: t.Iterable[Revision]) -> Revision | None:
+    """The revision before the current one that was complete last, where its pods still tell.
 
-    `name` is the workload in words. Raises Failure, naming the revisions that there are.
+    A rollout that becomes complete leaves no pod of an earlier revision. So of those that still have ready pods the
+    oldest is the last one that was complete, and what was rolled out after it never was.
+    """
+    serving = [item for item in known if item.ready and item.number and not item.current]
+    return min(serving, key=lambda item: item.number, default=None)
+
+
+def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
+    """The revision to go back to: that of a number, or for 0 what served last.
+
+    That is the one whose pods still serve beside the current one, else the newest that is not current and did not
+    fail. `name` is the workload in words. Raises Failure, naming the revisions that there are.
     """
     if number:
         # The newest first: a number that was had before may be another one's today.
@@ -162,6 +172,9 @@ def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
             return asked[0]
         numbers = ", ".join(str(revision.number) for revision in known) or "none"
         raise Failure(f"Revision {number} is not in the history of {name}; the revisions there are: {numbers}.")
+    serving = last_complete(known)
+    if serving is not None and not serving.failed:
+        return serving
     others = [revision for revision in reversed(known) if not revision.current and revision.number]
     for revision in others:
         if not revision.failed:
@@ -213,9 +226,18 @@ def is_of(pod: Object, workload: Object, revision: Revision) -> bool:
     return owner(pod) == revision.uid
 
 
-def pods_of(workload: Object, known: t.Iterable[Revision], pods: t.Iterable[Object]) -> list[Object]:
-    """What a task returns of a workload's pods that are there to stay, by name."""
-    known = list(known)
+def pods_of(
+    workload: Object,
+    known: t.Iterable[Revision],
+    pods: t.Iterable[Object],
+    container: str = "",
+    rule: _images.Rule = _images.PLAIN,
+) -> list[Object]:
+    """What a task returns of a workload's pods that are there to stay, by name.
+
+    `container` is the one that carries the version, where it was asked for; `rule` is how its tag reads.
+    """
+    known, name = list(known), workload["metadata"]["name"]
     found = []
     for pod in pods:
         revision = next((item for item in known if is_of(pod, workload, item)), None)
@@ -227,7 +249,7 @@ def pods_of(workload: Object, known: t.Iterable[Revision], pods: t.Iterable[Obje
             {
                 "name": pod["metadata"]["name"],
                 "revision": revision.number if revision else 0,
-                "version": version_of(pod, workload["metadata"]["name"]),
+                "version": version_in(pod, revision.template if revision else {}, name, container, rule),
                 "images": images(pod),
                 "ready": is_ready(pod),
                 "node": (pod.get("spec") or {}).get("nodeName", ""),
@@ -243,32 +265,44 @@ def _restarts(status: Object) -> int:
     return sum(container.get("restartCount", 0) for container in containers)
 
 
-def main_container(template: Object, name: str) -> Object | None:
-    """The container that a template or pod is about: its only or annotated one, else that of the workload's name."""
-    containers = (template.get("spec") or {}).get("containers") or []
-    default = ((template.get("metadata") or {}).get("annotations") or {}).get(DEFAULT_CONTAINER)
-    for wanted in (default, name):
-        for container in containers:
-            if container.get("name") == wanted:
-                return t.cast(Object, container)
-    return containers[0] if len(containers) == 1 else None
+def restarts(pods: t.Iterable[t.Mapping[str, t.Any]], since: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """The names of the pods (of `pods_of`) whose containers were started again more often than `since` then."""
+    before = {pod["name"]: pod["restarts"] for pod in since}
+    return [pod["name"] for pod in pods if pod["restarts"] > before.get(pod["name"], pod["restarts"])]
 
 
-def version_of(template: Object, name: str) -> str:
-    """The version of a template or a pod: its label, else the tag of its main or first container's image."""
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    for label in VERSION_LABELS:
-        if labels.get(label):
-            return str(labels[label])
-    first = next(iter((template.get("spec") or {}).get("containers") or []), None)
-    container = main_container(template, name) or first
-    return split_image(container.get("image", ""))[1] if container else ""
+def version_in(
+    pod: Object, template: Object, name: str, container: str = "", rule: _images.Rule = _images.PLAIN
+) -> str:
+    """The version that a pod runs. Its template tells which container it is: a pod may be given others besides."""
+    planned = _images.container(template, name, container)
+    asked = container or (str(planned.get("name", "")) if planned else "")
+    return _images.version_of(pod, name, asked, rule=rule)
 
 
-def split_image(image: str) -> tuple[str, str]:
-    """An image's repository and its tag, or its digest where it has no tag; `latest` where it has neither."""
-    repository, tag, digest = _images.parts(image)
-    return repository, tag or digest or "latest"
+def deployment_of(pod: Object) -> str:
+    """The name of the Deployment that a pod is of, empty where it is of none.
+
+    A ReplicaSet is named by its Deployment and the hash of its template, which its pods have as a label.
+    """
+    ending = "-" + ((pod["metadata"].get("labels") or {}).get("pod-template-hash") or "")
+    for reference in pod["metadata"].get("ownerReferences") or []:
+        name = str(reference.get("name") or "")
+        if reference.get("controller") and len(ending) > 1 and name.endswith(ending):
+            return name[: -len(ending)]
+    return ""
+
+
+def is_own(pod: Object, deployment: Object) -> bool:
+    """Whether a pod is a Deployment's own: its selector picks it, and no other controller owns it.
+
+    Selectors of several Deployments may overlap.
+    """
+    if pod["metadata"].get("namespace") != deployment["metadata"].get("namespace"):
+        return False
+    if not _selectors.matches(deployment["spec"]["selector"], _images.labels(pod)):
+        return False
+    return owner(pod) is None or deployment_of(pod) == deployment["metadata"]["name"]
 
 
 def annotated(item: Object, noted: t.Mapping[str, str | None]) -> list[Object]:

@@ -132,7 +132,12 @@ class ApiServer:
         if self._client is not None:
             await self._client.close()
         if self._runner is not None:
+            served = self._runner.server.connections if self._runner.server is not None else []
+            transports = [each.transport for each in served if each.transport is not None]
             await self._runner.cleanup()
+            for transport in transports:  # else one would wait until its client has ended TLS, too
+                transport.abort()
+            await asyncio.sleep(0)  # that takes a turn of the event loop
 
     # -- every request ---------------------------------------------------------------------------
 

@@ -30,7 +30,16 @@ def _template(version: str) -> Object:
             "annotations": {"a": "b"},
         },
         "spec": {
-            "containers": [{"name": "hello", "image": f"example.com/hello:{version}", "resources": requests}],
+            "terminationGracePeriodSeconds": 30,
+            "containers": [
+                {
+                    "name": "hello",
+                    "image": f"example.com/hello:{version}",
+                    "resources": requests,
+                    "ports": [{"name": "http", "containerPort": 8080}],
+                    "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+                },
+            ],
             "initContainers": [{"name": "first", "image": "first:1", "restartPolicy": "Always"}],
             "nodeSelector": {"disk": "ssd"},
             "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
@@ -49,14 +58,21 @@ def _template(version: str) -> Object:
 
 
 def _workload(name: str, version: str, replicas: int = 3) -> Object:
+    fields = {"f:spec": {"f:replicas": {}}}
+    written = [{"manager": "kubectl", "operation": "Update", "time": CREATED, "fieldsV1": fields}]
     rules = [{"key": "app", "operator": "In", "values": ["hello"]}]
     return {
         "metadata": _meta(
-            name, generation=2, annotations={"deployment.kubernetes.io/revision": "2"}, labels={"a": "b"}
+            name,
+            generation=2,
+            managedFields=written,
+            annotations={"deployment.kubernetes.io/revision": "2"},
+            labels={"a": "b"},
         ),
         "spec": {
             "replicas": replicas,
             "minReadySeconds": 1,
+            "revisionHistoryLimit": 5,
             "selector": {"matchLabels": {"app": "hello"}, "matchExpressions": rules},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}},
             "template": _template(version),
@@ -189,6 +205,16 @@ ANSWERS: dict[str, Object] = {
     "endpointslices": _listed(*_slices()),
     "nodes": _listed(_node()),
     "resourcequotas": _listed(_quota()),
+    "limitranges": _listed(
+        {"metadata": _meta("l"), "spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}},
+    ),
+    "poddisruptionbudgets": _listed(
+        {
+            "metadata": _meta("b"),
+            "spec": {"selector": {"matchLabels": {"app": "hello"}}, "minAvailable": 1, "maxUnavailable": "50%"},
+            "status": {"disruptionsAllowed": 1},
+        },
+    ),
     "horizontalpodautoscalers": _listed(_scaler()),
     "events": _listed({"metadata": _meta("e"), "reason": "R", "message": "m", "lastTimestamp": CREATED}),
 }

@@ -21,7 +21,7 @@ PLUGINS = "ansible_collections.convoy.rollout.plugins"
 
 #: The options with which each operation goes to the API server.
 ASKED: dict[str, dict[str, t.Any]] = {
-    "application_info": {},
+    "application_info": {"application": "hello"},
     "bluegreen_info": {"name": "hello", "version": "2.0.0"},
     "canary_info": {"name": "hello", "version": "2.0.0"},
     "capacity": {"replicas": 3, "deployment": "hello"},
@@ -122,7 +122,12 @@ class Operation:
 
     def __init__(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.module = importlib.import_module(f"{PLUGINS}.module_utils._operations._{name}")
-        options = {**ASKED[name], "host": "http://127.0.0.1:1", "api_key": "key"}
+        options = {
+            **({} if name == "explain" else {"namespace": "default"}),
+            **ASKED[name],
+            "host": "http://127.0.0.1:1",
+            "api_key": "key",
+        }
         checked = ArgumentSpecValidator(self.module.ARGUMENTS).validate(options)
         assert not checked.error_messages
         self.options = checked.validated_parameters

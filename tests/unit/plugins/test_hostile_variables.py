@@ -1,7 +1,4 @@
-"""Whatever the variables of a role say: one clear sentence before a cluster is touched, or text that stays text.
-
-The roles' own checks are run by Ansible's own executor, in this process: what an operator would be told.
-"""
+"""Whatever the variables of a role say: one clear sentence before a cluster is touched, or text that stays text."""
 
 from __future__ import annotations
 
@@ -10,30 +7,21 @@ import functools
 import json
 import os
 import string
-import sys
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from ansible.executor.task_executor import TaskExecutor
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
-from ansible.playbook.block import Block
-from ansible.playbook.play import Play
-from ansible.playbook.play_context import PlayContext
-from ansible.plugins import loader as plugins
-from ansible.template import Templar, trust_as_template
-from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
-from ansible.vars.manager import VariableManager
-from ansible_collections.convoy.rollout.plugins.filter.application_problems import application_problems
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._description import (
+    problems as application_problems,
+)
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from unit.plugins.plays import ROOT, Ending, Request, Server, Template, endings, played, served
 
 CASES = int(os.environ.get("CONVOY_CASES", "15"))  #: for each role
-ROOT = Path(__file__).resolve().parents[3]
-DESCRIPTION = yaml.safe_load((ROOT / "inventories/sandbox/group_vars/clusters/application.yml").read_text())
 #: What makes each role's checks pass, beside the description.
 GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
     ("app_deploy", "main"): {},
@@ -45,85 +33,11 @@ GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
     ("rolling_update", "rollback"): {},
     ("scale", "main"): {"replicas": 5},
 }
-
-
-class Callbacks:
-    """Where an executor tells of the items of a loop; nobody listens."""
-
-    def send_callback(self, *_args: t.Any) -> None:
-        """Nothing."""
-
-
-class Checked:
-    """A role as a play has it, up to the first task that is no check."""
-
-    def __init__(self, role: str, entry: str) -> None:
-        self.loader = DataLoader()
-        inventory = InventoryManager(self.loader, sources=["sandbox,"])
-        self.host = inventory.get_host("sandbox")
-        self.host.vars.update(ansible_connection="local", ansible_python_interpreter=sys.executable)
-        self.manager = VariableManager(self.loader, inventory)
-        imported = {"import_role": {"name": f"convoy.rollout.{role}", "tasks_from": entry}}
-        document = {"name": role, "hosts": "all", "gather_facts": False, "tasks": [imported]}
-        self.play = Play.load(document, self.manager, self.loader)
-        self.tasks = [task for block in self.play.compile() for task in _tasks(block) if _short(task) != "meta"]
-        self.variables = self.manager.get_vars(play=self.play, host=self.host, task=self.tasks[0])
-        self.variables |= DESCRIPTION | GOOD[role, entry]
-
-    def refusal(self, given: dict[str, t.Any]) -> str:
-        """What the role says against variables; nothing where it would go on to the cluster."""
-        for task in self.tasks:
-            if _short(task) not in ("assert", "set_fact", "validate_argument_spec"):
-                break
-            variables, context = self.variables | given, PlayContext(self.play)
-            result = TaskExecutor(
-                self.host, task.copy(), variables, context, self.loader, plugins, Callbacks(), self.manager
-            ).run()
-            if result.get("failed"):
-                items = [item["msg"] for item in result.get("results", ()) if item.get("failed")]
-                return str(next(iter(items), result["msg"]))
-        return ""
-
-    def argument(self, task_name: str, argument: str, variables: dict[str, t.Any]) -> t.Any:
-        """What a task of the role would be given."""
-        (task,) = (task for task in self.tasks if task.name == task_name)
-        return Templar(self.loader, self.variables | task.vars | variables).template(task.args[argument])
-
-
-def _tasks(block: Block) -> Iterator[t.Any]:
-    for each in block.block:
-        if isinstance(each, Block):
-            yield from _tasks(each)
-        else:
-            yield each
-
-
-def _short(task: t.Any) -> str:
-    return str(task.action).rpartition(".")[2]
-
-
-def collections_imported() -> list[str]:
-    """The modules of collections."""
-    return [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def found_by_ansible() -> Iterator[None]:
-    """Collections as Ansible finds them, while these tests run; other tests import plugins as plain modules."""
-    plain = {name: sys.modules.pop(name) for name in collections_imported()}
-    plugins.init_plugin_loader([str(ROOT / ".collections")])
-    yield
-    _AnsibleCollectionFinder._remove()
-    checked.cache_clear()
-    for name in collections_imported():
-        del sys.modules[name]
-    sys.modules.update(plain)
-
-
-@functools.cache
-def checked(role: str, entry: str = "main") -> Checked:
-    """Each role is read once."""
-    return Checked(role, entry)
+NO_LABELS = ["{{ lookup('pipe', 'echo 2.0.0') }}", "2.0.0\n", "2.0.0: x", "", ["2.0.0"], 2.0]
+#: The roles whose versions are labels.
+LABELLED = ["bluegreen", "canary", "rolling_update"]
+#: What -e gives to all hosts, for those whose version it is.
+COMMAND_LINE = {"from_command_line": "{{ lookup('pipe', 'echo it has run') }}"}
 
 
 def cases(number: int) -> t.Any:
@@ -205,10 +119,9 @@ def clear(said: str) -> bool:
     return not any(words in said for words in BROKEN) and (len(lines) == 1 or lines != said.splitlines())
 
 
-@pytest.mark.parametrize(("role", "entry"), GOOD)
-def test_variables(role: str, entry: str) -> None:
-    options = specification(role, entry)
-    assert checked(role, entry).refusal({}) == ""
+def generated(role: str, entry: str) -> list[dict[str, t.Any]]:
+    """Sets of one or two of a role's options."""
+    options, sets = specification(role, entry), []
 
     @cases(CASES)
     @given(
@@ -216,26 +129,62 @@ def test_variables(role: str, entry: str) -> None:
             lambda names: st.fixed_dictionaries({name: value(options[name]) for name in names})
         )
     )
-    def refused_or_not(variables: dict[str, t.Any]) -> None:
-        said = checked(role, entry).refusal(variables)
+    def keep(variables: dict[str, t.Any]) -> None:
+        sets.append(variables)
+
+    keep()
+    return sets
+
+
+@functools.cache
+def hostile(role: str, entry: str) -> dict[str, dict[str, t.Any]]:
+    """The cases of a role, by their names."""
+    cases = {"good": {}} | {f"generated {number}": case for number, case in enumerate(generated(role, entry))}
+    if role in LABELLED and entry == "main":
+        cases |= {f"version {version!r}": {"version": version} for version in NO_LABELS}
+        cases["command line"] = {"version": Template("{{ from_command_line }}")}
+    return {name: GOOD[role, entry] | case for name, case in cases.items()}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Mapping[str, Ending]]:
+    """What became of each case of a role: one play for all of them."""
+
+    @functools.cache
+    def play(role: str, entry: str) -> Mapping[str, Ending]:
+        folder = tmp_path_factory.mktemp(f"{role}-{entry}")
+        return endings(folder, role, hostile(role, entry), entry, COMMAND_LINE)
+
+    return play
+
+
+@pytest.mark.parametrize(("role", "entry"), GOOD)
+def test_variables(role: str, entry: str, ended: Callable[[str, str], Mapping[str, Ending]]) -> None:
+    of_role = ended(role, entry)
+    assert of_role["good"].touched
+    for name, variables in hostile(role, entry).items():
+        said = of_role[name].refusal
         assert not said or clear(said), (variables, said)
-        assert "injectedinjected" not in said
-
-    refused_or_not()
+        assert not [message for message in of_role[name].messages if "injectedinjected" in message], variables
 
 
-@pytest.mark.parametrize("role", ["bluegreen", "canary", "rolling_update"])
-@pytest.mark.parametrize("version", ["{{ lookup('pipe', 'echo 2.0.0') }}", "2.0.0\n", "2.0.0: x", "", ["2.0.0"], 2.0])
-def test_a_version_that_is_no_label(role: str, version: t.Any) -> None:
-    said = checked(role).refusal({"version": version})
-    assert said.startswith(f"{role}_version is ")
-    assert clear(said)
+@pytest.mark.parametrize("role", LABELLED)
+@pytest.mark.parametrize("version", NO_LABELS)
+def test_a_version_that_is_no_label(
+    role: str, version: t.Any, ended: Callable[[str, str], Mapping[str, Ending]]
+) -> None:
+    ending = ended(role, "main")[f"version {version!r}"]
+    assert not ending.touched
+    assert ending.refusal.startswith(f"{role}_version is ")
+    assert clear(ending.refusal)
 
 
-def test_a_template_of_the_command_line_is_ansibles_to_evaluate() -> None:
+def test_a_template_of_the_command_line_is_ansibles_to_evaluate(
+    ended: Callable[[str, str], Mapping[str, Ending]],
+) -> None:
     """What -e gives is trusted by Ansible, and evaluated wherever it is used: only what comes of it is the role's."""
-    harmless = trust_as_template("{{ lookup('pipe', 'echo it has run') }}")
-    assert checked("bluegreen").refusal({"version": harmless}).startswith('bluegreen_version is "it has run"; give')
+    ending = ended("bluegreen", "main")["command line"]
+    assert ending.refusal.startswith('bluegreen_version is "it has run"; give')
 
 
 def mapped(kind: st.SearchStrategy[t.Any]) -> st.SearchStrategy[t.Any]:
@@ -278,27 +227,122 @@ def test_descriptions_are_refused_in_sentences(applications: dict[str, t.Any]) -
         assert clear(sentence)
 
 
-@cases(CASES * 4)
-@given(odd(st.fixed_dictionaries({}, optional=DESCRIBED)))
-def test_what_is_accepted_stays_text(application: dict[str, t.Any]) -> None:
-    applications = {"hello": application}
-    if application_problems(applications):
-        return
-    registered = {"__app_deploy_found": {"resources": []}, "__app_deploy_kept": {"results": []}}
-    manifests = checked("app_deploy").argument(
-        "Apply every object of the application", "definition", registered | {"applications": applications}
-    )
-    # As the API server gets it: JSON joins what lies beyond 16 bits, and YAML does not.
-    sent = [json.loads(json.dumps(item)) for item in yaml.safe_load_all(manifests) if item]
-    made = {(item["kind"], item["metadata"]["name"]): item for item in sent}
-    assert made.keys() == {
-        ("Deployment", "hello"),
-        *({("Service", "hello")} if "service" in application else set()),
-        *(("ConfigMap", name) for name in application.get("config_maps", {})),
-        *(("Secret", name) for name in application.get("secrets", {})),
+class Accepting(Server):
+    """An API server that takes whatever it is sent, and whose Deployments cannot be found when they are waited for."""
+
+    GROUPS: t.ClassVar[dict[str, dict[str, str]]] = {
+        "api/v1": {"configmaps": "ConfigMap", "secrets": "Secret", "services": "Service", "namespaces": "Namespace"},
+        "apis/apps/v1": {"deployments": "Deployment"},
     }
-    labels = {"app": "hello"} | application.get("labels", {})
-    deployment = made["Deployment", "hello"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leases: dict[str, dict[str, t.Any]] = {}
+
+    def answer(self, request: Request) -> tuple[int, dict[str, t.Any]]:
+        """The status and the object that a request is answered with."""
+        path = urlsplit(request.path).path.strip("/")
+        if "/leases" in f"/{path}":
+            return self._lease(request, path)
+        if request.method == "PATCH":
+            return 200, request.body | {"metadata": {"resourceVersion": "1", "uid": "1"} | request.body["metadata"]}
+        found = self._discovery(path)
+        if found is not None:
+            return 200, found
+        if path.rpartition("/")[2] in self.GROUPS["api/v1"]:
+            return 200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
+        return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": f"nothing at {path}"}
+
+    def _discovery(self, path: str) -> dict[str, t.Any] | None:
+        group = {"groupVersion": "apps/v1", "version": "v1"}
+        known: dict[str, dict[str, t.Any]] = {
+            "version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
+            "api": {"kind": "APIVersions", "versions": ["v1"]},
+            "apis": {
+                "kind": "APIGroupList",
+                "groups": [{"name": "apps", "versions": [group], "preferredVersion": group}],
+            },
+        }
+        for name, resources in self.GROUPS.items():
+            verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
+            known[name] = {
+                "kind": "APIResourceList",
+                "groupVersion": name.partition("/")[2],
+                "resources": [
+                    {
+                        "name": plural,
+                        "singularName": "",
+                        "namespaced": plural != "namespaces",
+                        "kind": kind,
+                        "verbs": verbs,
+                    }
+                    for plural, kind in resources.items()
+                ],
+            }
+        return known.get(path)
+
+    def _lease(self, request: Request, path: str) -> tuple[int, dict[str, t.Any]]:
+        if request.method == "POST":
+            path += "/" + request.body["metadata"]["name"]
+        if request.method in ("POST", "PUT"):
+            version = {"resourceVersion": str(len(self.requests)), "uid": path}
+            self.leases[path] = request.body | {"metadata": request.body["metadata"] | version}
+        if path not in self.leases:
+            return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": f"no lease {path}"}
+        return 200, self.leases.pop(path) if request.method == "DELETE" else self.leases[path]
+
+
+def accepted() -> dict[str, dict[str, t.Any]]:
+    """Descriptions of applications, each with ConfigMaps and Secrets of its own."""
+    applications: dict[str, dict[str, t.Any]] = {}
+
+    @cases(CASES * 4)
+    @given(odd(st.fixed_dictionaries({}, optional=DESCRIBED)))
+    def keep(application: dict[str, t.Any]) -> None:
+        if not application_problems({"hello": application}):
+            name = f"hello-{len(applications)}"
+            own = {
+                kind: {f"{name}-{key}": content for key, content in application[kind].items()}
+                for kind in ("config_maps", "secrets")
+                if kind in application
+            }
+            applications[name] = application | own
+
+    keep()
+    return applications
+
+
+def applied(folder: Path, applications: dict[str, dict[str, t.Any]]) -> dict[tuple[str, str], t.Any]:
+    """Each object that app_deploy applies for all of them in one run, as the API server gets it."""
+    with served(Accepting()) as server:
+        kubeconfig = str(server.kubeconfig(folder / "kubeconfig", "user"))
+        variables = {"kubeconfig": kubeconfig, "applications": applications, "application_entry": {}}
+        output = played(folder, "app_deploy", "main", {"all-of-them": variables}, {"ansible_connection": "local"}, {})
+    bodies = [each.body for each in server.requests if each.method == "PATCH"]
+    assert bodies, output
+    return {(item["kind"], item["metadata"]["name"]): item for item in bodies}
+
+
+def test_what_is_accepted_stays_text(tmp_path: Path) -> None:
+    applications = accepted()
+    assert applications
+    objects = applied(tmp_path, applications)
+    expected = set()
+    for name, application in applications.items():
+        expected |= {
+            ("Deployment", name),
+            *({("Service", name)} if "service" in application else set()),
+            *(("ConfigMap", own) for own in application.get("config_maps", {})),
+            *(("Secret", own) for own in application.get("secrets", {})),
+        }
+        stays_text(name, application, objects)
+    assert objects.keys() == expected
+
+
+def stays_text(name: str, application: dict[str, t.Any], made: dict[tuple[str, str], t.Any]) -> None:
+    """Assert that the objects of an application say what its description does."""
+    labels = {"app": name} | application.get("labels", {})
+    deployment = made["Deployment", name]
     template = deployment["spec"]["template"]
     assert same(deployment["metadata"]["labels"], labels)
     assert same(deployment["spec"]["selector"]["matchLabels"], application.get("selector", labels))
@@ -309,13 +353,13 @@ def test_what_is_accepted_stays_text(application: dict[str, t.Any]) -> None:
         assert field == "containers" or same(template["spec"][field], content)
     for field, content in application.get("deployment", {}).items():
         assert field in ("selector", "template") or same(deployment["spec"][field], content)
-    for name, data in application.get("config_maps", {}).items():
-        assert same(made["ConfigMap", name]["data"], data)
-    for name, secret in application.get("secrets", {}).items():
-        data = {key: base64.b64decode(text).decode() for key, text in (made["Secret", name]["data"] or {}).items()}
+    for own, data in application.get("config_maps", {}).items():
+        assert same(made["ConfigMap", own]["data"], data)
+    for own, secret in application.get("secrets", {}).items():
+        data = {key: base64.b64decode(text).decode() for key, text in (made["Secret", own]["data"] or {}).items()}
         assert same(data, secret["data"])
     for field, content in application.get("service", {}).items():
-        assert field in ("selector", "sessionAffinity") or same(made["Service", "hello"]["spec"][field], content)
+        assert field in ("selector", "sessionAffinity") or same(made["Service", name]["spec"][field], content)
 
 
 def same(one: t.Any, other: t.Any) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,17 @@ def test_what_fails_at_the_start_is_raised_in_the_test() -> None:
         other.listen()
         with pytest.raises(PortInUseError), sandbox(port=other.getsockname()[1]):
             raise AssertionError("it is up")
+
+
+def test_no_connection_outlives_the_cluster() -> None:
+    gc.collect()  # what other tests have left
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", ResourceWarning)
+        with sandbox(nodes=1) as running:
+            core = client.CoreV1Api(config.new_client_from_config(str(running.kubeconfig)))
+            assert core.list_node().items  # over a connection that the client keeps
+        gc.collect()
+    assert [str(each.message) for each in seen if "transport" in str(each.message)] == []
 
 
 def test_the_fixture_gives_a_running_cluster(convoy_sandbox: Sandbox) -> None:

@@ -14,7 +14,6 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.convoy.rollout.plugins.doc_fragments import _auth, _changes, _read_only
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
@@ -629,11 +628,14 @@ def test_a_version_that_is_not_what_it_says_it_is_does_not_agree(api_server: t.A
 
 
 def test_endpoints_and_pods_that_do_not_agree(api_server: t.Any, answer: Make) -> None:
-    options = behind(api_server, answer, "1", "2", tag="1")
+    options = behind(api_server, answer, "1", "1", "2")
+    # The Service does not lead to one of them yet.
+    first = [{"addresses": ["10.0.0.1"], "targetRef": {"name": f"hello-{number}"}} for number in (0, 2)]
+    api_server.on(SLICES, answer(body={"items": [{"metadata": {"name": "hello-x"}, "endpoints": first}]}))
     result = ran("version_distribution", source="endpoints", agree=["pods"], **options)
     assert result["msg"] == (
         "Service hello: 1 1, 2 1 of 2 ready endpoints; endpoints and pods do not agree: "
-        "hello 1 is 1 of 2 ready endpoints, expected 100%"
+        "hello 1 is 1 of 2 ready endpoints, expected 66.6667 ± 10"
     )
     behind(api_server, answer)
     empty = ran("version_distribution", expected_from="endpoints", **options)
@@ -718,11 +720,14 @@ def test_canary_info_reads_what_an_application_has_and_plans(api_server: t.Any, 
     endpoint = {"addresses": ["10.0.0.1"], "targetRef": {"name": "hello-1-a"}, "conditions": {"ready": True}}
     ends = {"metadata": {"name": "hello-x"}, "endpoints": [endpoint]}
     api_server.on(path_of("services", "default"), answer(body={"items": [service()]}))
-    api_server.on(DEPLOYMENTS, answer(body={"items": [deployment(3)]}))
+    spec = {"containers": [{"name": "hello", "image": "hello:1.0.0"}]}
+    labels = {"app": "hello", "version": "1.0.0"}
+    stable = deployment(3, template={"metadata": {"labels": labels}, "spec": spec})
+    api_server.on(DEPLOYMENTS, answer(body={"items": [stable]}))
     api_server.on(SETS, answer(body={"items": []}))
     api_server.on(PODS, answer(body={"items": [pod()]}))
     api_server.on(slices, answer(body={"items": [ends]}))
-    template = {"metadata": {}, "spec": {"containers": []}}
+    template = {"metadata": {}, "spec": {"containers": [{"name": "hello", "image": "hello:2.0.0"}]}}
     asked = {"name": "hello", "version": "2.0.0", "steps": [{"weight": 25, "pause": "1m"}], "template": template}
     result = ran("canary_info", **asked, **here(api_server))
     assert (result["phase"], result["ready"], result["steps"][0]["canary"]) == (
@@ -773,18 +778,15 @@ def test_the_secrets_of_a_kubeconfig_given_as_a_dictionary_do_not_show(api_serve
     assert "geheim" not in json.dumps(result)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "apply", "bluegreen", "fleet", "gke_kubeconfig", "run"])
 def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
     module = importlib.import_module(f"{PLUGINS}.modules.{name}")
     arguments = importlib.import_module(f"{PLUGINS}.module_utils._operations._{name}").ARGUMENTS
-    documented: Object = {}
-    for text in (
-        module.DOCUMENTATION,
-        _auth.ModuleDocFragment.DOCUMENTATION,
-        _read_only.ModuleDocFragment.DOCUMENTATION,
-        _changes.ModuleDocFragment.DOCUMENTATION,
-    ):
-        documented.update(yaml.safe_load(text)["options"])
+    own = yaml.safe_load(module.DOCUMENTATION)
+    documented: Object = dict(own["options"])
+    for fragment in own.get("extends_documentation_fragment", []):
+        shared = importlib.import_module(f"{PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
+        documented.update(yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION)["options"])
     assert set(documented) == set(arguments)
     for option, spec in arguments.items():
         said = documented[option]

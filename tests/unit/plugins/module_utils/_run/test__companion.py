@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 import time
+import typing as t
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._run._companion import Stop, finish, start
+from ansible_collections.convoy.rollout.plugins.module_utils._run._companion import Handle, Stop, finish, start
+from unit.forks import alone
 
 NAME = "convoy-test"
+RUN = os.getpid()
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -32,8 +36,13 @@ def counting(stop: Stop) -> int:
     return turns
 
 
+def begun(work: Callable[..., t.Any], *, owner: int | None = RUN, maximum: float = 60) -> Handle:
+    """A companion that was started as by a task: where no other thread runs."""
+    return t.cast("Handle", alone(start, work, name=NAME, owner=owner, maximum=maximum))
+
+
 def test_it_works_until_it_is_asked_and_leaves_nothing() -> None:
-    handle = start(counting, name=NAME, owner=os.getpid(), maximum=60)
+    handle = begun(counting)
     folder = Path(handle["directory"])
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
@@ -43,47 +52,79 @@ def test_it_works_until_it_is_asked_and_leaves_nothing() -> None:
         finish(handle)
 
 
-def test_what_it_returned_is_kept_after_its_maximum(tmp_path: Path) -> None:
-    def work(stop: Stop) -> str:
-        stop.wait(60)
-        (tmp_path / "ended").touch()
-        return "kept"
+def seen(_stop: Stop) -> dict[str, t.Any]:
+    """What there is to see of the process of a companion."""
+    arguments, environment = (Path(f"/proc/self/{name}").read_bytes().decode() for name in ("cmdline", "environ"))
+    return {
+        "name": Path("/proc/self/comm").read_text().strip(),
+        "leads its session": os.getsid(0) == os.getpgid(0) != os.getsid(os.getppid()),
+        "shown": arguments + environment,
+    }
 
-    handle = start(work, name=NAME, owner=os.getpid(), maximum=0.05)
+
+def knowing(secret: str, stop: Stop) -> dict[str, t.Any]:
+    """As `seen`, of one that knows something."""
+    assert secret
+    return seen(stop)
+
+
+def test_it_has_a_name_and_a_session_and_shows_nothing_of_what_it_knows() -> None:
+    found = finish(begun(partial(knowing, "s3cret-token")))
+    assert found["name"] == NAME
+    assert found["leads its session"]
+    assert "s3cret-token" not in found["shown"]
+
+
+def kept(ended: Path, stop: Stop) -> str:
+    """Work that says that it has ended."""
+    stop.wait(60)
+    ended.touch()
+    return "kept"
+
+
+def test_what_it_returned_is_kept_after_its_maximum(tmp_path: Path) -> None:
+    handle = begun(partial(kept, tmp_path / "ended"), maximum=0.05)
     until((tmp_path / "ended").exists)
     assert finish(handle) == "kept"
 
 
 def test_without_a_run_to_look_at_it_ends_at_twice_its_maximum() -> None:
-    handle = start(counting, name=NAME, owner=None, maximum=0.05)
+    handle = begun(counting, owner=None, maximum=0.05)
     until(lambda: not Path(handle["directory"]).exists())
     with pytest.raises(Failure, match="is gone"):
         finish(handle)
 
 
+def breaking_down(_stop: Stop) -> None:
+    """Work that fails."""
+    raise RuntimeError("no more")
+
+
 def test_work_that_breaks_down_is_told() -> None:
-    def work(_stop: Stop) -> None:
-        raise RuntimeError("no more")
-
     with pytest.raises(Failure, match="broke down: RuntimeError: no more"):
-        finish(start(work, name=NAME, owner=os.getpid(), maximum=60))
+        finish(begun(breaking_down))
 
 
-@pytest.mark.parametrize("pidfd", [True, False])
-def test_it_ends_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pidfd: bool) -> None:
-    if not pidfd:
-        monkeypatch.delattr(os, "pidfd_open")
-    run = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+def deaf(pid: Path, _stop: Stop) -> None:
+    """Work that nobody can end."""
+    pid.write_text(str(os.getpid()))
+    time.sleep(600)
 
-    def work(_stop: Stop) -> None:
-        (tmp_path / "pid").write_text(str(os.getpid()))
-        time.sleep(600)  # nobody asks it to end
 
-    handle = start(work, name=NAME, owner=run.pid, maximum=60, on_death=(tmp_path / "died").touch)
-    until((tmp_path / "pid").exists)
-    assert not (tmp_path / "died").exists()
-    run.kill()
-    run.wait()
+def started_without_pidfd(*args: t.Any, **kwargs: t.Any) -> Handle:
+    """As `start`, where the system cannot tell of the end of a process."""
+    del os.pidfd_open
+    return start(*args, **kwargs)
+
+
+@pytest.mark.parametrize("started", [start, started_without_pidfd])
+def test_it_ends_with_its_run(tmp_path: Path, started: Callable[..., Handle]) -> None:
+    work, on_death = partial(deaf, tmp_path / "pid"), (tmp_path / "died").touch
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as run:
+        handle = alone(started, work, name=NAME, owner=run.pid, maximum=60, on_death=on_death)
+        until((tmp_path / "pid").exists)
+        assert not (tmp_path / "died").exists()
+        run.kill()
     until((tmp_path / "died").exists)
     until(lambda: not Path(handle["directory"]).exists())
 

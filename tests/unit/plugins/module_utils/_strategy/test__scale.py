@@ -36,14 +36,3 @@ def test_what_is_none_of_these_is_refused(said: str) -> None:
 def test_fewer_than_none_is_refused() -> None:
     with pytest.raises(Failure, match="Deployment hello has 3 replicas; -4 would make that -1"):
         _scale.target("hello", 3, "-4")
-
-
-def test_an_autoscaler_of_another_object_decides_nothing() -> None:
-    def aims(kind: str, name: str, version: str = "apps/v1") -> dict[str, object]:
-        target = {"apiVersion": version, "kind": kind, "name": name}
-        return {"metadata": {"name": "hpa"}, "spec": {"scaleTargetRef": target, "maxReplicas": 8}}
-
-    others = [aims("Deployment", "other"), aims("StatefulSet", "hello"), aims("Deployment", "hello", "example.com/v1")]
-    assert _scale.autoscaler("hello", others) is None
-    found = _scale.autoscaler("hello", [*others, aims("Deployment", "hello")])
-    assert found == {"name": "hpa", "min_replicas": 1, "max_replicas": 8}

@@ -6,6 +6,7 @@ import typing as t
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._applications import addresses, application
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import Namespace
 
 Object = dict[str, t.Any]
 
@@ -53,7 +54,8 @@ def test_what_belongs_to_a_deployment() -> None:
         {"metadata": {"name": "auth"}, "spec": {"selector": {"app": "auth"}, "ports": [{"port": 80}]}},
         {"metadata": {"name": "outside"}, "spec": {"ports": [{"port": 80}]}},
     ]
-    assert application(DEPLOYMENT, SETS, pods, services) == {
+    there = Namespace("default", [DEPLOYMENT], SETS, pods, services)
+    assert application(DEPLOYMENT, there) == {
         "deployment": "hello",
         "replica_set": "hello-2",
         "replicas": 3,

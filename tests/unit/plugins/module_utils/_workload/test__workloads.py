@@ -125,7 +125,7 @@ def test_pods_are_told_by_revision_without_those_that_end() -> None:
         workload(), known, [pod("b", "r1", ready=False), pod("a", "r1", version="x"), leaving, pod("other", "z")]
     )
     assert [(item["name"], item["revision"], item["version"], item["ready"]) for item in told] == [
-        ("a", 1, "x", True),
+        ("a", 1, "1.0.0", True),
         ("b", 1, "1.0.0", False),
     ]
 
@@ -151,19 +151,26 @@ def test_controller_revisions_tell_the_revisions_of_the_other_kinds() -> None:
     assert _workloads.undone(workload(), known[0])[0]["value"] == _workloads.bare(template("hello:1.0.0"))
 
 
-@pytest.mark.parametrize(
-    ("image", "parts"),
-    [
-        ("hello:1.0.0", ("hello", "1.0.0")),
-        ("hello", ("hello", "latest")),
-        ("registry:5000/a/hello", ("registry:5000/a/hello", "latest")),
-        ("registry:5000/a/hello:2", ("registry:5000/a/hello", "2")),
-        ("hello@sha256:abc", ("hello", "sha256:abc")),
-        ("hello:2@sha256:abc", ("hello", "2")),
-    ],
-)
-def test_an_image_has_a_repository_and_a_tag(image: str, parts: tuple[str, str]) -> None:
-    assert _workloads.split_image(image) == parts
+def test_the_container_is_told_by_the_template_where_a_pod_has_been_given_others() -> None:
+    known = _workloads.revisions(workload(), [replica_set(1, "hello:1.0.0")])
+    known[0].template["spec"]["containers"][0]["name"] = "web"
+    injected = pod("a", "r1")
+    injected["spec"]["containers"] = [{"name": "mesh", "image": "mesh:7"}, {"name": "web", "image": "web:1.0.0"}]
+    assert [item["version"] for item in _workloads.pods_of(workload(), known, [injected])] == ["1.0.0"]
+    assert [item["version"] for item in _workloads.pods_of(workload(), known, [injected], "mesh")] == ["7"]
+
+
+def test_the_way_back_is_what_still_serves_rather_than_the_newest() -> None:
+    served, stuck, newest = (replica_set(number, f"hello:{number}") for number in (1, 2, 3))
+    served["status"]["readyReplicas"] = 3
+    known = _workloads.revisions(workload("hello:3"), [served, stuck, newest])
+    assert _workloads.earlier(known, 0, "hello").number == 1
+    stuck["status"]["readyReplicas"] = 1  # had it been complete, nothing of the first would be left
+    known = _workloads.revisions(workload("hello:3"), [served, stuck, newest])
+    assert _workloads.earlier(known, 0, "hello").number == 1
+    served["status"]["readyReplicas"] = stuck["status"]["readyReplicas"] = 0
+    known = _workloads.revisions(workload("hello:3"), [served, stuck, newest])
+    assert _workloads.earlier(known, 0, "hello").number == 2
 
 
 def test_annotations_are_patched_one_by_one() -> None:

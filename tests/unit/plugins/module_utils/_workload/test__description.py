@@ -1,4 +1,4 @@
-"""The filter application_problems: what the lab describes has none, and what cannot work has one in its own words."""
+"""The description of applications: what the lab describes has none, and what cannot work has one in its own words."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.convoy.rollout.plugins.filter.application_problems import application_problems
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._description import (
+    problems as application_problems,
+)
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 PLAIN: dict[str, t.Any] = {"image": "kelseyhightower/hello", "version": "1.0.0"}
 
 

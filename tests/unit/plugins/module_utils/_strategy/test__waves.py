@@ -1,16 +1,15 @@
-"""The filter waves: who changes with whom."""
+"""Who changes with whom."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.convoy.rollout.plugins.filter.waves import FilterModule
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._waves import waves
 from hypothesis import given
 from hypothesis import strategies as st
 
-waves = FilterModule().filters()["waves"]
 FLEET = [f"c{number}" for number in range(1, 21)]
 GROUPS = {"all": FLEET, "canary_region": ["c7"], "eu": ["c1", "c7", "c9"], "elsewhere": ["d1"]}
 
@@ -45,13 +44,13 @@ def test_groups_take_their_own_in_the_order_of_the_fleet() -> None:
 
 
 def test_a_cluster_that_is_in_no_wave_is_named() -> None:
-    with pytest.raises(AnsibleFilterError, match=r"^c2, c3: in none of the waves eu; add all .* leave them out"):
+    with pytest.raises(Failure, match=r"^c2, c3: in none of the waves eu; add all .* leave them out"):
         waves(["c1", "c2", "c3"], ["eu"], GROUPS)
 
 
 @pytest.mark.parametrize("asked", ["", "0", "0%", "101%", "-1", "1.5", "nowhere", [1, ""]])
 def test_what_is_no_wave(asked: t.Any) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"is no wave: .* group of the inventory \(all, canary_region"):
+    with pytest.raises(Failure, match=r"is no wave: .* group of the inventory \(all, canary_region"):
         waves(FLEET, asked, GROUPS)
 
 

@@ -1,0 +1,27 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _fleet
+from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
+
+
+class ActionModule(OperationAction):
+    """See the module of the same name."""
+
+    arguments = _fleet.ARGUMENTS
+
+    def operation(self, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+        """What the fleet's clusters know of each other is in their variables."""
+        known = self._task_vars or {}
+        play = _fleet.Play(
+            host=known["inventory_hostname"],
+            hosts=list(known["ansible_play_hosts_all"]),
+            groups=known["groups"],
+            of=lambda host, name: known["hostvars"][host].get(name),
+        )
+        return _fleet.run(options, task, play)

@@ -1,0 +1,18 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """How a task says which run it belongs to."""
+
+    DOCUMENTATION = r"""
+options:
+  run:
+    description:
+      - What the task with M(convoy.rollout.run) registered that began the run which this task belongs to.
+      - With it, the run's lock is looked at right before each write, a run that has lost it stops, and what is done and
+        found becomes a part of the run's outcome. Without it the task works by itself.
+    type: dict
+"""

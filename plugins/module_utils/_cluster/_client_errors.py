@@ -1,0 +1,47 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a task of kubernetes.core says when it fails: whether that passes, and what the server said. Pure functions."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+#: As a Status has its code, and as the Python client prints one.
+CODE = re.compile(r'"code\\*": ?(\d{3})|^\(?(\d{3})\)')
+PASSING = frozenset(["409", "429", "500", "502", "503", "504"])
+#: What urllib3 and http.client say of a connection that broke; of one whose certificate is not trusted, too.
+BROKEN = re.compile(
+    r"Connection (aborted|broken|reset|refused)|Remote end closed|Max retries exceeded|IncompleteRead|EOF occurred"
+    r"|[Rr]ead timed out|BadStatusLine|too many 5\d\d error responses"
+)
+#: What an API server, or what it asks itself, answers without a code: with 429 or 503, as plain text.
+BUSY = re.compile(
+    r"Too many requests, please try again later|apiserver (not ready|is shutting down)|service unavailable"
+    r"|error trying to reach service"
+)
+LASTING = re.compile(r"certificate|CERTIFICATE|Name or service not known|Temporary failure in name resolution")
+
+
+def is_transient(result: t.Mapping[str, t.Any]) -> bool:
+    """Whether the result of a task is a failure that passes."""
+    if result.get("failed") and "msg" not in result:
+        # kubernetes.core raises what its client raises before the first request is answered: the connection broke.
+        return True
+    said = str(result.get("msg") or "")
+    codes = {code for found in CODE.finditer(said) for code in found.groups() if code}
+    if codes:
+        return bool(codes & PASSING)
+    return bool(BUSY.search(said) or (BROKEN.search(said) and not LASTING.search(said)))
+
+
+def refusal(said: str, namespace: str) -> str:
+    """Why objects were refused, in the API server's own words, unless those may quote a Secret."""
+    if re.search(rf'namespaces \\*"{re.escape(namespace)}\\*" not found', said):
+        return f"There is no namespace {namespace}; create it with kubectl create namespace {namespace}."
+    if re.search(r'Secret "|Kind=Secret|"kind": ?"secrets"', said):
+        return (
+            "The API server refused a Secret of the application; its words are not shown, as they may quote the Secret."
+        )
+    found = re.findall(r'"message": ?"(.*?)", ?"', said)
+    return re.sub(r'\\+"', '"', found[0] if found else said)

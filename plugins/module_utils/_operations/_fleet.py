@@ -1,0 +1,219 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What action plugin fleet does: it takes the clusters of a play from one state of a fleet's rollout to the next."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _bluegreen_info,
+    _called,
+    _rollout,
+    _version_distribution,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _fleet, _plan, _waves
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._fleet import Cluster
+
+STATES = ("checked", "read", "planned", "changed", "verified", "judged", "restored", "told")
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "state": {"type": "str", "choices": list(STATES), "required": True},
+    "strategy": {"type": "str", "default": "bluegreen"},
+    "namespace": {"type": "str"},
+    "application": {"type": "str"},
+    "waves": {"type": "raw", "default": ["1", "25%", "100%"]},
+    "on_failure": {"type": "str", "choices": ["stop", "rollback_wave", "rollback_all"], "default": "stop"},
+    "soak": {"type": "int", "default": 0},
+    "samples": {"type": "int", "default": 100},
+    "min_success": {"type": "float", "default": 1.0},
+    "timeout": {"type": "int", "default": 900},
+    "skip_unreachable": {"type": "bool", "default": False},
+    "entry": _version_distribution.ARGUMENTS["entry"],
+    "fleet": {"type": "dict", "default": {}},
+    "wave": {"type": "int", "default": 0},
+    "failure": {"type": "raw", "default": ""},
+}
+
+
+@dataclass(frozen=True)
+class Play:
+    """What the action knows of its play."""
+
+    host: str  #: whose task this is
+    hosts: t.Sequence[str]
+    groups: t.Mapping[str, t.Sequence[str]]
+    of: t.Callable[[str, str], t.Any]  #: the variable of a host, None where it has none
+
+    def clusters(self) -> list[Cluster]:
+        """The fleet, as far as it is known."""
+        return [
+            Cluster(
+                name,
+                start=self.of(name, "__fleet_start") or {},
+                result=self.of(name, "fleet_result") or {},
+                provider=self.of(name, "cluster_provider"),
+                region=self.of(name, "region"),
+            )
+            for name in self.hosts
+        ]
+
+    def outcome(self, since: float) -> t.Mapping[str, t.Any] | None:
+        """The outcome of this host's run, None where none has ended since then (seconds since 1970)."""
+        found = self.of(self.host, "rollout_result")
+        return found if found and found.get("ended_at", 0) >= since else None
+
+
+Options = t.Mapping[str, t.Any]
+
+
+def run(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
+    """Take the fleet to a state. Raises Failure."""
+    return {"changed": False, **WORK[options["state"]](options, task, play)}
+
+
+def _checked(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """Refuse what cannot work, before a cluster is touched."""
+    _waves.waves(play.hosts, options["waves"], play.groups)
+    _plan.check_least("fleet", options, {"soak": 0, "samples": 1, "timeout": 1})
+    if not 0 <= options["min_success"] <= 1:
+        raise Failure(f"fleet_min_success is {options['min_success']}; give a share from 0 to 1.")
+    return {"ansible_facts": {"fleet_result": {}, "__fleet_start": {}}}
+
+
+def _read(options: Options, task: Task, _play: Play) -> dict[str, t.Any]:
+    """What the cluster has, kept for the way back; that it cannot be read is for the whole fleet to judge."""
+    try:
+        start = _colours(options, task) if options["strategy"] == "bluegreen" else _deployment(options, task)
+    except Failure as failure:
+        start = {"message": failure.message}
+    return {"ansible_facts": {"__fleet_start": start}}
+
+
+def _colours(options: Options, task: Task) -> dict[str, t.Any]:
+    asked = _called.options(
+        _bluegreen_info.ARGUMENTS, options, namespace=options["namespace"], name=options["application"]
+    )
+    found = _bluegreen_info.run(asked, task)
+    return {"known": found["active"]["version"], "revision": 0, "uid": found["uid"]}
+
+
+def _deployment(options: Options, task: Task) -> dict[str, t.Any]:
+    asked = _called.options(_rollout.ARGUMENTS, options, namespace=options["namespace"], name=options["application"])
+    found = _rollout.run(asked, replace(task, check_mode=True))
+    if options["strategy"] == "scale":
+        known = found["replicas"]["wanted"]
+    else:
+        versions = [pod["version"] for pod in found["pods"] if pod["revision"] == found["revision"]]
+        current = next((each for each in found["history"] if each["current"]), {"images": [""]})
+        known = versions[0] if versions else current["images"][0]
+    return {"known": known, "revision": found["revision"], "uid": found["uid"]}
+
+
+def _planned(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """The waves of those that take part."""
+    names = _fleet.check_readable(play.clusters(), str(options["application"]), options["skip_unreachable"])
+    plan = _waves.waves(names, options["waves"], play.groups)
+    return {"ansible_facts": {"__fleet": {"plan": plan, "stopped": 0, "begun": time.time()}, "fleet_waves_result": []}}
+
+
+def _changed(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """Keep what became of this cluster's change."""
+    begun = options["fleet"]["begun"]
+    result = _fleet.changed(
+        play.of(play.host, "__fleet_start"),
+        play.outcome(begun),
+        options["wave"],
+        time.time() - begun,
+        _reason(options["failure"]),
+    )
+    return {"ansible_facts": {"fleet_result": result}}
+
+
+def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
+    """Watch this cluster's traffic for the soak, evenly, and keep what was seen, unless the wave failed already."""
+    clusters = play.clusters()
+    if _fleet.bad(clusters, [cluster.name for cluster in clusters if cluster.result]):
+        return {}
+    result, soak = play.of(play.host, "fleet_result"), options["soak"]
+    samples = max(options["samples"], soak * 5)
+    asked = _called.options(
+        _version_distribution.ARGUMENTS,
+        options,
+        namespace=options["namespace"],
+        name=options["application"],
+        entry=options["entry"],
+        samples=samples,
+        rate_limit=samples / soak if soak else 200.0,
+        expected={} if options["strategy"] == "scale" else {str(result["after"]): 1},
+        min_success=options["min_success"],
+        # So that a fleet of good clusters gives no more false alarms than one cluster does.
+        family_size=sum(len(wave["clusters"]) for wave in options["fleet"]["plan"]),
+        fail_on="never",
+    )
+    try:
+        seen = _version_distribution.looked(asked, task.environ)
+    except Failure as failure:
+        seen = {**failure.facts, "verdict": "fail", "message": failure.message}
+    return {"ansible_facts": {"fleet_result": _fleet.verified(result, seen)}}
+
+
+def _judged(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
+    """Judge the wave's clusters together, and stop where one of them or all of them failed."""
+    fleet, clusters = options["fleet"], play.clusters()
+    if fleet["stopped"]:
+        return {"ansible_facts": {"__fleet": {**fleet, "begun": time.time()}}}
+    wave = fleet["plan"][options["wave"] - 1]
+    pool = _fleet.pooled(clusters, wave, options["min_success"], len(fleet["plan"]))
+    tried = [name for each in fleet["plan"][: options["wave"]] for name in each["clusters"]]
+    together = pool["verdict"] == "pass" or not pool["samples"] or task.check_mode
+    failed = not together or bool(_fleet.bad(clusters, tried))
+    stopped = options["wave"] if failed else 0
+    back = _fleet.going_back(fleet["plan"], stopped, options["on_failure"]) if stopped else []
+    return {
+        "ansible_facts": {
+            "__fleet": {**fleet, "stopped": stopped, "back": back, "begun": time.time()},
+            "fleet_waves_result": [*(play.of(play.host, "fleet_waves_result") or []), pool],
+        }
+    }
+
+
+def _restored(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """Keep whether this cluster was brought back."""
+    result = _fleet.restored(
+        play.of(play.host, "__fleet_start"),
+        play.of(play.host, "fleet_result") or {},
+        play.outcome(options["fleet"]["begun"]),
+        _reason(options["failure"]),
+    )
+    return {"ansible_facts": {"fleet_result": result}}
+
+
+def _told(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """The table, and why the fleet stopped."""
+    fleet, pools = options["fleet"], play.of(play.host, "fleet_waves_result") or []
+    rows = _fleet.rows(play.clusters(), fleet["plan"], fleet["stopped"])
+    message = _fleet.failure(rows, pools, fleet["plan"], fleet["stopped"]) if fleet["stopped"] else ""
+    return {"rows": rows, "columns": list(_fleet.COLUMNS), "lines": _fleet.wave_lines(pools), "message": message}
+
+
+def _reason(failed: t.Any) -> str:
+    """Why a task of the strategy's role failed, out of what Ansible keeps of it."""
+    return str(failed.get("msg") or "") if isinstance(failed, dict) else str(failed or "")
+
+
+WORK: dict[str, t.Callable[[Options, Task, Play], dict[str, t.Any]]] = {
+    "checked": _checked,
+    "read": _read,
+    "planned": _planned,
+    "changed": _changed,
+    "verified": _verified,
+    "judged": _judged,
+    "restored": _restored,
+    "told": _told,
+}

@@ -1,0 +1,230 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin run do: begin a run and end it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _bluegreen,
+    _called,
+    _scale,
+    _version_distribution,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome
+from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
+from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
+from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import Lock, identity
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+
+#: How each strategy checks a request and plans it.
+STRATEGIES: dict[str, Planning] = {
+    "bluegreen": _bluegreen.PLANNING,
+    "scale": _scale.PLANNING,
+}
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "state": {"type": "str", "choices": ["begun", "ended"], "default": "begun"},
+    "strategy": {"type": "str", "choices": list(STRATEGIES)},
+    "namespace": {"type": "str"},
+    "application": {"type": "raw"},
+    "applications": {"type": "raw", "default": {}},
+    "request": {"type": "dict", "default": {}},
+    "entry": _version_distribution.ARGUMENTS["entry"],
+    "lock_wait": {"type": "int", "default": 0},
+    "takeover": {"type": "bool", "default": False},
+    "run": {"type": "dict"},
+}
+
+BASELINE = 5  #: requests that show, before anything is changed, what users get
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Begin a run, or end it and say what came of it. Raises Failure."""
+    if options["state"] == "ended":
+        return _ended(options, task)
+    if not options["strategy"]:
+        raise Failure(f"Give strategy, one of {', '.join(STRATEGIES)}.")
+    return _begun(options, task)
+
+
+def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    started = time.time()
+    begun = {
+        "strategy": options["strategy"],
+        "application": str(options["application"]),
+        "namespace": options["namespace"],
+        "cluster": task.host,
+        "requested": {key: value for key, value in options["request"].items() if value not in (None, "", 0, False)},
+        "check_mode": task.check_mode,
+    }
+    handle: dict[str, t.Any] = {}
+    noted: list[dict[str, t.Any]] = [{"kind": "begun", "at": started, **begun}]
+    try:
+        planning = STRATEGIES[options["strategy"]]
+        begin = _checked(planning, options, task)
+        handle = _locked(planning, begin, options, task)
+        journal = Journal(handle["directory"])
+        journal.note("begun", **begun)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            plan = planning.plan(api, begin)
+        noted.append(
+            {
+                "kind": "planned",
+                "at": time.time(),
+                **{key: getattr(plan, key) for key in ("before", "target", "headline", "would", "way_back")},
+                "hints": list(plan.hints),
+            }
+        )
+        journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
+        if plan.changes and not task.check_mode and (plan.service or begin.entry):
+            handle["baseline"] = _baseline(options, plan, journal, task)
+            if handle["baseline"]["answered"]:
+                handle["watch"] = _watch(options, plan, task)
+    except Failure as failure:
+        noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
+        _let_go(handle, options, task)
+        refused = _outcome.outcome(noted, time.time()).facts()
+        raise Failure(failure.message, {**failure.facts, "run": {"refused": refused}}) from failure
+    except BaseException:
+        _let_go(handle, options, task)
+        raise
+    return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
+
+
+def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal, task: Task) -> dict[str, t.Any]:
+    """What users get before anything is changed: what answers then can be verified afterwards."""
+    try:
+        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"), task.environ)
+    except Failure as failure:
+        journal.note("verified", what="before", final=False, verdict="unverified", message=failure.message)
+        return {"answered": False, "versions": [], "message": failure.message}
+    kept = {key: seen[key] for key in ("samples", "counts", "errors", "via", "url", "message")}
+    journal.note("verified", what="before", final=False, verdict="pass" if seen["counts"] else "unverified", **kept)
+    return {"answered": bool(seen["counts"]), "versions": list(seen["counts"]), "message": seen["message"]}
+
+
+def _asked(options: t.Mapping[str, t.Any], plan: Plan, **asked: t.Any) -> dict[str, t.Any]:
+    """The options of a look at the traffic where users come in."""
+    return _called.options(
+        _version_distribution.ARGUMENTS,
+        options,
+        namespace=options["namespace"],
+        name=plan.service or None,
+        entry=options["entry"],
+        **asked,
+    )
+
+
+def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> Begin:
+    """The request, of the types that its strategy wants, and found to make sense. Raises Failure."""
+    if task.owner is None:
+        raise Failure(
+            "A run belongs to the process of ansible-playbook, which is not on the machine that this task runs on: "
+            "give the host ansible_connection: local, and a kubeconfig that leads to the cluster, with a proxy-url if "
+            "need be."
+        )
+    validated = ArgumentSpecValidator(planning.arguments).validate(dict(options["request"]))
+    if validated.error_messages:
+        raise Failure(f"The request cannot be read: {'; '.join(validated.error_messages)}.")
+    begin = Begin(
+        namespace=options["namespace"],
+        application=options["application"],
+        applications=options["applications"],
+        request=validated.validated_parameters,
+        entry={key: value for key, value in (options["entry"] or {}).items() if value is not None},
+        check_mode=task.check_mode,
+    )
+    if options["lock_wait"] < 0:
+        raise Failure(f"{options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0.")
+    planning.check(begin)
+    return begin
+
+
+def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """The handle of a run that holds its locks, in check mode of one that needs none. Raises Failure."""
+    holder = identity(task.owner, task.host)
+    taken: list[Lock] = []
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        try:
+            held = []
+            # In one order, so that no two runs wait for each other.
+            for name in [] if task.check_mode else sorted(planning.locks(begin)):
+                lock = Lock(api, begin.namespace, name, holder, planning.purpose(begin))
+                # Where a caller of this role holds it, that one will release it.
+                if lock.take(options["lock_wait"], options["takeover"], task.tell) is not None:
+                    taken.append(lock)
+                held.append({"namespace": begin.namespace, "application": name, "holder": holder})
+            companion = Keeper(api.access, taken).start(task.owner)
+        except BaseException:
+            for lock in taken:
+                with contextlib.suppress(Failure):
+                    lock.release()
+            raise
+    return {
+        "directory": companion["directory"],
+        "companion": companion,
+        "locks": held,
+        "released": [lock.application for lock in taken],
+    }
+
+
+def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task) -> dict[str, t.Any]:
+    """The watch beside the run."""
+    return t.cast("dict[str, t.Any]", _version_distribution.run(_asked(options, plan, state="watch"), task)["watch"])
+
+
+def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """End a run, whatever became of it, and return its outcome."""
+    registered = options["run"] or {}
+    handle = registered.get("run", registered)
+    if "refused" in handle:
+        return _returned(handle["refused"])
+    if "directory" not in handle:
+        # The task that should have begun it failed before it was one, as with a variable that is not defined.
+        failed = {"kind": "failed", "at": time.time(), "message": str(registered.get("msg") or "No run was begun.")}
+        begun = {"kind": "begun", "at": time.time(), "cluster": task.host}
+        return _returned(_outcome.outcome([begun, failed], time.time()).facts())
+    journal = Journal(handle["directory"])
+    if handle.get("watch"):
+        try:
+            journal.note("watched", **_companion.finish(handle["watch"], 15))
+        except Failure as failure:
+            journal.note("watched", message=failure.message)
+    events = journal.events()
+    trouble = _let_go(handle, options, task)
+    result = _outcome.outcome(events, time.time()).facts()
+    return _returned({**result, "lines": [*result["lines"], *trouble]})
+
+
+def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task) -> list[str]:
+    """End the run's companions and release its locks; what became of a lock that cannot be released, in words."""
+    if not handle:
+        return []
+    with contextlib.suppress(Failure):  # whatever became of it, the Lease is let go of
+        _companion.finish(handle["companion"])
+    trouble = []
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        for held in handle["locks"]:
+            if held["application"] not in handle["released"]:
+                continue
+            try:
+                Lock(api, **held).release()
+            except Failure as failure:
+                trouble.append(f"the lock of {held['application']} was not released and expires by itself: {failure}")
+    return trouble
+
+
+def _returned(outcome: dict[str, t.Any]) -> dict[str, t.Any]:
+    facts = {"rollout_result": outcome}
+    if outcome["strategy"]:
+        facts[f"{outcome['strategy']}_result"] = outcome
+    return {"changed": False, "outcome": outcome, "ansible_facts": facts}

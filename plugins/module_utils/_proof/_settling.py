@@ -1,0 +1,39 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether another look at the traffic can come out otherwise, while a cluster still settles. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+SLOW_LOOKS = 3  #: how often answers have to be too slow: those of a version that is only cold are so once or twice
+ANSWER_LOOKS = 3  #: how often one that answers, if not every time, is asked: the API server on the way may fail, too
+
+Result = t.Mapping[str, t.Any]
+Settled = t.Callable[[Result, bool, int], bool]
+
+
+def shares(result: Result, failed: bool, attempt: int) -> bool:
+    """True when another check cannot change the verdict of live traffic: shares may follow, a lost request is lost.
+
+    `result` is what a look saw, `failed` whether its verdict was not as it had to be, `attempt` its number from 1 on.
+    """
+    if not failed or result.get("errors"):
+        return True
+    return bool(result.get("too_slow")) and attempt >= SLOW_LOOKS
+
+
+def answers(result: Result, failed: bool, attempt: int) -> bool:
+    """The same for what takes no traffic yet: a Service takes a moment to find it, and a wrong version stays wrong."""
+    errors = result.get("errors") or {}
+    if not failed or not errors:
+        return True
+    return attempt >= ANSWER_LOOKS and (bool(result.get("counts")) or "HTTP 500" in errors)
+
+
+def verdict(result: Result, _failed: bool, _attempt: int) -> bool:
+    """The same for what is to be good again after it was taken back: looked at until it passes."""
+    return result.get("verdict") == "pass"
+
+
+SETTLED: dict[str, Settled] = {"shares": shares, "answers": answers, "verdict": verdict}

@@ -1,0 +1,32 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a strategy makes of a request and of what the cluster has, in the shape that every run begins with."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and the words for it."""
+
+    before: t.Any  #: what users get now: a version, or a number of replicas
+    target: t.Any  #: what they are to get
+    changes: bool  #: whether anything is left to do
+    headline: str  #: the run in one sentence, once it has succeeded
+    would: str  #: the same in check mode
+    way_back: str = ""  #: what to type to have `before` again
+    hints: t.Sequence[str] = ()  #: what a person may want to know beside it
+    service: str = ""  #: the Service that users come in by, where no entry says another
+    facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
+
+
+def check_least(role: str, request: t.Mapping[str, t.Any], least: t.Mapping[str, float]) -> None:
+    """Raise Failure for a number below the least that works, by its name as the role's variable."""
+    for name, limit in least.items():
+        if request[name] < limit:
+            raise Failure(f"{role}_{name} is {request[name]}; the least that works is {limit}.")

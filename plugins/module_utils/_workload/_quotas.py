@@ -1,0 +1,134 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which ResourceQuotas count the pods of a template, and which admit none of them. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors
+
+Object = t.Dict[str, t.Any]
+
+#: What a quota on them has every container name: the field of its resources, and the resource.
+NAMED = {
+    "cpu": ("requests", "cpu"),
+    "memory": ("requests", "memory"),
+    "requests.cpu": ("requests", "cpu"),
+    "requests.memory": ("requests", "memory"),
+    "limits.cpu": ("limits", "cpu"),
+    "limits.memory": ("limits", "memory"),
+}
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A ResourceQuota that counts the pods."""
+
+    name: str
+    hard: t.Mapping[str, str]
+    used: t.Mapping[str, str]
+    lacking: t.Mapping[str, tuple[str, ...]]  #: what it has every container name, and the containers that do not
+
+    @property
+    def refusal(self) -> str:
+        """Why it admits none of the pods, in Kubernetes' words; empty where it admits them."""
+        said = "; ".join(f"{resource} for: {','.join(names)}" for resource, names in sorted(self.lacking.items()))
+        return f"failed quota: {self.name}: must specify {said}" if said else ""
+
+
+def applying(quotas: t.Iterable[Object], pod_spec: Object, limit_ranges: t.Sequence[Object] = ()) -> tuple[Quota, ...]:
+    """The quotas that count pods of this kind, and what such pods lack for them."""
+    whole = defaulted(pod_spec, limit_ranges)
+    return tuple(
+        Quota(
+            name=item["metadata"]["name"],
+            hard=dict(_hard(item)),
+            used=dict(item.get("status", {}).get("used") or {}),
+            lacking=lacking(item, whole),
+        )
+        for item in quotas
+        if counts(item, whole)
+    )
+
+
+def _hard(quota: Object) -> t.Mapping[str, str]:
+    return quota.get("status", {}).get("hard") or (quota.get("spec") or {}).get("hard") or {}
+
+
+def defaulted(pod_spec: Object, limit_ranges: t.Iterable[Object]) -> Object:
+    """A pod's specification with what the LimitRanges of its namespace give containers that name no amount.
+
+    Like the API server does: a limit that was given is the request where none is given.
+    """
+    limits: dict[str, t.Any] = {}
+    requests: dict[str, t.Any] = {}
+    for item in limit_ranges:
+        for rule in (item.get("spec") or {}).get("limits") or []:
+            if rule.get("type") == "Container":
+                default = rule.get("default") or {}
+                limits.update(default)
+                requests.update({**default, **(rule.get("defaultRequest") or {})})
+
+    def whole(container: Object) -> Object:
+        there = container.get("resources") or {}
+        given = there.get("limits") or {}
+        asked = {**given, **(there.get("requests") or {})}
+        return dict(container, resources=dict(there, limits={**limits, **given}, requests={**requests, **asked}))
+
+    kinds = [kind for kind in ("containers", "initContainers") if pod_spec.get(kind)]
+    return dict(pod_spec, **{kind: [whole(item) for item in pod_spec[kind]] for kind in kinds})
+
+
+def lacking(quota: Object, pod_spec: Object) -> dict[str, tuple[str, ...]]:
+    """What a quota has every container name, by the containers that do not: such pods are not admitted."""
+    of_pod = pod_spec.get("resources") or {}
+    found: dict[str, tuple[str, ...]] = {}
+    for resource in _hard(quota):
+        if resource not in NAMED:
+            continue
+        part, name = NAMED[resource]
+        if name in (of_pod.get(part) or {}) or (part == "requests" and name in (of_pod.get("limits") or {})):
+            continue  # the pod's own resources take the place of its containers'
+        without = [
+            str(item["name"])
+            for item in _images.containers({"spec": pod_spec}, every=True)
+            if not _names(item.get("resources") or {}, part, name)
+        ]
+        if without:
+            found[resource] = tuple(without)
+    return found
+
+
+def _names(resources: Object, part: str, name: str) -> bool:
+    limits = resources.get("limits") or {}
+    return name in (resources.get(part) or {}) or (part == "requests" and name in limits)
+
+
+def counts(quota: Object, pod_spec: Object) -> bool:
+    """Whether a quota counts such pods: each of its scopes must hold for them."""
+    spec = quota.get("spec", {})
+    rules = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or []]
+    rules += (spec.get("scopeSelector") or {}).get("matchExpressions") or []
+    ends = pod_spec.get("activeDeadlineSeconds") is not None
+    there = [*_images.containers({"spec": pod_spec}, every=True), pod_spec]
+    asks = any(_asks(item.get("resources") or {}, name) for item in there for name in ("cpu", "memory"))
+    held = {"Terminating": ends, "NotTerminating": not ends, "BestEffort": not asks, "NotBestEffort": asks}
+    priority = pod_spec.get("priorityClassName")
+    return all(
+        _selectors.holds({**rule, "key": "name"}, {"name": priority} if priority else {})
+        if rule["scopeName"] == "PriorityClass"
+        else held.get(rule["scopeName"], False)
+        for rule in rules
+    )
+
+
+def _asks(resources: Object, name: str) -> bool:
+    """Whether any amount of a resource but 0 is asked for; how much is for others to tell."""
+    amounts = [(resources.get(part) or {}).get(name) for part in ("requests", "limits")]
+    return any(amount is not None and not _nothing(amount) for amount in amounts)
+
+
+def _nothing(amount: t.Any) -> bool:
+    return not str(amount).strip("0.+-munkKMGTPEie")

@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bluegreen
+short_description: Prepare, switch and retire the colours of an application
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - The changes of a blue/green rollout that are not manifests, each a patch that holds only for what was read.
+options:
+  state:
+    description:
+      - V(prepared) sees that there is room for the other colour, and pins the Service to the active one, so that only
+        that takes traffic.
+      - V(switched) points the Service at the other colour, in one patch.
+      - V(retired) watches the traffic for O(delay) seconds, sees that no container of the new colour crashed, and
+        scales the old one to 0.
+      - V(back) takes back what failed verification, as far as the run got, and verifies that the old version answers.
+    type: str
+    choices: [prepared, switched, retired, back]
+    required: true
+  namespace:
+    description:
+      - The namespace.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
+    type: str
+  name:
+    description: The name of the Service.
+    type: str
+    required: true
+  plan:
+    description: What M(convoy.rollout.run) returned as C(plan).
+    type: dict
+    default: {}
+  template:
+    description: The pod template of the other colour, for V(prepared).
+    type: dict
+  entry:
+    description: >-
+      Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of the options of
+      the same names.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      service:
+        description: The name of the Service, as O(name).
+        type: str
+      url:
+        description: As O(url).
+        type: str
+      port:
+        description: As O(port).
+        type: int
+      scheme:
+        description: As O(scheme).
+        type: str
+        choices: [http, https]
+      path:
+        description: As O(path).
+        type: str
+      via:
+        description: As O(via).
+        type: str
+        choices: [auto, url, proxy]
+      validate_certs:
+        description: As O(target_validate_certs).
+        type: bool
+      ca_cert:
+        description: As O(target_ca_cert).
+        type: path
+      max_p99:
+        description: As O(max_p99).
+        type: float
+      version_from:
+        description: As O(version_from).
+        type: dict
+        suboptions:
+          json_pointer:
+            description: A JSON pointer into the body.
+            type: str
+          header:
+            description: A header of the answer.
+            type: str
+          regex:
+            description: A regular expression that finds it in the body.
+            type: str
+  samples:
+    description: How many requests have to be answered by the old version, for V(back).
+    type: int
+    default: 100
+  settle:
+    description: Seconds that the cluster may take to send all traffic back, for V(back).
+    type: int
+    default: 30
+  delay:
+    description: Seconds that the traffic is watched before the old colour is scaled away, for V(retired).
+    type: int
+    default: 30
+  timeout:
+    description: Seconds that the new colour may take to be complete again, for V(retired).
+    type: int
+    default: 600
+  failure:
+    description: Why the role failed, for V(back), where none of the run's tasks noted it.
+    type: raw
+    default: ""
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._changes
+  - convoy.rollout._run
+"""
+
+EXAMPLES = r"""
+---
+- name: Switch the traffic of hello
+  convoy.rollout.bluegreen:
+    state: switched
+    name: hello
+    run: "{{ mine }}"
+    plan: "{{ mine.plan }}"
+"""
+
+RETURN = r"""
+message:
+  description: What was done, in one sentence.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _bluegreen
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_bluegreen.ARGUMENTS, _bluegreen.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The outcome of a run, from what its tasks noted."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Event, Journal
+from ansible_collections.convoy.rollout.plugins.module_utils._run._outcome import Outcome, outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+Note = tuple[str, dict[str, t.Any]]
+
+BEGUN: Note = ("begun", {"strategy": "bluegreen", "application": "hello", "namespace": "shop", "cluster": "eu"})
+PLANNED: Note = (
+    "planned",
+    {"before": "1.0.0", "target": "2.0.0", "headline": "takes all traffic: hello 2.0.0", "would": "would take it"},
+)
+CHANGED: Note = ("changed", {"message": "Service hello is switched from 1.0.0 to 2.0.0"})
+UNSURE: Note = ("serving", {"version": None})
+SERVING: Note = ("serving", {"version": "2.0.0"})
+VERIFIED: Note = (
+    "verified",
+    {
+        "what": "traffic",
+        "final": True,
+        "verdict": "pass",
+        "samples": 100,
+        "counts": {"2.0.0": 100},
+        "errors": {},
+        "message": "2.0.0 100 of 100 requests, 0 lost",
+    },
+)
+WRONG: Note = ("verified", {**VERIFIED[1], "verdict": "fail", "errors": {"HTTP 500": 7}})
+FAILED: Note = ("failed", {"message": "7 of 100 requests got HTTP 500.\nline of a log", "taken_over": False})
+LOST: Note = ("failed", {"message": "The lock of hello was taken over by bob.", "taken_over": True})
+BACK: Note = ("taken_back", {"message": "hello 2.0.0 failed verification and users get 1.0.0 again", "complete": True})
+NOT_BACK: Note = ("taken_back", {"message": "hello could not be switched back", "complete": False})
+AGAIN: Note = ("serving", {"version": "1.0.0"})
+WATCHED: Note = ("watched", {"samples": 60, "errors": {"timeout": 2}, "lost": 2, "message": "60 requests, 2 lost"})
+
+
+def noted(*notes: Note) -> list[Event]:
+    """The events of a run, a second apart."""
+    times = itertools.count(1_000_000)
+    return [{"kind": kind, "at": float(next(times)), **facts} for kind, facts in notes]
+
+
+def of(*notes: Note) -> Outcome:
+    """The outcome of a run that noted these."""
+    return outcome(noted(*notes), 1_000_100.0)
+
+
+def test_a_success_says_what_was_done_and_proved() -> None:
+    found = of(BEGUN, PLANNED, CHANGED, UNSURE, VERIFIED, SERVING, WATCHED)
+    assert (found.ending, found.verdict, found.before, found.after) == ("success", "pass", "1.0.0", "2.0.0")
+    assert (found.samples, found.lost, found.changed, found.failed) == (60, 2, True, False)
+    assert found.seconds == 100.0
+    assert list(found.lines) == [
+        "takes all traffic: hello 2.0.0",
+        "observed: 2.0.0 100 of 100 requests, 0 lost",
+        "watched: 60 requests, 2 lost",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notes", "ending", "after"),
+    [
+        pytest.param((BEGUN, FAILED), "refused", None, id="a request that cannot work"),
+        pytest.param((BEGUN, PLANNED, FAILED), "refused", "1.0.0", id="nothing was changed yet"),
+        pytest.param((BEGUN, PLANNED, CHANGED, FAILED), "failed", "1.0.0", id="users never saw it"),
+        pytest.param((BEGUN, PLANNED, CHANGED, UNSURE, WRONG, FAILED, BACK, AGAIN), "rolled back", "1.0.0", id="back"),
+        pytest.param((BEGUN, PLANNED, CHANGED, UNSURE, WRONG, FAILED, NOT_BACK), "failed", None, id="not even back"),
+        pytest.param((BEGUN, PLANNED, CHANGED, UNSURE, LOST), "taken over", None, id="another run has the lock"),
+        pytest.param((BEGUN, PLANNED, CHANGED, FAILED, LOST), "taken over", None, id="lost as it went back"),
+        pytest.param((BEGUN, PLANNED, CHANGED, UNSURE), "interrupted", None, id="no end"),
+    ],
+)
+def test_whatever_goes_wrong_is_never_a_success(notes: tuple[Note, ...], ending: str, after: str | None) -> None:
+    found = of(*notes)
+    assert (found.ending, found.after, found.verdict, found.failed) == (ending, after, "fail", True)
+    assert found.message
+    assert not found.lines
+
+
+def test_a_failure_says_what_users_get_now_and_then_the_log() -> None:
+    found = of(BEGUN, PLANNED, CHANGED, FAILED, WATCHED)
+    assert found.message == (
+        "7 of 100 requests got HTTP 500. Users get 1.0.0 as before. Meanwhile: 60 requests, 2 lost\nline of a log"
+    )
+    assert found.reason == "7 of 100 requests got HTTP 500."
+    assert found.log == "line of a log"
+
+
+def test_the_first_failure_is_the_reason_unless_the_lock_was_lost() -> None:
+    later: Note = ("failed", {"message": "And then this.", "taken_over": False})
+    assert of(BEGUN, PLANNED, CHANGED, FAILED, later).reason == "7 of 100 requests got HTTP 500."
+    assert of(BEGUN, PLANNED, CHANGED, FAILED, LOST).reason == "The lock of hello was taken over by bob."
+
+
+def test_what_was_not_verified_is_not_a_pass() -> None:
+    nothing: Note = ("verified", {"what": "pods", "final": True, "verdict": "unverified", "message": "no requests"})
+    found = of(BEGUN, PLANNED, CHANGED, nothing)
+    assert (found.ending, found.verdict) == ("success", "unverified")
+    assert any("unverified" in line for line in found.lines)
+    assert of(BEGUN, PLANNED, CHANGED, VERIFIED, nothing).verdict == "unverified"
+
+
+def test_check_mode_proves_nothing_and_changes_nothing() -> None:
+    found = of(("begun", {**BEGUN[1], "check_mode": True}), PLANNED, CHANGED)
+    assert (found.ending, found.verdict, found.changed, found.failed) == ("check mode", "unverified", False, False)
+    assert (found.before, found.target, found.after) == ("1.0.0", "2.0.0", "1.0.0")
+    assert list(found.lines) == ["would take it"]
+
+
+@given(st.permutations([CHANGED, UNSURE, SERVING, VERIFIED, FAILED, WATCHED, BACK, AGAIN, LOST]), st.integers(0, 9))
+def test_a_run_that_noted_a_failure_never_passes(notes: list[Note], many: int) -> None:
+    kept = notes[:many]
+    found = of(BEGUN, PLANNED, *kept)
+    if FAILED in kept or LOST in kept:
+        assert found.failed
+        assert found.verdict == "fail"
+    if found.verdict == "pass":
+        assert VERIFIED in kept
+
+
+def test_what_is_noted_is_read_again(tmp_path: t.Any) -> None:
+    journal = Journal(str(tmp_path))
+    journal.note("changed", message="one")
+    journal.note("serving", version=None)
+    assert [(event["kind"], event.get("message")) for event in journal.events()] == [
+        ("changed", "one"),
+        ("serving", None),
+    ]
+    assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_task_of_no_run_notes_nothing() -> None:
+    Journal(None).note("changed", message="one")
+    assert Journal(None).events() == []
