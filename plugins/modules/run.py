@@ -25,7 +25,7 @@ options:
   strategy:
     description: What the run does.
     type: str
-    choices: [bluegreen, scale]
+    choices: [bluegreen, canary, scale]
   namespace:
     description:
       - The application's namespace.
@@ -42,55 +42,6 @@ options:
     description: What the strategy is asked for, by the names of its role's variables without their prefix.
     type: dict
     default: {}
-  entry:
-    description: >-
-      Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of the options of
-      the same names.
-    type: dict
-    version_added: 0.2.0
-    suboptions:
-      service:
-        description: The name of the Service, as O(name).
-        type: str
-      url:
-        description: As O(url).
-        type: str
-      port:
-        description: As O(port).
-        type: int
-      scheme:
-        description: As O(scheme).
-        type: str
-        choices: [http, https]
-      path:
-        description: As O(path).
-        type: str
-      via:
-        description: As O(via).
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: As O(target_validate_certs).
-        type: bool
-      ca_cert:
-        description: As O(target_ca_cert).
-        type: path
-      max_p99:
-        description: As O(max_p99).
-        type: float
-      version_from:
-        description: As O(version_from).
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   lock_wait:
     description: How many seconds to wait for another run that changes the application.
     type: int
@@ -103,6 +54,7 @@ options:
     description: What the task that began the run registered, for O(state=ended).
     type: dict
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
 attributes:
   check_mode:

@@ -248,10 +248,19 @@ def asked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
 
     As in kubernetes.core, an option that is given as an empty text is not looked for in the environment.
     """
-    return {
+    found = {
         name: options[name] if options.get(name) is not None else _of_environment(name, spec, environ)
         for name, spec in ARGUMENTS.items()
     }
+    # Absolute, as what renews credentials may do so in another working directory.
+    paths = {
+        name: os.path.join(_here(), found[name]) for name, spec in ARGUMENTS.items() if _is_path(spec, found[name])
+    }
+    return {**found, **paths}
+
+
+def _is_path(spec: t.Mapping[str, t.Any], value: t.Any) -> bool:
+    return spec["type"] == "path" and bool(value)
 
 
 def _of_environment(name: str, spec: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> t.Any:
@@ -340,7 +349,7 @@ def _resolved(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Ac
         found = _Found(Access(host), Credential())
     access = found.access
     if wanted["ca_cert"]:
-        access = replace(access, ca_file=os.path.join(_here(), wanted["ca_cert"]), ca_data=None)
+        access = replace(access, ca_file=wanted["ca_cert"], ca_data=None)
     if wanted["validate_certs"] is not None:
         access = replace(access, verify=bool(wanted["validate_certs"]))
     credential = _overridden(found.credential, wanted)
@@ -385,8 +394,8 @@ def _overridden(found: Credential, wanted: t.Mapping[str, t.Any]) -> Credential:
         key = wanted["client_key"]
         found = replace(
             found,
-            cert_file=os.path.join(_here(), wanted["client_cert"]),
-            key_file=os.path.join(_here(), key) if key else None,
+            cert_file=wanted["client_cert"],
+            key_file=key or None,
             cert_data=None,
             key_data=None,
         )

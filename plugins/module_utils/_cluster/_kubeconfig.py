@@ -36,11 +36,11 @@ def kubeconfig(access: Access) -> Object:
         cluster["tls-server-name"] = access.server_name
     if access.proxy:
         cluster["proxy-url"] = access.proxy
-    scheme, _, credentials = (shown.authorization or "").partition(" ")
+    scheme, _space, credentials = (shown.authorization or "").partition(" ")
     if scheme == "Bearer":
         user["token"] = credentials
     elif scheme == "Basic":
-        name, _, password = base64.b64decode(credentials).decode().partition(":")
+        name, _colon, password = base64.b64decode(credentials).decode().partition(":")
         user.update(username=name, password=password)
     return {
         "apiVersion": "v1",

@@ -12,6 +12,8 @@ import re
 import typing as t
 from datetime import datetime
 
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
 Check = t.Callable[[t.Any], None]  #: of a value; raises Unfit
 Object = t.Dict[str, t.Any]
 
@@ -536,13 +538,12 @@ def place(path: str) -> Place | None:
     return Place(*KINDS[parts[0]], single=len(parts) == 2)
 
 
-def unfit(value: t.Any, check: Check) -> str:
-    """What is wrong with a value, in words that go on from its name; empty where nothing is."""
+def check_template(asked: t.Any) -> None:
+    """Raise Failure where a pod template that a user gives can be none."""
     try:
-        check(value)
+        given_template(asked)
     except Unfit as why:
-        return str(why)
-    return ""
+        raise Failure(f"template {why}; give it as a Deployment has it in spec.template.") from None
 
 
 def name_of(item: t.Any) -> str:

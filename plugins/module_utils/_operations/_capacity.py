@@ -26,8 +26,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         raise Failure(f"replicas is {replicas}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
-    if template is not None and (why := _shapes.unfit(template, _shapes.given_template)):
-        raise Failure(f"template {why}; give it as a Deployment has it in spec.template.")
+    _shapes.check_template(template or {})
     api = _api.api(options, task.environ)
     try:
         deployment = _deployment(api, options["namespace"], options["deployment"])
@@ -55,7 +54,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 def found(
     api: _api.Api, namespace: str, replicas: int, template: _api.Object, deployment: _api.Object | None
 ) -> _capacity.Room:
-    """What room there is for replicas of a template; those that the Deployment has already need none. Raises Failure."""
+    """What room there is for replicas of a template; those that the Deployment has need none. Raises Failure."""
     pods = api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
     placed = _capacity.placed(deployment, pods) if deployment else 0
     try:

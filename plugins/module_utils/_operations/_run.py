@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _bluegreen,
     _called,
+    _canary,
     _scale,
     _version_distribution,
 )
@@ -27,6 +28,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
     "bluegreen": _bluegreen.PLANNING,
+    "canary": _canary.PLANNING,
     "scale": _scale.PLANNING,
 }
 
@@ -90,6 +92,8 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             if handle["baseline"]["answered"]:
                 handle["watch"] = _watch(options, plan, task)
     except Failure as failure:
+        if "before" in failure.facts:  # what a strategy that cannot plan has read all the same
+            noted.append({"kind": "planned", "at": time.time(), "before": failure.facts["before"]})
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
         _let_go(handle, options, task)
         refused = _outcome.outcome(noted, time.time()).facts()

@@ -53,7 +53,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
         if room.missing is not None:
             raise Failure(
-                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}; "
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: "
+                f"{room.message}; "
                 "make room, or request fewer replicas."
             )
     return plan
@@ -85,7 +86,7 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
         there, expected = _scale.replicas_of(deployment), options["current_replicas"]
         requested = _scale.target(place.name, there if expected is None else expected, options["replicas"])
         owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
-        result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
+        result: dict[str, t.Any] = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
         if owner:
             return {**result, "message": _scale.left_alone(place.name, owner, there)}
 

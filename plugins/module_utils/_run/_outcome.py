@@ -148,7 +148,7 @@ def _time(at: float) -> str:
 
 def _split(message: str) -> tuple[str, str]:
     """The sentence, and the lines behind it."""
-    first, _, rest = message.partition("\n")
+    first, _end, rest = message.partition("\n")
     return first.rstrip(".") + ".", rest
 
 
