@@ -204,6 +204,9 @@ pods:
         The tag of its image, or what O(version_of) makes of it, else the digest. Of several containers it is that of
         O(container). Empty where it cannot be told.
       type: str
+    image:
+      description: The image of that container, empty where it cannot be told which one it is.
+      type: str
     images:
       description: The images of its containers.
       type: list

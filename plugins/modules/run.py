@@ -25,7 +25,7 @@ options:
   strategy:
     description: What the run does.
     type: str
-    choices: [bluegreen, canary, scale]
+    choices: [app_deploy, bluegreen, canary, scale]
   namespace:
     description:
       - The application's namespace.
@@ -122,7 +122,7 @@ outcome:
       description: What was done.
       type: str
     application:
-      description: Of which application.
+      description: Of which application, or applications.
       type: str
     namespace:
       description: Its namespace.
@@ -165,6 +165,10 @@ outcome:
       type: dict
     evidence:
       description: Each verification, with what was verified, the verdict and what was counted.
+      type: list
+      elements: dict
+    applications:
+      description: What runs now, as M(convoy.rollout.application_info) returns it, where the strategy reads that.
       type: list
       elements: dict
     reason:

@@ -21,7 +21,6 @@ import tempfile
 import threading
 import time
 import typing as t
-import weakref
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
@@ -104,7 +103,6 @@ class Credentials:
         self._read = read
         self._lock = threading.Lock()
         self._looked = time.monotonic()
-        _ALL.add(self)
 
     @property
     def latest(self) -> Credential:
@@ -159,21 +157,6 @@ class Credentials:
             finally:
                 self._looked = time.monotonic()
             time.sleep(PAUSE * attempt)
-
-    def _forked(self) -> None:
-        """Have a lock that nobody holds: who held it is not in this process."""
-        self._lock = threading.Lock()
-
-
-_ALL: weakref.WeakSet[Credentials] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for each in list(_ALL):
-        each._forked()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _app_deploy,
     _bluegreen,
     _called,
     _canary,
@@ -27,6 +28,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
+    "app_deploy": _app_deploy.PLANNING,
     "bluegreen": _bluegreen.PLANNING,
     "canary": _canary.PLANNING,
     "scale": _scale.PLANNING,
@@ -38,7 +40,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "strategy": {"type": "str", "choices": list(STRATEGIES)},
     "namespace": {"type": "str"},
     "application": {"type": "raw"},
-    "applications": {"type": "raw", "default": {}},
+    "applications": {"type": "raw", "default": {}, "no_log": True},  # there are Secrets in them
     "request": {"type": "dict", "default": {}},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "lock_wait": {"type": "int", "default": 0},
@@ -62,7 +64,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     started = time.time()
     begun = {
         "strategy": options["strategy"],
-        "application": str(options["application"]),
+        "application": _named(options),
         "namespace": options["namespace"],
         "cluster": task.host,
         "requested": {key: value for key, value in options["request"].items() if value not in (None, "", 0, False)},
@@ -73,9 +75,16 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         planning = STRATEGIES[options["strategy"]]
         begin = _checked(planning, options, task)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            made = planning.prepare(api, begin)
+        noted += [{"kind": "changed", "at": time.time(), "message": message} for message in made]
         handle = _locked(planning, begin, options, task)
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
+        for message in made:
+            journal.note("changed", message=message)
+        if made and task.check_mode:
+            handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
         noted.append(
@@ -101,7 +110,19 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     except BaseException:
         _let_go(handle, options, task)
         raise
-    return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
+    return {
+        "changed": bool(made),
+        "run": handle,
+        "plan": {**plan.facts, "before": plan.before, "target": plan.target, "made": list(made)},
+    }
+
+
+def _named(options: t.Mapping[str, t.Any]) -> str:
+    """The application's name, or those of all that are described."""
+    if options["application"] is not None:
+        return str(options["application"])
+    described = options["applications"]
+    return ", ".join(sorted(map(str, described))) if isinstance(described, dict) else ""
 
 
 def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal, task: Task) -> dict[str, t.Any]:

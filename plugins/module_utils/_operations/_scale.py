@@ -136,22 +136,28 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         task,
     )
     message = _scale.ready(complete["pods"], requested)
-    run.verified("pods", {"verdict": "pass", "message": message, "pods": complete["pods"]}, final=True)
+    run.verified("pods", {"verdict": "pass", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline.get("answered") and requested:
-        _ask(options, task, run, _scale.standard(baseline))
+        _ask(options, task, run, requested, _scale.standard(baseline))
     run.check()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
 
-def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: float) -> None:
+def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: int, standard: float) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
-    _version_distribution.run(
+    place = _place_of(options)
+
+    def expecting(_last: bool) -> dict[str, float]:
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            _scale.check_unchanged(_place.found(api, place), str(place), requested)
+        return {}
+
+    _version_distribution.verified(
         _called.options(
             _version_distribution.ARGUMENTS,
             options,
-            run=run.handle,
             namespace=options["namespace"],
             entry=options["entry"],
             samples=options["samples"],
@@ -160,7 +166,9 @@ def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: fl
             settles="verdict",
             on_inconclusive="pass",
         ),
-        task,
+        task.environ,
+        run,
+        expecting,
     )
 
 

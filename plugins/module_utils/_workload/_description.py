@@ -43,6 +43,24 @@ def _problems(name: t.Any, application: t.Any) -> t.Iterator[str]:
             yield f"{said} {field} must be {what}{'' if value is None else f'; it is {value}'}."
 
 
+def without_secrets(application: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A description without what nobody may be shown; `with_secrets` puts that back in."""
+    return {key: value for key, value in application.items() if key != "secrets"}
+
+
+def with_secrets(
+    manifests: t.Mapping[str, t.Mapping[str, t.Any]], application: t.Mapping[str, t.Any]
+) -> dict[str, dict[str, t.Any]]:
+    """What templates are given of an application whose descriptions have no Secrets, with those."""
+    found = {kind: dict(items) for kind, items in manifests.items()}
+    if "secrets" in application:
+        for kind in ("deployments", "services"):
+            found[kind] = {
+                name: {**item, "secrets": application["secrets"]} for name, item in found.get(kind, {}).items()
+            }
+    return found
+
+
 def is_version(value: t.Any) -> bool:
     """Whether a value can be a version: a label, and so a text."""
     return _fits(VERSION)(value)

@@ -626,14 +626,6 @@ def test_credentials_that_are_what_they_were_are_not_new() -> None:
     assert not Credentials(first).renewed(first)
 
 
-def test_a_lock_that_a_thread_held_is_free_in_a_companion() -> None:
-    first = Credential("Bearer 1")
-    credentials = Credentials(first, lambda: Credential("Bearer 2"))
-    with credentials._lock:
-        _access._forked()  # as in the child of a fork
-        assert credentials.renewed(first)
-
-
 #: Prints a token that counts how often it was asked, and until when it holds.
 COUNTING = """
 echo x >> "$COUNT"
