@@ -17,9 +17,10 @@ description:
     changes it is said which of its values do. A refusal has the API server's own words, unless it is of a Secret.
 options:
   namespace:
-    description: The namespace of objects that name none.
+    description:
+      - The namespace of objects that name none.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   definition:
     description: >-
       The manifests as text with one or several documents, as a dictionary, or as a list of these. Objects are applied

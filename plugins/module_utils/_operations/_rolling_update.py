@@ -28,7 +28,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
     "state": {"type": "str", "choices": ["started", "paused", "complete", "verified", "back"], "default": "started"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     **{name: {"type": "str"} for name in _update.TEXTS},
