@@ -34,7 +34,7 @@ options:
         type: str
       via:
         description: >-
-          V(url) asks the Service's own address, V(proxy) asks through the API server; V(auto) the address where there is
+          V(url) asks the Service's own address, V(proxy) through the API server; V(auto) the address where there is
           one.
         type: str
         choices: [auto, url, proxy]

@@ -23,9 +23,11 @@ options:
     choices: [begun, ended]
     default: begun
   strategy:
-    description: What the run does.
+    description: >-
+      What the run does. With O(state=ended) it tells whose result the outcome is where no run was begun. The result of
+      V(rollback) is C(rolling_update_result), after the role that it belongs to.
     type: str
-    choices: [bluegreen, canary, scale]
+    choices: [app_deploy, bluegreen, canary, rolling_update, rollback, scale]
   namespace:
     description: The application's namespace.
     type: str
@@ -121,7 +123,7 @@ outcome:
       description: What was done.
       type: str
     application:
-      description: Of which application.
+      description: Of which application, or applications.
       type: str
     namespace:
       description: Its namespace.
@@ -164,6 +166,10 @@ outcome:
       type: dict
     evidence:
       description: Each verification, with what was verified, the verdict and what was counted.
+      type: list
+      elements: dict
+    applications:
+      description: What runs now, as M(convoy.rollout.application_info) returns it, where the strategy reads that.
       type: list
       elements: dict
     reason:

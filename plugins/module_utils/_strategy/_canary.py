@@ -27,6 +27,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     named,
     number,
     replicas_of,
+    running,
     scaler_of,
     version_of,
 )
@@ -113,14 +114,14 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     wanted = _canary_steps.weights(asked.steps)
     if canary is not None:
         _canary_refusals.check_own(seen, canary)
-        running = version_of(canary, asked)
-        if asked.version and running not in (asked.version, asked.rule.answer(asked.version)):
+        has = running(canary, asked)
+        if asked.version and not asked.abort and has != asked.rule.answer(asked.version):
             raise Failure(
-                f"A canary of {name} {running} runs already (Deployment {canary['metadata']['name']}), so "
+                f"A canary of {name} {has} runs already (Deployment {canary['metadata']['name']}), so "
                 f"{asked.version} cannot start; promote the canary or abort it first."
             )
     old = version_of(stable, asked)
-    version = version_of(canary, asked) if canary else asked.rule.answer(asked.version)
+    version = running(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
     there = canary is not None or (version not in ("", old) and not asked.abort)
     whole = _canary_steps.without_canary(seen, asked, phase)

@@ -93,6 +93,16 @@ def version_of(deployment: Object, asked: Asked) -> str:
     return found
 
 
+def running(canary: Object, asked: Asked) -> str:
+    """The version that a canary is to answer: the one that is asked for, where it was made for that.
+
+    Where somebody gave it another image since, its label still says so, and what answers is seen by its requests.
+    """
+    wanted = asked.rule.answer(asked.version)
+    made_for = asked.version and pod_labels(canary).get("version") in (asked.version, wanted)
+    return wanted if made_for else version_of(canary, asked)
+
+
 def users_get(seen: Seen, asked: Asked) -> str | None:
     """The version that users get: stable's, of which a canary may take a part, unless stable has no replicas.
 

@@ -192,3 +192,15 @@ def test_what_can_work_is_not_refused(request_: Object) -> None:
 def test_one_weight_takes_the_place_of_the_steps_and_no_tolerance_is_beyond_all_of_the_traffic() -> None:
     asked = _canary.asked(REQUEST | {"weight": 50.0, "weight_tolerance": float("inf")}, described=False)
     assert (asked.steps, asked.tolerance) == ([{"weight": 50.0}], 100.0)
+
+
+def test_a_canary_that_was_given_another_image_is_still_held_to_what_was_asked() -> None:
+    changed = canary()
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "kelseyhightower/hello:broken"
+    found = planned(seen(beside=changed), version="2.0.0", steps=STEPS)
+    assert (found["canary"]["version"], found["phase"]) == ("2.0.0", "canary")
+    assert planned(seen(beside=changed), abort=True)["canary"]["version"] == "broken"
+    changed["spec"]["template"]["metadata"]["labels"]["version"] = "v1"  # somebody else's, which says nothing
+    with pytest.raises(Failure, match=r"canary of hello broken runs already"):
+        planned(seen(beside=changed), version="2.0.0", steps=STEPS)
+    assert planned(seen(beside=changed), version="2.0.0", abort=True)["abort"] is True
