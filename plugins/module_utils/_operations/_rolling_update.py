@@ -119,7 +119,7 @@ class Step:
             seen: Facts = {"verdict": "unverified", "message": UNREADABLE}
         elif by == "versions" and not plan["uneven"]:
             # Pods become ready and are lost meanwhile, so what is expected is read again for each look.
-            seen = self.seen(by, lambda last: self.carrier.shares(self.found()), on_inconclusive="pass")
+            seen = self.seen(by, lambda _last: self.carrier.shares(self.found()), on_inconclusive="pass")
         else:
             # Where requests cannot tell the shares, as with session affinity, none may be lost all the same.
             seen = self.seen(by, on_inconclusive="pass")
@@ -168,7 +168,8 @@ class Step:
         if plan["kind"] == "rollback":
             now = _workloads.revision(there.deployment, there.revisions)
             new = f", which is revision {now} now" if now != plan["revision"] else ""
-            headline = f"{place} is back at revision {plan['revision']}{new}: {headline}"
+            there_by_now = "already has" if plan["phase"] == "done" else "is back at"
+            headline = f"{place} {there_by_now} revision {plan['revision']}{new}: {headline}"
         self.told(headline, pods)
         return {"changed": False, "message": f"{headline} observed: {seen['message']}"}
 
@@ -179,7 +180,7 @@ class Step:
         if strange:
             raise Failure(
                 f"Not all pods of {self.place} have the image {self.plan['image']} in container "
-                f"{self.carrier.container}: {', '.join(strange)}; find out who changed them, and run the playbook again."
+                f"{self.carrier.container}: {', '.join(strange)}; find out who changed them, and run again."
             )
 
     def told(self, message: str, pods: t.Sequence[Facts]) -> None:
@@ -282,7 +283,7 @@ class Step:
         return {**_change_of(undone), "message": message}
 
     def is_ours(self) -> bool:
-        """Whether the Deployment still has what this run gave it: what somebody else gave it is not this run's to undo."""
+        """Whether the Deployment still has what this run gave it; what somebody else gave it is not ours to undo."""
         there = self.found()
         if self.plan["kind"] == "rollback":
             asked = [item for item in there.revisions if item.numbered(self.plan["revision"])]
