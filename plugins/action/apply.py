@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import typing as t
 
@@ -13,43 +14,64 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 
+#: By which a module would reach another cluster, or the same one as somebody else.
+OF_ENVIRONMENT = re.compile(r"K8S_AUTH_\w+|KUBECONFIG|(https?|no|all)_proxy", re.IGNORECASE)
+
 
 class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _apply.ARGUMENTS
 
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Refuse a connection that leads elsewhere: Secrets would go there, and the kubeconfig is here."""
+        if self._connection.transport != "local":
+            return {
+                "failed": True,
+                "msg": "convoy.rollout.apply works on the machine of ansible-playbook: give the host "
+                "ansible_connection: local, and a kubeconfig that leads to the cluster, with a proxy-url if need be.",
+            }
+        return super().run(tmp, task_vars)
+
     def operation(self, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         """Have kubernetes.core.k8s apply the manifests, as the run's user and under its lock. Raises Failure."""
         return _run.in_run(self._applied, options, task)
 
     def _applied(self, options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-        access = _access.resolve(options, task.environ)
-        with _kubeconfig.written(access) as kubeconfig:
-            self._leave_access_out_of_environment()
-            for attempt in range(1, _apply.ATTEMPTS + 1):
-                if not task.check_mode:
-                    run.check()
-                result = self._execute_module(
-                    module_name="kubernetes.core.k8s",
-                    module_args=_apply.module_args(options, kubeconfig),
-                    task_vars=self._task_vars,
-                )
-                again = _apply.failed_for_a_moment(result)
-                if not again or attempt == _apply.ATTEMPTS:
-                    break
-                time.sleep(_apply.pause(attempt))
-        return _apply.judged(result, options, run, again)
+        text, namespace = _apply.text_of(options["definition"]), options["namespace"]
+        items = _apply.documents(text)
+        if not items:
+            return {"changed": False, "objects": [], "changes": [], "message": "nothing to apply: there are no objects"}
+        if task.check_mode and run.handle.get("missing_namespace") == namespace:
+            return _apply.untried(items, namespace)
+        access = _kubeconfig.arguments(_access.resolve(options, task.environ))
+        self._leave_access_out_of_environment()
+        for attempt in range(1, _apply.ATTEMPTS + 1):
+            if not task.check_mode:
+                run.check()
+            result = self._execute_module(
+                module_name="kubernetes.core.k8s",
+                module_args=_apply.module_args(options, text, access),
+                # A module writes its arguments to the system's log.
+                task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
+            )
+            again = _apply.failed_for_a_moment(result)
+            if not again or attempt == _apply.ATTEMPTS:
+                break
+            time.sleep(_apply.pause(attempt))
+        if task.check_mode and _apply.in_missing_namespace(result, items, namespace):
+            return _apply.untried(items, namespace)
+        return _apply.judged(result, options, items, run, check_mode=task.check_mode, again=again)
 
     def _leave_access_out_of_environment(self) -> None:
         """Have the module find no access but the one that it is given: what the environment says is in that already.
 
         This process is the task's own, so nobody else misses what is taken away.
         """
-        for name in [name for name in os.environ if name.startswith("K8S_AUTH_")]:
+        for name in [name for name in os.environ if OF_ENVIRONMENT.fullmatch(name)]:
             del os.environ[name]
+        said: dict[str, t.Any] = {}
+        self._compute_environment_string(said)
         self._task.environment = [
-            {name: value for name, value in each.items() if not name.startswith("K8S_AUTH_")}
-            for each in self._task.environment or []
-            if isinstance(each, dict)
+            {name: value for name, value in said.items() if not OF_ENVIRONMENT.fullmatch(name)},
         ]

@@ -10,24 +10,40 @@ short_description: Apply manifests with kubernetes.core.k8s, as a part of a run
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Has M(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout).
-  - It looks at the run's lock right before, gives the module the access that all other tasks of the run have, calls it
-    again where the API server fails for a moment, and shows neither credentials nor the data of Secrets.
+  - Has M(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout), all in one call.
+  - It looks at the run's lock right before, gives the module the access that all other tasks of the run have, and calls
+    it again where the API server fails for a moment.
+  - What is in Secrets is shown nowhere, at any verbosity and with C(--diff), nor are credentials. Of a Secret that
+    changes it is said which of its values do. A refusal has the API server's own words, unless it is of a Secret.
 options:
   namespace:
     description: The namespace of objects that name none.
     type: str
     default: default
   definition:
-    description: The manifests as text, or a list of texts.
+    description: >-
+      The manifests as text with one or several documents, as a dictionary, or as a list of these. Objects are applied
+      in this order.
     type: raw
     required: true
 extends_documentation_fragment:
   - convoy.rollout._auth
-  - convoy.rollout._changes
   - convoy.rollout._run
-notes:
-  - It is an action of the controller, and runs M(kubernetes.core.k8s) where the task's connection leads.
+attributes:
+  check_mode:
+    description: The API server tries the changes. Objects of a namespace that the run, or one of the manifests, would
+      create cannot be tried, and are said to be applied.
+    support: full
+  diff_mode:
+    description: Shows each object that changes; of a Secret, which values do.
+    support: full
+  action:
+    description: Runs in the controller's own process, and M(kubernetes.core.k8s) on the same machine. A connection
+      that is not local is refused.
+    support: full
+  idempotent:
+    description: Changes nothing where each object is as described.
+    support: full
 """
 
 EXAMPLES = r"""
@@ -35,6 +51,14 @@ EXAMPLES = r"""
 - name: Apply a manifest
   convoy.rollout.apply:
     definition: "{{ lookup('ansible.builtin.template', 'shop.yaml.j2') }}"
+
+- name: Apply an object
+  convoy.rollout.apply:
+    definition:
+      apiVersion: v1
+      kind: ConfigMap
+      metadata: {name: greeting}
+      data: {text: good morning}
 """
 
 RETURN = r"""

@@ -68,7 +68,8 @@ active:
       description: Whether that Deployment exists.
       type: bool
     version:
-      description: The label C(version) of its pods.
+      description: >-
+        The tag of its image, or where that cannot be told the label C(version) of its pods, which leads the traffic.
       type: str
     replicas:
       description: How many copies it is to have.

@@ -64,55 +64,6 @@ options:
     description: Go on without the clusters that cannot be read.
     type: bool
     default: false
-  entry:
-    description: >-
-      Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of the options of
-      the same names.
-    type: dict
-    version_added: 0.2.0
-    suboptions:
-      service:
-        description: The name of the Service, as O(name).
-        type: str
-      url:
-        description: As O(url).
-        type: str
-      port:
-        description: As O(port).
-        type: int
-      scheme:
-        description: As O(scheme).
-        type: str
-        choices: [http, https]
-      path:
-        description: As O(path).
-        type: str
-      via:
-        description: As O(via).
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: As O(target_validate_certs).
-        type: bool
-      ca_cert:
-        description: As O(target_ca_cert).
-        type: path
-      max_p99:
-        description: As O(max_p99).
-        type: float
-      version_from:
-        description: As O(version_from).
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   fleet:
     description: What the states so far decided, the fact C(__fleet).
     type: dict
@@ -126,6 +77,7 @@ options:
     type: raw
     default: ""
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
 attributes:
   check_mode:

@@ -156,7 +156,7 @@ EXAMPLES = r"""
 RETURN = r"""
 phase:
   description: >-
-    What was found. V(update) where the template is another one, V(going) where its rollout is under way, V(paused) where
+    What was found. V(update) where the template is another one, V(going) where its rollout is under way, V(paused) if
     it was paused part way by this collection, V(done) where it is complete.
   returned: success, without O(run)
   type: str

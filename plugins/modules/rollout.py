@@ -83,8 +83,8 @@ options:
     version_added: 0.2.0
   replicas:
     description:
-      - With O(state=complete), how many replicas were requested. It fails where somebody else changes the number while the
-        rollout is waited for, and names the field manager that wrote it.
+      - With O(state=complete), how many replicas were requested. It fails where somebody else changes the number while
+        the rollout is waited for, and names the field manager that wrote it.
     type: int
     version_added: 0.2.0
   timeout:
@@ -204,6 +204,9 @@ pods:
       description: >-
         The tag of its image, or what O(version_of) makes of it, else the digest. Of several containers it is that of
         O(container). Empty where it cannot be told.
+      type: str
+    image:
+      description: The image of that container, empty where it cannot be told which one it is.
       type: str
     images:
       description: The images of its containers.

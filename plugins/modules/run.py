@@ -27,7 +27,7 @@ options:
       What the run does. With O(state=ended) it tells whose result the outcome is where no run was begun. The result of
       V(rollback) is C(rolling_update_result), after the role that it belongs to.
     type: str
-    choices: [bluegreen, rolling_update, rollback, scale]
+    choices: [app_deploy, bluegreen, canary, rolling_update, rollback, scale]
   namespace:
     description: The application's namespace.
     type: str
@@ -43,55 +43,6 @@ options:
     description: What the strategy is asked for, by the names of its role's variables without their prefix.
     type: dict
     default: {}
-  entry:
-    description: >-
-      Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of the options of
-      the same names.
-    type: dict
-    version_added: 0.2.0
-    suboptions:
-      service:
-        description: The name of the Service, as O(name).
-        type: str
-      url:
-        description: As O(url).
-        type: str
-      port:
-        description: As O(port).
-        type: int
-      scheme:
-        description: As O(scheme).
-        type: str
-        choices: [http, https]
-      path:
-        description: As O(path).
-        type: str
-      via:
-        description: As O(via).
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: As O(target_validate_certs).
-        type: bool
-      ca_cert:
-        description: As O(target_ca_cert).
-        type: path
-      max_p99:
-        description: As O(max_p99).
-        type: float
-      version_from:
-        description: As O(version_from).
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   lock_wait:
     description: How many seconds to wait for another run that changes the application.
     type: int
@@ -104,6 +55,7 @@ options:
     description: What the task that began the run registered, for O(state=ended).
     type: dict
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
 attributes:
   check_mode:
@@ -171,7 +123,7 @@ outcome:
       description: What was done.
       type: str
     application:
-      description: Of which application.
+      description: Of which application, or applications.
       type: str
     namespace:
       description: Its namespace.
@@ -214,6 +166,10 @@ outcome:
       type: dict
     evidence:
       description: Each verification, with what was verified, the verdict and what was counted.
+      type: list
+      elements: dict
+    applications:
+      description: What runs now, as M(convoy.rollout.application_info) returns it, where the strategy reads that.
       type: list
       elements: dict
     reason:

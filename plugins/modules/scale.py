@@ -46,52 +46,6 @@ options:
       - How many replicas the Deployment is expected to have. It fails where somebody scaled it meanwhile.
       - Steps and shares are relative to this number.
     type: int
-  entry:
-    description: Where users come in, for O(state=verified), as M(convoy.rollout.version_distribution) has it.
-    type: dict
-    suboptions:
-      service:
-        description: The name of the Service.
-        type: str
-      url:
-        description: The URL to ask.
-        type: str
-      port:
-        description: The Service's port.
-        type: int
-      scheme:
-        description: What the Service speaks.
-        type: str
-        choices: [http, https]
-      path:
-        description: What is asked for.
-        type: str
-      via:
-        description: How the Service is reached.
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: Whether its certificate must be one that this machine trusts.
-        type: bool
-      ca_cert:
-        description: The path of the CA that its certificate is from.
-        type: path
-      max_p99:
-        description: Not judged here.
-        type: float
-      version_from:
-        description: Where an answer says its version.
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   samples:
     description: How many requests are made, for O(state=verified).
     type: int
@@ -109,6 +63,7 @@ options:
     type: raw
     default: ""
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
   - convoy.rollout._changes
   - convoy.rollout._run

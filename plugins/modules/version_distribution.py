@@ -97,55 +97,6 @@ options:
     type: str
     choices: [auto, url, proxy]
     default: auto
-  entry:
-    description: >-
-      Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of the options of
-      the same names.
-    type: dict
-    version_added: 0.2.0
-    suboptions:
-      service:
-        description: The name of the Service, as O(name).
-        type: str
-      url:
-        description: As O(url).
-        type: str
-      port:
-        description: As O(port).
-        type: int
-      scheme:
-        description: As O(scheme).
-        type: str
-        choices: [http, https]
-      path:
-        description: As O(path).
-        type: str
-      via:
-        description: As O(via).
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: As O(target_validate_certs).
-        type: bool
-      ca_cert:
-        description: As O(target_ca_cert).
-        type: path
-      max_p99:
-        description: As O(max_p99).
-        type: float
-      version_from:
-        description: As O(version_from).
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   unversioned:
     description:
       - Whether an answer that names no version is a good one, for an application whose answers name none. Lost requests
@@ -319,6 +270,7 @@ notes:
   - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
     A watch adds its own, one each O(interval).
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._run
   - convoy.rollout._auth
   - convoy.rollout._read_only

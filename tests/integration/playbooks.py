@@ -100,14 +100,15 @@ class Lab:
         self.core = client.CoreV1Api(self.api)
         self.apps = client.AppsV1Api(self.api)
 
-    def start(self, playbook: str, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
-        """Begin to run one of the collection's playbooks as a user does, with extra variables."""
+    def start(self, playbook: str | Path, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
+        """Begin to run one of the collection's playbooks, or that of a path, as a user does, with extra variables."""
+        path = playbook if isinstance(playbook, Path) else f"playbooks/{playbook}.yml"
         variables = {"kubeconfig": self.kubeconfig, "application_namespace": self.namespace} | extra_vars
         # A caller's Ansible settings must not decide what is tested.
         env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
         env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
         return subprocess.Popen(
-            ["ansible-playbook", f"playbooks/{playbook}.yml", "--extra-vars", json.dumps(variables), *options],
+            ["ansible-playbook", str(path), "--extra-vars", json.dumps(variables), *options],
             cwd=ROOT,
             env=env | {"ANSIBLE_NOCOLOR": "1"} | self.environment,
             text=True,

@@ -73,14 +73,14 @@ def test_all_of_it_and_back_gives_stable_its_copies_back(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("version", ["broken", "crash"])
-def test_a_canary_that_does_not_hold_goes_by_itself(lab: Lab, version: str) -> None:
+def test_a_canary_that_fails_is_removed_by_itself(lab: Lab, version: str) -> None:
     applications = description()
     applications["hello"]["image"] = "sandbox/hello"
     with History(lab) as history:
         run = lab.play("canary", version=version, applications=applications, canary_weight=50)
     assert run.code != 0
     good_copies_stay(history)
-    assert "did not hold" in run.output, run.output
+    assert "rolled back to 1.0.0, which receives all traffic again" in run.output, run.output
     assert "HTTP 500" in run.output or "CrashLoopBackOff" in run.output, run.output
     assert lab.deployments() == {"auth", "frontend", "hello"}
     assert lab.versions() == {"1.0.0": 20}
@@ -101,7 +101,6 @@ def test_a_canary_that_is_too_slow_is_not_waited_for(lab: Lab) -> None:
     )
     assert run.code != 0
     assert "took more than 0.5 s for" in run.output, run.output
-    assert run.output.count("RETRYING: [sandbox]: step | Verify") < 5, run.output
     assert lab.versions() == {"1.0.0": 20}
 
 
@@ -180,6 +179,6 @@ def test_traffic_that_becomes_bad_during_a_pause_takes_the_canary_away(lab: Lab)
         lab.apps.patch_namespaced_deployment("hello-canary", lab.namespace, template)
         output += running.communicate(timeout=120)[0]
     assert running.returncode != 0
-    assert "did not hold, so its canary was taken away and 1.0.0 takes all traffic again" in " ".join(output.split())
+    assert "failed verification and was rolled back to 1.0.0, which receives all traffic again" in output, output
     assert "HTTP 500" in output
     assert lab.deployments() == {"auth", "frontend", "hello"}

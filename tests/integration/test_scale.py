@@ -15,19 +15,20 @@ from kubernetes import client
 def test_to_five_and_back_and_by_a_step(lab: Lab) -> None:
     up = lab.play("scale", replicas=5)
     assert (up.code, up.changed) == (0, 1), up.output
-    assert "is scaled from 3 to 5 replicas. 5 of 5 pods are ready." in up.output
+    assert "was scaled from 3 to 5 replicas.\n  observed: 5 of 5 pods are ready" in up.output
+    assert re.search(r"observed: 1\.0\.0 20 of 20 requests, 0 lost by ", up.output), up.output
     assert re.search(r"watched: \d+ requests, 0 lost; all answers from 1\.0\.0", up.output), up.output
     again = lab.play("scale", replicas=5)
     assert (again.code, again.changed) == (0, 0), again.output
     down = lab.play("scale", replicas="-2")
-    assert "is scaled from 5 to 3 replicas. 3 of 3 pods are ready." in down.output, down.output
+    assert "was scaled from 5 to 3 replicas.\n  observed: 3 of 3 pods are ready" in down.output, down.output
     assert lab.replicas("hello") == 3
 
 
 def test_check_mode_tells_and_changes_nothing(bad_lab: Lab) -> None:
     dry = bad_lab.play("scale", "--check", "--diff", replicas="+1")
     assert (dry.code, dry.changed) == (0, 1), dry.output
-    assert "is scaled from 3 to 4 replicas" in dry.output
+    assert "would be scaled from 3 to 4 replicas" in dry.output
     assert re.search(r'^\+ +"?replicas"?: 4', dry.output, re.MULTILINE), dry.output
     assert bad_lab.replicas("hello") == 3
 
@@ -80,6 +81,7 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
             held.release()
             output = running.communicate(timeout=120)[0]
         assert running.returncode != 0
-        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile; look at it and run again."
+        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile (field manager "
         assert said in " ".join(output.split()), output
+        assert "Deployment hello has 2 of 4 pods ready." in " ".join(output.split()) or "4 of 4 pods ready." in output
         assert lab.replicas("hello") == 4

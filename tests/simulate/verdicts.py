@@ -168,12 +168,12 @@ confidence of each look, 1 - 0.01 / looks: a canary that is off by the tolerance
   balancer, a proxy or a mesh between the users and the pods, and a version that answers under another name than its
   pods carry. It is an estimate, with the errors above, and takes as long as below. It judges no shares where one client
   cannot see them (session affinity without `source_addresses`, traffic policies, routing by topology) and says so.
-- **`endpoints`** counts the ready addresses of the EndpointSlices by the labels of their pods: what can be reached at
-  this moment. Nothing is estimated, it takes three requests to the API server, and it believes what labels say.
-- **`pods`** counts ready pods by the tags of their images, so it believes what was deployed. It also counts a pod that
+- **`endpoints`** counts the ready addresses of the EndpointSlices by the tags of their pods: what can be reached at
+  this moment. Nothing is estimated, it takes three requests to the API server, and it believes what was deployed.
+- **`pods`** counts ready pods by the tags of their images, so it believes that too. It also counts a pod that
   is ready and not yet, or no longer, behind the Service.
 - **`agree`** fails where they tell different stories. `agree: [traffic, endpoints]` finds a version that is deployed
-  and does not answer, or answers as another one; `agree: [endpoints, pods]` one whose labels and image differ.
+  and does not answer, or answers as another one; `agree: [endpoints, pods]` pods that are ready and get no traffic.
   Traffic is then judged by each of the others' shares too, and the 1% is shared out over those verdicts. What two of
   the cluster's own sources say is compared exactly, within `tolerance`. Sources are read one after the other: while
   pods come and go they may disagree without anything being wrong.

@@ -35,9 +35,14 @@ def is_transient(result: t.Mapping[str, t.Any]) -> bool:
     return bool(BUSY.search(said) or (BROKEN.search(said) and not LASTING.search(said)))
 
 
+def namespace_is_missing(said: str, namespace: str) -> bool:
+    """Whether objects were refused as there is no place for them."""
+    return re.search(rf'namespaces \\*"{re.escape(namespace)}\\*" not found', said) is not None
+
+
 def refusal(said: str, namespace: str) -> str:
     """Why objects were refused, in the API server's own words, unless those may quote a Secret."""
-    if re.search(rf'namespaces \\*"{re.escape(namespace)}\\*" not found', said):
+    if namespace_is_missing(said, namespace):
         return f"There is no namespace {namespace}; create it with kubectl create namespace {namespace}."
     if re.search(r'Secret "|Kind=Secret|"kind": ?"secrets"', said):
         return (

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
 import os
-import tempfile
-import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+#: What kubernetes.core calls the headers of a CONNECT.
+PROXY_HEADERS = {"proxy_basic_auth": "Proxy-Authorization", "basic_auth": "Authorization", "user_agent": "User-Agent"}
 
 
 def kubeconfig(access: Access) -> Object:
@@ -34,13 +34,11 @@ def kubeconfig(access: Access) -> Object:
             cluster.pop(key, None)
     if access.server_name:
         cluster["tls-server-name"] = access.server_name
-    if access.proxy:
-        cluster["proxy-url"] = access.proxy
-    scheme, _, credentials = (shown.authorization or "").partition(" ")
+    scheme, _space, credentials = (shown.authorization or "").partition(" ")
     if scheme == "Bearer":
         user["token"] = credentials
     elif scheme == "Basic":
-        name, _, password = base64.b64decode(credentials).decode().partition(":")
+        name, _colon, password = base64.b64decode(credentials).decode().partition(":")
         user.update(username=name, password=password)
     return {
         "apiVersion": "v1",
@@ -52,10 +50,36 @@ def kubeconfig(access: Access) -> Object:
     }
 
 
-@contextlib.contextmanager
-def written(access: Access) -> t.Iterator[str]:
-    """The path of a kubeconfig that only this user may read, and that is gone afterwards."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="convoy-", suffix=".json") as file:  # mode 0600
-        json.dump(kubeconfig(access), file)
-        file.flush()
-        yield file.name
+def arguments(access: Access) -> Object:
+    """What a module of kubernetes.core is given to reach the cluster. Raises Failure.
+
+    It goes to the module as its arguments do, and into no file that a run that is killed would leave.
+    """
+    told: Object = {"kubeconfig": kubeconfig(access)}
+    if access.proxy:
+        told["proxy"] = str(access.proxy)
+        said = dict(access.proxy.headers)
+        headers = {
+            option: _pair(said[header]) if option.endswith("basic_auth") else said[header]
+            for option, header in PROXY_HEADERS.items()
+            if header in said
+        }
+        if headers:
+            told["proxy_headers"] = headers
+    groups = [value for name, value in access.impersonation if name == "Impersonate-Group"]
+    for name, value in access.impersonation:
+        if name == "Impersonate-User":
+            told["impersonate_user"] = value
+        elif name != "Impersonate-Group":
+            raise Failure(
+                f"The kubeconfig's user has {name}, with which kubernetes.core.k8s cannot act; name the user and the "
+                "groups alone."
+            )
+    if groups:
+        told["impersonate_groups"] = groups
+    return told
+
+
+def _pair(authorization: str) -> str:
+    """User and password of an Authorization header."""
+    return base64.b64decode(authorization.partition(" ")[2]).decode()

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_seen
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_steps
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -34,7 +37,7 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read what an application has in the cluster once, and say what is left to do. Raises Failure."""
-    asked = _canary.Asked(
+    asked = Asked(
         version=options["version"] or "",
         steps=options["steps"],
         promote=options["promote"],
@@ -44,48 +47,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         template=options["template"],
         rule=_images.rule(options["version_of"]),
     )
-    _canary.weights(asked.steps)  # before the cluster is asked
-    api = _api.api(options, task.environ)
-    try:
-        return {"changed": False, **_canary.plan(_seen(api, options), asked)}
-    finally:
-        api.close()
-
-
-def _seen(api: _api.Api, options: t.Mapping[str, t.Any]) -> _canary.Seen:
-    namespace, name = options["namespace"], options["name"]
-    deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
-    named = {item["metadata"]["name"]: item for item in deployments}
-    if name not in named:
-        raise Failure(_missing(api, namespace, name, named))
-    stable = named[name]
-    service = _canary.service_of(api.items(_api.path_of("services", namespace)), stable, options["service"] or "")
-    selected = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
-    of_service = f"kubernetes.io/service-name={service['metadata']['name']}"
-    return _canary.Seen(
-        stable=stable,
-        canary=named.get(f"{name}-canary"),
-        service=service,
-        deployments=deployments,
-        replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
-        pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
-        slices=api.items(_api.path_of("endpointslices", namespace, group="discovery.k8s.io"), labelSelector=of_service),
-        scalers=_namespace.autoscalers(api, namespace),
-    )
-
-
-def _missing(api: _api.Api, namespace: str, name: str, named: t.Mapping[str, t.Any]) -> str:
-    """Why there is no stable Deployment, and what helps."""
-    try:
-        api.get(_api.path_of("namespaces", None, namespace))
-    except _api.ApiError as error:
-        if error.status == 404:
-            return f"There is no namespace {namespace}; create it and deploy {name} there first."
-        if error.status != 403:  # who may not see namespaces is told of the Deployment
-            raise
-    if f"{name}-canary" in named:
-        return (
-            f"There is no stable Deployment {name} in namespace {namespace} beside its canary {name}-canary; "
-            f"deploy {name} first."
-        )
-    return f"There is no Deployment {name} in namespace {namespace} for a canary to stand beside; deploy it first."
+    _canary_steps.weights(asked.steps)  # before the cluster is asked
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "")
+    return {"changed": False, **_canary.plan(seen, asked)}

@@ -53,7 +53,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 def found(
     api: _api.Api, namespace: str, replicas: int, template: _api.Object, deployment: _api.Object | None
 ) -> _capacity.Room:
-    """What room there is for replicas of a template; those that the Deployment has already need none. Raises Failure."""
+    """What room there is for replicas of a template; those that the Deployment has need none. Raises Failure."""
     pods = api.items(_api.path_of("pods"), fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
     placed = _capacity.placed(deployment, pods) if deployment else 0
     try:

@@ -132,7 +132,10 @@ class Step:
                 else f"kubectl rollout resume deployment/{name} goes on."
             )
             self.told(f"{result['message']} {goes_on}", result["pods"])
-        return {**_change_of(result), "message": f"{result['message']} observed: {seen['message']}"}
+        message = f"{result['message']} observed: {seen['message']}"
+        if not plan["stays"]:  # else it is what the run ends with
+            self.task.tell(f"{name}: {message}")
+        return {**_change_of(result), "message": message}
 
     def complete(self) -> Facts:
         """Resume the Deployment where this collection paused it, and wait until its rollout is complete."""
@@ -283,7 +286,7 @@ class Step:
         return {**_change_of(undone), "message": message}
 
     def is_ours(self) -> bool:
-        """Whether the Deployment still has what this run gave it; what somebody else gave it is not ours to undo."""
+        """Whether the Deployment still has what this run gave it: what others gave it is not this run's to undo."""
         there = self.found()
         if self.plan["kind"] == "rollback":
             asked = [item for item in there.revisions if item.numbered(self.plan["revision"])]

@@ -65,6 +65,9 @@ class Seen(t.NamedTuple):
         return _workloads.revisions(*self)
 
 
+WaitsFor = t.Callable[[Seen], "str | None"]  #: what is waited for, in words; None where nothing is
+
+
 class Rollout:
     """One task's work on one workload."""
 
@@ -213,7 +216,7 @@ class Rollout:
                 f"kubectl rollout resume deployment/{self.place.name}."
             )
 
-    def followed(self, seen: Seen, waits_for: t.Callable[[Seen], str | None], held: bool = False) -> Seen:
+    def followed(self, seen: Seen, waits_for: WaitsFor, held: bool = False) -> Seen:
         """Watch until nothing is waited for. Raises Failure as soon as that cannot be any more, or in the end.
 
         With `held` the Deployment is meant to be paused.
@@ -226,38 +229,9 @@ class Rollout:
             "remembered": (memory, chosen),
             "pods": (pods, chosen),
         }
-        end = self.start + self.timeout
-        mirror = Mirror(self.api.access, lists, max(0.0, end - time.monotonic()))
-        told = ""
-        waited = waits_for(seen)
-        since: float | None = None  # when a fault that may pass was first seen
-        try:
-            while time.monotonic() < end:
-                # Nothing may change any more while a fault that may pass lasts.
-                until = since + self.grace if since is not None else None
-                if not mirror.wait(until) and until is None:
-                    break
-                workloads = list(mirror.objects["workloads"].values())
-                if not workloads:
-                    raise Failure(f"{place} was deleted while its rollout was waited for.")
-                remembered, picked = mirror.objects["remembered"].values(), mirror.objects["pods"].values()
-                seen = Seen(workloads[0], list(remembered), list(picked))
-                waited = waits_for(seen)
-                if waited is None:
-                    return seen
-                if waited != told:
-                    self.task.tell(f"{place.name}: {waited}")
-                    told = waited
-                fault = _rollout.fault(*seen, kind=place.kind, held=held)
-                now = time.monotonic()
-                since = (since or now) if fault and fault.passing else None
-                if fault and (since is None or now >= since + self.grace):
-                    raise self.failed(seen, fault)
-        finally:
-            mirror.close()
-        late = _rollout.waiting_pod(*seen)
-        pod = late["metadata"]["name"] if late else None
-        raise self.failed(seen, _rollout.Fault("Timeout", f"{waited} after {self.timeout} s", pod=pod))
+        awaited = Awaited(self, seen, waits_for, held)
+        watched(self.api, lists, [awaited], self.start + self.timeout)
+        return awaited.seen
 
     def result(self, seen: Seen, before: Seen | None = None, message: str = "") -> dict[str, t.Any]:
         """What the task returns."""
@@ -301,6 +275,99 @@ class Rollout:
             },
         )
         return Failure(said, facts)
+
+
+class Awaited:
+    """A workload that something is waited for."""
+
+    def __init__(self, rollout: Rollout, seen: Seen, waits_for: WaitsFor, held: bool = False) -> None:
+        self.rollout, self.seen, self._waits_for, self._held = rollout, seen, waits_for, held
+        self._told = ""
+        self._since: float | None = None  #: when a fault that may pass was first seen
+        self.waited = waits_for(seen)
+
+    @property
+    def until(self) -> float | None:
+        """When to look again though nothing has changed: nothing may change while a fault that may pass lasts."""
+        return self._since + self.rollout.grace if self._since is not None else None
+
+    def looked(self, objects: t.Mapping[str, t.Mapping[str, _api.Object]]) -> bool:
+        """Whether nothing is waited for any more. Raises Failure where that cannot be any more."""
+        rollout = self.rollout
+        place = rollout.place
+        workload = next(
+            (item for item in objects["workloads"].values() if item["metadata"]["name"] == place.name), None
+        )
+        if workload is None:
+            raise Failure(f"{place} was deleted while its rollout was waited for.")
+        self.seen = seen = _own(workload, objects["remembered"].values(), objects["pods"].values())
+        self.waited = self._waits_for(seen)
+        if self.waited is None:
+            return True
+        if self.waited != self._told:
+            rollout.task.tell(f"{place.name}: {self.waited}")
+            self._told = self.waited
+        fault = _rollout.fault(*seen, kind=place.kind, held=self._held)
+        now = time.monotonic()
+        self._since = (self._since or now) if fault and fault.passing else None
+        if fault and (self._since is None or now >= self._since + rollout.grace):
+            raise rollout.failed(seen, fault)
+        return False
+
+    def late(self) -> Failure:
+        """That it took too long."""
+        pod = _rollout.waiting_pod(*self.seen)
+        name = pod["metadata"]["name"] if pod else None
+        message = f"{self.waited} after {self.rollout.timeout} s"
+        return self.rollout.failed(self.seen, _rollout.Fault("Timeout", message, pod=name))
+
+
+def _own(workload: _api.Object, remembered: t.Iterable[_api.Object], pods: t.Iterable[_api.Object]) -> Seen:
+    """A workload with what is its own: other workloads of the same lists may be watched as well."""
+    uid = workload["metadata"].get("uid")
+    mine = [item for item in remembered if _workloads.owner(item) == uid]
+    owners = {uid, *(item["metadata"].get("uid") for item in mine)}
+    return Seen(workload, mine, [pod for pod in pods if _workloads.owner(pod) in owners])
+
+
+def watched(
+    api: _api.Api,
+    lists: t.Mapping[str, tuple[str, t.Mapping[str, str]]],
+    all_awaited: t.Sequence[Awaited],
+    end: float,
+) -> None:
+    """Watch until nothing is waited for, to a time `end` at most. Raises Failure as soon as that cannot be any more."""
+    missing = [each for each in all_awaited if each.waited is not None]
+    if not missing:
+        return
+    mirror = Mirror(api.access, lists, max(0.0, end - time.monotonic()))
+    try:
+        while missing and time.monotonic() < end:
+            until = min((each.until for each in missing if each.until is not None), default=None)
+            if not mirror.wait(until) and until is None:
+                break
+            missing = [each for each in missing if not each.looked(mirror.objects)]
+    finally:
+        mirror.close()
+    if missing:
+        raise missing[0].late()
+
+
+def complete_together(
+    api: _api.Api, options: t.Mapping[str, t.Any], task: Task, run: _run.Run, names: t.Sequence[str]
+) -> None:
+    """Wait until several Deployments of a namespace are complete. Raises Failure as soon as one cannot be any more."""
+    rollouts = [Rollout(api, {**options, "name": name}, task, run) for name in names]
+    if not rollouts:
+        return
+    own, memory, pods = rollouts[0].place.lists
+    lists: dict[str, tuple[str, dict[str, str]]] = {
+        "workloads": (own, {}),
+        "remembered": (memory, {}),
+        "pods": (pods, {}),
+    }
+    start = rollouts[0].start
+    watched(api, lists, [Awaited(each, each.read(), each.progress) for each in rollouts], start + rollouts[0].timeout)
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:

@@ -12,8 +12,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _app_deploy,
     _baseline,
     _bluegreen,
+    _canary,
     _scale,
     _updating,
     _version_distribution,
@@ -24,10 +26,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._journal impor
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import Lock, identity
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
+    "app_deploy": _app_deploy.PLANNING,
     "bluegreen": _bluegreen.PLANNING,
+    "canary": _canary.PLANNING,
     "rolling_update": _updating.PLANNING,
     "rollback": _updating.ROLLBACK,
     "scale": _scale.PLANNING,
@@ -39,7 +44,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "strategy": {"type": "str", "choices": list(STRATEGIES)},
     "namespace": {"type": "str", "default": "default"},
     "application": {"type": "raw"},
-    "applications": {"type": "raw", "default": {}},
+    "applications": {"type": "raw", "default": {}, "no_log": True},  # there are Secrets in them
     "request": {"type": "dict", "default": {}},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "lock_wait": {"type": "int", "default": 0},
@@ -61,7 +66,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     started = time.time()
     begun = {
         "strategy": options["strategy"],
-        "application": str(options["application"]),
+        "application": _named(options),
         "namespace": options["namespace"],
         "cluster": task.host,
         "requested": {key: value for key, value in options["request"].items() if value not in (None, "", 0, False)},
@@ -72,9 +77,16 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         planning = STRATEGIES[options["strategy"]]
         begin = _checked(planning, options, task)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            made = planning.prepare(api, begin)
+        noted += [{"kind": "changed", "at": time.time(), "message": message} for message in made]
         handle = _locked(planning, begin, options, task)
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
+        for message in made:
+            journal.note("changed", message=message)
+        if made and task.check_mode:
+            handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
         noted.append(
@@ -91,6 +103,8 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             if found["answered"] and not task.check_mode:
                 handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")
     except Failure as failure:
+        if "before" in failure.facts:  # what a strategy that cannot plan has read all the same
+            noted.append({"kind": "planned", "at": time.time(), "before": failure.facts["before"]})
         noted.append({"kind": "failed", "at": time.time(), "message": failure.message})
         _let_go(handle, options, task)
         refused = _outcome.outcome(noted, time.time()).facts()
@@ -98,7 +112,26 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     except BaseException:
         _let_go(handle, options, task)
         raise
-    return {"changed": False, "run": handle, "plan": {**plan.facts, "before": plan.before, "target": plan.target}}
+    return {
+        "changed": bool(made),
+        "run": handle,
+        "plan": {**_shown(plan.facts), "before": plan.before, "target": plan.target, "made": list(made)},
+    }
+
+
+def _shown(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What a strategy's tasks pick from, without Secrets: it is shown with -v."""
+    if "manifests" not in facts:
+        return dict(facts)
+    return {**facts, "manifests": _description.without_secrets(facts["manifests"])}
+
+
+def _named(options: t.Mapping[str, t.Any]) -> str:
+    """The application's name, or those of all that are described."""
+    if options["application"] is not None:
+        return str(options["application"])
+    described = options["applications"]
+    return ", ".join(sorted(map(str, described))) if isinstance(described, dict) else ""
 
 
 def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> Begin:

@@ -53,8 +53,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
         if room.missing is not None:
             raise Failure(
-                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}; "
-                "make room, or request fewer replicas."
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}"
+                "; make room, or request fewer replicas."
             )
     return plan
 
@@ -97,11 +97,11 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
 
         after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check)
     said = f"has {there} replicas" if there == requested else f"was scaled from {there} to {requested} replicas"
-    result.update(_place.difference(deployment, after), after=requested, message=f"{place} {said}.")
-    if result["changed"]:
+    difference = _place.difference(deployment, after)
+    if difference["changed"]:
         run.journal.note("changed", message=f"{place} {said}")
         run.journal.note("serving", version=None)  # until it is verified
-    return result
+    return {**result, **difference, "after": requested, "message": f"{place} {said}."}
 
 
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -135,22 +135,37 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         task,
     )
     message = _scale.ready(complete["pods"], requested)
-    run.verified("pods", {"verdict": "pass", "message": message, "pods": complete["pods"]}, final=True)
+    run.verified("pods", {"verdict": "pass", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline.get("answered") and requested:
-        _ask(options, task, run, _scale.standard(baseline), unversioned=baseline["by"] != "versions")
+        unversioned = baseline["by"] != "versions"
+        _ask(options, task, run, requested, _scale.standard(baseline), unversioned=unversioned)
     run.check()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
 
-def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: float, *, unversioned: bool) -> None:
+def _ask(
+    options: t.Mapping[str, t.Any],
+    task: Task,
+    run: _run.Run,
+    requested: int,
+    standard: float,
+    *,
+    unversioned: bool,
+) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
-    _version_distribution.run(
+    place = _place_of(options)
+
+    def expecting(_last: bool) -> dict[str, float]:
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            _scale.check_unchanged(_place.found(api, place), str(place), requested)
+        return {}
+
+    _version_distribution.verified(
         _called.options(
             _version_distribution.ARGUMENTS,
             options,
-            run=run.handle,
             namespace=options["namespace"],
             entry=options["entry"],
             samples=options["samples"],
@@ -160,7 +175,9 @@ def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, standard: fl
             settles="verdict",
             on_inconclusive="pass",
         ),
-        task,
+        task.environ,
+        run,
+        expecting,
     )
 
 

@@ -39,6 +39,7 @@ class Outcome:
     errors: t.Mapping[str, int] = field(default_factory=dict)  #: how many were lost, by why
     watched: t.Optional[t.Mapping[str, t.Any]] = None  #: what steady requests saw during the whole run
     evidence: t.Sequence[t.Mapping[str, t.Any]] = ()  #: each verification: what was verified, how, and the verdict
+    applications: t.Sequence[t.Mapping[str, t.Any]] = ()  #: what runs now, where the strategy reads that
     reason: str = ""  #: why it did not succeed, in one sentence with its remedy
     log: str = ""  #: the last lines of the log of what failed
     way_back: str = ""  #: what to type to have `before` again
@@ -72,6 +73,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     - `failed`: message, and taken_over where the lock was lost
     - `taken_back`: message, complete
     - `left`: message, what users get now where nothing is taken back
+    - `runs`: applications, what runs now, as application_info returns it
     - `watched`: the report of the watch
     """
     begun = _last(events, "begun") or {}
@@ -130,6 +132,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         errors=counted.get("errors") or {},
         watched=_bare(watched) if watched else None,
         evidence=[_bare(event) for event in verified],
+        applications=(_last(events, "runs") or {}).get("applications", ()),
         reason=reason,
         log=log,
         way_back=str(planned.get("way_back") or ""),
@@ -155,7 +158,7 @@ def _time(at: float) -> str:
 
 def _split(message: str) -> tuple[str, str]:
     """The sentence, and the lines behind it."""
-    first, _, rest = message.partition("\n")
+    first, _end, rest = message.partition("\n")
     return first.rstrip(".") + ".", rest
 
 

@@ -32,5 +32,5 @@ class Plan:
 def check_least(role: str, request: t.Mapping[str, t.Any], least: t.Mapping[str, float]) -> None:
     """Raise Failure for a number below the least that works, by its name as the role's variable."""
     for name, limit in least.items():
-        if request[name] < limit:
+        if not request[name] >= limit:  # so that what is no number is refused too
             raise Failure(f"{role}_{name} is {request[name]}; the least that works is {limit}.")

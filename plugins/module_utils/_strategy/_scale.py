@@ -35,9 +35,7 @@ def check(application: t.Any, request: t.Mapping[str, t.Any]) -> None:
             "with -e application=hello."
         )
     if not request["replicas"]:
-        raise Failure(
-            f"Give the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2."
-        )
+        raise Failure(f"Give the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2.")
     _read(request["replicas"])
     _plan.check_least("scale", request, LEAST)
 
@@ -63,7 +61,9 @@ def target(name: str, there: int, requested: str) -> int:
     else:
         replicas = {"": number, "+": there + number, "-": there - number}[sign]
     if replicas < 0:
-        raise Failure(f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, fewer than none.")
+        raise Failure(
+            f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, fewer than none."
+        )
     return replicas
 
 

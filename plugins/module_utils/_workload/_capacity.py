@@ -184,16 +184,18 @@ def room(
     nodes: t.Sequence[Object],
     pods: t.Sequence[Object],
     quotas: t.Sequence[Object],
-    limit_ranges: t.Sequence[Object] = (),
+    limit_ranges: t.Sequence[Object] | None = (),
 ) -> Room:
     """How many more such pods there is room for, and what is missing for `copies` of them.
 
     Looks at what the scheduler and the quotas count: requests, the number of pods, cordons, taints, node
     selectors and required node affinity. All copies are alike, so what each node takes adds up exactly.
     Affinity to other pods, topology spreads, ports and volumes are the scheduler's own to weigh. Where a quota has
-    containers name what these do not, and no LimitRange gives it to them, no pod is admitted at all.
+    containers name what these do not, and no LimitRange gives it to them, no pod is admitted at all; where this user
+    may not read LimitRanges, None, that is not judged.
     """
-    pod_spec = _quotas.defaulted(pod_spec, limit_ranges)
+    counting = _quotas.applying(quotas, pod_spec, limit_ranges)
+    pod_spec = _quotas.defaulted(pod_spec, limit_ranges or ())
     each = {name: amount for name, amount in requests(pod_spec).items() if amount > 0}
     each["pods"] = Fraction(1)
     usable = [node for node in nodes if schedulable(node, pod_spec)]
@@ -213,7 +215,7 @@ def room(
     most = taken(each)
     limited_by = min(sorted(each), key=lambda name: taken([name]))
     missing = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
-    for refused in _quotas.applying(quotas, pod_spec):
+    for refused in counting:
         if refused.refusal:
             said = f"{refused.refusal}; give them, or a LimitRange with defaults, and no pod is refused"
             return Room(copies, 0, min(refused.lacking), said if copies > 0 else None)

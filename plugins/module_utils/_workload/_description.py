@@ -43,6 +43,33 @@ def _problems(name: t.Any, application: t.Any) -> t.Iterator[str]:
             yield f"{said} {field} must be {what}{'' if value is None else f'; it is {value}'}."
 
 
+#: What templates are given descriptions as.
+DESCRIBED = ("deployments", "services")
+
+Manifests = t.Mapping[str, t.Mapping[str, t.Any]]
+
+
+def without_secrets(manifests: Manifests) -> dict[str, dict[str, t.Any]]:
+    """What templates are given, without what nobody may be shown; `with_secrets` puts that back in."""
+    return {
+        kind: {name: _without(item) if kind in DESCRIBED else item for name, item in items.items()}
+        for kind, items in manifests.items()
+    }
+
+
+def _without(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {key: value for key, value in item.items() if key != "secrets"}
+
+
+def with_secrets(manifests: Manifests, application: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """What templates are given of an application, its Secrets included."""
+    back = {"secrets": application["secrets"]} if "secrets" in application else {}
+    return {
+        kind: {name: {**item, **back} if kind in DESCRIBED else item for name, item in items.items()}
+        for kind, items in manifests.items()
+    }
+
+
 def is_version(value: t.Any) -> bool:
     """Whether a value can be a version: a label, and so a text."""
     return _fits(VERSION)(value)

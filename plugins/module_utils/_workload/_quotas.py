@@ -38,15 +38,20 @@ class Quota:
         return f"failed quota: {self.name}: must specify {said}" if said else ""
 
 
-def applying(quotas: t.Iterable[Object], pod_spec: Object, limit_ranges: t.Sequence[Object] = ()) -> tuple[Quota, ...]:
-    """The quotas that count pods of this kind, and what such pods lack for them."""
-    whole = defaulted(pod_spec, limit_ranges)
+def applying(
+    quotas: t.Iterable[Object], pod_spec: Object, limit_ranges: t.Sequence[Object] | None = ()
+) -> tuple[Quota, ...]:
+    """The quotas that count pods of this kind, and what such pods lack for them.
+
+    Where LimitRanges cannot be read, None, they may well give what is lacking, so nothing is said of that.
+    """
+    whole = defaulted(pod_spec, limit_ranges or ())
     return tuple(
         Quota(
             name=item["metadata"]["name"],
             hard=dict(_hard(item)),
             used=dict(item.get("status", {}).get("used") or {}),
-            lacking=lacking(item, whole),
+            lacking=lacking(item, whole) if limit_ranges is not None else {},
         )
         for item in quotas
         if counts(item, whole)

@@ -276,6 +276,7 @@ def subject(
     members = {name: member(name) for name in family}
     at = members[live] if live else None
     pods = at.deployment["spec"]["template"] if at else {}
+    ranges = None if "limitranges" in there.unreadable else there.limit_ranges
     leading = tuple(link for link in links if link.entry or (live and live in link.leads_to))
     return Subject(
         application=application,
@@ -290,7 +291,7 @@ def subject(
         image=at.image if at else None,
         images=tuple(_workloads.images(pods)),
         autoscaler=at.autoscaler if at else None,
-        quotas=_quotas.applying(there.quotas, pods.get("spec") or {}, there.limit_ranges) if at else (),
+        quotas=_quotas.applying(there.quotas, pods.get("spec") or {}, ranges) if at else (),
         limit_ranges=tuple(item["metadata"]["name"] for item in there.limit_ranges),
         budgets=at.budgets if at else (),
         drain=drain(pods, _target_port(decides), at.container) if at else None,

@@ -245,11 +245,14 @@ def pods_of(
         over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
         if not mine or over or "deletionTimestamp" in pod["metadata"]:
             continue
+        asked = carrier(revision.template if revision else {}, name, container)
+        carrying = _images.container(pod, name, asked) or {}
         found.append(
             {
                 "name": pod["metadata"]["name"],
                 "revision": revision.number if revision else 0,
-                "version": version_in(pod, revision.template if revision else {}, name, container, rule),
+                "version": _images.version_of(pod, name, asked, rule=rule),
+                "image": carrying.get("image", ""),
                 "images": images(pod),
                 "ready": is_ready(pod),
                 "node": (pod.get("spec") or {}).get("nodeName", ""),
@@ -271,13 +274,13 @@ def restarts(pods: t.Iterable[t.Mapping[str, t.Any]], since: t.Iterable[t.Mappin
     return [pod["name"] for pod in pods if pod["restarts"] > before.get(pod["name"], pod["restarts"])]
 
 
-def version_in(
-    pod: Object, template: Object, name: str, container: str = "", rule: _images.Rule = _images.PLAIN
-) -> str:
-    """The version that a pod runs. Its template tells which container it is: a pod may be given others besides."""
+def carrier(template: Object, name: str, container: str = "") -> str:
+    """The name of the container that carries the version in the pods of a template, empty where it cannot be told.
+
+    A pod itself may be given others besides, as by a mesh.
+    """
     planned = _images.container(template, name, container)
-    asked = container or (str(planned.get("name", "")) if planned else "")
-    return _images.version_of(pod, name, asked, rule=rule)
+    return container or (str(planned.get("name", "")) if planned else "")
 
 
 def deployment_of(pod: Object) -> str:

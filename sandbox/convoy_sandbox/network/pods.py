@@ -64,7 +64,9 @@ class Runtime:
         if command and PurePosixPath(command[0]).name != image.program:
             raise _not_executable(command[0])
         if image.program == "nginx":
-            site = nginx_site.Site(ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"]))
+            site = nginx_site.Site(
+                ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])
+            )
             return await nginx.start(mounts, site, executable=self._nginx_program)
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         return App(

@@ -35,3 +35,28 @@ def test_the_deployments_that_are_asked_for(here: dict[str, t.Any], names: list[
 def test_a_deployment_that_is_not_there(here: dict[str, t.Any]) -> None:
     with pytest.raises(Failure, match=r"^There is no Deployment c in namespace n; create it, or name another\.$"):
         _application_info.run({**here, "names": ["a", "c"]}, Task())
+
+
+def test_an_application_with_what_this_user_may_not_read(here: dict[str, t.Any], answer: Callable[..., t.Any]) -> None:
+    found = _application_info.run({**here, "application": "a"}, Task())
+    assert [item["deployment"] for item in found["applications"]] == ["a"]
+    subject = found["subject"]
+    assert (subject["live"]["name"], subject["autoscaler"], subject["services"]) == ("a", None, [])
+    # The cluster has no API of autoscaling at all, so there are no autoscalers; of the others nothing is known.
+    assert set(subject["unreadable"]) == {"endpointslices", "resourcequotas", "limitranges", "poddisruptionbudgets"}
+
+
+def test_autoscalers_that_may_not_be_read_are_no_reason_to_stop(
+    here: dict[str, t.Any], api_server: t.Any, answer: Callable[..., t.Any]
+) -> None:
+    path = path_of("horizontalpodautoscalers", "n", group="autoscaling").replace("/v1/", "/v2/", 1)
+    api_server.on(path, answer(status=403, body={"reason": "Forbidden", "message": "no"}))
+    found = _application_info.run({**here, "application": "a"}, Task())
+    assert "horizontalpodautoscalers" in found["subject"]["unreadable"]
+
+
+def test_an_application_that_is_not_there(here: dict[str, t.Any]) -> None:
+    with pytest.raises(Failure, match="There is no Deployment c in namespace n, nor a Service c that leads to one"):
+        _application_info.run({**here, "application": "c"}, Task())
+    with pytest.raises(Failure, match="service goes with application"):
+        _application_info.run({**here, "service": "front"}, Task())

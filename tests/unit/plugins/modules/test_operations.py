@@ -407,10 +407,15 @@ def test_scale_leaves_the_number_to_an_autoscaler(api_server: t.Any, answer: Mak
 
 
 def test_scale_notices_who_else_scales(api_server: t.Any, answer: Make, refusal: Make) -> None:
-    said = "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile; look at it and run again."
-    api_server.on(
-        HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "t"), answer(body=deployment(3, 6, replicas=4))
+    said = (
+        "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile (field manager kubectl wrote "
+        "spec.replicas); find out who did that, and run the playbook again."
     )
+    theirs = deployment(3, 6, replicas=4)
+    theirs["metadata"]["managedFields"] = [
+        {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]
+    api_server.on(HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "t"), answer(body=theirs))
     assert ran("scale", name="hello", replicas="+2", **here(api_server))["msg"] == said
     assert ran("scale", name="hello", replicas="5", current_replicas=3, **here(api_server))["msg"] == said
 

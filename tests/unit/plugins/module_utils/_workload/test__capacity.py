@@ -305,3 +305,15 @@ def test_only_pods_that_have_their_node_are_placed() -> None:
         pod("a", labels={"app": "hello"}) | {"metadata": {"namespace": "other", "labels": {"app": "hello"}}},
     ]
     assert placed(deployment, pods) == 1
+
+
+def test_a_quota_on_what_containers_do_not_name_is_no_room_unless_a_limit_range_gives_it() -> None:
+    node = {"metadata": {"name": "a"}, "status": {"allocatable": {"cpu": "4", "memory": "4Gi", "pods": "10"}}}
+    quota = {"metadata": {"name": "team"}, "status": {"hard": {"requests.cpu": "1", "pods": "20"}}}
+    spec = {"containers": [{"name": "web", "image": "web:1"}]}
+    found = room(spec, 2, [node], [], [quota])
+    assert (found.most, found.limited_by) == (0, "requests.cpu")
+    assert str(found.missing).startswith("failed quota: team: must specify requests.cpu for: web; give them")
+    defaults = {"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "400m"}}]}}
+    assert room(spec, 2, [node], [], [quota], [defaults]).most == 2  # and then they count
+    assert room(spec, 2, [node], [], [quota], None).missing is None

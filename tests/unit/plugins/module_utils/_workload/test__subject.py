@@ -346,6 +346,9 @@ def test_limits_are_requests_and_a_limit_range_gives_what_is_missing() -> None:
     )
     assert there.subject("web").quotas[0].refusal == ""
     assert there.subject("web").limit_ranges == ("l",)
+    # Who may not read LimitRanges cannot tell whether one gives it.
+    unknown = replace(There().deployment("web", labels={}).namespace, quotas=[quota(HARD)], unreadable=("limitranges",))
+    assert subject(unknown, "web").quotas[0].refusal == ""
     # With the defaults of the LimitRange the pods are not best effort any more.
     scoped = There().deployment("web", labels={}).has(quotas=[quota({"pods": "1"}, scopes=["BestEffort"])])
     assert len(scoped.subject("web").quotas) == 1

@@ -157,7 +157,8 @@ def test_the_container_is_told_by_the_template_where_a_pod_has_been_given_others
     injected = pod("a", "r1")
     injected["spec"]["containers"] = [{"name": "mesh", "image": "mesh:7"}, {"name": "web", "image": "web:1.0.0"}]
     assert [item["version"] for item in _workloads.pods_of(workload(), known, [injected])] == ["1.0.0"]
-    assert [item["version"] for item in _workloads.pods_of(workload(), known, [injected], "mesh")] == ["7"]
+    (asked,) = _workloads.pods_of(workload(), known, [injected], "mesh")
+    assert (asked["version"], asked["image"]) == ("7", "mesh:7")
 
 
 def test_the_way_back_is_what_still_serves_rather_than_the_newest() -> None:

@@ -1,0 +1,63 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """How a task says where users come in."""
+
+    DOCUMENTATION = r"""
+options:
+  entry:
+    description:
+      - Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of what the
+        options of M(convoy.rollout.version_distribution) with the same names say.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      service:
+        description: The name of the Service.
+        type: str
+      url:
+        description: The URL to ask, where users do not come in by a Service of this cluster.
+        type: str
+      port:
+        description: The Service's port. By default its first one.
+        type: int
+      scheme:
+        description: What is spoken there. By default what the port says.
+        type: str
+        choices: [http, https]
+      path:
+        description: What is asked for. By default C(/version).
+        type: str
+      via:
+        description: >-
+          V(url) asks the Service's own address, V(proxy) through the API server; V(auto) the address where there is
+          one.
+        type: str
+        choices: [auto, url, proxy]
+      validate_certs:
+        description: Whether the certificate must be one that this machine trusts.
+        type: bool
+      ca_cert:
+        description: The path of the CA that the certificate is from, where this machine does not know that.
+        type: path
+      max_p99:
+        description: Seconds that 99 of 100 answers may take at most.
+        type: float
+      version_from:
+        description: Where an answer says its version. By default in C(version) of a JSON body.
+        type: dict
+        suboptions:
+          json_pointer:
+            description: A JSON pointer into the body.
+            type: str
+          header:
+            description: A header of the answer.
+            type: str
+          regex:
+            description: A regular expression that finds it in the body.
+            type: str
+"""

@@ -1,0 +1,151 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin app_deploy do, and how a run of that strategy begins."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _applications, _namespace
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    **_run.OPTION,
+    "state": {"type": "str", "choices": ["complete", "back"], "default": "complete"},
+    "namespace": {"type": "str", "default": "default"},
+    "deployments": {"type": "list", "elements": "str", "default": []},
+    "services": {"type": "list", "elements": "str", "default": []},
+    "timeout": {"type": "int", "default": 600},
+    "failure": {"type": "raw", "default": ""},
+}
+
+
+def _prepared(api: _api.Api, begin: Begin) -> list[str]:
+    """Create the namespace, where it is missing and that was asked for, and say so. Raises Failure."""
+    name, create = begin.namespace, begin.request["create_namespace"]
+    path = _api.path_of("namespaces", name=name)
+    try:
+        api.get(path)
+        return []
+    except _api.ApiError as error:
+        if error.status == 403 and not create:
+            return []  # who may not read namespaces may still work in one
+        if error.status not in (403, 404):
+            raise
+    if not create:
+        raise Failure(_app_deploy.no_namespace(name))
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    try:
+        api.create(_api.path_of("namespaces"), body, dry_run=begin.check_mode)
+    except _api.ApiError as error:
+        if error.status == 409:
+            return []  # somebody else was quicker
+        if error.status not in _retries.UNKNOWN:
+            raise
+        api.get(path)  # the answer may have got lost on its way
+    return [f"Namespace {name} was created"]
+
+
+def _planned(api: _api.Api, begin: Begin) -> Plan:
+    namespace, applications = begin.namespace, begin.applications
+    kept = {name for name in _app_deploy.self_signed(applications) if _has_secret(api, namespace, name)}
+    return _app_deploy.begin(
+        applications,
+        namespace,
+        api.items(_api.path_of("services", namespace)),
+        api.items(_api.path_of("deployments", namespace, group="apps")),
+        kept,
+        begin.entry,
+    )
+
+
+def _has_secret(api: _api.Api, namespace: str, name: str) -> bool:
+    """Whether there is a Secret. What is in it is not looked at, and goes nowhere. Raises ApiError."""
+    try:
+        api.get(_api.path_of("secrets", namespace, name))
+    except _api.ApiError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+PLANNING = Planning(
+    arguments=_app_deploy.REQUEST,
+    check=lambda begin: _app_deploy.check(begin.applications, begin.request),
+    purpose=lambda _begin: "deployment as described",
+    plan=_planned,
+    locks=lambda begin: list(begin.applications),
+    prepare=_prepared,
+)
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Wait until every Deployment is complete, and read what runs. Raises Failure."""
+    if options["state"] == "back":
+        return _left(options, task)
+    return _run.in_run(_complete, options, task)
+
+
+def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    if options["timeout"] < 1:
+        raise Failure(f"timeout is {options['timeout']}; it must be at least 1 second.")
+    names = options["deployments"]
+    if task.check_mode:
+        message = f"Check mode: not waiting for {', '.join(names) or 'anything'}."
+        return {"changed": False, "applications": [], "message": message}
+    asked = _called.options(
+        _rollout.ARGUMENTS, options, namespace=options["namespace"], timeout=options["timeout"], state="complete"
+    )
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        _rollout.complete_together(api, asked, task, run, names)
+        rows = _rows(api, options)
+    run.check()  # whatever was waited for, another run may have begun meanwhile
+    many = len(names) != 1
+    message = f"{', '.join(names) or 'no Deployment'} {'are' if many else 'is'} complete: {_app_deploy.ready(rows)}"
+    run.verified("pods", {"verdict": "pass", "message": message}, final=True)
+    run.journal.note("runs", applications=rows)
+    run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})
+    return {"changed": False, "applications": rows, "message": f"{message}."}
+
+
+def _rows(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What runs of the application."""
+    there = _namespace.workloads(api, options["namespace"])
+    every = [_applications.application(item, there) for item in there.deployments]
+    rows = _app_deploy.shown(every, options["deployments"], options["services"])
+    return sorted(rows, key=lambda row: str(row["deployment"]))
+
+
+def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Take nothing back, as what is described stays to be deployed: say what users get now."""
+    try:
+        handle = _run.handle_of(options["run"])
+    except Failure:
+        return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
+    run = _run.Run(handle, lambda: _api.api(options, task.environ))
+    with contextlib.closing(run):
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over or task.check_mode:
+            return {"changed": False, "message": "Nothing was taken back."}
+        try:
+            with contextlib.closing(_api.api(options, task.environ)) as api:
+                rows = _rows(api, options)
+        except Failure as failure:
+            run.journal.note("serving", version=None)
+            return {"changed": False, "message": failure.message}
+        changed = any(event["kind"] == "changed" for event in run.journal.events())
+        done = "Nothing was taken back; ready" if changed else "Nothing was changed; ready"
+        left = f"{done} now: {_app_deploy.ready(rows) or 'none of its Deployments'}."
+        run.journal.note("left", message=left)
+        run.journal.note("runs", applications=rows)
+        run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})
+        return {"changed": False, "applications": rows, "message": left}

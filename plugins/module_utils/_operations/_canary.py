@@ -1,0 +1,112 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What module and action plugin canary do, and how a run of that strategy begins."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _called,
+    _canary_end,
+    _canary_seen,
+    _canary_steps,
+    _capacity,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_manifests, _canary_state
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+
+ARGUMENTS: dict[str, t.Any] = {
+    **_api.ARGUMENTS,
+    "run": {"type": "dict", "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["prepared", "stepped", "promoted", "restored", "gone", "back"],
+        "required": True,
+    },
+    "namespace": {"type": "str", "default": "default"},
+    "template": {"type": "dict"},
+    "definition": {"type": "dict", "default": {}},
+    "failure": {"type": "raw", "default": ""},
+}
+
+
+def _purpose(begin: Begin) -> str:
+    request = begin.request
+    return (
+        f"canary {'abort' if request['abort'] else 'promotion' if request['promote'] else 'of ' + request['version']}"
+    )
+
+
+def _planned(api: _api.Api, begin: Begin) -> Plan:
+    request = begin.request
+    seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"])
+    asked = _canary.asked(request, described=bool(begin.described))
+    before = _canary_state.users_get(seen, asked)
+    try:
+        found = _canary.plan(seen, asked)
+    except Failure as failure:
+        raise Failure(failure.message, {**failure.facts, "before": before}) from failure
+    return _canary.begin(found, before, begin.described, request, begin.entry)
+
+
+PLANNING = Planning(
+    arguments=_canary.REQUEST,
+    check=lambda begin: _canary.check(begin.application, begin.applications, begin.request),
+    purpose=_purpose,
+    plan=_planned,
+)
+
+STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {
+    "stepped": _canary_steps.stepped,
+    "promoted": _canary_end.promoted,
+    "restored": _canary_end.restored,
+    "gone": _canary_end.gone,
+}
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Bring a canary into a state that its run planned. Raises Failure."""
+    if options["state"] == "back":
+        return _canary_end.back(options, task)
+    return _run.in_run(_brought, options, task)
+
+
+def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        work = Work(api, options, task, run, options["run"]["plan"])
+        return (STATES | {"prepared": _prepared})[options["state"]](work)
+
+
+def _prepared(work: Work) -> dict[str, t.Any]:
+    """See that there is room for every replica, and return the manifest of a canary that is yet to be created."""
+    asked = dataclasses.replace(work.asked, template=work.options["template"])
+    seen = work.seen()
+    found = _canary.plan(seen, asked)
+    if found["needed"]:
+        room = _capacity.run(
+            _called.options(
+                _capacity.ARGUMENTS,
+                work.options,
+                namespace=work.options["namespace"],
+                replicas=found["needed"],
+                template=found["template"],
+            ),
+            work.task,
+        )
+        if not room["fits"]:
+            raise Failure(room["message"])
+    manifest: dict[str, t.Any] = {}
+    if seen.canary is None and found["steps"]:
+        new = _canary_manifests.made(seen, asked)
+        manifest = _canary_manifests.definition(new, found["steps"][0], found["stable"]["whole"])
+    if not work.task.check_mode:
+        work.run.journal.note("advancing")  # from here on there is something to take back
+    return {"changed": False, "definition": manifest, "message": found["message"]}

@@ -1,0 +1,169 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ending a canary: promoted, removed, or taken back with all that its run changed."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
+    _canary_manifests,
+    _canary_standing,
+    _canary_steps,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_manifests import Change
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
+    Asked,
+    Object,
+    Seen,
+    version_of,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import bare
+
+
+def promoted(work: Work) -> dict[str, t.Any]:
+    """Give stable the template that was verified, and see that every request gets its version. Raises Failure."""
+    seen = work.seen()
+    version = work.versions[1]
+    new = seen.canary or (work.options["definition"] if work.task.check_mode else None)
+    if not new:
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+    running = version_of(new, work.asked)
+    if running != version:
+        raise Failure(
+            f"Deployment {work.canary} was changed by somebody else meanwhile, from {version} to {running}, so it is "
+            f"not promoted; see who did that, and run again."
+        )
+    now = version_of(seen.stable, work.asked)
+    whole = _canary_steps.without_canary(seen, work.asked, "promoting" if now == version else "canary")
+    change = _canary_manifests.promotion(seen, new, whole, version, now)
+    said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
+    if not work.task.check_mode:
+        work.run.journal.note("serving", version=None)  # until it is verified
+    work.changed(seen.stable, _only(change, seen.stable), said)
+    if work.task.check_mode:
+        return work.result(f"Check mode: {work.stable} would be given {version}.")
+    work.complete(work.stable)
+    _version_distribution.verified(work.looks("promotion", False, expected={version: 1}), work.task.environ, work.run)
+    return work.result(f"{work.stable} {version} is promoted.")
+
+
+def _only(change: Change, known: Object) -> t.Callable[[Object], list[Object]]:
+    """The patch of a change, for a Deployment whose template is the known one or has it already."""
+    template = bare(known["spec"]["template"])
+
+    def patch(deployment: Object) -> list[Object]:
+        if bare(deployment["spec"]["template"]) not in (template, change.template or template):
+            name = deployment["metadata"]["name"]
+            raise Failure(f"Deployment {name} was changed by somebody else meanwhile; see who did that, and run again.")
+        return change.patch(deployment)
+
+    return patch
+
+
+def restored(work: Work) -> dict[str, t.Any]:
+    """Give stable its replicas, and where it was promoted its version, back. Raises Failure."""
+    _restore(work, work.seen())
+    return work.result(f"{work.stable} has its replicas and its version.")
+
+
+def _restore(work: Work, seen: Seen) -> None:
+    now = version_of(seen.stable, work.asked)
+    promoted = now == (version_of(seen.canary, work.asked) if seen.canary else work.versions[1])
+    whole = _canary_steps.without_canary(seen, Asked(abort=True), "canary")
+    change = _canary_manifests.restoration(seen, whole, promoted, work.asked)
+    if not work.task.check_mode:
+        work.run.journal.note("serving", version=None)  # until it is verified
+    said = f"Deployment {work.stable} is given its {'version' if promoted else 'replicas'} back"
+    stable = work.changed(seen.stable, _only(change, seen.stable), said)
+    # Whoever scales it up meanwhile is not waited for.
+    if not work.task.check_mode and (promoted or not _canary_steps.is_whole(stable, seen.canary)):
+        work.complete(work.stable)
+
+
+def gone(work: Work) -> dict[str, t.Any]:
+    """Delete the canary, and see that stable answers every request. Raises Failure."""
+    canary = work.there(work.place(work.canary))
+    if canary is not None:
+        work.delete(canary, f"Deployment {work.canary} is deleted")
+    if work.task.check_mode:
+        return work.result(f"Check mode: Deployment {work.canary} would be deleted.")
+    version = version_of(work.seen().stable, work.asked)
+    _version_distribution.verified(work.looks("stable alone", True), work.task.environ, work.run, _alone(work))
+    work.run.journal.note("serving", version=version)
+    return work.result(f"{work.stable} {version} runs without a canary.")
+
+
+def _alone(work: Work) -> _version_distribution.Expecting:
+    """What is expected once only stable's endpoints are left."""
+
+    def expecting(last: bool) -> dict[str, float] | None:
+        seen = work.seen()
+        if not _canary_standing.endpoints(seen)["alone"]:
+            if last:
+                raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods.")
+            return None
+        return {version_of(seen.stable, work.asked): 1.0}
+
+    return expecting
+
+
+def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
+    """Take back what the run changed, as far as it got; what becomes of it is the outcome's to say."""
+    try:
+        handle = _run.handle_of(options["run"])
+    except Failure:
+        return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
+    with contextlib.closing(_run.Run(handle, lambda: _api.api(options, task.environ))) as run:
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over:
+            return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
+        if task.check_mode or not any(event["kind"] == "advancing" for event in run.journal.events()):
+            return {"changed": False, "message": "Nothing was begun, so there is nothing to take back."}
+        plan = options["run"]["plan"]
+        old, version, name = plan["stable"]["version"], plan["canary"]["version"], plan["stable"]["deployment"]
+        try:
+            with contextlib.closing(_api.api(options, task.environ)) as api:
+                return _taken_back(Work(api, options, task, run, plan))
+        except Failure as failure:
+            run.journal.note(
+                "taken_back",
+                message=f"{name} {version} could not be rolled back to {old}: {failure.message}",
+                complete=False,
+                taken_over=isinstance(failure, LockLostError),
+            )
+            run.journal.note("serving", version=None)
+            return {"changed": False, "message": failure.message}
+
+
+def _taken_back(work: Work) -> dict[str, t.Any]:
+    seen, version = work.seen(), work.versions[1]
+    changed = any(event["kind"] == "changed" for event in work.run.journal.events())
+    if seen.canary is None and not changed:
+        return work.result("Nothing was changed, so there is nothing to take back.")
+    _restore(work, seen)
+    if seen.canary is not None:
+        work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
+    found = _version_distribution.looked(
+        work.looks("taken back", False, settles="verdict", fail_on="never"), work.task.environ, _alone(work)
+    )
+    old = version_of(work.seen().stable, work.asked)
+    complete = found["verdict"] == "pass"
+    failed = any(event["kind"] == "verified" and event["verdict"] == "fail" for event in work.run.journal.events())
+    why = "failed verification and was" if failed else "was"
+    ends = "receives all traffic again" if complete else "does not answer every request either"
+    work.run.journal.note(
+        "taken_back",
+        message=f"{work.stable} {version} {why} rolled back to {old}, which {ends}; its canary was removed "
+        f"({found['message']})",
+        complete=complete,
+    )
+    work.run.journal.note("serving", version=old if complete else None)
+    return work.result(f"{work.stable} {old} runs without a canary.")

@@ -1,0 +1,179 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Taking a canary from weight to weight: created or resized, verified, and watched for as long as it pauses there."""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from collections import Counter
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
+    _canary_manifests,
+    _canary_standing,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD, Object, replicas_of
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
+
+SLICE = 10  #: seconds of a pause after which the lock, the replicas and the containers are looked at again
+RATE = 10  #: requests a second during a pause
+
+
+def stepped(work: Work) -> dict[str, t.Any]:
+    """Take the steps that are left, one after the other. Raises Failure."""
+    plan, stable = work.plan, work.plan["stable"]["replicas"]
+    slices = sum(math.ceil(step["pause"] / SLICE) for step in plan["steps"])
+    for step in plan["steps"]:
+        last = step is plan["steps"][-1] and not plan["promote"]
+        if not work.task.check_mode:
+            work.run.journal.note("serving", version=None)  # until it is verified
+        _give(work, step)
+        if work.task.check_mode:
+            continue
+        pods = work.complete(work.canary)
+        stable = _reduce(work, step, stable)
+        seen = _verified(work, step, final=last)
+        work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
+        if step["pause"] or not last:  # what is said last of all is the same
+            by_one = ", with session affinity by one client" if plan["affinity"] else ""
+            work.task.tell(f"{work.stable}: {step['message']}; observed: {seen['message']}{by_one}")
+        if step["pause"]:
+            _pause(work, step, pods, slices)
+    return work.result(f"The canary of {work.stable}: {plan['steps'][-1]['message']}.")
+
+
+def _give(work: Work, step: Object) -> None:
+    """Give the canary its replicas and its weight, or create it with them."""
+    new, whole = work.versions[1], work.plan["stable"]["whole"]
+    canary = work.there(work.place(work.canary))
+    if canary is not None:
+        given = _canary_manifests.given(step, whole)
+        said = f"Deployment {work.canary} has {step['canary']} replicas, for {step['weight']:g}% of the traffic"
+        work.changed(canary, given.patch, said)
+        return
+    manifest = work.options["definition"]
+    if not manifest:
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+    if step is work.plan["steps"][0]:
+        work.create(manifest, f"Deployment {work.canary} of {new} is created with {step['canary']} replicas")
+    # Only check mode comes to further steps of a canary that is not there.
+
+
+def _reduce(work: Work, step: Object, before: int) -> int:
+    """Take away the replicas of stable that the canary stands in for, and return how many it has then."""
+    wanted = step["stable"]
+    if wanted >= work.plan["stable"]["whole"]:
+        return before
+
+    def patch(stable: Object) -> list[Object]:
+        now = replicas_of(stable)
+        if now not in (before, wanted):
+            raise Failure(
+                f"{_managers.changed_by(stable, 'spec.replicas', before, now)} while the canary was given "
+                f"{step['weight']:g}%; see who did that, scale it back, and run again."
+            )
+        return _canary_manifests.Change(replicas=wanted).patch(stable)
+
+    stable = work.there(work.place(work.stable))
+    if stable is None:
+        raise Failure(f"Deployment {work.stable} was deleted by somebody else meanwhile; run again.")
+    work.changed(stable, patch, f"Deployment {work.stable} has {wanted} replicas beside its canary")
+    return t.cast(int, wanted)
+
+
+def _verified(work: Work, step: Object, final: bool) -> dict[str, t.Any]:
+    """See that every version gets its share, of the endpoints that there are at each look, and no request fails."""
+
+    def expecting(last: bool) -> dict[str, float] | None:
+        return _expected(work, step, last)
+
+    looks = work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"])
+    return _version_distribution.verified(looks, work.task.environ, work.run, expecting)
+
+
+def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
+    """The shares of the ready endpoints, once those are what was asked for; None before. Raises Failure."""
+    seen = work.seen()
+    _canary_standing.check_weight(seen, step, work.asked.tolerance)
+    found = _canary_standing.endpoints(seen)
+    if not found["settled"]:
+        if last:
+            raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods, and run again.")
+        return None
+    if seen.service["spec"].get("sessionAffinity") == "ClientIP":
+        return {}  # one client sees one version: only lost requests count
+    return _canary_standing.shares(found["ready"], *work.versions)
+
+
+def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int) -> None:
+    """Watch the traffic and the canary's containers for as long as it stays at this weight. Raises Failure."""
+    counts: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    evidence = f"pause at {step['weight']:g}%"
+
+    def expecting(_last: bool) -> dict[str, float]:
+        # While pods come and go there are no shares to expect: then only lost requests count.
+        seen = work.seen()
+        _canary_standing.check_weight(seen, step, work.asked.tolerance)
+        settled = _canary_standing.endpoints(seen)["settled"]
+        return (_expected(work, step, last=False) or {}) if settled else {}
+
+    for begun in range(0, step["pause"], SLICE):
+        work.run.check()
+        looks = work.looks(
+            evidence,
+            final=False,
+            settle=0,
+            samples=min(SLICE, step["pause"] - begun) * RATE,
+            rate_limit=float(RATE),
+            family_size=slices,
+            on_inconclusive="pass",  # a slice is too short to tell shares that were verified; a lost request tells
+        )
+        try:
+            seen = _version_distribution.looked(looks, work.task.environ, expecting)
+        except Failure as failure:
+            if "verdict" in failure.facts:
+                work.run.verified(evidence, failure.facts, final=False)
+            crashed = _crashed(step, pods, work.pods(work.canary))
+            if not crashed:
+                raise
+            raise Failure(f"{crashed} {failure.message}", failure.facts) from failure
+        counts.update(seen["counts"])
+        errors.update(seen["errors"])
+        _check_crashed(step, pods, work.pods(work.canary))
+    _check_crashed(step, pods, work.complete(work.canary))
+    said = f"{sum(counts.values()) + sum(errors.values())} requests in {step['pause']} s, {sum(errors.values())} lost"
+    asked = sum(counts.values()) + sum(errors.values())
+    work.run.verified(
+        evidence,
+        {"verdict": "pass", "samples": asked, "counts": dict(counts), "errors": dict(errors), "message": said},
+        final=False,
+    )
+    over = _canary_manifests.Change(annotations={HELD: str(step["weight"])})
+    canary = work.there(work.place(work.canary))
+    if canary is None:
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+    work.changed(canary, over.patch, f"Deployment {work.canary} has been watched at {step['weight']:g}%")
+
+
+def _check_crashed(step: Object, since: t.Sequence[Object], now: t.Sequence[Object]) -> None:
+    crashed = _crashed(step, since, now)
+    if crashed:
+        raise Failure(crashed)
+
+
+def _crashed(step: Object, since: t.Sequence[Object], now: t.Sequence[Object]) -> str:
+    """That a container crashed since the canary was complete, in words; empty where none did.
+
+    One that crashes and starts again at once may lose no request today, and many tomorrow.
+    """
+    pods = _workloads.restarts(now, since=since)
+    if not pods:
+        return ""
+    return (
+        f"A container of {', '.join(pods)} crashed while the canary had {step['weight']:g}%, and was started again; "
+        f"see why with kubectl logs --previous {pods[0]}."
+    )

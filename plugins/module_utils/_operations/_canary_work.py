@@ -1,0 +1,160 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the tasks of a canary run share: reading, waiting, guarded changes of its two Deployments, and looks."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _called,
+    _canary_seen,
+    _rollout,
+    _version_distribution,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
+
+Patch = t.Callable[[Object], "list[Object]"]
+
+
+@dataclass
+class Work:
+    """One task's work on the canary of one application."""
+
+    api: _api.Api
+    options: t.Mapping[str, t.Any]
+    task: Task
+    run: _run.Run
+    plan: t.Mapping[str, t.Any]  #: what the run was begun with
+
+    def __post_init__(self) -> None:
+        self.diffs: list[dict[str, t.Any]] = []
+        self.request: t.Mapping[str, t.Any] = self.plan["request"]
+        self.stable: str = self.plan["stable"]["deployment"]
+        self.canary: str = self.plan["canary"]["deployment"]
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Stable's version as the run found it, and the canary's."""
+        return self.plan["stable"]["version"], self.plan["canary"]["version"]
+
+    @property
+    def asked(self) -> Asked:
+        """What the run is asked for."""
+        return _canary.asked(self.request, described=bool(self.plan["manifests"]))
+
+    def seen(self) -> Seen:
+        """What the cluster has by now. Raises Failure."""
+        return _canary_seen.read(self.api, self.options["namespace"], self.stable, self.plan["service"])
+
+    def place(self, name: str) -> Place:
+        """Where one of the two Deployments is."""
+        return Place("Deployment", self.options["namespace"], name)
+
+    def result(self, message: str) -> dict[str, t.Any]:
+        """What the task returns."""
+        return {"changed": bool(self.diffs), "message": message, **({"diff": self.diffs} if self.diffs else {})}
+
+    def changed(self, before: Object, patch: Patch, message: str) -> Object:
+        """A Deployment after a change that holds only for what was read, under the run's lock. Raises Failure."""
+        place = self.place(before["metadata"]["name"])
+        dry_run = self.task.check_mode
+        after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check)
+        difference = _place.difference(before, after)
+        if difference["changed"]:
+            self._noted(place, difference["diff"], message)
+        return after
+
+    def create(self, manifest: Object, message: str) -> None:
+        """Create a Deployment, under the run's lock. Raises Failure."""
+        place = self.place(manifest["metadata"]["name"])
+        path = _api.path_of("deployments", self.options["namespace"], group="apps")
+        for attempt in range(1, _retries.ATTEMPTS + 1):
+            if not self.task.check_mode:
+                self.run.check()
+            try:
+                self.api.create(path, manifest, dry_run=self.task.check_mode)
+                break
+            except _api.ApiError as error:
+                # Of a request whose answer was lost only the Deployment itself can tell whether it was done.
+                if error.status not in _retries.UNKNOWN:
+                    raise
+                if not self.task.check_mode and self.there(place):
+                    break
+                if error.refusal.lasting or attempt == _retries.ATTEMPTS:
+                    raise
+            time.sleep(_retries.growing(attempt))
+        self._noted(place, {"before": {}, "after": manifest}, message)
+
+    def delete(self, deployment: Object, message: str) -> None:
+        """Delete a Deployment as it was read, under the run's lock. Raises Failure."""
+        place, uid = self.place(deployment["metadata"]["name"]), deployment["metadata"]["uid"]
+        for left in reversed(range(_place.TRIES)):
+            same = {"uid": uid, "resourceVersion": deployment["metadata"]["resourceVersion"]}
+            if not self.task.check_mode:
+                self.run.check()
+            try:
+                self.api.delete(place.path, {"preconditions": same}, dry_run=self.task.check_mode)
+                break
+            except _api.ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                newest = self.there(place)
+                if newest is None:
+                    break  # as it was to be
+                if newest["metadata"]["uid"] != uid:
+                    raise Failure(
+                        f"{place} was deleted and created anew by somebody else meanwhile; run again."
+                    ) from error
+                if not left:
+                    raise
+                deployment = newest
+        self._noted(place, {"before": {"spec": deployment["spec"]}, "after": {}}, message)
+
+    def there(self, place: Place) -> Object | None:
+        """A Deployment, None where there is none. Raises ApiError."""
+        try:
+            return self.api.get(place.path)
+        except _api.ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _noted(self, place: Place, diff: t.Mapping[str, t.Any], message: str) -> None:
+        self.diffs.append({**diff, "before_header": str(place), "after_header": str(place)})
+        self.run.journal.note("changed", message=message)
+
+    def complete(self, name: str) -> list[Object]:
+        """The pods of a Deployment once its rollout is complete. Raises Failure."""
+        asked = self._asked_of(_rollout.ARGUMENTS, name=name, timeout=self.request["timeout"])
+        return t.cast("list[Object]", _rollout.run(asked, self.task)["pods"])
+
+    def pods(self, name: str) -> list[Object]:
+        """The pods of a Deployment by now. Raises Failure."""
+        asked = self._asked_of(_rollout.ARGUMENTS, name=name)
+        rollout = _rollout.Rollout(self.api, asked, self.task, self.run)
+        return t.cast("list[Object]", rollout.result(rollout.read())["pods"])
+
+    def looks(self, evidence: str, final: bool, **asked: t.Any) -> dict[str, t.Any]:
+        """The options of looks at what users get."""
+        return self._asked_of(
+            _version_distribution.ARGUMENTS,
+            name=self.plan["service"],
+            application_service=self.plan["service"],
+            entry=self.plan["entry"],
+            evidence=evidence,
+            final=final,
+            **{"settle": self.request["settle"], **asked},
+        )
+
+    def _asked_of(self, arguments: t.Mapping[str, t.Any], **asked: t.Any) -> dict[str, t.Any]:
+        run = self.run.handle or None
+        return _called.options(arguments, self.options, run=run, namespace=self.options["namespace"], **asked)

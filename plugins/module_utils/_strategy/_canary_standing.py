@@ -1,0 +1,79 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What share of a Service's ready endpoints a canary has, held against the weight asked for. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+from fractions import Fraction
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
+    Object,
+    Seen,
+    named,
+    replicas_of,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
+
+Counts = t.Mapping[str, int]
+
+
+def endpoints(seen: Seen) -> dict[str, t.Any]:
+    """How many ready endpoints of the Service are whose, whether they are all that are wanted and no more, and whether
+    stable has them alone."""
+    pods = {pod["metadata"]["name"]: pod for pod in seen.pods}
+    ready: Counter[str] = Counter()
+    for name in _reachable.ready(seen.slices):
+        labels = (pods[name]["metadata"].get("labels") or {}) if name in pods else None
+        ready["gone" if labels is None else "canary" if labels.get("track") == TRACK else "stable"] += 1
+    wanted = Counter({"stable": replicas_of(seen.stable), "canary": replicas_of(seen.canary)})
+    return {
+        "ready": {"stable": ready["stable"], "canary": ready["canary"]},
+        "settled": +ready == +wanted,
+        "alone": set(+ready) == {"stable"},
+    }
+
+
+def shares(ready: Counts, old: str, version: str) -> dict[str, float]:
+    """The share (0..1) of the traffic that each version is to get from these ready endpoints."""
+    total = sum(ready.values())
+    counts = Counter({old: ready["stable"]}) + Counter({version: ready["canary"]})
+    return {each: count / total for each, count in counts.items()}
+
+
+def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
+    """Raise Failure where replicas that somebody changed are not within the tolerance of the weight asked for."""
+    application = seen.stable["metadata"]["name"]
+    if seen.canary is None:
+        raise Failure(f"Deployment {named(application)} was deleted by somebody else meanwhile; run again.")
+    weight = _weights.weight_of(step["weight"])
+    has = {"canary": replicas_of(seen.canary), "stable": replicas_of(seen.stable)}
+    total = sum(has.values())
+    share = Fraction(has["canary"], total) if total else Fraction(0)
+    if abs(share - weight) * 100 <= Fraction(str(tolerance)):
+        return
+    changes = [
+        _managers.changed_by(item, "spec.replicas", step[track], has[track])
+        for track, item in (("canary", seen.canary), ("stable", seen.stable))
+        if has[track] != step[track]
+    ]
+    ready = endpoints(seen)["ready"]
+    raise Failure(
+        f"{' and '.join(changes)} while the canary was given {_weights.percent(weight)}: {has['canary']} of {total} "
+        f"replicas give it {_weights.percent(share)}, which is not within {tolerance:g} points of that "
+        f"({ready['canary']} of {sum(ready.values())} ready endpoints are its own now). See who did that and scale "
+        f"back, or give it a weight that these replicas give."
+    )
+
+
+def unsettled(seen: Seen) -> str:
+    """Which ready endpoints a Service has in the place of those that it is to have, in words."""
+    ready = endpoints(seen)["ready"]
+    return (
+        f"Service {seen.service['metadata']['name']} has {ready['stable']} ready endpoints of stable and "
+        f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are wanted"
+    )

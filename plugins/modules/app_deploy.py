@@ -1,0 +1,83 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_deploy
+short_description: Wait until the Deployments of an application are complete, and read what runs
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - Waits by watch for several Deployments of a namespace at once. It ends as soon as one of them cannot become
+    complete, and says why.
+  - With a local connection each step of the progress is shown as one line while the task runs.
+options:
+  state:
+    description:
+      - V(complete) waits.
+      - V(back) takes nothing back. It says what runs when a run failed, and never fails.
+    type: str
+    choices: [complete, back]
+    default: complete
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  deployments:
+    description: The names of the Deployments.
+    type: list
+    elements: str
+    default: []
+  services:
+    description: The names of Services; Deployments that they lead to are read as well.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds that the Deployments may take to become complete.
+    type: int
+    default: 600
+  failure:
+    description: What failed, as C(ansible_failed_result) has it, for O(state=back).
+    type: raw
+    default: ""
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._read_only
+  - convoy.rollout._run
+"""
+
+EXAMPLES = r"""
+---
+- name: Wait for two Deployments
+  convoy.rollout.app_deploy:
+    deployments: [hello, auth]
+"""
+
+RETURN = r"""
+applications:
+  description: >-
+    The Deployments, and those that the Services lead to, as M(convoy.rollout.application_info) returns them; none in
+    check mode.
+  returned: success
+  type: list
+  elements: dict
+message:
+  description: What is complete, in one sentence.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _app_deploy
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_app_deploy.ARGUMENTS, _app_deploy.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: canary
+short_description: Take a canary from weight to weight, promote it or remove it
+version_added: 0.2.0
+author: The convoy.rollout authors (@convoy-rollout)
+description:
+  - The phases of a run that was begun with M(convoy.rollout.run) and O(ignore:strategy=canary). What is to be done is
+    in the run's plan; each phase reads the cluster anew, looks at the run's lock right before each write, and changes
+    only what is still as it was read.
+options:
+  state:
+    description:
+      - V(prepared) sees that the cluster has room for every replica, and returns the manifest of a canary that is yet
+        to be created.
+      - V(stepped) takes the canary through the steps that are left. At each it gets its replicas, is waited for, stands
+        in for replicas of stable where the weight is above V(50), and is verified with requests. What is judged is the
+        weight that was asked for. The endpoints are read again at every look; where they are further from the weight
+        than the tolerance allows, as after somebody scaled one of the Deployments, the step fails. During a pause the
+        traffic, the lock, the replicas and the canary's containers are looked at every 10 seconds.
+      - V(promoted) gives stable the pod template that was verified, by a rolling update, waits for it, and verifies
+        that every request gets the version.
+      - V(restored) gives stable its replicas, and in the middle of a promotion its version, back, and waits for it.
+      - V(gone) deletes the canary and verifies that stable answers every request.
+      - V(back) takes back what a run that failed has changed. It never fails; the run's outcome says what became of it.
+    type: str
+    choices: [prepared, stepped, promoted, restored, gone, back]
+    required: true
+  run:
+    description: What the task with M(convoy.rollout.run) registered that began the run which this task belongs to.
+    type: dict
+    required: true
+  namespace:
+    description: The namespace.
+    type: str
+    default: default
+  template:
+    description: The pod template of a canary that is yet to be created, for V(prepared). By default stable's, with the
+      version in the place of its image's tag.
+    type: dict
+  definition:
+    description: The manifest that V(prepared) returned, for V(stepped), which creates the canary where nobody else did,
+      and for V(promoted) in check mode.
+    type: dict
+    default: {}
+  failure:
+    description: Why the role failed, for V(back), where none of the run's tasks noted it.
+    type: raw
+    default: ""
+extends_documentation_fragment:
+  - convoy.rollout._auth
+  - convoy.rollout._changes
+"""
+
+EXAMPLES = r"""
+---
+- name: Take the canary of hello through its steps
+  convoy.rollout.canary:
+    state: stepped
+    run: "{{ mine }}"
+"""
+
+RETURN = r"""
+definition:
+  description: The manifest of the canary, empty where there is one already.
+  returned: state is prepared
+  type: dict
+message:
+  description: What was done, in one sentence.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary
+
+
+def main() -> None:
+    """Run the operation on this host."""
+    run_operation(_canary.ARGUMENTS, _canary.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What runs of a role leave as their outcomes, several of them in one play."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from integration.playbooks import Lab, Run
+
+CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
+
+
+class Outcomes:
+    """A play in which a role runs once for each dictionary of variables, whatever became of the run before."""
+
+    def __init__(self, lab: Lab, folder: Path, role: str, *runs: dict[str, Any]) -> None:
+        self.lab, self.role = lab, role
+        self.play, self.kept = folder / "play.yml", folder / "outcomes.json"
+        keep = {"outcomes": f"{{{{ outcomes | default([]) + [[rollout_result, {role}_result]] }}}}"}
+        tasks: list[dict[str, Any]] = []
+        for number, variables in enumerate(runs):
+            include = {"name": f"convoy.rollout.{role}"}
+            tasks += [
+                {
+                    "name": f"Run {number}",
+                    "block": [{"name": "Run it", "ansible.builtin.include_role": include, "vars": variables}],
+                    "rescue": [{"name": "Go on", "ansible.builtin.debug": {"msg": f"run {number} failed"}}],
+                },
+                {"name": "Keep the outcome", "ansible.builtin.set_fact": keep},
+            ]
+        written = {"content": "{{ outcomes | to_json }}", "dest": str(self.kept), "mode": "0600"}
+        tasks.append({"name": "Write the outcomes", "ansible.builtin.copy": written, "check_mode": False})
+        play = {
+            "name": "Runs",
+            "hosts": "clusters",
+            "gather_facts": False,
+            "module_defaults": {"group/kubernetes.core.k8s": CLUSTER, "group/convoy.rollout.all": CLUSTER},
+            "tasks": tasks,
+        }
+        self.play.write_text(yaml.safe_dump([play], sort_keys=False))
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Begin the play."""
+        return self.lab.start(self.play, *options)
+
+    def read(self) -> list[dict[str, Any]]:
+        """The outcomes, one a run; each is under the role's own name too."""
+        both = json.loads(self.kept.read_text())
+        assert all(outcome == named for outcome, named in both)
+        return [outcome for outcome, _named in both]
+
+    def run(self, *options: str) -> tuple[list[dict[str, Any]], Run]:
+        """The outcomes, and the play that they are of."""
+        with self.start(*options) as started:
+            output, _ = started.communicate(timeout=300)
+        assert started.returncode == 0, output
+        return self.read(), Run(started.returncode, output)
+
+
+def said(outcome: dict[str, Any]) -> tuple[Any, ...]:
+    """What an outcome comes to."""
+    return tuple(outcome[key] for key in ("ending", "verdict", "before", "after", "changed", "failed"))
