@@ -46,9 +46,14 @@ class Unfit(Exception):
 # -- what a value can be -----------------------------------------------------------------------------------------------
 
 
+def _is(value: t.Any, kind: type) -> bool:
+    """Whether a value is of a type of JSON; what Ansible hands over is of its own classes of these types."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
 def _of(kind: type, wanted: str) -> Check:
     def check(value: t.Any) -> None:
-        if type(value) is not kind:
+        if not _is(value, kind):
             raise Unfit(wanted)
 
     return check
@@ -59,13 +64,13 @@ text, number, truth = _of(str, "a text"), _of(int, "a whole number"), _of(bool, 
 
 def quantity(value: t.Any) -> None:
     """A quantity such as 200m or 10Mi; a plain number is one, too."""
-    if type(value) is not int and not (type(value) is str and QUANTITY.fullmatch(value)):
+    if not _is(value, int) and not (_is(value, str) and QUANTITY.fullmatch(value)):
         raise Unfit("a quantity such as 200m or 10Mi")
 
 
 def share(value: t.Any) -> None:
     """A number of pods or a share of them."""
-    if not (type(value) is int and value >= 0) and not (type(value) is str and SHARE.fullmatch(value)):
+    if not (_is(value, int) and value >= 0) and not (_is(value, str) and SHARE.fullmatch(value)):
         raise Unfit("a number or a percentage")
 
 
@@ -96,7 +101,7 @@ def named(inner: t.Mapping[str, Check], needed: t.Collection[str] = ()) -> Check
     known = [(name, name in needed, check) for name, check in inner.items()]
 
     def check(value: t.Any) -> None:
-        if type(value) is not dict:
+        if not _is(value, dict):
             raise Unfit("an object")
         for name, required, inside in known:
             found = value.get(name)
@@ -117,7 +122,7 @@ def mapping(inside: Check) -> Check:
     """An object whose fields have names of their own, and values of one kind."""
 
     def check(value: t.Any) -> None:
-        if type(value) is not dict:
+        if not _is(value, dict):
             raise Unfit("an object")
         for name, found in value.items():
             try:
@@ -132,7 +137,7 @@ def several(inside: Check, least: int = 0) -> Check:
     """A list of values of one kind."""
 
     def check(value: t.Any) -> None:
-        if type(value) is not list:
+        if not _is(value, list):
             raise Unfit("a list")
         if len(value) < least:
             raise Unfit(f"a list of {least} or more")
@@ -261,7 +266,7 @@ _workload_spec: dict[str, Check] = {
 
 def _written(value: t.Any) -> None:
     """What managedFields have of fields: objects in objects."""
-    if type(value) is not dict:
+    if not _is(value, dict):
         raise Unfit("an object")
     for found in value.values():
         _written(found)
@@ -474,7 +479,7 @@ def _schema(value: t.Any) -> None:
 
 
 def _values(value: t.Any) -> None:
-    if type(value) is not bool:
+    if not _is(value, bool):
         _schema(value)
 
 
