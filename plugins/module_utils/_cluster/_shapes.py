@@ -48,7 +48,8 @@ class Unfit(Exception):
 
 def _of(kind: type, wanted: str) -> Check:
     def check(value: t.Any) -> None:
-        if type(value) is not kind:
+        # Not its exact type: Ansible has kinds of its own. Truth is a number to Python.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise Unfit(wanted)
 
     return check
@@ -59,13 +60,16 @@ text, number, truth = _of(str, "a text"), _of(int, "a whole number"), _of(bool, 
 
 def quantity(value: t.Any) -> None:
     """A quantity such as 200m or 10Mi; a plain number is one, too."""
-    if type(value) is not int and not (type(value) is str and QUANTITY.fullmatch(value)):
+    if isinstance(value, bool) or not (
+        isinstance(value, int) or (isinstance(value, str) and QUANTITY.fullmatch(value))
+    ):
         raise Unfit("a quantity such as 200m or 10Mi")
 
 
 def share(value: t.Any) -> None:
     """A number of pods or a share of them."""
-    if not (type(value) is int and value >= 0) and not (type(value) is str and SHARE.fullmatch(value)):
+    known = SHARE.fullmatch(value) if isinstance(value, str) else isinstance(value, int) and value >= 0
+    if isinstance(value, bool) or not known:
         raise Unfit("a number or a percentage")
 
 
@@ -96,7 +100,7 @@ def named(inner: t.Mapping[str, Check], needed: t.Collection[str] = ()) -> Check
     known = [(name, name in needed, check) for name, check in inner.items()]
 
     def check(value: t.Any) -> None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise Unfit("an object")
         for name, required, inside in known:
             found = value.get(name)
@@ -117,7 +121,7 @@ def mapping(inside: Check) -> Check:
     """An object whose fields have names of their own, and values of one kind."""
 
     def check(value: t.Any) -> None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             raise Unfit("an object")
         for name, found in value.items():
             try:
@@ -132,7 +136,7 @@ def several(inside: Check, least: int = 0) -> Check:
     """A list of values of one kind."""
 
     def check(value: t.Any) -> None:
-        if type(value) is not list:
+        if not isinstance(value, list):
             raise Unfit("a list")
         if len(value) < least:
             raise Unfit(f"a list of {least} or more")
@@ -261,7 +265,7 @@ _workload_spec: dict[str, Check] = {
 
 def _written(value: t.Any) -> None:
     """What managedFields have of fields: objects in objects."""
-    if type(value) is not dict:
+    if not isinstance(value, dict):
         raise Unfit("an object")
     for found in value.values():
         _written(found)
@@ -474,7 +478,7 @@ def _schema(value: t.Any) -> None:
 
 
 def _values(value: t.Any) -> None:
-    if type(value) is not bool:
+    if not isinstance(value, bool):
         _schema(value)
 
 
