@@ -34,7 +34,9 @@ EXAMPLES = r"""
 ---
 - name: Apply every object of the application
   convoy.rollout.apply:
-    definition: "{{ query('ansible.builtin.template', *paths, template_vars=applications | convoy.rollout.manifests(plan)) }}"
+    definition: "{{ query('ansible.builtin.template', *paths, template_vars=given) }}"
+  vars:
+    given: "{{ applications | convoy.rollout.manifests(begun.plan) }}"
 """
 
 RETURN = r"""
@@ -64,5 +66,5 @@ def _manifests(
     application: str = "",
 ) -> dict[str, t.Any]:
     if "manifests" in plan:
-        return _description.with_secrets(plan["manifests"], applications[application])
+        return _description.with_secrets(plan["manifests"], applications.get(application) or {})
     return _app_deploy.manifests(applications, plan, certificates)

@@ -10,8 +10,8 @@ short_description: Wait until the Deployments of an application are complete, an
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Waits by watch for several Deployments of a namespace at once. It ends as soon as one of them cannot become complete,
-    and says why.
+  - Waits by watch for several Deployments of a namespace at once. It ends as soon as one of them cannot become
+    complete, and says why.
   - With a local connection each step of the progress is shown as one line while the task runs.
 options:
   state:
@@ -60,8 +60,8 @@ EXAMPLES = r"""
 RETURN = r"""
 applications:
   description: >-
-    The Deployments, and those that the Services lead to, as M(convoy.rollout.application_info) returns them; none in check
-    mode.
+    The Deployments, and those that the Services lead to, as M(convoy.rollout.application_info) returns them; none in
+    check mode.
   returned: success
   type: list
   elements: dict

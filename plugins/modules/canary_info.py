@@ -13,10 +13,10 @@ description:
   - Reads a Deployment, the canary beside it (the Deployment that ends in C(-canary)) and the Service of both
     once, and works out which versions run, which share of the Service's ready endpoints is the canary's, and
     what is left to do.
-  - A share is a number of copies among all, since a Service spreads its connections evenly. A weight becomes
-    the nearest share that whole copies give.
-  - There are never fewer copies than without a canary. Up to half of the traffic the canary grows beside a
-    whole stable Deployment, beyond that stable shrinks beside a canary of as many copies as stable had. At a
+  - A share is a number of replicas among all, since a Service spreads its connections evenly. A weight becomes
+    the nearest share that whole replicas give.
+  - There are never fewer replicas than without a canary. Up to half of the traffic the canary grows beside a
+    whole stable Deployment, beyond that stable shrinks beside a canary of as many replicas as stable had. At a
     weight of V(100) stable has none left.
   - Stops where a canary would not get its share, as when the Service's selector names a version.
 options:
@@ -57,7 +57,7 @@ options:
     type: bool
     default: false
   abort:
-    description: Ask for the canary to go.
+    description: Ask for the canary to be removed.
     type: bool
     default: false
   template:
@@ -111,7 +111,7 @@ affinity:
   returned: success
   type: bool
 scaler:
-  description: The HorizontalPodAutoscaler that owns the copies of stable, empty where there is none.
+  description: The HorizontalPodAutoscaler that owns the replicas of stable, empty where there is none.
   returned: success
   type: str
 stable:
@@ -126,15 +126,15 @@ stable:
       description: Its version.
       type: str
     replicas:
-      description: How many copies it is to have.
+      description: How many replicas it is to have.
       type: int
-    copies:
-      description: How many it has when no canary takes their place.
+    whole:
+      description: How many replicas it has when no canary takes their place.
       type: int
     complete:
       description: Whether its rollout is complete.
       type: bool
-  sample: {deployment: hello, version: 1.0.0, replicas: 3, copies: 3, complete: true}
+  sample: {deployment: hello, version: 1.0.0, replicas: 3, whole: 3, complete: true}
 canary:
   description: The canary, in the same words, and the weight in percent that it was last given.
   returned: success
@@ -146,7 +146,7 @@ ready:
   type: dict
   sample: {stable: 3, canary: 1}
 settled:
-  description: Whether all the copies that are wanted are ready endpoints, and nothing else is.
+  description: Whether all the replicas that are wanted are ready endpoints, and nothing else is.
   returned: success
   type: bool
 shares:
@@ -157,7 +157,7 @@ shares:
 steps:
   description: >-
     The steps that are left, from the weight that the canary has. Each has its C(weight) in percent, its
-    C(pause) in seconds, the copies of C(canary) and C(stable), the C(share) (0 to 1) that they give, and says so
+    C(pause) in seconds, the replicas of C(canary) and C(stable), the C(share) (0 to 1) that they give, and says so
     in C(message).
   returned: success
   type: list
@@ -183,18 +183,6 @@ needed:
   type: int
 template:
   description: The canary's pod template.
-  returned: success
-  type: dict
-definition:
-  description: What is written of the canary, without its copies and its weight.
-  returned: success
-  type: dict
-promotion:
-  description: The merge patch that gives stable the canary's version; empty where it has it or is not to get it.
-  returned: success
-  type: dict
-restoration:
-  description: The merge patch that gives stable its copies and its version back; empty where it has them.
   returned: success
   type: dict
 message:

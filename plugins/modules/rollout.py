@@ -82,8 +82,8 @@ options:
     version_added: 0.2.0
   replicas:
     description:
-      - With O(state=complete), how many replicas were requested. It fails where somebody else changes them while the
-        rollout is waited for, and names the field manager that wrote it.
+      - With O(state=complete), how many replicas were requested. It fails where somebody else changes the number while
+        the rollout is waited for, and names the field manager that wrote it.
     type: int
     version_added: 0.2.0
   timeout:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import Play
 
 SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
+UP: Play = ("scale", {"replicas": 5})
 PROMOTE: Play = ("canary", {"version": "2.0.0", "promote": True, "canary_weight": 50})
 
 
@@ -62,6 +65,13 @@ def test_before_the_switch_a_rollback_stays(place: Place) -> None:
         assert lab.versions() == {"1.0.0": 20}
 
 
+def test_after_it_was_scaled_the_same_command_waits_and_verifies_it(place: Place) -> None:
+    with killed_at(place, UP, 2, "after", UP) as (lab, run):
+        assert run.changed == 0
+        assert "Deployment hello has 5 replicas already.\n  observed: 5 of 5 pods are ready" in run.output
+        assert lab.replicas("hello") == 5
+
+
 def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: Place) -> None:
     with killed_at(place, PROMOTE, 4, "before", PROMOTE) as (lab, _run):
         assert lab.deployments() == {"auth", "frontend", "hello"}
@@ -72,14 +82,17 @@ def test_the_next_run_waits_for_the_change_that_the_killed_one_is_about_to_make(
     it = place.bench
     lab = it.begin(place.start)
 
-    def takes_the_canary_away(write: Write) -> bool:
+    def creates_the_canary(write: Write) -> bool:
         action = write.action
-        return (action.verb, action.resource, action.namespace) == ("delete", "deployments", lab.namespace)
+        return (action.resource, action.namespace, action.name) == ("deployments", lab.namespace, "hello-canary")
 
-    with it.cluster.hold(1, "before", takes_the_canary_away) as held:
+    with it.cluster.hold(1, "before", creates_the_canary) as held:
         promotion = it.start(lab, PROMOTE)
         assert held.wait(120)
-        promotion.kill("group")  # its task lives, and waits for an answer
+        promotion.kill("group")  # the module that applies it lives, and waits for an answer
+        for process, name in promotion.processes().items():
+            if name.startswith("convoy-"):  # so that the lock is still there, however late the next run begins
+                os.kill(process, signal.SIGKILL)
         abort = it.start(lab, ("canary", {"abort": True})).process
         assert abort.stdout
         told = []
@@ -88,7 +101,7 @@ def test_the_next_run_waits_for_the_change_that_the_killed_one_is_about_to_make(
             if "this run goes on in" in line:
                 held.release()
     assert abort.wait() == 0, told
-    assert any("nothing to abort; to go back from 2.0.0: rollback.yml" in line for line in told), told
+    assert any("hello 1.0.0 now receives all traffic; its canary 2.0.0 was removed" in line for line in told), told
     assert lab.deployments() == {"auth", "frontend", "hello"}
-    assert lab.versions() == {"2.0.0": 20}
+    assert lab.versions() == {"1.0.0": 20}
     it.forget(lab)

@@ -31,6 +31,7 @@ _ROOM = (  # what module capacity reads
     Right("", "nodes", ("list",), cluster=True),
     Right("", "pods", ("list",), cluster=True),
     Right("", "resourcequotas", ("list",)),
+    Right("", "limitranges", ("list",)),
 )
 _ASKED = (  # what module version_distribution needs; the proxy where a Service has no address of its own
     Right("", "services", ("get",)),
@@ -39,6 +40,14 @@ _ASKED = (  # what module version_distribution needs; the proxy where a Service 
 _SHARES = (  # and where it judges shares: hints of routing by topology, ready endpoints
     *_ASKED,
     Right("discovery.k8s.io", "endpointslices", ("list",)),
+)
+_SUBJECT = (  # what tells which Deployment has the traffic, and who else decides about it
+    Right("", "services", ("list",)),
+    Right("discovery.k8s.io", "endpointslices", ("list",)),
+    Right("autoscaling", "horizontalpodautoscalers", ("list",)),
+    Right("", "resourcequotas", ("list",)),
+    Right("", "limitranges", ("list",)),
+    Right("policy", "poddisruptionbudgets", ("list",)),
 )
 _OTHER_WORKLOADS = (
     Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
@@ -55,7 +64,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         Right("", "services", ("list",)),
         *_ASKED,
     ),
-    "scale": (*_CHANGED, *_ROOM, *_ASKED, Right("autoscaling", "horizontalpodautoscalers", ("list",))),
+    "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_SHARES, Right("", "services", ("list",))),
     "canary": (
         *_CHANGED,

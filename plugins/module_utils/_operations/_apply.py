@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import json
 import typing as t
 
@@ -75,10 +75,8 @@ def secret_values(items: t.Iterable[_api.Object]) -> set[str]:
             continue
         for value in _texts(item.get("data")):
             found.add(value)
-            try:
+            with contextlib.suppress(ValueError):  # what the API server will refuse, or no text
                 found.add(base64.b64decode(value, validate=True).decode())
-            except (binascii.Error, ValueError):
-                pass  # what the API server will refuse, or no text
         for value in _texts(item.get("stringData")):
             found |= {value, base64.b64encode(value.encode()).decode()}
     lines = {line for value in found for line in value.splitlines()}
@@ -90,8 +88,8 @@ def _texts(data: t.Any) -> list[str]:
 
 
 def masked(text: str, values: t.Iterable[str]) -> str:
-    """A text in which nothing that must not be shown is left; the longest values first, which others may be a part of."""
-    for value in sorted(values, key=len, reverse=True):
+    """A text in which nothing is left that must not be shown."""
+    for value in sorted(values, key=len, reverse=True):  # one may be a part of another
         text = text.replace(value, HIDDEN)
     return text
 

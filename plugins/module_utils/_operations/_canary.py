@@ -107,7 +107,7 @@ def _prepared(work: Work) -> dict[str, t.Any]:
     manifest: dict[str, t.Any] = {}
     if seen.canary is None and found["steps"]:
         new = _canary_manifests.made(seen, asked)
-        manifest = _canary_manifests.definition(new, found["steps"][0], found["stable"]["copies"])
+        manifest = _canary_manifests.definition(new, found["steps"][0], found["stable"]["whole"])
     if not work.task.check_mode:
         work.run.journal.note("advancing")  # from here on there is something to take back
     return {"changed": False, "definition": manifest, "message": found["message"]}

@@ -42,8 +42,8 @@ def promoted(work: Work) -> dict[str, t.Any]:
             f"not promoted; see who did that, and run again."
         )
     now = version_of(seen.stable, work.asked)
-    copies = _canary_steps.whole(seen, work.asked, "promoting" if now == version else "canary")
-    change = _canary_manifests.promotion(seen, new, copies, version, now)
+    whole = _canary_steps.without_canary(seen, work.asked, "promoting" if now == version else "canary")
+    change = _canary_manifests.promotion(seen, new, whole, version, now)
     said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
@@ -77,8 +77,8 @@ def restored(work: Work) -> dict[str, t.Any]:
 def _restore(work: Work, seen: Seen) -> None:
     now = version_of(seen.stable, work.asked)
     promoted = now == (version_of(seen.canary, work.asked) if seen.canary else work.versions[1])
-    copies = _canary_steps.whole(seen, Asked(abort=True), "canary")
-    change = _canary_manifests.restoration(seen, copies, promoted, work.asked)
+    whole = _canary_steps.without_canary(seen, Asked(abort=True), "canary")
+    change = _canary_manifests.restoration(seen, whole, promoted, work.asked)
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
     said = f"Deployment {work.stable} is given its {'version' if promoted else 'replicas'} back"

@@ -47,10 +47,10 @@ def stepped(work: Work) -> dict[str, t.Any]:
 
 def _give(work: Work, step: Object) -> None:
     """Give the canary its replicas and its weight, or create it with them."""
-    new, copies = work.versions[1], work.plan["stable"]["copies"]
+    new, whole = work.versions[1], work.plan["stable"]["whole"]
     canary = work.there(work.place(work.canary))
     if canary is not None:
-        given = _canary_manifests.given(step, copies)
+        given = _canary_manifests.given(step, whole)
         said = f"Deployment {work.canary} has {step['canary']} replicas, for {step['weight']:g}% of the traffic"
         work.changed(canary, given.patch, said)
         return
@@ -65,7 +65,7 @@ def _give(work: Work, step: Object) -> None:
 def _reduce(work: Work, step: Object, before: int) -> int:
     """Take away the replicas of stable that the canary stands in for, and return how many it has then."""
     wanted = step["stable"]
-    if wanted >= work.plan["stable"]["copies"]:
+    if wanted >= work.plan["stable"]["whole"]:
         return before
 
     def patch(stable: Object) -> list[Object]:

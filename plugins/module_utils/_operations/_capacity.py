@@ -64,7 +64,7 @@ def found(
             api.items(_api.path_of("nodes")),
             pods,
             api.items(_api.path_of("resourcequotas", namespace)),
-            _namespace.optional(api, "limitranges", namespace) or [],
+            _namespace.optional(api, "limitranges", namespace),
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

@@ -53,9 +53,9 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
         if room.missing is not None:
             raise Failure(
-                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: "
-                f"{room.message}; "
-                "make room, or request fewer replicas."
+                f"Deployment {live.name} cannot have {plan.target} replicas, it keeps its {plan.before}: {room.message}"
+                "; make room, or request fewer replicas.",
+                {"before": plan.before},
             )
     return plan
 
@@ -86,7 +86,7 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
         there, expected = _scale.replicas_of(deployment), options["current_replicas"]
         requested = _scale.target(place.name, there if expected is None else expected, options["replicas"])
         owner = _subject.autoscaler(place.name, _namespace.autoscalers(api, place.namespace))
-        result: dict[str, t.Any] = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
+        result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
         if owner:
             return {**result, "message": _scale.left_alone(place.name, owner, there)}
 
@@ -98,11 +98,12 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
 
         after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check)
     said = f"has {there} replicas" if there == requested else f"was scaled from {there} to {requested} replicas"
-    result.update(_place.difference(deployment, after), after=requested, message=f"{place} {said}.")
-    if result["changed"]:
+    difference = _place.difference(deployment, after)
+    if difference["changed"]:
         run.journal.note("changed", message=f"{place} {said}")
-        run.journal.note("serving", version=None)  # until it is verified
-    return result
+        if not task.check_mode:
+            run.journal.note("serving", version=None)  # until it is verified
+    return {**result, **difference, "after": requested, "message": f"{place} {said}."}
 
 
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -139,13 +140,22 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.verified("pods", {"verdict": "pass", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline.get("answered") and requested:
-        _ask(options, task, run, requested, _scale.standard(baseline))
+        unversioned = baseline["by"] != "versions"
+        _ask(options, task, run, requested, _scale.standard(baseline), unversioned=unversioned)
     run.check()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
 
-def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: int, standard: float) -> None:
+def _ask(
+    options: t.Mapping[str, t.Any],
+    task: Task,
+    run: _run.Run,
+    requested: int,
+    standard: float,
+    *,
+    unversioned: bool,
+) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
     place = _place_of(options)
 
@@ -161,6 +171,7 @@ def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: i
             namespace=options["namespace"],
             entry=options["entry"],
             samples=options["samples"],
+            unversioned=unversioned,
             min_success=standard,
             settle=options["settle"],
             settles="verdict",

@@ -216,7 +216,7 @@ def _manifests(
     color = {} if preview["deployment"] == application else {"color": preview["color"]}
     labels = {"app": application, **described.get("labels", {}), **color}
     deployment = {
-        **_description.without_secrets(described),  # as it is shown
+        **described,
         "version": target,
         "replicas": copies,
         "labels": {**labels, **preview["match_labels"]},

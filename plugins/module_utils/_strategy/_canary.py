@@ -124,16 +124,16 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     version = running(canary, asked) if canary else asked.rule.answer(asked.version)
     phase = "stable" if canary is None else "promoting" if version == old else "canary"
     there = canary is not None or (version not in ("", old) and not asked.abort)
-    copies = _canary_steps.whole(seen, asked, phase)
-    if there and not asked.abort and not copies:
+    whole = _canary_steps.without_canary(seen, asked, phase)
+    if there and not asked.abort and not whole:
         raise Failure(f"Deployment {name} has no replicas for a canary to stand beside; scale it up first.")
     advances = there and not asked.abort and phase != "promoting"
-    steps = _canary_steps.remaining(seen, asked, wanted, copies) if advances else []
+    steps = _canary_steps.remaining(seen, asked, wanted, whole) if advances else []
     promote = there and not asked.abort and (asked.promote or phase == "promoting")
     template_is_due = asked.templated and canary is None and asked.template is None
     new = _canary_manifests.made(seen, asked) if there and not template_is_due else None
     if steps or promote:
-        _canary_refusals.check(seen, steps, copies, promote)
+        _canary_refusals.check(seen, steps, whole, promote)
         if new is not None:
             _canary_refusals.check_pods(seen, new)
     if asked.promote and not version and PREVIOUS not in annotations_of(stable):
@@ -149,7 +149,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
             "deployment": name,
             "version": old,
             "replicas": replicas_of(stable),
-            "copies": copies,
+            "whole": whole,
             "complete": progress(stable) is None,
         },
         "canary": {
@@ -166,7 +166,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "steps": steps,
         "promote": promote,
         "abort": asked.abort and canary is not None,
-        "needed": _canary_steps.needed(seen, steps, copies, promote),
+        "needed": _canary_steps.needed(seen, steps, whole, promote),
         "template": new["spec"]["template"] if new is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),
     }
@@ -220,6 +220,7 @@ def begin(
             "application": name,
             "advances": advances,
             "ends": found["promote"] or found["abort"],
+            "longest": _canary_steps.longest(steps, request["timeout"], request["settle"]),
             "templated": templated,
             "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },

@@ -96,25 +96,25 @@ def _version_label(stable: Object, asked: Asked) -> dict[str, str]:
     return {"version": asked.version}
 
 
-def definition(new: Object, step: Object, copies: int) -> Object:
+def definition(new: Object, step: Object, whole: int) -> Object:
     """The manifest of a canary that is created at a step, beside so many replicas of stable."""
-    noted = {**annotations_of(new), **given(step, copies).annotations}
+    noted = {**annotations_of(new), **given(step, whole).annotations}
     metadata = dict(new["metadata"], annotations=noted)
     return dict(new, metadata=metadata, spec=dict(new["spec"], replicas=step["canary"]))
 
 
-def given(step: Object, copies: int) -> Change:
+def given(step: Object, whole: int) -> Change:
     """What a canary is given at a step. One that exists keeps its template: what was verified is what is promoted."""
-    return Change(replicas=step["canary"], annotations={WEIGHT: str(step["weight"]), BESIDE: str(copies)})
+    return Change(replicas=step["canary"], annotations={WEIGHT: str(step["weight"]), BESIDE: str(whole)})
 
 
-def promotion(seen: Seen, new: Object, copies: int, version: str, old: str) -> Change:
+def promotion(seen: Seen, new: Object, whole: int, version: str, old: str) -> Change:
     """What has stable run the canary's version; nothing where it does already."""
     template = _promoted(seen, new)
     if bare(seen.stable["spec"]["template"]) == template:
-        return Change(replicas=copies)
+        return Change(replicas=whole)
     cause = {_workloads.CHANGE_CAUSE: f"canary {version} promoted, before it {old}"}
-    return Change(template, copies, cause if version == old else {**cause, PREVIOUS: old})
+    return Change(template, whole, cause if version == old else {**cause, PREVIOUS: old})
 
 
 def _promoted(seen: Seen, new: Object) -> Object:
@@ -130,10 +130,10 @@ def _promoted(seen: Seen, new: Object) -> Object:
     return template
 
 
-def restoration(seen: Seen, copies: int, promoted: bool, asked: Asked) -> Change:
+def restoration(seen: Seen, whole: int, promoted: bool, asked: Asked) -> Change:
     """What gives stable its replicas back, and where it was `promoted` its version from before. Raises Failure."""
     if not promoted:
-        return Change(replicas=copies)
+        return Change(replicas=whole)
     stable = seen.stable
     name, previous = stable["metadata"]["name"], annotations_of(stable).get(PREVIOUS, "")
     uid, now = stable["metadata"].get("uid"), bare(stable["spec"]["template"])
@@ -149,7 +149,7 @@ def restoration(seen: Seen, copies: int, promoted: bool, asked: Asked) -> Change
                 _workloads.CHANGE_CAUSE: annotations_of(item).get(_workloads.CHANGE_CAUSE),
                 _workloads.FAILED: failed or None,
             }
-            return Change(template, copies, noted)
+            return Change(template, whole, noted)
     raise Failure(
         f"Deployment {name} has no ReplicaSet of {previous or 'the version before'} left to go back to; "
         f"give it that version again before the canary is aborted."

@@ -32,7 +32,7 @@ def check_own(seen: Seen, canary: Object) -> None:
         )
 
 
-def check(seen: Seen, steps: t.Sequence[Object], copies: int, promote: bool) -> None:
+def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> None:
     """Raise Failure where a canary would not get its share, or stable would lose its own."""
     stable, service = seen.stable, seen.service
     name, behind = stable["metadata"]["name"], service["metadata"]["name"]
@@ -64,10 +64,10 @@ def check(seen: Seen, steps: t.Sequence[Object], copies: int, promote: bool) -> 
     if seen.canary is None and progress(stable) is not None:
         raise Failure(f"The rollout of Deployment {name} is not complete ({progress(stable)}); wait for it first.")
     scaler = scaler_of(seen)
-    if scaler and any(step["stable"] != copies for step in steps):
+    if scaler and any(step["stable"] != whole for step in steps):
         raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
-    last = steps[-1]["canary"] if steps else copies
-    if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < copies:
+    last = steps[-1]["canary"] if steps else whole
+    if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < whole:
         raise Failure(
             f"Deployment {name} has the strategy Recreate, which ends all of its replicas before new ones start: "
             f"bring the canary to at least 50% before it is promoted."

@@ -27,6 +27,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
 
 PAUSE = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 
+LOOK = 30  #: seconds that one look at the traffic may take
+
 
 def seconds(pause: t.Any) -> int:
     """A pause such as 90, 30s, 5m or 1h30m in seconds. Raises Failure."""
@@ -52,9 +54,7 @@ def weights(steps: t.Sequence[Object]) -> list[tuple[Fraction, int]]:
     return found
 
 
-def remaining(
-    seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]], copies: int
-) -> list[dict[str, t.Any]]:
+def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]], whole: int) -> list[dict[str, t.Any]]:
     """The steps that are left, from the weight that the canary has on. Raises Failure."""
     reached, over = number(seen.canary, WEIGHT), number(seen.canary, HELD)
     left = [(weight, pause) for weight, pause in wanted if weight >= reached]
@@ -69,10 +69,10 @@ def remaining(
         )
     steps = []
     for weight, pause in left:
-        split = _weights.nearest(weight, copies)
+        split = _weights.nearest(weight, whole)
         if abs(split.share - weight) * 100 > Fraction(str(asked.tolerance)):
             raise Failure(
-                f"{_weights.missed(weight, split, copies)}. Scale {name}, ask for {_weights.percent(split.share)}, or "
+                f"{_weights.missed(weight, split, whole)}. Scale {name}, ask for {_weights.percent(split.share)}, or "
                 f"accept it by a tolerance of {math.ceil(abs(split.share - weight) * 100)}."
             )
         steps.append(
@@ -88,7 +88,7 @@ def remaining(
     return steps
 
 
-def whole(seen: Seen, asked: Asked, phase: str) -> int:
+def without_canary(seen: Seen, asked: Asked, phase: str) -> int:
     """How many replicas stable has when no canary takes their place. Raises Failure where somebody scaled it."""
     now = replicas_of(seen.stable)
     if not is_shrunk(seen) or (now and scaler_of(seen)):
@@ -106,6 +106,11 @@ def whole(seen: Seen, asked: Asked, phase: str) -> int:
     return beside
 
 
+def longest(steps: t.Sequence[Object], timeout: int, settle: int) -> int:
+    """Seconds that steps may take at most where all is well, however short the tasks of a caller are to be."""
+    return sum(2 * step["pause"] + timeout + LOOK * (settle + 1) for step in steps)
+
+
 def is_whole(stable: Object, canary: Object | None) -> bool:
     """Whether stable has as many available replicas as it had without a canary, or as it is to have if that is less."""
     status = stable.get("status") or {}
@@ -115,19 +120,19 @@ def is_whole(stable: Object, canary: Object | None) -> bool:
     return int(status.get("availableReplicas", 0)) >= min(beside, replicas_of(stable))
 
 
-def needed(seen: Seen, steps: t.Sequence[Object], copies: int, promote: bool) -> int:
+def needed(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> int:
     """How many more pods there are to be at most at one time."""
     at_most = max([step["canary"] for step in steps], default=replicas_of(seen.canary))
     ready = _canary_standing.endpoints(seen)["ready"]
     if not promote:
         return max(0, at_most - ready["canary"])
-    return max(0, at_most + copies + _surge(seen.stable, copies) - sum(ready.values()))
+    return max(0, at_most + whole + _surge(seen.stable, whole) - sum(ready.values()))
 
 
-def _surge(deployment: Object, copies: int) -> int:
+def _surge(deployment: Object, whole: int) -> int:
     """How many pods a rolling update may have beyond the replicas."""
     strategy = deployment["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return 0
     surge = str((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"))
-    return math.ceil(copies * int(surge[:-1]) / 100) if surge.endswith("%") else int(surge)
+    return math.ceil(whole * int(surge[:-1]) / 100) if surge.endswith("%") else int(surge)

@@ -62,7 +62,8 @@ def target(name: str, there: int, requested: str) -> int:
         replicas = {"": number, "+": there + number, "-": there - number}[sign]
     if replicas < 0:
         raise Failure(
-            f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, fewer than none."
+            f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, fewer than none.",
+            {"before": there},
         )
     return replicas
 
@@ -73,7 +74,8 @@ def check_paused(deployment: Object) -> None:
         name = deployment["metadata"]["name"]
         raise Failure(
             f"Deployment {name} is paused in the middle of a rollout; resume it first, with kubectl rollout resume "
-            f"deployment/{name}, and scale it then."
+            f"deployment/{name}, and scale it then.",
+            {"before": replicas_of(deployment)},
         )
 
 

@@ -43,22 +43,31 @@ def _problems(name: t.Any, application: t.Any) -> t.Iterator[str]:
             yield f"{said} {field} must be {what}{'' if value is None else f'; it is {value}'}."
 
 
-def without_secrets(application: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """A description without what nobody may be shown; `with_secrets` puts that back in."""
-    return {key: value for key, value in application.items() if key != "secrets"}
+#: What templates are given descriptions as.
+DESCRIBED = ("deployments", "services")
+
+Manifests = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
-def with_secrets(
-    manifests: t.Mapping[str, t.Mapping[str, t.Any]], application: t.Mapping[str, t.Any]
-) -> dict[str, dict[str, t.Any]]:
-    """What templates are given of an application whose descriptions have no Secrets, with those."""
-    found = {kind: dict(items) for kind, items in manifests.items()}
-    if "secrets" in application:
-        for kind in ("deployments", "services"):
-            found[kind] = {
-                name: {**item, "secrets": application["secrets"]} for name, item in found.get(kind, {}).items()
-            }
-    return found
+def without_secrets(manifests: Manifests) -> dict[str, dict[str, t.Any]]:
+    """What templates are given, without what nobody may be shown; `with_secrets` puts that back in."""
+    return {
+        kind: {name: _without(item) if kind in DESCRIBED else item for name, item in items.items()}
+        for kind, items in manifests.items()
+    }
+
+
+def _without(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {key: value for key, value in item.items() if key != "secrets"}
+
+
+def with_secrets(manifests: Manifests, application: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """What templates are given of an application, its Secrets included."""
+    back = {"secrets": application["secrets"]} if "secrets" in application else {}
+    return {
+        kind: {name: {**item, **back} if kind in DESCRIBED else item for name, item in items.items()}
+        for kind, items in manifests.items()
+    }
 
 
 def is_version(value: t.Any) -> bool:

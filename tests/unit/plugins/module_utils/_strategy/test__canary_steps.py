@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_steps import is_whole, seconds
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_steps import is_whole, longest, seconds
 from unit.plugins.module_utils._strategy.canaries import (
     STEPS,
     WIDE,
@@ -26,7 +26,7 @@ def test_a_pause_that_was_held_is_not_repeated() -> None:
 def test_beyond_half_stable_shrinks_and_what_it_had_is_remembered() -> None:
     shrunk = seen(deployment(replicas=1), canary(replicas=3, weight="75"))
     found = planned(shrunk, version="2.0.0", steps=WIDE)
-    assert found["stable"]["copies"] == 3
+    assert found["stable"]["whole"] == 3
     assert [(step["canary"], step["stable"]) for step in found["steps"]] == [(3, 1), (3, 0)]
 
 
@@ -56,6 +56,11 @@ def test_how_many_more_pods_there_will_be(steps: list[Object], promote: bool, sp
     pods, slices = ends(s1=True, s2=True, s3=True)
     state = seen(deployment(**spec), pods=pods, slices=slices)
     assert planned(state, version="2.0.0", steps=steps, promote=promote)["needed"] == needed
+
+
+def test_pauses_are_within_the_time_that_the_steps_may_take() -> None:
+    assert longest([{"pause": 3600}, {"pause": 0}], timeout=600, settle=10) == 7200 + 2 * (600 + 330)
+    assert longest([], timeout=600, settle=10) == 0
 
 
 @pytest.mark.parametrize(

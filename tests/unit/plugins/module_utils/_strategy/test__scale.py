@@ -126,7 +126,7 @@ def test_an_autoscaler_keeps_its_number() -> None:
 def test_a_colour_without_traffic_is_not_scaled_in_its_place() -> None:
     blue, green = deployment(color="blue"), deployment("hello-green", color="green")
     green["spec"]["template"]["metadata"]["labels"]["app"] = "hello"
-    with pytest.raises(Failure, match="Deployment hello-green 1.0.0 has the traffic of hello, and Deployment hello"):
+    with pytest.raises(Failure, match=r"Deployment hello-green 1\.0\.0 has the traffic of hello, and Deployment hello"):
         begun(blue, green, services=[service("hello", app="hello", color="green")])
 
 

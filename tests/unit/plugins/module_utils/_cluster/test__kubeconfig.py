@@ -1,0 +1,53 @@
+"""The access of a task, as a module of kubernetes.core is given it."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _kubeconfig
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+USER: dict[str, t.Any] = {"token": "planted-token"}
+
+
+def given(user: dict[str, t.Any], cluster: dict[str, t.Any] | None = None, **options: t.Any) -> dict[str, t.Any]:
+    """What a module is given, where a kubeconfig has this user and this cluster."""
+    document = {
+        "current-context": "shop",
+        "contexts": [{"name": "shop", "context": {"cluster": "shop", "user": "me"}}],
+        "clusters": [{"name": "shop", "cluster": {"server": "https://shop.test", **(cluster or {})}}],
+        "users": [{"name": "me", "user": user}],
+    }
+    return _kubeconfig.arguments(_access.resolve({"kubeconfig": document, **options}, {}))
+
+
+def test_it_leads_where_the_task_does_as_whom_it_does() -> None:
+    found = given(USER)
+    document = found["kubeconfig"]
+    assert document["clusters"][0]["cluster"]["server"] == "https://shop.test"
+    assert document["users"][0]["user"] == {"token": "planted-token"}
+    assert set(found) == {"kubeconfig"}
+
+
+def test_a_user_with_a_password_stays_one() -> None:
+    user = {"username": "me", "password": "a:b"}
+    assert given(user)["kubeconfig"]["users"][0]["user"] == user
+
+
+def test_whom_it_acts_as_is_told_beside() -> None:
+    found = given(USER | {"as": "alice", "as-groups": ["ops", "dev"]})
+    assert (found["impersonate_user"], found["impersonate_groups"]) == ("alice", ["ops", "dev"])
+    assert "impersonate_groups" not in given(USER, impersonate_user="bob")
+
+
+def test_what_kubernetes_core_cannot_do_is_refused() -> None:
+    with pytest.raises(Failure, match=r"Impersonate-Uid, with which kubernetes\.core\.k8s cannot act"):
+        given(USER | {"as": "alice", "as-uid": "1"})
+
+
+def test_the_proxy_is_told_beside_with_its_credentials() -> None:
+    found = given(USER, {"proxy-url": "http://me:planted@proxy.test:3128"})
+    assert found["proxy"] == "http://proxy.test:3128"
+    assert found["proxy_headers"] == {"proxy_basic_auth": "me:planted"}
+    assert "proxy_headers" not in given(USER, {"proxy-url": "http://proxy.test:3128"})

@@ -1,0 +1,132 @@
+"""What of a described application is to be applied, and what runs of it."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy, _plan
+
+Object = dict[str, t.Any]
+HELLO: Object = {
+    "image": "hello",
+    "version": "2.0.0",
+    "service": {"ports": [{"port": 80}]},
+    "config_maps": {"words": {"greeting": "hello"}},
+    "secrets": {
+        "token": {"data": {"token": "planted-token"}},
+        "certs": {"self_signed": {"common_name": "hello.test", "names": ["www.hello.test"]}},
+    },
+}
+AUTH: Object = {"image": "auth", "version": "1.0.0"}
+APPLICATIONS: Object = {"hello": HELLO, "auth": AUTH}
+
+
+def service(name: str, **selector: str) -> Object:
+    """A Service."""
+    return {"metadata": {"name": name}, "spec": {"selector": selector}}
+
+
+def deployment(name: str, version: str) -> Object:
+    """A Deployment."""
+    containers = [{"name": name, "image": f"{name}:{version}"}]
+    return {"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
+
+
+def begun(*services: Object, certificates: t.Container[str] = (), entry: Object | None = None) -> _plan.Plan:
+    """The plan of a run."""
+    there = [deployment("hello", "1.0.0"), deployment("other", "9.0.0")]
+    return _app_deploy.begin(APPLICATIONS, "shop", services, there, certificates, entry or {})
+
+
+def signed(name: str) -> Object:
+    """What the task that signs a certificate returns for one item of its loop."""
+    key = {"item": {"name": name}, "privatekey": f"the key of {name}"}
+    return {"item": {"item": key, "csr": "a request"}, "certificate": f"the certificate of {name}"}
+
+
+@pytest.mark.parametrize(
+    ("applications", "request_", "sentence"),
+    [
+        ({}, {}, "describes no application"),
+        ("hello", {}, "must be a dictionary of descriptions by name"),
+        ({"hello": {**HELLO, "version": 2.0}}, {}, "Application hello cannot be deployed: version must be a text"),
+        (APPLICATIONS, {"timeout": 0}, "app_deploy_timeout is 0; the least that works is 1"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_cluster_is_touched(
+    applications: t.Any, request_: Object, sentence: str
+) -> None:
+    with pytest.raises(Failure, match=sentence) as refusal:
+        _app_deploy.check(applications, {"timeout": 600, **request_})
+    assert "planted" not in refusal.value.message
+
+
+def test_the_plan_says_what_runs_and_shows_no_secret() -> None:
+    plan = begun()
+    assert (plan.before, plan.target) == ({"hello": "1.0.0"}, {"hello": "2.0.0", "auth": "1.0.0"})
+    assert plan.facts["deployments"] == ["auth", "hello"]
+    assert plan.facts["services"] == ["hello"]
+    assert plan.headline == "auth, hello in namespace shop run as described"
+    assert "planted" not in json.dumps(vars(plan), default=str)
+
+
+def test_what_belongs_to_a_blue_green_rollout_stays_as_it_is() -> None:
+    pinned = service("hello", app="hello", version="1.0.0")
+    plan = begun(pinned, service("auth", app="auth", version="1.0.0"))  # auth has no Service that is described
+    assert plan.facts["selectors"] == {"hello": {"app": "hello", "version": "1.0.0"}}
+    assert (plan.facts["deployments"], plan.target) == (["auth"], {"auth": "1.0.0"})
+    given = _app_deploy.manifests(APPLICATIONS, plan.facts)
+    assert given["selectors"] == plan.facts["selectors"]
+    assert (list(given["deployments"]), list(given["services"])) == (["auth"], ["hello"])
+
+
+def test_a_certificate_is_made_once() -> None:
+    (missing,) = begun().facts["certificates"]
+    assert missing == {
+        "name": "certs",
+        "common_name": "hello.test",
+        "subject_alt_name": ["DNS:hello.test", "DNS:www.hello.test"],
+        "not_after": "+365d",
+    }
+    assert begun(certificates={"certs"}).facts["certificates"] == []
+
+
+def test_templates_are_given_the_secrets_and_the_certificates_that_were_made() -> None:
+    given = _app_deploy.manifests(APPLICATIONS, begun().facts, [signed("certs"), signed("of-an-earlier-run")])
+    assert given["secrets"] == {
+        "token": {"data": {"token": "planted-token"}},
+        "certs": {
+            "type": "kubernetes.io/tls",
+            "data": {"tls.crt": "the certificate of certs", "tls.key": "the key of certs"},
+        },
+    }
+    assert given["config_maps"] == {"words": {"greeting": "hello"}}
+    assert given["deployments"] == APPLICATIONS
+    there = _app_deploy.manifests(APPLICATIONS, begun(certificates={"certs"}).facts, [signed("certs")])
+    assert set(there["secrets"]) == {"token"}
+
+
+def test_in_check_mode_no_certificate_is_made() -> None:
+    skipped = {"item": {"item": {"skipped": True, "item": {"name": "certs"}}, "skipped": True}, "skipped": True}
+    given = _app_deploy.manifests(APPLICATIONS, begun().facts, [skipped])
+    assert given["secrets"]["certs"]["data"]["tls.crt"] == "not made in check mode"
+
+
+def test_how_fast_answers_are_is_not_judged() -> None:
+    plan = begun(entry={"service": "hello", "max_p99": 0.2})
+    assert (plan.facts["entry"], plan.facts["asks"]) == ({"service": "hello", "max_p99": None}, True)
+    assert (begun().facts["entry"], begun().facts["asks"]) == ({}, False)
+
+
+def test_what_is_shown_is_described_or_behind_a_described_service() -> None:
+    rows = [
+        {"deployment": "auth", "services": ["auth"], "version": "1.0.0", "ready": "1/1"},
+        {"deployment": "hello-green", "services": ["hello"], "version": "2.0.0", "ready": "3/3"},
+        {"deployment": "other", "services": ["other"], "version": "", "ready": "1/1"},
+    ]
+    found = _app_deploy.shown(rows, ["auth", "hello"], ["hello"])
+    assert _app_deploy.ready(found) == "auth 1.0.0 1/1, hello-green 2.0.0 3/3"
+    assert _app_deploy.ready(rows[2:]) == "other 1/1"
