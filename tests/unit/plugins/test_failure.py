@@ -7,7 +7,7 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _mirror
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _mirror, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Api, ApiError, path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
@@ -130,3 +130,17 @@ def test_a_url_that_is_none_is_refused_as_one(url: str, said: str) -> None:
 def test_so_is_a_server_that_is_none(server: str) -> None:
     with pytest.raises(Failure, match="is not an http or https URL"):
         Api(Access(server, verify=False))
+
+
+class Tagged(str):
+    """A text as Ansible's templates make them."""
+
+
+def test_a_template_that_a_user_gives_is_checked_and_may_be_of_ansibles_own_kinds() -> None:
+    labels = {"version": Tagged("1.0.0")}
+    resources = {"requests": {"cpu": Tagged("1")}}
+    _shapes.check_template({"metadata": {"labels": labels}, "spec": {"containers": [{"resources": resources}]}})
+    _shapes.quantity(Tagged("1Mi"))
+    _shapes.share(Tagged("25%"))
+    with pytest.raises(Failure, match=r"template has a spec.containers that is not a list; give it as a Deployment"):
+        _shapes.check_template({"spec": {"containers": {}}})
