@@ -57,6 +57,7 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _table
 
 
 def table(
@@ -67,24 +68,10 @@ def table(
     """The lines of a table. Raises AnsibleFilterError for what is no table."""
     if isinstance(rows, (str, t.Mapping)) or not all(isinstance(row, t.Mapping) for row in rows):
         raise AnsibleFilterError("convoy.rollout.table shows a list of dictionaries, and was given something else.")
-    keys = list(columns) if columns is not None else list(dict.fromkeys(key for row in rows for key in row))
-    titles = list(headings) if headings is not None else [str(key).upper().replace("_", "-") for key in keys]
-    if len(titles) != len(keys):
-        raise AnsibleFilterError(f"convoy.rollout.table has {len(keys)} columns and {len(titles)} headings.")
-    lines = [titles, *([_said(row.get(key)) for key in keys] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(keys))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-
-
-def _said(value: t.Any) -> str:
-    """A value as one cell."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        value = ", ".join(_said(item) for item in value)
-    elif isinstance(value, t.Mapping):
-        value = ",".join(f"{key}={_said(item)}" for key, item in value.items())
-    return " ".join(str(value).split()) or "-" if value is not None else "-"
+    try:
+        return _table.table(rows, columns, headings)
+    except ValueError as error:
+        raise AnsibleFilterError(f"convoy.rollout.table has {error}.") from error
 
 
 class FilterModule:

@@ -6,31 +6,44 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rolling_update
-short_description: Start a Deployment's rollout of another version
+short_description: Give a Deployment another version or an earlier revision, and verify it
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
+  - The steps of a rolling update or a rollback that M(convoy.rollout.run) has begun. Without O(run) it starts the
+    rollout of O(version) and waits for nothing.
   - Gives a Deployment's container an image with another tag, and the change-cause to its history, in one patch
-    of the template that the cluster has.
+    of the template that the cluster has, which holds only for the Deployment that was read.
   - Containers, init containers among them, that have the very same image get the new one too. So do the pods'
     labels C(version) and C(app.kubernetes.io/version) where they say the image's tag; others are somebody else's.
   - An image that is pinned by a digest is left alone unless O(image) is given, which pins it by the tag.
   - Refuses what cannot work before anything changes. The Deployment is paused by somebody else, its selector or that
     of a Service names the version, or its strategy knows no surge.
-  - Waits for nothing; M(convoy.rollout.rollout) does.
 options:
+  state:
+    description:
+      - V(started) makes the change that was planned, in one patch.
+      - V(paused) goes on to the share of new pods that was asked for, pauses there, and verifies that each version gets
+        its share of the traffic. What is expected is read again for each look.
+      - V(complete) resumes what this collection paused, and waits until the rollout is complete.
+      - V(verified) verifies that each pod has the image and that every request gets the version. Where answers name no
+        version, that no request is lost; where nothing can be asked, the verdict is V(unverified).
+      - V(back) rolls back to what served last when the run began, where this run changed anything, and verifies that.
+        What somebody else changed since is left alone.
+    type: str
+    choices: [started, paused, complete, verified, back]
+    default: started
   namespace:
     description: The namespace.
     type: str
     default: default
   name:
-    description: The name of the Deployment.
+    description: The name of the Deployment. With O(run), the one that the run has planned with counts.
     type: str
     required: true
   version:
-    description: The version, the image's tag.
+    description: The version, the image's tag, where there is no O(run).
     type: str
-    required: true
   image:
     description: The image's name without a tag, by default that of the container. It also tells the container.
     type: str
@@ -51,9 +64,70 @@ options:
   service:
     description: A Service that must be there.
     type: str
+  entry:
+    description: >-
+      Where users come in, as M(convoy.rollout.version_distribution) has it. Without it the Service is asked that leads
+      to the Deployment.
+    type: dict
+    suboptions:
+      service:
+        description: The name of the Service.
+        type: str
+      url:
+        description: The URL to ask.
+        type: str
+      port:
+        description: The Service's port.
+        type: int
+      scheme:
+        description: What the Service speaks.
+        type: str
+        choices: [http, https]
+      path:
+        description: What is asked for.
+        type: str
+      via:
+        description: How the Service is reached.
+        type: str
+        choices: [auto, url, proxy]
+      validate_certs:
+        description: Whether its certificate must be one that this machine trusts.
+        type: bool
+      ca_cert:
+        description: The path of the CA that its certificate is from.
+        type: path
+      max_p99:
+        description: Seconds that 99 of 100 answers of the new version may take at most.
+        type: float
+      version_from:
+        description: Where an answer says its version.
+        type: dict
+        suboptions:
+          json_pointer:
+            description: A JSON pointer into the body.
+            type: str
+          header:
+            description: A header of the answer.
+            type: str
+          regex:
+            description: A regular expression that finds it in the body.
+            type: str
+  settle:
+    description: Seconds that the cluster may take to send all traffic to the version.
+    type: int
+    default: 30
+  timeout:
+    description: Seconds that a rollout may take to become complete.
+    type: int
+    default: 600
+  failure:
+    description: Why the role failed, for O(state=back), where none of the run's tasks noted it.
+    type: raw
+    default: ""
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._changes
+  - convoy.rollout._run
   - convoy.rollout._version
 """
 
@@ -70,46 +144,53 @@ EXAMPLES = r"""
 - name: Wait for it
   convoy.rollout.rollout:
     name: hello
+
+# As role rolling_update does, in a run that is begun and ended by convoy.rollout.run.
+- name: Verify that each pod has the image, and that every request gets the version
+  convoy.rollout.rolling_update:
+    state: verified
+    name: hello
+    run: "{{ mine }}"
 """
 
 RETURN = r"""
 phase:
   description: >-
-    What was found. V(update) where the template is another one, V(going) where its rollout is under way, V(held) where
+    What was found. V(update) where the template is another one, V(going) where its rollout is under way, V(paused) if
     it was paused part way by this collection, V(done) where it is complete.
-  returned: success
+  returned: success, without O(run)
   type: str
 before:
   description: The version to go back to, as it answers.
-  returned: success
+  returned: success, without O(run)
   type: str
 after:
   description: The version that is rolled out, as it answers.
-  returned: success
+  returned: success, without O(run)
   type: str
 way_back:
   description: >-
     The revision to go back to, V(0) where there is none. It is what served last, whatever was rolled out since.
-  returned: success
+  returned: success, without O(run)
   type: int
 image:
   description: The image that the container has now.
-  returned: success
+  returned: success, without O(run)
   type: str
 paused_at:
-  description: The share of the pods that the rollout was held at, empty where it was not.
-  returned: success
+  description: The share of the pods that the rollout is paused at, empty where it is not.
+  returned: success, without O(run)
   type: str
 services:
   description: The Services that lead to the Deployment, the one of its name first.
-  returned: success
+  returned: success, without O(run)
   type: list
   elements: str
 uneven:
   description:
     - Why requests from one place cannot tell the shares of its versions, such as session affinity of a Service
       that leads there. Empty where they can.
-  returned: success
+  returned: success, without O(run)
   type: str
 message:
   description: What was done, in one sentence.

@@ -23,9 +23,11 @@ options:
     choices: [begun, ended]
     default: begun
   strategy:
-    description: What the run does.
+    description: >-
+      What the run does. With O(state=ended) it tells whose result the outcome is where no run was begun. The result of
+      V(rollback) is C(rolling_update_result), after the role that it belongs to.
     type: str
-    choices: [app_deploy, bluegreen, canary, scale]
+    choices: [app_deploy, bluegreen, canary, rolling_update, rollback, scale]
   namespace:
     description: The application's namespace.
     type: str

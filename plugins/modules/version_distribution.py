@@ -97,6 +97,13 @@ options:
     type: str
     choices: [auto, url, proxy]
     default: auto
+  unversioned:
+    description:
+      - Whether an answer that names no version is a good one, for an application whose answers name none. Lost requests
+        are then judged, and shares are not. Such an answer is counted as C(an unnamed version).
+    type: bool
+    default: false
+    version_added: 0.2.0
   headers:
     description: Headers that each request carries.
     type: dict

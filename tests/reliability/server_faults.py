@@ -183,7 +183,7 @@ there: it fails before it switches where they are many.
 
 The collection's own modules try again up to 6 times within 30 s, after growing pauses with jitter and none sooner than
 Retry-After asks, and only where doing it twice is doing it once. A task of kubernetes.core is done again up to 5 times
-where it failed of something that passes (test `convoy.rollout.transient`).
+where it failed of something that passes.
 
 """
 

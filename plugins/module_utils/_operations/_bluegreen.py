@@ -225,7 +225,7 @@ def _back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
     events = run.journal.events()
     if not any(event["kind"] == "failed" for event in events):
-        run.failed(Failure(_reason(options["failure"])))
+        run.failed(Failure(_called.reason(options["failure"])))
     with contextlib.closing(run):
         if any(event.get("taken_over") for event in run.journal.events()):
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
@@ -276,11 +276,3 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
     )
     run.journal.note("serving", version=old if complete else None)
     return result
-
-
-def _reason(failed: t.Any) -> str:
-    """Why a task of the role failed, out of what Ansible keeps of it."""
-    if isinstance(failed, dict):
-        failed = (failed.get("results") or [failed])[-1]
-        return str(failed.get("msg") or failed)
-    return str(failed or "A task of the role failed.")

@@ -36,6 +36,7 @@ class Planning:
     check: t.Callable[[Begin], None]  #: raises Failure for what cannot work, before the cluster is touched
     purpose: t.Callable[[Begin], str]  #: what others are told that the lock is held for
     plan: t.Callable[[_api.Api, Begin], Plan]  #: reads the cluster; raises Failure for what cannot be done
+    role: str = ""  #: the role whose result a run's outcome is, where it is not called as the strategy
     locks: t.Callable[[Begin], t.Sequence[str]] = lambda begin: [begin.application]  #: the applications to lock
     #: Makes what has to be there before anything can be locked, in check mode tries to, and says what it made.
     prepare: t.Callable[[_api.Api, Begin], t.Sequence[str]] = lambda _api, _begin: ()

@@ -4,102 +4,384 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
-    _images,
-    _place,
-    _reachable,
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _baseline,
+    _called,
     _rollout,
-    _subject,
-    _workloads,
+    _updating,
+    _version_distribution,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import may_come_back, names_a_place
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._run._table import table
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
+    **_run.OPTION,
+    "state": {"type": "str", "choices": ["started", "paused", "complete", "verified", "back"], "default": "started"},
     "namespace": {"type": "str", "default": "default"},
     "name": {"type": "str", "required": True},
-    "version": {"type": "str", "required": True},
-    "image": {"type": "str"},
-    "container": {"type": "str"},
-    "max_surge": {"type": "str"},
-    "max_unavailable": {"type": "str"},
-    "change_cause": {"type": "str"},
-    "pause_at": {"type": "str"},
-    "service": {"type": "str"},
+    "version": {"type": "str"},
+    **{name: {"type": "str"} for name in _update.TEXTS},
     "version_of": _images.RULE_OPTION,
+    "service": {"type": "str"},
+    "entry": _version_distribution.ARGUMENTS["entry"],
+    "settle": {"type": "int", "default": 30},
+    "timeout": {"type": "int", "default": 600},
+    "failure": {"type": "raw", "default": ""},
 }
 
-OPTIONS = ("version", "image", "container", "max_surge", "max_unavailable", "change_cause", "pause_at")
+COME_BACK = 5  #: seconds that an application which was down may take to be found by its Service
+COLUMNS = ("name", "revision", "images", "ready", "node")
+UNREADABLE = "no Service answers with a version, so only the pods' images were looked at"
+
+Facts = t.Dict[str, t.Any]
 
 
-def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Start a Deployment's rollout of another version, and say where it comes from. Raises Failure."""
-    place = _place.Place("Deployment", options["namespace"], options["name"])
-    wish = _update.Wish(**{name: options[name] or "" for name in OPTIONS}, rule=_images.rule(options["version_of"]))
+class Step:
+    """One task's work on the Deployment that a run has planned with."""
+
+    def __init__(self, options: t.Mapping[str, t.Any], task: Task, run: _run.Run, plan: t.Mapping[str, t.Any]) -> None:
+        self.options, self.task, self.run, self.plan = options, task, run, plan
+        self.place = Place("Deployment", options["namespace"], plan["deployment"])
+        self.carrier = _update.carrier_of(plan)
+        self.service: str = next(iter(plan["services"]), "")
+        self.entry = {key: value for key, value in (options["entry"] or {}).items() if value is not None}
+
+    def api(self) -> contextlib.closing[_api.Api]:
+        """A connection to the API server, for as long as it is used."""
+        return contextlib.closing(_api.api(self.options, self.task.environ))
+
+    def found(self) -> _update.Found:
+        """What there is now. Raises Failure."""
+        with self.api() as api:
+            return _updating.found(api, self.place)
+
+    def rollout(self, **given: t.Any) -> Facts:
+        """What module rollout does. Raises Failure."""
+        return _rollout.run(
+            _called.options(
+                _rollout.ARGUMENTS,
+                self.options,
+                run=self.run.handle or None,
+                namespace=self.place.namespace,
+                name=self.place.name,
+                timeout=self.options["timeout"],
+                **given,
+            ),
+            self.task,
+        )
+
+    # -- the states ----------------------------------------------------------------------------------------------------
+
+    def started(self) -> Facts:
+        """Give the Deployment the new version, or the earlier revision, in one patch."""
+        plan, place = self.plan, self.place
+        with self.api() as api:
+            there = _updating.found(api, place)
+            template = there.deployment["spec"]["template"]
+            if plan["kind"] == "rollback":
+                patch = _updating.undoing(there, plan["revision"])
+                done = not patch(there.deployment)
+                said = f"{place} goes back to revision {plan['revision']}"
+            else:
+                wish = _update.wish_in(plan)
+                patch = _updating.updating(wish, template)
+                done = not _update.template_patch(there.deployment, wish)
+                said = f"{place} goes to version {wish.version} ({plan['image']})"
+            if not done and _update.fingerprint(template) != plan["template"]:
+                raise _updating.changed_meanwhile(place.name)
+            if plan["phase"] != "done" and not self.task.check_mode:
+                self.run.journal.note("starting")
+                self.run.journal.note("serving", version=None)  # until it is verified
+            check_mode = self.task.check_mode
+            after = _place.changed(api, place, there.deployment, patch, dry_run=check_mode, before_write=self.run.check)
+        result = _place.difference(there.deployment, after)
+        if result["changed"]:
+            self.run.journal.note("changed", message=said)
+        return {**result, "message": f"{said if result['changed'] else f'{place} is as it is asked for'}."}
+
+    def paused(self) -> Facts:
+        """Go on to the point to pause at, and verify that each version gets its share of the traffic."""
+        plan, name = self.plan, self.place.name
+        result = self.rollout(state="paused", at=plan["pause_at"])
+        by = self.how()["by"]
+        if by == "nothing":
+            seen: Facts = {"verdict": "unverified", "message": UNREADABLE}
+        elif by == "versions" and not plan["uneven"]:
+            # Pods become ready and are lost meanwhile, so what is expected is read again for each look.
+            seen = self.seen(by, lambda _last: self.carrier.shares(self.found()), on_inconclusive="pass")
+        else:
+            # Where requests cannot tell the shares, as with session affinity, none may be lost all the same.
+            seen = self.seen(by, on_inconclusive="pass")
+        self.run.verified("the share of each version", seen, final=plan["stays"])
+        if plan["stays"]:
+            self.run.journal.note("serving", version=" and ".join(self.carrier.shares(self.found())))
+            goes_on = (
+                "A second run with the same version goes on."
+                if plan["resume"] == "next_run"
+                else f"kubectl rollout resume deployment/{name} goes on."
+            )
+            self.told(f"{result['message']} {goes_on}", result["pods"])
+        message = f"{result['message']} observed: {seen['message']}"
+        if not plan["stays"]:  # else it is what the run ends with
+            self.task.tell(f"{name}: {message}")
+        return {**_change_of(result), "message": message}
+
+    def complete(self) -> Facts:
+        """Resume the Deployment where this collection paused it, and wait until its rollout is complete."""
+        with self.api() as api:
+            paused = _pause.is_ours(_place.found(api, self.place))
+        resumed = self.rollout(state="resumed") if paused else {"changed": False}
+        return {**_change_of(resumed), "message": self.rollout(state="complete")["message"]}
+
+    def verified(self) -> Facts:
+        """Verify that each pod has the image, and that every request gets the version."""
+        plan, place = self.plan, self.place
+        self.run.journal.note("serving", version=None)  # until it is verified
+        there = self.found()
+        others = _update.changed_by_others(there.deployment, plan)
+        if others:
+            raise Failure(
+                f"Somebody else changed {place} while it was rolled out: {others}. Find out who did that, and run the "
+                "playbook again."
+            )
+        self.see_images(there)
+        pods = _workloads.pods_of(
+            there.deployment, there.revisions, there.pods, self.carrier.container, self.carrier.rule
+        )
+        images = {"verdict": "pass", "message": f"each of the {len(pods)} pods has {plan['image']}"}
+        self.run.verified("pods", images, final=False)
+        seen = self.traffic(there)
+        self.run.verified("traffic", seen, final=True)
+        self.run.check()
+        self.run.journal.note("serving", version=plan["target"])
+        headline = f"{place.name} {plan['target']} runs in all {len(pods)} pods."
+        if not pods:
+            headline = f"{place} has 0 replicas, so nothing runs; its version is {plan['target']}."
+        if plan["kind"] == "rollback":
+            now = _workloads.revision(there.deployment, there.revisions)
+            new = f", which is revision {now} now" if now != plan["revision"] else ""
+            headline = f"{place} is back at revision {plan['revision']}{new}: {headline}"
+        self.told(headline, pods)
+        return {"changed": False, "message": f"{headline} observed: {seen['message']}"}
+
+    def see_images(self, there: _update.Found) -> None:
+        """Raise Failure for pods of the Deployment that have another image than it asks for."""
+        images = {pod["metadata"]["name"]: self.carrier.image(pod) for pod in there.own_pods}
+        strange = [f"{name} has {image}" for name, image in sorted(images.items()) if image != self.plan["image"]]
+        if strange:
+            raise Failure(
+                f"Not all pods of {self.place} have the image {self.plan['image']} in container "
+                f"{self.carrier.container}: {', '.join(strange)}; find out who changed them, and run again."
+            )
+
+    def told(self, message: str, pods: t.Sequence[Facts]) -> None:
+        """Note what a person is told in the end, with the pods."""
+        self.run.journal.note("told", message=message, lines=table(pods, COLUMNS) if pods else [])
+
+    # -- what users get ------------------------------------------------------------------------------------------------
+
+    def traffic(self, there: _update.Found) -> Facts:
+        """What every request gets, which has to be the version. Raises Failure."""
+        if not there.deployment["spec"].get("replicas", 1):
+            return {"verdict": "unverified", "message": f"Deployment {there.name} has 0 replicas, so nothing answers"}
+        by = self.how()["by"]
+        if by == "nothing":
+            return {"verdict": "unverified", "message": UNREADABLE}
+        if by == "versions":
+            return self.seen(by, expected={self.plan["target"]: 1})
+        seen = self.seen(by)
+        named = [version for version in seen["counts"] if version != UNNAMED]
+        names = f"name {', '.join(named)}, which is no version of the pods" if named else "name no version"
+        answered, lost = sum(seen["counts"].values()), sum(seen["errors"].values())
+        seen["message"] = (
+            f"{answered} of {seen['samples']} requests were answered, {lost} lost; the answers {names}, so the pods' "
+            "images say which one runs"
+        )
+        return seen
+
+    def how(self) -> Facts:
+        """How what users get can be judged: as it was seen before the change, else as it is seen now.
+
+        Raises Failure where an entry that was given does not answer.
+        """
+        before = self.run.handle.get("baseline")
+        if before and before["by"] != "nothing":
+            return t.cast(Facts, before)
+        given = names_a_place(self.entry)
+        somewhere = self.service or self.entry.get("service") or self.entry.get("url")
+        if not somewhere or (before and not given and not may_come_back(before["errors"])):
+            return {"by": "nothing"}
+        # What was down before the change may come back with it.
+        patience = {"settle": min(self.options["settle"], COME_BACK), "settles": "verdict"} if before else {}
+        back = self.plan["way_back"]
+        running = [self.plan["target"], *([back["version"]] if back else [])]
+        try:
+            seen = _baseline.looked(self.options, self.task, self.service, running, **patience)
+        except Failure:
+            if given:
+                raise
+            return {"by": "nothing"}
+        if seen["by"] == "nothing" and given:
+            self.run.verified("traffic", {**seen, "verdict": "fail"}, final=True)
+            raise Failure(f"The entry {seen['url']} does not answer: {seen['message']}.")
+        return seen
+
+    def seen(self, by: str, expecting: _version_distribution.Expecting | None = None, **given: t.Any) -> Facts:
+        """What many requests get, while the cluster may settle. Raises Failure, which the run's journal has."""
+        asked = _baseline.asked(
+            self.options,
+            self.service,
+            settle=self.options["settle"],
+            unversioned=by == "requests",
+            **{"expected": {}, **given},
+        )
+        try:
+            return _version_distribution.looked(asked, self.task.environ, expecting)
+        except Failure as failure:
+            if "verdict" in failure.facts:
+                self.run.verified("traffic", failure.facts, final=True)
+            raise
+
+    # -- the way back --------------------------------------------------------------------------------------------------
+
+    def back(self) -> Facts:
+        """Roll back to what served last, and verify that; what becomes of it is the outcome's to say."""
+        name, back = self.place.name, self.plan["way_back"]
+        failed = f"{name} {self.plan['target']} failed verification"
+        try:
+            if not self.is_ours():
+                message = f"{failed}, and was not rolled back, as somebody else has changed Deployment {name} since"
+                return self.over({"changed": False}, message)
+            if not back:
+                message = f"{failed}, and there is no earlier revision that it could be rolled back to"
+                return self.over({"changed": False}, message)
+            undone = self.rollout(state="undone", to_revision=back["revision"], failed=True)
+        except Failure as failure:
+            message = f"{failed}, and could not be rolled back to {back['version']}: {failure.message}"
+            return self.over({"changed": False}, message)
+        said = f"{failed} and was rolled back to {back['version']}"
+        try:
+            self.rollout(state="complete")
+        except Failure as failure:
+            why = failure.message.splitlines()[0]
+            return self.over(undone, f"{said}, which does not become complete either: {why}")
+        return self.answers_again(undone, f"{said}, which runs in every pod again")
+
+    def over(self, undone: Facts, message: str, *, complete: bool = False, serving: str | None = None) -> Facts:
+        """Note what became of the way back."""
+        self.run.journal.note("taken_back", message=message, complete=complete)
+        self.run.journal.note("serving", version=serving)
+        return {**_change_of(undone), "message": message}
+
+    def is_ours(self) -> bool:
+        """Whether the Deployment still has what this run gave it: what others gave it is not this run's to undo."""
+        there = self.found()
+        if self.plan["kind"] == "rollback":
+            asked = [item for item in there.revisions if item.numbered(self.plan["revision"])]
+            return _workloads.current(there.revisions) in asked
+        return not _update.template_patch(there.deployment, _update.wish_in(self.plan))
+
+    def answers_again(self, undone: Facts, runs: str) -> Facts:
+        """Whether the version that it was rolled back to answers every request again."""
+        version: str = self.plan["way_back"]["version"]
+        before = self.run.handle.get("baseline") or {"by": "nothing"}
+        if before["by"] == "nothing":
+            return self.over(undone, runs, complete=True, serving=version)
+        asked = _baseline.asked(
+            {**self.options, "entry": {**self.entry, "max_p99": None}},  # it is not to be faster than it was
+            self.service,
+            settle=self.options["settle"],
+            settles="verdict",
+            unversioned=before["by"] == "requests",
+            expected={version: 1} if before["by"] == "versions" else {},
+            fail_on="never",
+        )
+        try:
+            seen = _version_distribution.looked(asked, self.task.environ)
+        except Failure as failure:
+            return self.over(
+                undone, f"{runs}, but what users get could not be asked: {failure.message}", serving=version
+            )
+        if seen["verdict"] != "pass":
+            return self.over(undone, f"{runs}, but {seen['message']}", serving=version)
+        return self.over(undone, f"{runs} ({seen['message']})", complete=True, serving=version)
+
+
+def _change_of(result: t.Mapping[str, t.Any]) -> Facts:
+    """What a task returns of a change that another operation made."""
+    return {key: result[key] for key in ("changed", "diff") if key in result}
+
+
+def run(options: t.Mapping[str, t.Any], task: Task) -> Facts:
+    """Change a Deployment's version and verify that, or take it back. Raises Failure."""
+    plan = (options["run"] or {}).get("plan")
+    if options["state"] == "back":
+        return _back(options, task, plan)
+    if plan is None and not (options["state"] == "started" and options["version"]):
+        raise Failure(
+            "Give run, what the task with convoy.rollout.run registered, or with state=started the version to go to."
+        )
+
+    def work(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> Facts:
+        if plan is None:
+            return _started_alone(options, task, run)
+        step = Step(options, task, run, plan)
+        states = {"started": step.started, "paused": step.paused, "complete": step.complete, "verified": step.verified}
+        return states[options["state"]]()
+
+    return _run.in_run(work, options, task)
+
+
+def _started_alone(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> Facts:
+    """Start the rollout of a version without a plan, and say where it comes from. Raises Failure."""
+    place = Place("Deployment", options["namespace"], options["name"])
+    texts = {name: options[name] or "" for name in _update.TEXTS}
+    wish = _update.Wish(options["version"], **texts, rule=_images.rule(options["version_of"]))
     _update.check(wish)
-    api = _api.api(options, task.environ)
-    try:
-        deployment = _place.found(api, place)
-        remembered, _pods = _place.around(api, place, deployment)
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        there = _updating.found(api, place)
+        deployment = there.deployment
         _update.check_deployment(deployment, wish)
-        there = api.items(_api.path_of("services", place.namespace))
-        named = options["service"]
-        if named and named not in [item["metadata"]["name"] for item in there]:
-            raise Failure(f"There is no Service {named} in namespace {place.namespace}; run app_deploy.yml first.")
-        services = _update.services(deployment, wish, there)
-        leading = [item for item in there if item["metadata"]["name"] in services]
-        uneven = [_reachable.uneven(item, [], entry=entry) for item in leading for entry in (True, False)]
-        template = deployment["spec"]["template"]
-
-        def plan(workload: _api.Object) -> list[_api.Object]:
-            # It may also be this task's own change, of which the answer was lost.
-            if workload["spec"]["template"] != template and _update.template_patch(workload, wish):
-                raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
-            _update.check_deployment(workload, wish)
-            return _update.patch(workload, wish)
-
-        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode)
-    finally:
-        api.close()
-    back = _way_back(deployment, remembered, wish)
-    phase = _phase(deployment, wish)
-    image = _update.container(after, wish)["image"]
-    answered = wish.rule.answer(wish.version)
+        _updating.see_service(there.services, place.namespace, options["service"] or "")
+        _update.services(deployment, wish, there.services)
+        patch = _updating.updating(wish, deployment["spec"]["template"])
+        after = _place.changed(api, place, deployment, patch, dry_run=task.check_mode, before_write=run.check)
+    plan = _update.begin(there, wish, "never", _update.container(after, wish)["image"])
+    done, back = plan.facts["phase"] == "done", plan.facts["way_back"]
     return {
         **_place.difference(deployment, after),
-        "phase": phase,
-        "before": answered if phase == "done" else back.version if back else "",
-        "after": answered,
-        "way_back": back.revision if back else 0,
-        "image": image,
-        "paused_at": _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, ""),
-        "services": services,
-        "uneven": next(filter(None, uneven), ""),
-        "message": f"{place} {'has' if phase == 'done' else 'goes to'} version {wish.version} ({image}).",
+        **{key: plan.facts[key] for key in ("phase", "image", "paused_at", "services", "uneven")},
+        "before": plan.target if done else back.get("version", ""),
+        "after": plan.target,
+        "way_back": back.get("revision", 0),
+        "message": f"{place} {'has' if done else 'goes to'} version {wish.version} ({plan.facts['image']}).",
     }
 
 
-def _phase(deployment: _api.Object, wish: _update.Wish) -> str:
-    """Where the rolling update begins: update, going, held or done."""
-    if _update.template_patch(deployment, wish):
-        return "update"
-    if _pause.is_ours(deployment) and deployment["spec"].get("paused"):
-        return "held"
-    return "done" if _rollout.progress(deployment) is None else "going"
-
-
-def _way_back(
-    deployment: _api.Object, remembered: t.Sequence[_api.Object], wish: _update.Wish
-) -> _subject.WayBack | None:
-    """The revision that is gone back to where the new version fails: the one that served last."""
-    leaving = bool(_update.template_patch(deployment, wish))
-    asked = str(_update.container(deployment, wish)["name"])
-    for still in (leaving, True):
-        back = _subject.way_back(deployment, remembered, container=asked, rule=wish.rule, leaving=still)
-        if back:
-            return back
-    return None
+def _back(options: t.Mapping[str, t.Any], task: Task, plan: t.Mapping[str, t.Any] | None) -> Facts:
+    """Take back what failed, as far as the run got."""
+    try:
+        handle = _run.handle_of(options["run"])
+    except Failure:
+        handle = None
+    if handle is None or plan is None:
+        return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
+    run = _run.Run(handle, lambda: _api.api(options, task.environ))
+    with contextlib.closing(run):
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over:
+            return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
+        if task.check_mode or not any(event["kind"] == "starting" for event in run.journal.events()):
+            return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+        return Step(options, task, run, plan).back()

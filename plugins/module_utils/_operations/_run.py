@@ -13,10 +13,11 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _app_deploy,
+    _baseline,
     _bluegreen,
-    _called,
     _canary,
     _scale,
+    _updating,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
@@ -32,6 +33,8 @@ STRATEGIES: dict[str, Planning] = {
     "app_deploy": _app_deploy.PLANNING,
     "bluegreen": _bluegreen.PLANNING,
     "canary": _canary.PLANNING,
+    "rolling_update": _updating.PLANNING,
+    "rollback": _updating.ROLLBACK,
     "scale": _scale.PLANNING,
 }
 
@@ -48,8 +51,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "takeover": {"type": "bool", "default": False},
     "run": {"type": "dict"},
 }
-
-BASELINE = 5  #: requests that show, before anything is changed, what users get
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -97,10 +98,10 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             }
         )
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
-        if plan.changes and not task.check_mode and (plan.service or begin.entry):
-            handle["baseline"] = _baseline(options, plan, journal, task)
-            if handle["baseline"]["answered"]:
-                handle["watch"] = _watch(options, plan, task)
+        if plan.changes and (plan.service or begin.entry.get("service") or begin.entry.get("url")):
+            handle["baseline"] = found = _baseline.noted(options, task, journal, plan)
+            if found["answered"] and not task.check_mode:
+                handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")
     except Failure as failure:
         if "before" in failure.facts:  # what a strategy that cannot plan has read all the same
             noted.append({"kind": "planned", "at": time.time(), "before": failure.facts["before"]})
@@ -133,30 +134,6 @@ def _named(options: t.Mapping[str, t.Any]) -> str:
     return ", ".join(sorted(map(str, described))) if isinstance(described, dict) else ""
 
 
-def _baseline(options: t.Mapping[str, t.Any], plan: Plan, journal: Journal, task: Task) -> dict[str, t.Any]:
-    """What users get before anything is changed: what answers then can be verified afterwards."""
-    try:
-        seen = _version_distribution.looked(_asked(options, plan, samples=BASELINE, fail_on="never"), task.environ)
-    except Failure as failure:
-        journal.note("verified", what="before", final=False, verdict="unverified", message=failure.message)
-        return {"answered": False, "versions": [], "message": failure.message}
-    kept = {key: seen[key] for key in ("samples", "counts", "errors", "via", "url", "message")}
-    journal.note("verified", what="before", final=False, verdict="pass" if seen["counts"] else "unverified", **kept)
-    return {"answered": bool(seen["counts"]), "versions": list(seen["counts"]), "message": seen["message"]}
-
-
-def _asked(options: t.Mapping[str, t.Any], plan: Plan, **asked: t.Any) -> dict[str, t.Any]:
-    """The options of a look at the traffic where users come in."""
-    return _called.options(
-        _version_distribution.ARGUMENTS,
-        options,
-        namespace=options["namespace"],
-        name=plan.service or None,
-        entry=options["entry"],
-        **asked,
-    )
-
-
 def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> Begin:
     """The request, of the types that its strategy wants, and found to make sense. Raises Failure."""
     if task.owner is None:
@@ -177,7 +154,9 @@ def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> 
         check_mode=task.check_mode,
     )
     if options["lock_wait"] < 0:
-        raise Failure(f"{options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0.")
+        raise Failure(
+            f"{planning.role or options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0."
+        )
     planning.check(begin)
     return begin
 
@@ -210,9 +189,10 @@ def _locked(planning: Planning, begin: Begin, options: t.Mapping[str, t.Any], ta
     }
 
 
-def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task) -> dict[str, t.Any]:
+def _watch(options: t.Mapping[str, t.Any], plan: Plan, task: Task, *, unversioned: bool) -> dict[str, t.Any]:
     """The watch beside the run."""
-    return t.cast("dict[str, t.Any]", _version_distribution.run(_asked(options, plan, state="watch"), task)["watch"])
+    asked = _baseline.asked(options, plan.service, state="watch", unversioned=unversioned)
+    return t.cast("dict[str, t.Any]", _version_distribution.run(asked, task)["watch"])
 
 
 def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -220,12 +200,12 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     registered = options["run"] or {}
     handle = registered.get("run", registered)
     if "refused" in handle:
-        return _returned(handle["refused"])
+        return _returned(handle["refused"], options)
     if "directory" not in handle:
         # The task that should have begun it failed before it was one, as with a variable that is not defined.
         failed = {"kind": "failed", "at": time.time(), "message": str(registered.get("msg") or "No run was begun.")}
         begun = {"kind": "begun", "at": time.time(), "cluster": task.host, "strategy": options["strategy"] or ""}
-        return _returned(_outcome.outcome([begun, failed], time.time()).facts())
+        return _returned(_outcome.outcome([begun, failed], time.time()).facts(), options)
     journal = Journal(handle["directory"])
     if handle.get("watch"):
         try:
@@ -235,7 +215,7 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     events = journal.events()
     trouble = _let_go(handle, options, task)
     result = _outcome.outcome(events, time.time()).facts()
-    return _returned({**result, "lines": [*result["lines"], *trouble]})
+    return _returned({**result, "lines": [*result["lines"], *trouble]}, options)
 
 
 def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task) -> list[str]:
@@ -256,8 +236,9 @@ def _let_go(handle: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task:
     return trouble
 
 
-def _returned(outcome: dict[str, t.Any]) -> dict[str, t.Any]:
+def _returned(outcome: dict[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     facts = {"rollout_result": outcome}
-    if outcome["strategy"]:
-        facts[f"{outcome['strategy']}_result"] = outcome
+    strategy = outcome["strategy"] or options["strategy"]
+    if strategy:
+        facts[f"{STRATEGIES[strategy].role or strategy}_result"] = outcome
     return {"changed": False, "outcome": outcome, "ansible_facts": facts}

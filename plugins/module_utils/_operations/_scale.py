@@ -140,13 +140,22 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.verified("pods", {"verdict": "pass", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline.get("answered") and requested:
-        _ask(options, task, run, requested, _scale.standard(baseline))
+        unversioned = baseline["by"] != "versions"
+        _ask(options, task, run, requested, _scale.standard(baseline), unversioned=unversioned)
     run.check()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
 
-def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: int, standard: float) -> None:
+def _ask(
+    options: t.Mapping[str, t.Any],
+    task: Task,
+    run: _run.Run,
+    requested: int,
+    standard: float,
+    *,
+    unversioned: bool,
+) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
     place = _place_of(options)
 
@@ -162,6 +171,7 @@ def _ask(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: i
             namespace=options["namespace"],
             entry=options["entry"],
             samples=options["samples"],
+            unversioned=unversioned,
             min_success=standard,
             settle=options["settle"],
             settles="verdict",

@@ -69,6 +69,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
+    "unversioned": {"type": "bool", "default": False},
     "headers": {"type": "dict", "default": {}},
     "target_validate_certs": {"type": "bool", "default": True},
     "target_ca_cert": {"type": "path"},
@@ -251,9 +252,10 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
 
 
 def _read_version(options: t.Mapping[str, t.Any]) -> _sampler.Reader:
-    return _versions.reader(
+    read = _versions.reader(
         {name: value for name, value in (options["version_from"] or {}).items() if value is not None}
     )
+    return _versions.lenient(read) if options["unversioned"] else read
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:

@@ -68,6 +68,8 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     - `serving`: version, what users get from now on; None while nobody can tell
     - `verified`: what, verdict, message and facts of the samples; `final` where the run stands or falls by it. A run
       that comes to its end has one of those, if only to say that nothing could be verified
+    - `starting`, `switching`: a change is about to be made, or was under way when the run began
+    - `told`: message, what is true at the end in the place of the plan's headline, and lines to show below it
     - `failed`: message, and taken_over where the lock was lost
     - `taken_back`: message, complete
     - `left`: message, what users get now where nothing is taken back
@@ -86,6 +88,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         event["kind"] in ("starting", "switching") or (event["kind"] == "verified" and event.get("final"))
         for event in events
     )
+    told = _last(events, "told") or {}
     check_mode = bool(begun.get("check_mode"))
     serving = _last(events, "serving")
     why = lost_lock or failure
@@ -108,7 +111,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     if ending == "interrupted":
         reason = "The run was interrupted before its end; run again, and it goes on."
     counted = watched if watched and watched.get("samples") else _counted(verified)
-    headline = str(planned.get("would" if check_mode else "headline") or "")
+    headline = str(told.get("message") or planned.get("would" if check_mode else "headline") or "")
     after = serving["version"] if serving else planned.get("before")
     if ending in ("taken over", "interrupted") and changed:
         after = None  # another run may be at work, or a change under way
@@ -138,7 +141,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         ended_at=ended,
     )
     message = _failure(result, back, _last(events, "left")) if result.failed else headline
-    return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched)})
+    return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched, told)})
 
 
 def _last(events: t.Sequence[Event], kind: str) -> Event | None:
@@ -186,18 +189,23 @@ def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:
     return sentence + (f"\n{result.log}" if result.log else "")
 
 
-def _lines(result: Outcome, headline: str, planned: Event, watched: Event | None) -> list[str]:
+def _lines(result: Outcome, headline: str, planned: Event, watched: Event | None, told: Event) -> list[str]:
     if result.failed:
         return []
     final = [event for event in result.evidence if event.get("final")]
     observed = [
-        f"observed: {event['message']}" + (f" by {event['url']}" if event.get("url") else "") for event in final
+        ("unverified: " if event["verdict"] == "unverified" else "observed: ")
+        + event["message"]
+        + (f" by {event['url']}" if event.get("url") else "")
+        for event in final
     ]
-    unverified = ["unverified: nothing was asked, so nothing is proved"] if result.verdict == "unverified" else []
+    silent = result.verdict == "unverified" and not any(event["verdict"] == "unverified" for event in final)
+    unverified = ["unverified: nothing was asked, so nothing is proved"] if silent else []
     return [
         headline,
         *(observed if result.ending == "success" else []),
         *(unverified if result.ending == "success" else []),
         *([f"watched: {watched['message']}"] if watched else []),
         *(planned.get("hints") or []),
+        *(told.get("lines") or []),
     ]

@@ -22,6 +22,10 @@ class Plan:
     way_back: str = ""  #: what to type to have `before` again
     hints: t.Sequence[str] = ()  #: what a person may want to know beside it
     service: str = ""  #: the Service that users come in by, where no entry says another
+    #: The versions that the ready pods have, which answers are held against; None takes every name for a version.
+    running: t.Sequence[str] | None = None
+    #: Whether an entry that was given and does not answer is a reason to change nothing.
+    needs_entry: bool = False
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 
 

@@ -1,19 +1,31 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Giving a Deployment a new version of its image. Pure functions of plain objects."""
+"""Giving a Deployment a new version of its image, or an earlier revision. Pure functions of plain objects."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _description,
+    _images,
+    _managers,
+    _reachable,
+    _rollout,
+    _selectors,
+    _subject,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     CHANGE_CAUSE,
     Object,
+    Revision,
     annotated,
     pod_labels,
 )
@@ -134,7 +146,7 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
 
 
 def patch(deployment: Object, wish: Wish) -> list[Object]:
-    """The JSON patch that starts the rolling update, and pauses it at once where it is to be held part way."""
+    """The JSON patch that starts the rolling update, and pauses it at once where it is to be paused part way."""
     steps = template_patch(deployment, wish)
     if steps:
         steps += annotated(deployment, {CHANGE_CAUSE: wish.change_cause or None})
@@ -149,3 +161,289 @@ def patch(deployment: Object, wish: Wish) -> list[Object]:
             if said and there.get(key) != value:
                 steps.append({"op": "add", "path": f"/spec/strategy/rollingUpdate/{key}", "value": value})
     return steps
+
+
+# -- what a run is asked for, and what it finds ------------------------------------------------------------------------
+
+TEXTS = ("image", "container", "max_surge", "max_unavailable", "change_cause", "pause_at")
+
+#: What a rolling update is asked for, as an argument spec.
+REQUEST: dict[str, t.Any] = {
+    "version": {"type": "raw", "default": ""},
+    **{name: {"type": "str", "default": ""} for name in TEXTS},
+    "version_of": _images.RULE_OPTION,
+    "resume": {"type": "str", "choices": ["auto", "next_run", "never"], "default": "auto"},
+    "timeout": {"type": "int", "default": 600},
+    "settle": {"type": "int", "default": 30},
+}
+#: What a rollback is asked for.
+ROLLBACK_REQUEST: dict[str, t.Any] = {
+    "revision": {"type": "int", "default": 0},
+    "container": {"type": "str", "default": ""},
+    "version_of": _images.RULE_OPTION,
+    "timeout": {"type": "int", "default": 600},
+    "settle": {"type": "int", "default": 30},
+}
+
+
+class Found(t.NamedTuple):
+    """A Deployment and what belongs to it."""
+
+    deployment: Object
+    replica_sets: t.Sequence[Object]
+    pods: t.Sequence[Object]
+    services: t.Sequence[Object]  #: all of the namespace
+
+    @property
+    def name(self) -> str:
+        """The Deployment's name."""
+        return str(self.deployment["metadata"]["name"])
+
+    @property
+    def revisions(self) -> list[Revision]:
+        """Its revisions, the oldest first."""
+        return _workloads.revisions(self.deployment, self.replica_sets)
+
+    @property
+    def own_pods(self) -> list[Object]:
+        """Its pods that are there to stay."""
+        own = {revision.uid for revision in self.revisions}
+        return [
+            pod
+            for pod in self.pods
+            if _workloads.owner(pod) in own
+            and "deletionTimestamp" not in pod["metadata"]
+            and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """The container that carries the version, and how the version that answers reads from its image."""
+
+    container: str
+    rule: _images.Rule = _images.PLAIN
+
+    def version(self, template: Object) -> str:
+        """The version of a template or a pod."""
+        return _images.version_of(template, "", self.container, rule=self.rule)
+
+    def image(self, template: Object) -> str:
+        """The image in a template or a pod, empty where it has no such container."""
+        item = _images.container(template, "", self.container)
+        return str(item.get("image", "")) if item else ""
+
+    def ready(self, found: Found) -> list[str]:
+        """The version of each ready pod."""
+        return [self.version(pod) for pod in found.own_pods if _workloads.is_ready(pod)]
+
+    def shares(self, found: Found) -> dict[str, float]:
+        """The share of the ready pods that each version has, empty where none is ready."""
+        ready = self.ready(found)
+        return {version: ready.count(version) / len(ready) for version in sorted(set(ready))}
+
+
+def check_request(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure for a request of a rolling update that cannot work, whatever the cluster has."""
+    _check_named(application, applications)
+    version = request["version"]
+    if not _description.is_version(version):
+        raise Failure(
+            f"rolling_update_version is {json.dumps(version, default=str)}; give the version to go to, a tag such as "
+            '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0.'
+        )
+    _plan.check_least("rolling_update", request, {"timeout": 1, "settle": 0})
+    check(wish_of(request, application, applications))
+
+
+def check_rollback(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure for a request of a rollback that cannot work, whatever the cluster has."""
+    _check_named(application, applications)
+    _plan.check_least("rolling_update", request, {"revision": 0, "timeout": 1, "settle": 0})
+    _images.rule(request["version_of"])
+
+
+def _check_named(application: t.Any, applications: t.Any) -> None:
+    """Raise Failure where no Deployment is named, or its description cannot be read."""
+    if not isinstance(application, str) or not application:
+        raise Failure(
+            f"rolling_update_application is {json.dumps(application, default=str)}; give the name of the Deployment, "
+            "with -e application=NAME."
+        )
+    described = applications.get(application, {}) if isinstance(applications, dict) else None
+    if not isinstance(described, dict) or not isinstance(described.get("image", ""), str):
+        raise Failure(
+            f"rolling_update_applications does not describe {application} as role app_deploy reads it: it has to be a "
+            "dictionary of descriptions by name, each with the name of an image."
+        )
+
+
+def wish_of(request: t.Mapping[str, t.Any], application: str, applications: t.Mapping[str, t.Any]) -> Wish:
+    """What a Deployment is to become by a request; the described image counts where none is asked for."""
+    described = (applications.get(application) or {}).get("image", "")
+    texts = {**{name: request[name] for name in TEXTS}, "image": request["image"] or described}
+    return Wish(request["version"], **texts, rule=_images.rule(request["version_of"]))
+
+
+def fingerprint(template: Object) -> str:
+    """What tells one pod template from another; a template itself may hold what is not to be shown."""
+    return hashlib.sha256(json.dumps(_workloads.bare(template), sort_keys=True).encode()).hexdigest()
+
+
+def phase(deployment: Object, *, leaves: bool) -> str:
+    """Where a run begins: update, going, paused or done; `leaves` says whether the template is another one."""
+    if leaves:
+        return "update"
+    if _pause.is_ours(deployment) and deployment["spec"].get("paused"):
+        return "paused"
+    return "done" if _rollout.progress(deployment) is None else "going"
+
+
+def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
+    """The plan of a rolling update; `image` is what the container has after the change."""
+    name, deployment = found.name, found.deployment
+    carrier = Carrier(str(container(deployment, wish)["name"]), wish.rule)
+    leaves = bool(template_patch(deployment, wish))
+    begins = phase(deployment, leaves=leaves)
+    paused_at = _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, "")
+    second = begins == "paused" and resume == "next_run" and paused_at == wish.pause_at
+    pauses = bool(wish.pause_at) and begins != "done" and not second
+    target = wish.rule.answer(wish.version)
+    return _planned(
+        found,
+        carrier,
+        begins,
+        _way_back(found, carrier, leaving=leaves),
+        leading=services(deployment, wish, found.services),
+        target=target,
+        headline=f"{name} {target} runs in all {deployment['spec'].get('replicas', 1)} pods.",
+        would=f"Deployment {name} {'has' if begins == 'done' else 'would go to'} version {wish.version} ({image}).",
+        facts={
+            "kind": "update",
+            "wish": asdict(wish),
+            "image": image,
+            "paused_at": paused_at,
+            "pause_at": wish.pause_at,
+            "pauses": pauses,
+            "stays": pauses and resume != "auto",
+            "resume": resume,
+        },
+    )
+
+
+def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str) -> _plan.Plan:
+    """The plan of a rollback. Raises Failure where there is nothing to go back to."""
+    name, deployment, known = found.name, found.deployment, found.revisions
+    to = _workloads.earlier(known, request["revision"], f"Deployment {name} in namespace {namespace}")
+    begins = phase(deployment, leaves=not to.current)
+    carrier = Carrier(
+        request["container"] or _changed_container(deployment["spec"]["template"], to.template, name),
+        _images.rule(request["version_of"]),
+    )
+    where = f"revision {to.number} ({', '.join(_workloads.images(to.template))})"
+    # What it goes to is no way back from there.
+    others = [item for item in found.replica_sets if item["metadata"].get("uid") != to.uid]
+    leading = [
+        str(item["metadata"]["name"])
+        for item in found.services
+        if _selectors.selects((item.get("spec") or {}).get("selector"), _images.labels(to.template))
+    ]
+    return _planned(
+        found,
+        carrier,
+        begins,
+        _way_back(found._replace(replica_sets=others), carrier, leaving=not to.current),
+        leading=sorted(leading, key=lambda service: (service != name, service)),
+        target=carrier.version(to.template),
+        headline=f"Deployment {name} has {where}.",
+        would=f"Deployment {name} {'has' if begins == 'done' else 'would go back to'} {where}.",
+        facts={
+            "kind": "rollback",
+            "revision": to.number,
+            "image": carrier.image(to.template),
+            "pauses": False,
+            "stays": False,
+            "history": _workloads.history(known),
+        },
+    )
+
+
+def _way_back(found: Found, carrier: Carrier, *, leaving: bool) -> _subject.WayBack | None:
+    """The revision that served last, to go back to where the change fails."""
+    return _subject.way_back(
+        found.deployment, found.replica_sets, container=carrier.container, rule=carrier.rule, leaving=leaving
+    )
+
+
+def _planned(
+    found: Found,
+    carrier: Carrier,
+    begins: str,
+    back: _subject.WayBack | None,
+    *,
+    leading: t.Sequence[str],
+    target: str,
+    headline: str,
+    would: str,
+    facts: t.Mapping[str, t.Any],
+) -> _plan.Plan:
+    """What the plans of both have in common; `leading` are the Services that lead to the Deployment."""
+    serving = _way_back(found, carrier, leaving=True)
+    those = [item for item in found.services if item["metadata"]["name"] in leading]
+    uneven = [_reachable.uneven(item, [], entry=entry) for item in those for entry in (True, False)]
+    running = sorted(set(carrier.ready(found)))
+    return _plan.Plan(
+        before=serving.version if serving else None,
+        target=target,
+        changes=begins != "done",
+        headline=headline,
+        would=would,
+        way_back=f"rollback.yml -e revision={back.revision}" if back and begins != "done" else "",
+        service=next(iter(leading), ""),
+        running=running,
+        needs_entry=bool(running),
+        facts={
+            "deployment": found.name,
+            "phase": begins,
+            "carrier": asdict(carrier),
+            "template": fingerprint(found.deployment["spec"]["template"]),
+            "services": list(leading),
+            "uneven": next(filter(None, uneven), ""),
+            "way_back": {"revision": back.revision, "version": back.version} if back else {},
+            **facts,
+        },
+    )
+
+
+def _changed_container(one: Object, other: Object, name: str) -> str:
+    """The container whose version is another one in two templates: the main one, unless only another one differs."""
+    main = _images.container(other, name)
+    before = {item["name"]: item.get("image", "") for item in _images.containers(one)}
+    there = _images.containers(other)
+    differing = [item["name"] for item in there if before.get(item["name"]) != item.get("image", "")]
+    if len(differing) == 1 and (main is None or main["name"] not in differing):
+        return str(differing[0])
+    return str((main or there[0])["name"])
+
+
+def changed_by_others(deployment: Object, plan: t.Mapping[str, t.Any]) -> str:
+    """That a Deployment is not what this run made of it, in words, empty where it is: the field, and who wrote it."""
+    template, carrier = deployment["spec"]["template"], carrier_of(plan)
+    there = carrier.image(template)
+    if there == plan["image"]:
+        return ""
+    main = [item["name"] for item in _images.containers(template)]
+    kind = "containers" if carrier.container in main or not there else "initContainers"
+    path = f"spec.template.spec.{kind}[name={carrier.container}].image"
+    return _managers.changed_by(deployment, path, plan["image"], there or None)
+
+
+def carrier_of(plan: t.Mapping[str, t.Any]) -> Carrier:
+    """The carrier of a plan's facts."""
+    said = plan["carrier"]
+    return Carrier(said["container"], _images.Rule(**said["rule"]))
+
+
+def wish_in(plan: t.Mapping[str, t.Any]) -> Wish:
+    """The wish of a plan's facts."""
+    return Wish(**{**plan["wish"], "rule": _images.Rule(**plan["wish"]["rule"])})

@@ -14,6 +14,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 #: Where a version can be read from; exactly one is given.
 SOURCES = ("json_pointer", "header", "regex")
 
+#: What stands in the place of a version where an answer names none, and that is no fault.
+UNNAMED = "an unnamed version"
+
 
 def pointed(document: t.Any, pointer: str) -> t.Any:
     """What a JSON pointer (RFC 6901) leads to, None where it leads nowhere."""
@@ -28,7 +31,10 @@ def pointed(document: t.Any, pointer: str) -> t.Any:
     return document
 
 
-def reader(source: t.Mapping[str, str | None]) -> t.Callable[[t.Mapping[str, str], bytes], str | None]:
+Reader = t.Callable[[t.Mapping[str, str], bytes], "str | None"]
+
+
+def reader(source: t.Mapping[str, str | None]) -> Reader:
     """A function of an answer's headers (names in lower case) and body that returns its version, or None.
 
     Raises Failure where `source` cannot work.
@@ -63,3 +69,8 @@ def reader(source: t.Mapping[str, str | None]) -> t.Callable[[t.Mapping[str, str
         return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
     return lambda _headers, body: point(body)
+
+
+def lenient(read: Reader) -> Reader:
+    """The same reader, by which an answer that names no version has UNNAMED."""
+    return lambda headers, body: read(headers, body) or UNNAMED

@@ -9,6 +9,7 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
 NOTED = 1.0  #: seconds without a good answer that are worth a word though no request was lost
 
@@ -68,6 +69,8 @@ class Tally:
             said += " (" + "; ".join(f"{count} x {error}" for error, count in self._errors.most_common()) + ")"
         if lost or gap >= NOTED:
             said += f", longest time without a good answer {gap:.1f} s"
+        if order == [UNNAMED]:
+            return f"{said}; the answers name no version"
         if len(order) == 1:
             return f"{said}; all answers from {order[0]}"
 

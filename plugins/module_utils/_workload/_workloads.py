@@ -19,7 +19,7 @@ PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSe
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"  #: the numbers that a ReplicaSet had before
 CHANGE_CAUSE = "kubernetes.io/change-cause"
-FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that did not hold
+FAILED = "convoy.rollout/failed"  #: a workload's: the numbers of its revisions that failed verification
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -36,7 +36,7 @@ class Revision:
     created: str
     replicas: int
     current: bool
-    failed: bool = False  #: whether it was taken back because it did not hold
+    failed: bool = False  #: whether it was taken back because it failed verification
     ready: int = 0  #: how many of its pods are ready
 
     def numbered(self, number: int) -> bool:
@@ -181,14 +181,14 @@ def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
             return revision
     if others:
         raise Failure(
-            f"There is nothing to undo: each earlier revision of {name} did not hold and was taken back; give the "
-            f"number of the one to go to all the same, such as {others[0].number}."
+            f"There is nothing to undo: each earlier revision of {name} failed verification and was taken back; give "
+            f"the number of the one to go to all the same, such as {others[0].number}."
         )
     raise Failure(f"There is nothing to undo: {name} has no earlier revision in its history.")
 
 
 def failed_with_current(known: t.Iterable[Revision]) -> str:
-    """The value of FAILED once the current revision did not hold either; numbers that are gone are left out."""
+    """The value of FAILED once the current revision has failed, too; numbers that are gone are left out."""
     return ",".join(str(revision.number) for revision in known if revision.failed or revision.current)
 
 

@@ -18,9 +18,9 @@ description: Writes the host and the message of each task that fails to a file, 
 """
 
 #: What the roles' checks are made of.
-ACTIONS = ("assert", "debug", "fail", "set_fact", "validate_argument_spec", "convoy.rollout.lock")
-FILTERS = ("bool", "combine", "default", "int", "selectattr", "to_json", "convoy.rollout.application_problems")
-TESTS = ("defined", "regex", "convoy.rollout.transient")
+ACTIONS = ("debug", "fail", "validate_argument_spec", "convoy.rollout.run", "convoy.rollout.fleet")
+FILTERS = ("bool", "combine", "default", "int", "selectattr", "to_json")
+TESTS = ("defined",)
 
 
 class CallbackModule(CallbackBase):

@@ -1,0 +1,49 @@
+"""Whether another look at the traffic can come out otherwise."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._settling import SETTLED, answers, shares
+
+
+@pytest.mark.parametrize(
+    ("result", "failed", "attempt", "settled"),
+    [
+        ({"verdict": "pass"}, False, 1, True),
+        ({"errors": {}, "too_slow": False}, True, 1, False),
+        ({"errors": {}, "too_slow": False}, True, 31, False),
+        ({"errors": {"HTTP 500": 1}}, True, 1, True),
+        ({"errors": {}, "too_slow": True}, True, 2, False),
+        ({"errors": {}, "too_slow": True}, True, 3, True),
+        ({}, True, 3, False),  # the API server could not be reached
+    ],
+)
+def test_shares_may_follow_but_not_what_failed_or_was_too_slow_three_times(
+    result: dict[str, t.Any], failed: bool, attempt: int, settled: bool
+) -> None:
+    assert shares(result, failed, attempt) is settled
+
+
+@pytest.mark.parametrize(
+    ("result", "failed", "attempt", "settled"),
+    [
+        ({"verdict": "pass"}, False, 1, True),
+        ({"errors": {}, "counts": {"1.0.0": 20}}, True, 1, True),  # a wrong version stays wrong
+        ({"errors": {"HTTP 503": 20}, "counts": {}}, True, 30, False),  # no endpoint yet
+        ({"errors": {"HTTP 500": 20}, "counts": {}}, True, 2, False),
+        ({"errors": {"HTTP 500": 20}, "counts": {}}, True, 3, True),
+        ({"errors": {"HTTP 503": 1}, "counts": {"2.0.0": 19}}, True, 2, False),
+        ({"errors": {"HTTP 503": 1}, "counts": {"2.0.0": 19}}, True, 3, True),
+    ],
+)
+def test_what_takes_no_traffic_yet_may_begin_to_answer(
+    result: dict[str, t.Any], failed: bool, attempt: int, settled: bool
+) -> None:
+    assert answers(result, failed, attempt) is settled
+
+
+@pytest.mark.parametrize(("verdict", "settled"), [("pass", True), ("fail", False), ("inconclusive", False)])
+def test_what_was_taken_back_is_looked_at_until_it_passes(verdict: str, settled: bool) -> None:
+    assert SETTLED["verdict"]({"verdict": verdict}, False, 1) is settled
