@@ -44,21 +44,21 @@ class ActionModule(OperationAction):
             return {"changed": False, "objects": [], "changes": [], "message": "nothing to apply: there are no objects"}
         if task.check_mode and run.handle.get("missing_namespace") == namespace:
             return _apply.untried(items, namespace)
-        access = _kubeconfig.arguments(_access.resolve(options, task.environ))
-        self._leave_access_out_of_environment()
-        for attempt in range(1, _apply.ATTEMPTS + 1):
-            if not task.check_mode:
-                run.check()
-            result = self._execute_module(
-                module_name="kubernetes.core.k8s",
-                module_args=_apply.module_args(options, text, access),
-                # A module writes its arguments to the system's log.
-                task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
-            )
-            again = _apply.failed_for_a_moment(result)
-            if not again or attempt == _apply.ATTEMPTS:
-                break
-            time.sleep(_apply.pause(attempt))
+        with _kubeconfig.arguments(_access.resolve(options, task.environ)) as access:
+            self._leave_access_out_of_environment()
+            for attempt in range(1, _apply.ATTEMPTS + 1):
+                if not task.check_mode:
+                    run.check()
+                result = self._execute_module(
+                    module_name="kubernetes.core.k8s",
+                    module_args=_apply.module_args(options, text, access),
+                    # A module writes its arguments to the system's log.
+                    task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
+                )
+                again = _apply.failed_for_a_moment(result)
+                if not again or attempt == _apply.ATTEMPTS:
+                    break
+                time.sleep(_apply.pause(attempt))
         if task.check_mode and _apply.in_missing_namespace(result, items, namespace):
             return _apply.untried(items, namespace)
         return _apply.judged(result, options, items, run, check_mode=task.check_mode, again=again)

@@ -102,7 +102,7 @@ def test_every_strategy_under_its_own_role(guarded: tuple[Any, Lab], monkeypatch
     for way in ("url", "proxy"):
         judgement = judged(verify, via=way, **every)
         assert (judgement.get("verdict"), judgement.get("via")) == ("pass", way), judgement
-    assert "have this user allowed to do that" in judged(users["scale"], **every)["msg"]
+    assert "have this user allowed to do that" in judged(users["app_deploy"], **every)["msg"]
     for strategy in users:
         assert granted(strategy) - asked[strategy] <= NOT_ALWAYS, strategy
     refused = users["scale"].play("bluegreen", version="1.0.0")

@@ -196,7 +196,7 @@ class Access:
         try:
             context = _tls.client_context(self.ca_file, self.ca_data, verify=self.verify)
             if credential.cert_data and credential.key_data:
-                with _file_of(f"{credential.cert_data}\n{credential.key_data}\n") as pair:
+                with file_of(f"{credential.cert_data}\n{credential.key_data}\n") as pair:
                     context.load_cert_chain(pair)
             elif credential.cert_file:
                 context.load_cert_chain(credential.cert_file, credential.key_file)
@@ -206,16 +206,16 @@ class Access:
 
 
 @contextlib.contextmanager
-def _file_of(text: str) -> t.Iterator[str]:
-    """The path of a file of a text: OpenSSL reads client certificates from files only.
+def file_of(text: str) -> t.Iterator[str]:
+    """The path of a file of a text that only this user may read, also from a process that this one starts.
 
     Where the system can, the file is in memory, so that nothing of a key is left when the process is killed.
     """
     if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
-        with open(os.memfd_create("convoy-pair"), "w", encoding="utf-8") as memory:
+        with open(os.memfd_create("convoy"), "w", encoding="utf-8") as memory:
             memory.write(text)
             memory.flush()
-            yield f"/proc/self/fd/{memory.fileno()}"
+            yield f"/proc/{os.getpid()}/fd/{memory.fileno()}"
         return
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(text)

@@ -44,7 +44,7 @@ def refusal(said: str, namespace: str) -> str:
     """Why objects were refused, in the API server's own words, unless those may quote a Secret."""
     if namespace_is_missing(said, namespace):
         return f"There is no namespace {namespace}; create it with kubectl create namespace {namespace}."
-    if re.search(r'Secret "|Kind=Secret|"kind": ?"secrets"', said):
+    if re.search(r'Secret "|Secret in version|Kind=Secret|"kind": ?"secrets"', said):
         return (
             "The API server refused a Secret of the application; its words are not shown, as they may quote the Secret."
         )

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import os
+import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Object, file_of
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 #: What kubernetes.core calls the headers of a CONNECT.
@@ -50,12 +53,21 @@ def kubeconfig(access: Access) -> Object:
     }
 
 
-def arguments(access: Access) -> Object:
+@contextlib.contextmanager
+def arguments(access: Access) -> t.Iterator[Object]:
     """What a module of kubernetes.core is given to reach the cluster. Raises Failure.
 
-    It goes to the module as its arguments do, and into no file that a run that is killed would leave.
+    The kubeconfig is given as a file, as the module would blot out each word of one that is given in full, such as
+    Config, in whatever it returns.
     """
-    told: Object = {"kubeconfig": kubeconfig(access)}
+    beside = _beside(access)
+    with file_of(json.dumps(kubeconfig(access))) as path:
+        yield {"kubeconfig": path, **beside}
+
+
+def _beside(access: Access) -> Object:
+    """What stands in no kubeconfig that kubernetes.core reads. Raises Failure."""
+    told: Object = {}
     if access.proxy:
         told["proxy"] = str(access.proxy)
         said = dict(access.proxy.headers)

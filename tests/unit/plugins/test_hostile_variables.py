@@ -249,7 +249,9 @@ class Accepting(Server):
         found = self._discovery(path)
         if found is not None:
             return 200, found
-        if path.rpartition("/")[2] in self.GROUPS["api/v1"]:
+        if path == "api/v1/namespaces/default":
+            return 200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "default"}}
+        if any(path.rpartition("/")[2] in resources for resources in self.GROUPS.values()):
             return 200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
         return 404, {"kind": "Status", "code": 404, "reason": "NotFound", "message": f"nothing at {path}"}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _kubeconfig
@@ -19,7 +21,8 @@ def given(user: dict[str, t.Any], cluster: dict[str, t.Any] | None = None, **opt
         "clusters": [{"name": "shop", "cluster": {"server": "https://shop.test", **(cluster or {})}}],
         "users": [{"name": "me", "user": user}],
     }
-    return _kubeconfig.arguments(_access.resolve({"kubeconfig": document, **options}, {}))
+    with _kubeconfig.arguments(_access.resolve({"kubeconfig": document, **options}, {})) as told:
+        return {**told, "kubeconfig": json.loads(Path(told["kubeconfig"]).read_text())}
 
 
 def test_it_leads_where_the_task_does_as_whom_it_does() -> None:
