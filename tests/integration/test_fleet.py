@@ -1,4 +1,4 @@
-"""playbooks/fleet.yml on 20 clusters of different sizes and versions, from bad to good to lost."""
+"""playbooks/fleet.yml on clusters of different sizes and versions, from bad to good to lost."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from integration.fleet import Fleet, fleet, table
 pytestmark = pytest.mark.skipif(
     "CONVOY_TEST_KUBECONFIG" in os.environ, reason="a fleet is many clusters, and one was given"
 )
-SIZE = 20
+SIZE = 8  #: enough for three waves, and for a wave in which one is lost
 #: As few requests as show a version that is wrong everywhere.
 QUICK: dict[str, Any] = {"fleet_samples": 10, "bluegreen_samples": 10, "bluegreen_preview_samples": 5}
 
 
 @pytest.fixture(scope="module")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """The 20 clusters, for all tests of this file in their order."""
+    """The clusters, for all tests of this file in their order."""
     with fleet(tmp_path_factory.mktemp("fleet"), SIZE) as made:
         yield made
 
@@ -32,8 +32,8 @@ def verdicts(rows: dict[str, dict[str, str]], wave: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("strategy", "name", "options"),
     [
-        ("canary", "cluster-19", {"canary_steps": [{"weight": 50}]}),
-        ("rolling_update", "cluster-20", {}),
+        ("canary", "cluster-07", {"canary_steps": [{"weight": 50}]}),
+        ("rolling_update", "cluster-08", {}),
     ],
 )
 def test_other_strategies_roll_out_too(clusters: Fleet, strategy: str, name: str, options: dict[str, Any]) -> None:
@@ -52,8 +52,8 @@ def test_check_mode_shows_the_plan_and_changes_nothing(clusters: Fleet) -> None:
     assert run.code == 0, run.output
     rows = table(run)
     assert [(row["WAVE"], row["AFTER"], row["VERDICT"]) for row in rows.values()] == [
-        ("1", "2.0.0", "skipped"),
-        *[("2", "2.0.0", "skipped")] * 2,
+        ("1", "2.0.0", "check mode"),
+        *[("2", "2.0.0", "check mode")] * 2,
     ]
     assert "\n+            version: 2.0.0\n" in run.output
     assert [clusters.members[name].written() for name in names] == before
@@ -67,7 +67,7 @@ def test_a_bad_version_touches_one_cluster_and_leaves_it_as_it_was(clusters: Fle
     assert "Wave 1 of 3 failed, so no later wave was begun. cluster-01: " in run.output
     rows = table(run)
     assert verdicts(rows, "1") == {"cluster-01": "fail"}
-    assert verdicts(rows, "2") == {f"cluster-{number:02}": "skipped" for number in range(2, 7)}
+    assert verdicts(rows, "2") == {f"cluster-{number:02}": "skipped" for number in (2, 3)}
     assert {name: row["AFTER"] for name, row in rows.items()} == before == clusters.live()
     touched = {name for name, member in clusters.members.items() if member.deployments() != deployments[name]}
     assert touched == {"cluster-01"}
@@ -86,7 +86,7 @@ def test_rollback_all_brings_each_cluster_back_to_its_own_version(clusters: Flee
     assert len({before[f"cluster-{number:02}"] for number in (1, 2, 3)}) == 3
 
 
-def test_all_20_clusters_change_in_three_waves(clusters: Fleet) -> None:
+def test_all_clusters_change_in_three_waves(clusters: Fleet) -> None:
     before = clusters.live()
     run = clusters.play(version="2.0.0", **QUICK)
     assert run.code == 0, run.output
@@ -94,14 +94,14 @@ def test_all_20_clusters_change_in_three_waves(clusters: Fleet) -> None:
     assert {name: row["BEFORE"] for name, row in rows.items()} == before
     assert set(before.values()) == {"1.0.0", "1.1.0", "1.2.0", "4.0.0"}
     assert set(clusters.live().values()) == {row["AFTER"] for row in rows.values()} == {"2.0.0"}
-    assert [len(verdicts(rows, wave)) for wave in ("1", "2", "3")] == [1, 5, 14]
+    assert [len(verdicts(rows, wave)) for wave in ("1", "2", "3")] == [1, 2, 5]
     assert {row["VERDICT"] for row in rows.values()} == {"pass"}
-    # How many of the background's requests time out is for a machine of its own: 20 clusters share this one.
+    # How many of the background's requests time out is for a machine of its own: all clusters share this one.
     assert all(int(row["REQUESTS"]) > 20 and row["LOST"].isdigit() for row in rows.values())
     assert {row["REGION"] for row in rows.values()} == {"eu", "us"}
     # The clusters of a wave are judged together, too.
-    assert "wave 2, 5 clusters together: pass, 2.0.0 50 of 50 requests, 0 lost" in run.output
-    assert "wave 3, 14 clusters together: pass, 2.0.0 140 of 140 requests, 0 lost" in run.output
+    assert "wave 2, 2 clusters together: pass, 2.0.0 20 of 20 requests, 0 lost" in run.output
+    assert "wave 3, 5 clusters together: pass, 2.0.0 50 of 50 requests, 0 lost" in run.output
 
 
 def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
