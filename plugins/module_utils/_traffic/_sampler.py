@@ -167,11 +167,11 @@ def sample(
         if stop is not None:
             loop.selector.register(stop, selectors.EVENT_READ)
         while True:
+            let_in = loop.let_in()
             now = time.monotonic()
             if made == most or now >= until:
                 loop.enough = True
             pause = min(timeout, until - now)
-            let_in = loop.let_in()
             while let_in and not loop.enough and loop.active < concurrency and made != most:
                 wait = rate.wait(now)
                 if wait > 0:
