@@ -14,7 +14,10 @@ CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
 
 
 class Outcomes:
-    """A play in which a role runs once for each dictionary of variables, whatever became of the run before."""
+    """A play in which a role runs once for each dictionary of variables, whatever became of the run before.
+
+    Of the variables `tasks_from` is another entry of the role.
+    """
 
     def __init__(self, lab: Lab, folder: Path, role: str, *runs: dict[str, Any]) -> None:
         self.lab, self.role = lab, role
@@ -22,7 +25,9 @@ class Outcomes:
         keep = {"outcomes": f"{{{{ outcomes | default([]) + [[rollout_result, {role}_result]] }}}}"}
         tasks: list[dict[str, Any]] = []
         for number, variables in enumerate(runs):
-            include = {"name": f"convoy.rollout.{role}"}
+            entry = {key: value for key, value in variables.items() if key == "tasks_from"}
+            variables = {key: value for key, value in variables.items() if key not in entry}
+            include = {"name": f"convoy.rollout.{role}", **entry}
             tasks += [
                 {
                     "name": f"Run {number}",

@@ -18,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import may_come_back, names_a_place
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._run._table import table
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
@@ -47,6 +48,10 @@ UNREADABLE = "no Service answers with a version, so only the pods' images were l
 Facts = t.Dict[str, t.Any]
 
 
+class ChangedError(Failure):
+    """Somebody else changed what this run rolls out."""
+
+
 class Step:
     """One task's work on the Deployment that a run has planned with."""
 
@@ -68,18 +73,15 @@ class Step:
 
     def rollout(self, **given: t.Any) -> Facts:
         """What module rollout does. Raises Failure."""
-        return _rollout.run(
-            _called.options(
-                _rollout.ARGUMENTS,
-                self.options,
-                run=self.run.handle or None,
-                namespace=self.place.namespace,
-                name=self.place.name,
-                timeout=self.options["timeout"],
-                **given,
-            ),
-            self.task,
+        options = _called.options(
+            _rollout.ARGUMENTS,
+            self.options,
+            namespace=self.place.namespace,
+            name=self.place.name,
+            timeout=self.options["timeout"],
+            **given,
         )
+        return _rollout.brought(options, self.task, self.run)
 
     # -- the states ----------------------------------------------------------------------------------------------------
 
@@ -149,12 +151,7 @@ class Step:
         plan, place = self.plan, self.place
         self.run.journal.note("serving", version=None)  # until it is verified
         there = self.found()
-        others = _update.changed_by_others(there.deployment, plan)
-        if others:
-            raise Failure(
-                f"Somebody else changed {place} while it was rolled out: {others}. Find out who did that, and run the "
-                "playbook again."
-            )
+        self.see_ours(there)
         self.see_images(there)
         pods = _workloads.pods_of(
             there.deployment, there.revisions, there.pods, self.carrier.container, self.carrier.rule
@@ -175,6 +172,17 @@ class Step:
             headline = f"{place} {there_by_now} revision {plan['revision']}{new}: {headline}"
         self.told(headline, pods)
         return {"changed": False, "message": f"{headline} observed: {seen['message']}"}
+
+    def see_ours(self, there: _update.Found, besides: str = "") -> None:
+        """Raise ChangedError where the Deployment no longer has what this run gave it; `besides` is what failed."""
+        others = _update.changed_by_others(there.deployment, self.plan)
+        if not others and not self.is_ours(there):
+            others = f"its pod template is not that of revision {self.plan['revision']} any more"
+        if others:
+            raise ChangedError(
+                f"Somebody else changed {self.place} while it was rolled out: {others}. Find out who did that, and run "
+                f"the playbook again. {besides}".strip()
+            )
 
     def see_images(self, there: _update.Found) -> None:
         """Raise Failure for pods of the Deployment that have another image than it asks for."""
@@ -261,7 +269,7 @@ class Step:
         name, back = self.place.name, self.plan["way_back"]
         failed = f"{name} {self.plan['target']} failed verification"
         try:
-            if not self.is_ours():
+            if not self.is_ours(self.found()):
                 message = f"{failed}, and was not rolled back, as somebody else has changed Deployment {name} since"
                 return self.over({"changed": False}, message)
             if not back:
@@ -269,13 +277,14 @@ class Step:
                 return self.over({"changed": False}, message)
             undone = self.rollout(state="undone", to_revision=back["revision"], failed=True)
         except Failure as failure:
-            message = f"{failed}, and could not be rolled back to {back['version']}: {failure.message}"
+            failure = self.run.failed(failure)
+            message = f"{failed}, and could not be rolled back: {failure.message}"
             return self.over({"changed": False}, message)
         said = f"{failed} and was rolled back to {back['version']}"
         try:
             self.rollout(state="complete")
         except Failure as failure:
-            why = failure.message.splitlines()[0]
+            why = self.run.failed(failure).message.splitlines()[0]
             return self.over(undone, f"{said}, which does not become complete either: {why}")
         return self.answers_again(undone, f"{said}, which runs in every pod again")
 
@@ -285,9 +294,8 @@ class Step:
         self.run.journal.note("serving", version=serving)
         return {**_change_of(undone), "message": message}
 
-    def is_ours(self) -> bool:
+    def is_ours(self, there: _update.Found) -> bool:
         """Whether the Deployment still has what this run gave it: what others gave it is not this run's to undo."""
-        there = self.found()
         if self.plan["kind"] == "rollback":
             asked = [item for item in there.revisions if item.numbered(self.plan["revision"])]
             return _workloads.current(there.revisions) in asked
@@ -338,8 +346,19 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> Facts:
         if plan is None:
             return _started_alone(options, task, run)
         step = Step(options, task, run, plan)
-        states = {"started": step.started, "paused": step.paused, "complete": step.complete, "verified": step.verified}
-        return states[options["state"]]()
+        if options["state"] == "started":
+            return step.started()
+        try:
+            return {"paused": step.paused, "complete": step.complete, "verified": step.verified}[options["state"]]()
+        except (ChangedError, LockLostError):
+            raise
+        except Failure as failure:
+            try:
+                there = step.found()
+            except Failure:
+                raise failure from None
+            step.see_ours(there, failure.message)  # what failed may not be what this run rolled out
+            raise
 
     return _run.in_run(work, options, task)
 

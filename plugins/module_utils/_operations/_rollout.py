@@ -372,10 +372,11 @@ def complete_together(
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Bring a workload's rollout into a state. Raises Failure, as soon as that is known to be impossible."""
-    return _run.in_run(_brought, options, task)
+    return _run.in_run(brought, options, task)
 
 
-def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+def brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """The same as a part of what another operation does in a run, which notes why it failed."""
     if options["timeout"] < 1:
         raise Failure(f"timeout is {options['timeout']}; it must be at least 1 second.")
     if options["unschedulable_grace"] < 0:

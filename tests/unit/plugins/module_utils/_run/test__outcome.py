@@ -140,3 +140,21 @@ def test_what_is_noted_is_read_again(tmp_path: t.Any) -> None:
 def test_a_task_of_no_run_notes_nothing() -> None:
     Journal(None).note("changed", message="one")
     assert Journal(None).events() == []
+
+
+def test_what_is_true_in_the_end_stands_in_the_place_of_what_was_planned() -> None:
+    told: Note = ("told", {"message": "hello 2.0.0 runs in all 5 pods.", "lines": ["NAME", "hello-1"]})
+    unverified: Note = (
+        "verified",
+        {"what": "traffic", "final": True, "verdict": "unverified", "message": "no Service"},
+    )
+    found = of(BEGUN, PLANNED, CHANGED, unverified, SERVING, told)
+    assert (found.ending, found.verdict, found.message) == ("success", "unverified", "hello 2.0.0 runs in all 5 pods.")
+    assert list(found.lines) == [found.message, "unverified: no Service", "NAME", "hello-1"]
+
+
+def test_what_was_under_way_is_not_refused() -> None:
+    starting: Note = ("starting", {})
+    assert of(BEGUN, PLANNED, FAILED).ending == "refused"
+    assert of(BEGUN, PLANNED, starting, UNSURE, FAILED).ending == "failed"
+    assert of(BEGUN, PLANNED, WRONG, FAILED).ending == "failed"

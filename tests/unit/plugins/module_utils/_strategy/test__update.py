@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _update
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._update import Wish
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
 
 Object = dict[str, t.Any]
 
@@ -124,3 +125,166 @@ def test_services_lead_there_before_and_after() -> None:
     assert _update.services(item, Wish("2"), found) == ["shop", "all"]
     with pytest.raises(Failure, match="Service pinned leads to version 1 of shop only"):
         _update.services(item, Wish("2"), [service("pinned", app="shop", version="1")])
+
+
+# -- what a run plans --------------------------------------------------------------------------------------------------
+
+
+def revision(number: int, *images: str, ready: int = 0) -> Object:
+    """A ReplicaSet of shop."""
+    template = deployment(*images)["spec"]["template"]
+    return {
+        "metadata": {
+            "name": f"shop-{number}",
+            "uid": f"r{number}",
+            "ownerReferences": [{"uid": "d", "controller": True}],
+            "annotations": {"deployment.kubernetes.io/revision": str(number)},
+        },
+        "spec": {"template": template, "replicas": ready},
+        "status": {"replicas": ready, "readyReplicas": ready},
+    }
+
+
+def pods(replica_set: Object) -> list[Object]:
+    """The ready pods of a ReplicaSet."""
+    return [
+        {
+            "metadata": {
+                "name": f"{replica_set['metadata']['name']}-{number}",
+                "ownerReferences": [{"uid": replica_set["metadata"]["uid"], "controller": True}],
+            },
+            "spec": replica_set["spec"]["template"]["spec"],
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+        for number in range(replica_set["status"]["readyReplicas"])
+    ]
+
+
+def found(*sets: Object, complete: bool = True, **more: t.Any) -> _update.Found:
+    """Deployment shop at the newest of these revisions, with Service release in front of it."""
+    images = [item["image"] for item in sets[-1]["spec"]["template"]["spec"]["containers"]]
+    item = deployment(*images, **more)
+    item["metadata"] |= {"uid": "d", "generation": 2}
+    counted = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 4)
+    item["status"] = {"observedGeneration": 2, **counted} if complete else {"observedGeneration": 1}
+    leads = {"metadata": {"name": "release"}, "spec": {"selector": {"app": "shop"}}}
+    return _update.Found(item, sets, [pod for each in sets for pod in pods(each)], [leads])
+
+
+def plan_of(there: _update.Found, wish: Wish, resume: str = "auto") -> t.Any:
+    """The plan of a rolling update."""
+    return _update.begin(there, wish, resume, f"shop:{wish.version}")
+
+
+def test_an_update_goes_back_to_what_it_leaves() -> None:
+    plan = plan_of(found(revision(1, "shop:1", ready=4)), Wish("2"))
+    assert (plan.before, plan.target, plan.changes, plan.service, plan.running) == ("1", "2", True, "release", ["1"])
+    assert plan.facts["way_back"] == {"revision": 1, "version": "1"}
+    assert (plan.facts["phase"], plan.way_back) == ("update", "rollback.yml -e revision=1")
+
+
+def test_an_update_after_versions_that_never_started_goes_back_to_what_serves() -> None:
+    sets = revision(1, "shop:1", ready=4), revision(2, "shop:7"), revision(3, "shop:8")
+    plan = plan_of(found(*sets, complete=False), Wish("9"))
+    assert (plan.before, plan.facts["way_back"]) == ("1", {"revision": 1, "version": "1"})
+
+
+def test_done_there_is_nothing_left_and_no_way_back_to_name() -> None:
+    plan = plan_of(found(revision(1, "shop:1"), revision(2, "shop:2", ready=4)), Wish("2", pause_at="50%"))
+    assert (plan.facts["phase"], plan.changes, plan.before, plan.way_back) == ("done", False, "2", "")
+    assert not plan.facts["pauses"]
+
+
+@pytest.mark.parametrize(
+    ("resume", "pause_at", "pauses", "stays"),
+    [
+        ("auto", "50%", True, False),
+        ("next_run", "50%", False, False),  # the second run with the same values goes on
+        ("next_run", "75%", True, True),
+        ("never", "50%", True, True),
+        ("auto", "", False, False),
+    ],
+)
+def test_a_paused_rollout_stays_or_goes_on(resume: str, pause_at: str, pauses: bool, stays: bool) -> None:
+    sets = revision(1, "shop:1", ready=2), revision(2, "shop:2", ready=2)
+    there = found(*sets, complete=False, paused=True)
+    there.deployment["metadata"]["annotations"]["convoy.rollout/paused-at"] = "50%"
+    plan = plan_of(there, Wish("2", pause_at=pause_at), resume)
+    assert (plan.facts["phase"], plan.facts["pauses"], plan.facts["stays"]) == ("paused", pauses, stays)
+    carrier = _update.carrier_of(plan.facts)
+    assert carrier.shares(there) == {"1": 0.5, "2": 0.5}
+
+
+def test_a_rollback_goes_by_the_container_that_becomes_another() -> None:
+    sets = revision(1, "proxy:1.28", "shop:1"), revision(2, "proxy:1.28", "shop:2", ready=4)
+    request = {"revision": 0, "container": "", "version_of": None}
+    plan = _update.begin_rollback(found(*sets), request, "default")
+    assert (plan.before, plan.target, plan.facts["image"], plan.running) == ("2", "1", "shop:1", ["2"])
+    assert (plan.facts["revision"], plan.facts["way_back"]) == (1, {"revision": 2, "version": "2"})
+    assert plan.service == "release"
+
+
+def test_a_rollback_has_no_way_back_to_where_it_goes() -> None:
+    stuck = found(revision(1, "shop:1", ready=4), revision(2, "shop:2"), complete=False)
+    plan = _update.begin_rollback(stuck, {"revision": 0, "container": "", "version_of": None}, "default")
+    assert (plan.before, plan.target, plan.facts["way_back"]) == ("1", "1", {})
+    with pytest.raises(Failure, match="Revision 7 is not in the history of Deployment shop in namespace default"):
+        _update.begin_rollback(stuck, {"revision": 7, "container": "", "version_of": None}, "default")
+
+
+def test_the_version_that_answers_may_read_otherwise_than_the_tag() -> None:
+    rule = Rule(prefix="v")
+    plan = plan_of(found(revision(1, "shop:v1", ready=4)), Wish("v2", rule=rule))
+    assert (plan.before, plan.target, plan.running) == ("1", "2", ["1"])
+    assert _update.wish_in(plan.facts) == Wish("v2", rule=rule)
+
+
+def test_what_somebody_else_puts_in_is_named_with_its_field_and_its_writer() -> None:
+    there = found(revision(1, "shop:1", ready=4))
+    plan = plan_of(there, Wish("2")).facts
+    there.deployment["metadata"]["managedFields"] = [
+        {
+            "manager": "kubectl-set",
+            "time": "2026-11-26T12:00:00Z",
+            "fieldsV1": {
+                "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"c0"}': {".": {}, "f:image": {}}}}}}
+            },
+        }
+    ]
+    assert _update.changed_by_others(there.deployment, plan) == (
+        "spec.template.spec.containers[name=c0].image of Deployment shop was changed from shop:2 to shop:1 by kubectl-set"
+    )
+    there.deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "shop:2"
+    assert _update.changed_by_others(there.deployment, plan) == ""
+
+
+@pytest.mark.parametrize(
+    ("application", "applications", "request_", "said"),
+    [
+        ("", {}, {}, 'rolling_update_application is ""; give the name of the Deployment'),
+        (["shop"], {}, {}, r'rolling_update_application is \["shop"\]'),
+        ("shop", {"shop": "1.0.0"}, {}, "does not describe shop as role app_deploy reads it"),
+        ("shop", {"shop": {"image": 1}}, {}, "does not describe shop"),
+        ("shop", [], {}, "does not describe shop"),
+        ("shop", {}, {"version": ""}, 'rolling_update_version is ""; give the version to go to'),
+        ("shop", {}, {"version": 2.0}, "in quotes where it is YAML or JSON"),
+        ("shop", {}, {"timeout": 0}, "rolling_update_timeout is 0; the least that works is 1"),
+        ("shop", {}, {"settle": -1}, "rolling_update_settle is -1"),
+        ("shop", {}, {"image": "shop:1"}, "without a tag"),
+        ("shop", {}, {"version_of": {"replace": "x"}}, "version_of has replace without a pattern"),
+    ],
+)
+def test_a_request_that_cannot_work_is_refused(
+    application: t.Any, applications: t.Any, request_: Object, said: str
+) -> None:
+    asked = {name: spec.get("default") for name, spec in _update.REQUEST.items()} | {"version": "2"}
+    _update.check_request("shop", {}, asked)
+    with pytest.raises(Failure, match=said):
+        _update.check_request(application, applications, asked | request_)
+
+
+def test_a_rollback_to_a_number_that_is_none_is_refused() -> None:
+    asked = {name: spec.get("default") for name, spec in _update.ROLLBACK_REQUEST.items()}
+    _update.check_rollback("shop", {}, asked)
+    with pytest.raises(Failure, match="rolling_update_revision is -1; the least that works is 0"):
+        _update.check_rollback("shop", {}, asked | {"revision": -1})

@@ -1,0 +1,169 @@
+"""What a rolling update or a rollback leaves as its outcome, whatever became of it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from integration.outcomes import Outcomes, said
+from integration.playbooks import Lab, description
+from kubernetes import client, utils
+
+ROLE = "rolling_update"
+TO_2: dict[str, Any] = {"rolling_update_version": "2.0.0"}
+BACK: dict[str, Any] = {"tasks_from": "rollback"}
+ENTRY = {"service": "frontend", "port": 443, "scheme": "https", "path": "/version"}
+
+
+def special(version: str, **more: Any) -> dict[str, Any]:
+    """An update to a version of hello that the sandbox makes fail."""
+    applications = description()
+    applications["hello"]["image"] = "sandbox/hello"
+    return {"rolling_update_version": version, "rolling_update_applications": applications, **more}
+
+
+def waited_for(running: subprocess.Popen[str], line: str) -> str:
+    """The output of a play up to a line."""
+    assert running.stdout is not None
+    output = ""
+    while line not in output:
+        read = running.stdout.readline()
+        assert read, output
+        output += read
+    return output
+
+
+def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path: Path) -> None:
+    misspelt = TO_2 | {"rolling_update_entry": ENTRY}  # nobody trusts its certificate
+    runs = (BACK, misspelt, TO_2, TO_2, {"rolling_update_version": "a b"}, BACK)
+    (nowhere, untrusted, first, again, refused, back), run = Outcomes(lab, tmp_path, ROLE, *runs).run()
+    assert run.changed == 3  # the file of the outcomes is one, too
+
+    assert said(nowhere) == ("refused", "fail", None, None, False, True)
+    assert "no earlier revision in its history" in nowhere["reason"]
+    assert nowhere["strategy"] == "rollback"
+
+    assert said(untrusted) == ("refused", "fail", "1.0.0", "1.0.0", False, True)
+    assert "certificate not trusted" in untrusted["reason"]
+    assert untrusted["message"].endswith("Users get 1.0.0 as before.")
+
+    assert said(first) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+    assert (first["target"], first["way_back"]) == ("2.0.0", "rollback.yml -e revision=1")
+    assert [each["what"] for each in first["evidence"]] == ["before", "pods", "traffic"]
+    assert first["lines"][0] == first["message"] == "hello 2.0.0 runs in all 3 pods."
+
+    assert said(again) == ("success", "pass", "2.0.0", "2.0.0", False, False)
+    assert (again["watched"], again["lost"]) == (None, 0)
+    assert again["samples"] < first["samples"]  # its own, not the first one's
+
+    assert said(refused) == ("refused", "fail", None, None, False, True)
+    assert refused["message"].startswith('rolling_update_version is "a b"; give the version to go to')
+    assert refused["evidence"] == []
+
+    assert said(back) == ("success", "pass", "2.0.0", "1.0.0", True, False)
+    assert back["message"].startswith(
+        "Deployment hello is back at revision 1, which is revision 3 now: hello 1.0.0 runs"
+    )
+
+
+def test_what_never_gets_ready_or_fails_requests_is_rolled_back_and_so_is_the_way_there(
+    lab: Lab, tmp_path: Path
+) -> None:
+    never: dict[str, Any] = {"rolling_update_version": "0.0.0-nowhere"}
+    to_broken = BACK | {"rolling_update_revision": 4}
+    runs = (never, special("broken"), BACK, to_broken)
+    (waited, failed, nothing, undone), _run = Outcomes(lab, tmp_path, ROLE, *runs).run()
+
+    assert said(waited) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert "Deployment hello did not become complete" in waited["reason"]
+    assert "hello 0.0.0-nowhere failed verification and was rolled back to 1.0.0, which runs" in waited["message"]
+
+    assert said(failed) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert "HTTP 500" in failed["reason"]
+    assert failed["errors"]["HTTP 500"] > 0
+
+    assert said(nothing) == ("refused", "fail", None, None, False, True)
+    assert "each earlier revision of Deployment hello" in nothing["reason"]
+
+    assert said(undone) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert (undone["strategy"], undone["target"]) == ("rollback", "broken")
+    assert lab.versions() == {"1.0.0": 20}
+
+
+def test_paused_it_says_what_users_get_and_a_second_run_goes_on(lab: Lab, tmp_path: Path) -> None:
+    paused = TO_2 | {"rolling_update_pause_at": "50%", "rolling_update_resume": "next_run"}
+    (first, second), _run = Outcomes(lab, tmp_path, ROLE, paused, paused).run()
+    assert said(first)[0] == "success"
+    assert first["verdict"] in ("pass", "inconclusive")
+    assert (first["before"], first["after"]) == ("1.0.0", "1.0.0 and 2.0.0")
+    assert "paused with 2 of 3 pods new" in first["message"]
+    assert "A second run with the same version goes on." in first["message"]
+    assert said(second) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+
+
+def test_where_no_answer_names_a_version_lost_requests_are_judged(lab: Lab, tmp_path: Path) -> None:
+    entry = {"rolling_update_entry": ENTRY | {"validate_certs": False, "version_from": {"header": "x-no-version"}}}
+    (good, bad), _run = Outcomes(lab, tmp_path, ROLE, TO_2 | entry, special("broken", **entry)).run()
+    assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+    assert "the answers name no version, so the pods' images say which one runs" in good["evidence"][-1]["message"]
+    assert said(bad) == ("rolled back", "fail", "2.0.0", "2.0.0", True, True)
+    assert "HTTP 500" in bad["reason"]
+
+
+def test_where_nothing_can_be_asked_nothing_is_proved(empty: Lab, tmp_path: Path) -> None:
+    site = Path(__file__).with_name("manifests") / "site.yaml"
+    utils.create_from_yaml(empty.api, str(site), namespace=empty.namespace)
+    own: dict[str, Any] = {"rolling_update_application": "site", "rolling_update_version": "1.29.0"}
+    (outcome,), _run = Outcomes(empty, tmp_path, ROLE, own).run()
+    assert said(outcome) == ("success", "unverified", "1.28.0", "1.29.0", True, False)
+    assert "unverified: no Service answers with a version, so only the pods' images were looked at" in outcome["lines"]
+    assert (outcome["samples"], outcome["lost"]) == (0, 0)
+
+
+def test_check_mode_proves_nothing(bad_lab: Lab, tmp_path: Path) -> None:
+    before = bad_lab.spec_versions()
+    paused = TO_2 | {"rolling_update_pause_at": "50%"}
+    outcomes, run = Outcomes(bad_lab, tmp_path, ROLE, TO_2, paused).run("--check")
+    for outcome in outcomes:
+        assert said(outcome) == ("check mode", "unverified", "1.0.0", "1.0.0", False, False)
+        assert outcome["message"] == "Deployment hello would go to version 2.0.0 (kelseyhightower/hello:2.0.0)."
+    assert run.changed == 3  # the file of the outcomes is one, too
+    assert bad_lab.spec_versions() == before
+
+
+def test_a_run_whose_lock_is_taken_over_changes_nothing_more(lab: Lab, tmp_path: Path) -> None:
+    outcomes = Outcomes(lab, tmp_path, ROLE, special("unready"))
+    with outcomes.start() as running:
+        output = waited_for(running, "hello: 1 of ")
+        leases = client.CoordinationV1Api(lab.api)
+        lease = leases.read_namespaced_lease("convoy-hello", lab.namespace)
+        lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
+        leases.replace_namespaced_lease("convoy-hello", lab.namespace, lease)
+        # Another run, which has the lock, goes to a version that can be; the first one's wait comes to an end.
+        image = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
+        patch = {"spec": {"template": {"spec": {"containers": [image]}}}}
+        lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch)
+        output += running.communicate(timeout=120)[0]
+    (outcome,) = outcomes.read()
+    assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True), output
+    assert "was taken over by somebody@elsewhere" in outcome["reason"]
+    assert lab.versions() == {"2.0.0": 20}
+    leases.delete_namespaced_lease("convoy-hello", lab.namespace)
+
+
+def test_an_image_that_somebody_else_puts_in_is_named_with_its_field_and_left_alone(lab: Lab, tmp_path: Path) -> None:
+    outcomes = Outcomes(lab, tmp_path, ROLE, special("unready"))
+    with outcomes.start() as running:
+        output = waited_for(running, "hello: 1 of ")
+        image = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
+        patch = {"spec": {"template": {"spec": {"containers": [image]}}}}
+        lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="colleague")
+        output += running.communicate(timeout=120)[0]
+    (outcome,) = outcomes.read()
+    assert said(outcome) == ("failed", "fail", "1.0.0", None, True, True), output
+    field = "spec.template.spec.containers[name=hello].image of Deployment hello was changed"
+    changed = f"{field} from sandbox/hello:unready to kelseyhightower/hello:2.0.0 by colleague"
+    assert changed in outcome["reason"]
+    assert "was not rolled back, as somebody else has changed Deployment hello since" in outcome["message"]
+    assert lab.versions() == {"2.0.0": 20}
