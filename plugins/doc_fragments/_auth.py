@@ -16,7 +16,7 @@ options:
         a pod, else E(KUBECONFIG), else C(~/.kube/config).
       - Credential plugins (C(exec)), C(as) with its groups, C(proxy-url) and C(tls-server-name) work as they do for
         kubectl. Credentials are renewed before they expire, and once where the API server does not accept them.
-      - Can also be given by E(K8S_AUTH_KUBECONFIG). As for M(kubernetes.core.k8s), all of these variables are those of
+      - Can also be given by E(K8S_AUTH_KUBECONFIG). As for C(kubernetes.core.k8s), all of these variables are those of
         the task, so that C(environment) of a play, a block or a task counts as well.
     type: raw
   context:
@@ -82,7 +82,7 @@ options:
         type: str
   persist_config:
     description:
-      - Taken because M(kubernetes.core.k8s) has it. Renewed credentials are never written back into the kubeconfig.
+      - Taken because C(kubernetes.core.k8s) has it. Renewed credentials are never written back into the kubeconfig.
       - Can also be given by E(K8S_AUTH_PERSIST_CONFIG).
     type: bool
   validate_certs:

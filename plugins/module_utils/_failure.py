@@ -37,14 +37,19 @@ Operation = t.Callable[[t.Mapping[str, t.Any], Task], "dict[str, t.Any]"]
 def attempt(operation: Operation, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """What the operation returns. Raises Failure, and nothing else.
 
-    An answer of the API server that lacks what every object of its kind has is met where it is used.
+    Whatever else is raised is an error of this collection's own, and said to be one; its traceback is the fact
+    `exception`, which Ansible shows with -vvv. What others are at fault for, such as an object of the API server that
+    is not what every object of its kind is, is a Failure where it comes in.
     """
     try:
         return operation(options, task)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except Failure:
+        raise
+    except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
         raise Failure(
-            f"An object that the API server answered cannot be understood ({type(error).__name__} {error} at "
-            f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}); see that it is a Kubernetes API server of a "
-            "supported version, and report this line if it is."
+            f"Internal error of convoy.rollout ({what} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}); "
+            f"please report it with the traceback, which -vvv shows.",
+            {"exception": "".join(traceback.format_exception(type(error), error, error.__traceback__))},
         ) from error

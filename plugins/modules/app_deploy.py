@@ -22,9 +22,10 @@ options:
     choices: [complete, back]
     default: complete
   namespace:
-    description: The namespace.
+    description:
+      - The namespace.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   deployments:
     description: The names of the Deployments.
     type: list

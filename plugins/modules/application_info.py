@@ -17,9 +17,8 @@ description:
     go back to.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   names:
     description: The Deployments to show, in this order. By default all of the namespace.
     type: list

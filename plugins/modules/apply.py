@@ -10,16 +10,17 @@ short_description: Apply manifests with kubernetes.core.k8s, as a part of a run
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Has M(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout), all in one call.
+  - Has C(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout), all in one call.
   - It looks at the run's lock right before, gives the module the access that all other tasks of the run have, and calls
     it again where the API server fails for a moment.
   - What is in Secrets is shown nowhere, at any verbosity and with C(--diff), nor are credentials. Of a Secret that
     changes it is said which of its values do. A refusal has the API server's own words, unless it is of a Secret.
 options:
   namespace:
-    description: The namespace of objects that name none.
+    description:
+      - The namespace of objects that name none.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   definition:
     description: >-
       The manifests as text with one or several documents, as a dictionary, or as a list of these. Objects are applied
@@ -38,7 +39,7 @@ attributes:
     description: Shows each object that changes; of a Secret, which values do.
     support: full
   action:
-    description: Runs in the controller's own process, and M(kubernetes.core.k8s) on the same machine. A connection
+    description: Runs in the controller's own process, and C(kubernetes.core.k8s) on the same machine. A connection
       that is not local is refused.
     support: full
   idempotent:

@@ -24,9 +24,10 @@ options:
     choices: [prepared, switched, retired, back]
     required: true
   namespace:
-    description: The namespace.
+    description:
+      - The namespace.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Service.
     type: str

@@ -17,9 +17,8 @@ description:
     Green ends in C(-green).
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Service.
     type: str

@@ -36,9 +36,10 @@ options:
     type: dict
     required: true
   namespace:
-    description: The namespace.
+    description:
+      - The namespace.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   template:
     description: The pod template of a canary that is yet to be created, for V(prepared). By default stable's, with the
       version in the place of its image's tag.

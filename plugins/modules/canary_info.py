@@ -21,9 +21,8 @@ description:
   - Stops where a canary would not get its share, as when the Service's selector names a version.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the stable Deployment.
     type: str

@@ -20,9 +20,8 @@ description:
     scheduler and the API server.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   template:
     description: The pod template, as in a Deployment's C(spec.template). By default that of O(deployment).
     type: dict

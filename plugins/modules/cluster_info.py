@@ -14,9 +14,10 @@ description:
   - Asks with SelfSubjectAccessReviews for each right that the strategies need, and lists those that are missing.
 options:
   namespace:
-    description: The namespace that the rights are needed in.
+    description:
+      - The namespace that the rights are needed in.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   strategies:
     description: What is going to be done there; no rights are looked for without it.
     type: list

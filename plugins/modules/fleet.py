@@ -29,9 +29,10 @@ options:
     type: str
     default: bluegreen
   namespace:
-    description: The application's namespace.
+    description:
+      - The application's namespace.
+      - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   application:
     description: The name of the application.
     type: str

@@ -34,9 +34,8 @@ options:
     choices: [started, paused, complete, verified, back]
     default: started
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Deployment. With O(run), the one that the run has planned with counts.
     type: str

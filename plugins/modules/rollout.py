@@ -28,9 +28,8 @@ notes:
     revision before is then another one.
 options:
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the workload.
     type: str

@@ -27,9 +27,8 @@ options:
     choices: [scaled, verified, back]
     default: scaled
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Deployment.
     type: str

@@ -44,9 +44,8 @@ options:
     default: 3600
     version_added: 0.2.0
   namespace:
-    description: The namespace.
+    description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
-    default: default
   name:
     description: The name of the Service. Required without O(url), where requests are made.
     type: str

@@ -12,6 +12,7 @@ import sys
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
 
 
@@ -33,16 +34,17 @@ class OperationAction(ActionBase):
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
+        environ = self._environ()
         quiet = self._task.no_log
         task = Task(
             check_mode=self._task.check_mode,
             tell=lambda line: None if quiet else self._display.display(line),
             owner=run,
             host=str((task_vars or {}).get("inventory_hostname", "")),
-            environ=self._environ(),
+            environ=environ,
         )
         try:
-            return attempt(self.operation, options, task)
+            return attempt(self.operation, _access.placed(options, environ), task)
         except Failure as failure:
             return dict(failure.facts, failed=True, msg=failure.message)
 

@@ -28,12 +28,13 @@ PREFIX = "[ERROR]: Task failed: Action failed: "  #: Ansible's own words before 
 #: How each strategy is run towards a version, and the task with which the version comes to the cluster.
 STRATEGIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "bluegreen": ("bluegreen", {"bluegreen_timeout": TIMEOUT}, "Create the other colour"),
-    "canary": ("canary", {"canary_timeout": TIMEOUT, "promote": True}, "Give the canary its copies"),
+    "canary": ("canary", {"canary_timeout": TIMEOUT, "promote": True}, "Create the canary"),
     "rolling_update": ("rolling_update", {"rolling_update_timeout": TIMEOUT}, "Give the Deployment the new version"),
     "scale": ("scale", {"replicas": 5, "scale_timeout": TIMEOUT}, "Scale it"),
 }
 #: The tasks that a run comes to as soon as it knows that something does not hold.
 FOUND = (
+    "Take the canary back",
     "See that no other run took the lock over before",
     "Remember why",
     "Say why",

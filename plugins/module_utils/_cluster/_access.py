@@ -21,7 +21,6 @@ import tempfile
 import threading
 import time
 import typing as t
-import weakref
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
@@ -30,6 +29,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _pr
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 Object = t.Dict[str, t.Any]
+Result = t.TypeVar("Result")
 Pairs = t.Tuple[t.Tuple[str, str], ...]
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -103,7 +103,6 @@ class Credentials:
         self._read = read
         self._lock = threading.Lock()
         self._looked = time.monotonic()
-        _ALL.add(self)
 
     @property
     def latest(self) -> Credential:
@@ -158,21 +157,6 @@ class Credentials:
             finally:
                 self._looked = time.monotonic()
             time.sleep(PAUSE * attempt)
-
-    def _forked(self) -> None:
-        """Have a lock that nobody holds: who held it is not in this process."""
-        self._lock = threading.Lock()
-
-
-_ALL: weakref.WeakSet[Credentials] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for each in list(_ALL):
-        each._forked()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 @dataclass(frozen=True)
@@ -247,10 +231,19 @@ def asked(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
 
     As in kubernetes.core, an option that is given as an empty text is not looked for in the environment.
     """
-    return {
+    found = {
         name: options[name] if options.get(name) is not None else _of_environment(name, spec, environ)
         for name, spec in ARGUMENTS.items()
     }
+    # Absolute, as what renews credentials may do so in another working directory.
+    paths = {
+        name: os.path.join(_here(), found[name]) for name, spec in ARGUMENTS.items() if _is_path(spec, found[name])
+    }
+    return {**found, **paths}
+
+
+def _is_path(spec: t.Mapping[str, t.Any], value: t.Any) -> bool:
+    return spec["type"] == "path" and bool(value)
 
 
 def _of_environment(name: str, spec: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> t.Any:
@@ -300,15 +293,38 @@ def resolve(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Acc
     return _KNOWN[key]
 
 
+def placed(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """The options of a task, with the context's namespace where they name none, as for kubectl; else `default`.
+
+    No credentials are asked for, and nothing is raised: without a kubeconfig there is no namespace to take.
+    """
+    found = dict(options)
+    if "namespace" in found and not found["namespace"]:
+        found["namespace"] = "default"
+        with contextlib.suppress(Failure, OSError):
+            wanted = asked(options, environ)
+            if not _complete(wanted):
+                read = _reader(wanted, environ)
+                found["namespace"] = read.namespace() if read else "default"
+    return found
+
+
+def _complete(wanted: t.Mapping[str, t.Any]) -> bool:
+    """Whether the options name a server and whose credentials are shown there, so that nothing else is read."""
+    pairs = (("username", "password"), ("client_cert", "client_key"))
+    return bool(wanted["host"] and (wanted["api_key"] or any(wanted[one] and wanted[two] for one, two in pairs)))
+
+
+def _reader(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> _Pod | _Reader | None:
+    """What reads where the API server is and whose credentials these are; None where nothing says it."""
+    if not (wanted["kubeconfig"] or wanted["context"]) and _in_pod(environ):
+        return _Pod(environ)
+    return _kubeconfig(wanted, environ)
+
+
 def _resolved(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Access:
     host = _text(wanted, "host")
-    pair = any(wanted[one] and wanted[two] for one, two in (("username", "password"), ("client_cert", "client_key")))
-    read: t.Callable[[], _Found] | None = None
-    if not (host and (wanted["api_key"] or pair)):
-        if not (wanted["kubeconfig"] or wanted["context"]) and _in_pod(environ):
-            read = _Pod(environ)
-        else:
-            read = _kubeconfig(wanted, environ)
+    read = None if _complete(wanted) else _reader(wanted, environ)
     found = read() if read else None
     if found is None:
         if not host:
@@ -316,7 +332,7 @@ def _resolved(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Ac
         found = _Found(Access(host), Credential())
     access = found.access
     if wanted["ca_cert"]:
-        access = replace(access, ca_file=os.path.join(_here(), wanted["ca_cert"]), ca_data=None)
+        access = replace(access, ca_file=wanted["ca_cert"], ca_data=None)
     if wanted["validate_certs"] is not None:
         access = replace(access, verify=bool(wanted["validate_certs"]))
     credential = _overridden(found.credential, wanted)
@@ -361,8 +377,8 @@ def _overridden(found: Credential, wanted: t.Mapping[str, t.Any]) -> Credential:
         key = wanted["client_key"]
         found = replace(
             found,
-            cert_file=os.path.join(_here(), wanted["client_cert"]),
-            key_file=os.path.join(_here(), key) if key else None,
+            cert_file=wanted["client_cert"],
+            key_file=key or None,
             cert_data=None,
             key_data=None,
         )
@@ -487,13 +503,18 @@ class _Pod:
         self.server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
     def __call__(self) -> _Found:
-        namespace = ""
-        with contextlib.suppress(OSError), open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as stream:
-            namespace = stream.read().strip()
         credential = _of_file(f"{SERVICE_ACCOUNT}/token")
-        return _Found(
-            Access(self.server, namespace=namespace or "default", ca_file=f"{SERVICE_ACCOUNT}/ca.crt"), credential
-        )
+        access = Access(self.server, namespace=self.namespace(), ca_file=f"{SERVICE_ACCOUNT}/ca.crt")
+        return _Found(access, credential)
+
+    @staticmethod
+    def namespace() -> str:
+        """The pod's own."""
+        try:
+            with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as stream:
+                return stream.read().strip() or "default"
+        except (OSError, UnicodeDecodeError):
+            return "default"
 
 
 def _of_file(path: str) -> Credential:
@@ -509,7 +530,7 @@ def _of_file(path: str) -> Credential:
     return Credential(_bearer(token, path), read_again=time.monotonic() + READ_AGAIN)
 
 
-def _kubeconfig(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> t.Callable[[], _Found] | None:
+def _kubeconfig(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> _Reader | None:
     """What reads the kubeconfig that is asked for, None where there is none. Raises Failure.
 
     Its paths are made absolute and its context stays the one of the first time: what renews the credentials may do so
@@ -581,13 +602,25 @@ class _Reader:
         self._load, self._context, self._environ = load, context, dict(environ)
 
     def __call__(self) -> _Found:
-        document, folder, where = self._load()
+        return self._read(lambda found, context: _of_context(found, context, self._environ))
+
+    def namespace(self) -> str:
+        """The context's. Raises Failure."""
+        return self._read(
+            lambda found, context: str(
+                _named(found.document, "context", context, found.where).get("namespace") or "default"
+            )
+        )
+
+    def _read(self, what: t.Callable[[_Kubeconfig, str], Result]) -> Result:
+        found = self._load()
+        where = found.where
         try:
-            chosen = self._context or document.get("current-context")
+            chosen = self._context or found.document.get("current-context")
             if not chosen:
                 raise Failure(f"{where} has no current-context; give context.")
             self._context = chosen
-            return _of_context(document, folder, str(chosen), where, self._environ)
+            return what(found, str(chosen))
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
             # Not the value: it may be a secret.
             said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else type(error).__name__
@@ -602,7 +635,8 @@ def _named(document: Object, kind: str, name: str, where: str) -> Object:
     raise Failure(f"There is no {kind} {name!r} in {where}; its {kind}s: {others}.")
 
 
-def _of_context(document: Object, folder: str, name: str, where: str, environ: t.Mapping[str, str]) -> _Found:
+def _of_context(kubeconfig: _Kubeconfig, name: str, environ: t.Mapping[str, str]) -> _Found:
+    document, folder, where = kubeconfig
     context = _named(document, "context", name, where)
     cluster = _named(document, "cluster", context.get("cluster", ""), where)
     user = _named(document, "user", context["user"], where) if context.get("user") else {}

@@ -16,7 +16,7 @@ import time
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _retries, _tls
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _proxy, _retries, _shapes, _tls
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import (
     ARGUMENTS,
     Access,
@@ -32,6 +32,10 @@ Result = t.TypeVar("Result")
 Object = t.Dict[str, t.Any]
 
 FIELD_MANAGER = "convoy.rollout"  #: as whom objects are changed
+MALFORMED = "Malformed"  #: the reason of an ApiError: an object is not what every one of its kind is
+_ITEMS = _shapes.named({"items": _shapes.several(_shapes.anything)})
+_EVENT = _shapes.named({"type": _shapes.text, "object": _shapes.anything}, {"type", "object"})
+_STATUS = _shapes.named({"code": _shapes.number, "reason": _shapes.text, "message": _shapes.text})
 TIMEOUT = 30.0  #: seconds that the API server may take to answer
 CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  #: a connection that ended under TLS
 
@@ -82,7 +86,7 @@ class Api:
             host, port = parts.hostname, parts.port
         except ValueError:
             host = None
-        if not host or parts.scheme not in ("http", "https"):
+        if not host or not _proxy.is_host(host) or parts.scheme not in ("http", "https"):
             raise Failure(f"The API server's address {where.server!r} is not an http or https URL.")
         self.host: str = host
         self.port = port or (443 if parts.scheme == "https" else 80)
@@ -215,13 +219,35 @@ class Api:
         raise AssertionError("unreachable")
 
     def get(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> Object:
-        """One object, or one list."""
-        return self._object(self.request(path, query))
+        """One object, or one list, as `_shapes` says that it is. Raises ApiError where it is not."""
+        found = self._object(self.request(path, query))
+        place = _shapes.place(path)
+        if place and place.single:
+            self.check(found, place.check, place.kind)
+        elif place:
+            found["items"] = found.get("items") or []
+            self.check(found, _ITEMS, f"list of {place.kind} objects")
+            for item in found["items"]:
+                self.check(item, place.check, place.kind)
+        return found
+
+    def check(self, item: t.Any, check: _shapes.Check, kind: str) -> None:
+        """Raise ApiError where an object is not what every one of its kind is."""
+        try:
+            check(item)
+        except _shapes.Unfit as unfit:
+            raise ApiError(
+                0,
+                MALFORMED,
+                f"The API server {self.access.server} answered {_article(kind)}{_shapes.name_of(item)} which {unfit}; "
+                f"see that it is a Kubernetes API server of a supported version.",
+                Refusal(0, lasting=True),
+            ) from None
 
     def _object(self, body: bytes) -> Object:
         try:
             found = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             start = " ".join(body[:80].decode(errors="replace").split())
@@ -236,11 +262,14 @@ class Api:
 
     def items(self, path: str, **query: t.Any) -> list[Object]:
         """The objects of a list."""
-        return self.get(path, query).get("items") or []
+        found = self.get(path, query)
+        self.check(found, _ITEMS, "list")
+        return found.get("items") or []
 
     def watch(self, path: str, query: t.Mapping[str, t.Any], seconds: float) -> t.Iterator[Object]:
         """The events of a watch until the server ends it, `seconds` at most. Raises ApiError."""
         connection = self.connect(timeout=seconds + 5)
+        place = _shapes.place(path)
         try:
             asked = dict(query, watch="true", allowWatchBookmarks="true", timeoutSeconds=max(1, int(seconds)))
             response = self._send(connection, path, asked)
@@ -253,15 +282,20 @@ class Api:
                     return
                 try:
                     event = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     return  # cut off in the middle of an event
+                self.check(event, _EVENT, "event of a watch")
                 if event["type"] == "ERROR":
                     status = event["object"]
+                    self.check(status, _STATUS, "Status")
                     raise ApiError(
                         status.get("code", 500),
                         status.get("reason", ""),
                         status.get("message", "The watch failed."),
                     )
+                self.check(event["object"], _shapes.version, "object in a watch")
+                if place and event["type"] != "BOOKMARK":
+                    self.check(event["object"], place.check, place.kind)
                 yield event
         finally:
             connection.close()
@@ -279,7 +313,11 @@ class Api:
             if dry_run:
                 query["dryRun"] = "All"
             response = self._send(connection, path, query, method, body, content_type or "application/json")
-            return self._object(response.read())
+            answer = self._object(response.read())
+            place = _shapes.place(path)
+            if place and method != "DELETE":
+                self.check(answer, place.check, place.kind)
+            return answer
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         finally:
@@ -332,6 +370,10 @@ def _api_error(response: http.client.HTTPResponse, server: str) -> ApiError:
 def api(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Api:
     """The API server that the options and the environment of a task lead to. Raises Failure."""
     return Api(_access.resolve(options, environ))
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOaeio' else 'a'} {kind}"
 
 
 def path_of(plural: str, namespace: str | None = None, name: str | None = None, group: str = "") -> str:

@@ -80,13 +80,11 @@ def explain(document: Object, kind: Object, path: t.Sequence[str], recursive: bo
 
 def _resolved(document: Object, schema: Object) -> Object:
     """What a reference leads to, the schema itself where it is none."""
-    found: t.Any = document
-    reference = schema.get("$ref")
-    if not isinstance(reference, str):
+    head, _slash, name = schema.get("$ref", "").rpartition("/")
+    if head != "#/components/schemas":
         return schema
-    for part in reference.lstrip("#").strip("/").split("/"):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else schema
+    found = document.get("components", {}).get("schemas", {}).get(name)
+    return schema if found is None else t.cast(Object, found)
 
 
 def _parts(resolved: Object) -> list[Object]:

@@ -9,7 +9,14 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Access, Api, ApiError, Object
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _shapes
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import (
+    MALFORMED,
+    Access,
+    Api,
+    ApiError,
+    Object,
+)
 
 WINDOW = 30.0  #: seconds of one watch: a connection that died unnoticed is not waited on for longer
 REFUSED = (401, 403)  #: who may not look now will not later either
@@ -73,18 +80,23 @@ class Mirror:
             try:
                 if not version:
                     answer = api.get(path, query)
+                    api.check(answer, _shapes.version, "list")
+                    items = answer.get("items") or []
+                    for item in items:
+                        api.check(item, _shapes.identity, "object in a list")
                     version = answer["metadata"]["resourceVersion"]
-                    self._put(name, self._replace, answer.get("items") or [])
+                    self._put(name, self._replace, items)
                     listed = True
                 left = min(WINDOW, max(1.0, self._deadline - time.monotonic()))
                 for event in api.watch(path, dict(query, resourceVersion=version), left):
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
+                        api.check(event["object"], _shapes.identity, "object in a watch")
                         self._put(name, self._change, event)
                     if self._closed.is_set():
                         break
             except ApiError as error:
-                if error.status in REFUSED or (not listed and error.status == 404):
+                if error.status in REFUSED or error.reason == MALFORMED or (not listed and error.status == 404):
                     raise
                 # Gone, or out of reach for a moment: begin again.
                 version = ""

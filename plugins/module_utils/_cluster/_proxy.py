@@ -23,16 +23,25 @@ class Proxy(t.NamedTuple):
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
+def is_host(name: str) -> bool:
+    """Whether a text can be a host: an address, or a name with no part that is empty or too long."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def parsed(url: str) -> Proxy:
     """A proxy by its URL; credentials in that become a header. Raises ValueError where it is no http URL."""
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or any(c.isspace() for c in url):
+    host = parts.hostname or ""
+    if parts.scheme != "http" or not is_host(host) or any(c.isspace() for c in url):
         raise ValueError("no http URL")
     headers: tuple[tuple[str, str], ...] = ()
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers = (("Proxy-Authorization", "Basic " + base64.b64encode(pair.encode()).decode()),)
-    return Proxy(parts.hostname, parts.port or 80, headers)
+    return Proxy(host, parts.port or 80, headers)
 
 
 def without_password(url: str) -> str:

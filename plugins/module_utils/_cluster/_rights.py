@@ -31,6 +31,7 @@ _ROOM = (  # what module capacity reads
     Right("", "nodes", ("list",), cluster=True),
     Right("", "pods", ("list",), cluster=True),
     Right("", "resourcequotas", ("list",)),
+    Right("", "limitranges", ("list",)),
 )
 _ASKED = (  # what module version_distribution needs; the proxy where a Service has no address of its own
     Right("", "services", ("get",)),

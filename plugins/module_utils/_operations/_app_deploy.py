@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
     "state": {"type": "str", "choices": ["complete", "back"], "default": "complete"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "deployments": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},

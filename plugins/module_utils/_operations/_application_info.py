@@ -18,7 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "names": {"type": "list", "elements": "str"},
     "application": {"type": "str"},
     "service": {"type": "str"},

@@ -16,7 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "definition": {"type": "raw", "required": True, "no_log": True},  # there may be Secrets in it
 }
 

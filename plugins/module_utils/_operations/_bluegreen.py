@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
     "state": {"type": "str", "choices": ["prepared", "switched", "retired", "back"], "required": True},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "plan": {"type": "dict", "default": {}},
     "template": {"type": "dict"},

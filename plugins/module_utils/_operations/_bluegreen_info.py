@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _b
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     "rollback": {"type": "bool", "default": False},

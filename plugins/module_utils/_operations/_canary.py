@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
@@ -31,7 +31,7 @@ ARGUMENTS: dict[str, t.Any] = {
         "choices": ["prepared", "stepped", "promoted", "restored", "gone", "back"],
         "required": True,
     },
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "template": {"type": "dict"},
     "definition": {"type": "dict", "default": {}},
     "failure": {"type": "raw", "default": ""},
@@ -87,6 +87,7 @@ def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
 
 def _prepared(work: Work) -> dict[str, t.Any]:
     """See that there is room for every replica, and return the manifest of a canary that is yet to be created."""
+    _shapes.check_template(work.options["template"] or {})
     asked = dataclasses.replace(work.asked, template=work.options["template"])
     seen = work.seen()
     found = _canary.plan(seen, asked)

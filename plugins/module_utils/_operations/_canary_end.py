@@ -76,7 +76,7 @@ def restored(work: Work) -> dict[str, t.Any]:
 
 def _restore(work: Work, seen: Seen) -> None:
     now = version_of(seen.stable, work.asked)
-    promoted = now == (version_of(seen.canary, work.asked) if seen.canary else work.versions[1])
+    promoted = now in (work.versions[1], version_of(seen.canary, work.asked) if seen.canary else "")
     whole = _canary_steps.without_canary(seen, Asked(abort=True), "canary")
     change = _canary_manifests.restoration(seen, whole, promoted, work.asked)
     if not work.task.check_mode:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_seen
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_steps
@@ -16,7 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _i
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "service": {"type": "str"},
     "version": {"type": "str"},
@@ -47,6 +47,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         template=options["template"],
         rule=_images.rule(options["version_of"]),
     )
+    _shapes.check_template(asked.template or {})
     _canary_steps.weights(asked.steps)  # before the cluster is asked
     with contextlib.closing(_api.api(options, task.environ)) as api:
         seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "")

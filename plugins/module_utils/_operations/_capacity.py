@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "template": {"type": "dict"},
     "replicas": {"type": "int", "required": True},
     "deployment": {"type": "str"},
@@ -26,6 +26,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         raise Failure(f"replicas is {replicas}; it must not be negative.")
     if template is None and not options["deployment"]:
         raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
+    _shapes.check_template(template or {})
     api = _api.api(options, task.environ)
     try:
         deployment = _deployment(api, options["namespace"], options["deployment"])
@@ -63,7 +64,7 @@ def found(
             api.items(_api.path_of("nodes")),
             pods,
             api.items(_api.path_of("resourcequotas", namespace)),
-            _namespace.optional(api, "limitranges", namespace) or [],
+            _namespace.optional(api, "limitranges", namespace),
         )
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error

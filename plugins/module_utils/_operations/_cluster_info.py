@@ -12,7 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _c
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "strategies": {"type": "list", "elements": "str", "choices": list(_rights.RIGHTS), "default": []},
 }
 

@@ -25,7 +25,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "state": {"type": "str", "choices": list(STATES), "required": True},
     "strategy": {"type": "str", "default": "bluegreen"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "application": {"type": "str"},
     "waves": {"type": "raw", "default": ["1", "25%", "100%"]},
     "on_failure": {"type": "str", "choices": ["stop", "rollback_wave", "rollback_all"], "default": "stop"},

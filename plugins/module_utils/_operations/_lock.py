@@ -16,7 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import L
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "purpose": {"type": "str", "default": ""},
     "wait": {"type": "int", "default": 0},

@@ -28,7 +28,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
     "state": {"type": "str", "choices": ["started", "paused", "complete", "verified", "back"], "default": "started"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     **{name: {"type": "str"} for name in _update.TEXTS},
@@ -171,7 +171,8 @@ class Step:
         if plan["kind"] == "rollback":
             now = _workloads.revision(there.deployment, there.revisions)
             new = f", which is revision {now} now" if now != plan["revision"] else ""
-            headline = f"{place} is back at revision {plan['revision']}{new}: {headline}"
+            there_by_now = "already has" if plan["phase"] == "done" else "is back at"
+            headline = f"{place} {there_by_now} revision {plan['revision']}{new}: {headline}"
         self.told(headline, pods)
         return {"changed": False, "message": f"{headline} observed: {seen['message']}"}
 

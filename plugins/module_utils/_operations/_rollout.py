@@ -19,7 +19,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._place im
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": list(_workloads.PLURALS), "default": "Deployment"},
     "state": {
@@ -108,11 +108,11 @@ class Rollout:
         if point is None:
             seen = self.write(seen, _pause.paused)
             return self.result(seen, before, f"{place} is paused.")
-        if seen.workload["spec"]["strategy"]["type"] != "RollingUpdate":
+        if _strategy(seen.workload) != "RollingUpdate":
             raise Failure(f"{place} cannot be paused at {at}: its strategy replaces all pods at once.")
         if self.progress(seen) is None:
             raise Failure(f"{place} cannot be paused at {at}: its rollout is complete, none is under way.")
-        wanted, due = seen.workload["spec"]["replicas"], point.due(seen.workload)
+        wanted, due = seen.workload["spec"].get("replicas", 1), point.due(seen.workload)
         if self.task.check_mode and _short(seen, point):
             message = f"Check mode: {place} would go on to {due} of {wanted} new pods and be paused there."
             return dict(self.result(seen, message=message), changed=True)
@@ -405,6 +405,10 @@ def _brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
     elif result["changed"]:
         run.journal.note("changed", message=result["message"])
     return result
+
+
+def _strategy(workload: _api.Object) -> str:
+    return str(workload["spec"].get("strategy", {}).get("type", "RollingUpdate"))
 
 
 def _short(seen: Seen, point: _pause.Point) -> str | None:

@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     "state": {"type": "str", "choices": ["begun", "ended"], "default": "begun"},
     "strategy": {"type": "str", "choices": list(STRATEGIES)},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "application": {"type": "raw"},
     "applications": {"type": "raw", "default": {}, "no_log": True},  # there are Secrets in them
     "request": {"type": "dict", "default": {}},

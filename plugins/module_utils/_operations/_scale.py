@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
     "state": {"type": "str", "choices": ["scaled", "verified", "back"], "default": "scaled"},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "replicas": {"type": "str"},
     "current_replicas": {"type": "int"},

@@ -60,7 +60,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "watch": {"type": "dict"},
     "interval": {"type": "float", "default": 0.05},
     "watch_limit": {"type": "int", "default": 3600},
-    "namespace": {"type": "str", "default": "default"},
+    "namespace": {"type": "str"},
     "name": {"type": "str"},
     "application_service": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
@@ -200,7 +200,8 @@ class _Service:
         if not selector:
             raise Failure(f"Service {name} has no selector, so the pods behind it are not known; use source=traffic.")
         selected = ",".join(f"{key}={value}" for key, value in selector.items())
-        return self._server.items(_api.path_of("pods", self._options["namespace"]), labelSelector=selected)
+        path = _api.path_of("pods", self._options["namespace"])
+        return self._server.items(path, labelSelector=selected)
 
     def counted(self, source: str) -> Counter[str]:
         """How many ready endpoints, or ready pods, each version has. Raises Failure."""

@@ -78,7 +78,7 @@ def limits(replicas: int, max_surge: t.Any, max_unavailable: t.Any) -> tuple[int
 
 
 def _scaled(said: t.Any, replicas: int, rounded: t.Callable[[float], int]) -> int:
-    text = str(said)
+    text = str(said or 0)
     if text.endswith("%"):
         return rounded(int(text[:-1]) * replicas / 100)
     return int(text)
@@ -133,6 +133,7 @@ def _before(deployment: Object) -> dict[str, t.Any]:
     """What the brake changed, by name, empty where it is off."""
     try:
         kept = json.loads(annotations_of(deployment).get(BEFORE_PAUSE, "{}"))
+        limits(1, kept.get("maxSurge") or 0, kept.get("maxUnavailable") or 0)
         return {key: value for key, value in kept.items() if key in BRAKE}
     except (ValueError, AttributeError):
         raise Failure(

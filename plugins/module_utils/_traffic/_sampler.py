@@ -312,7 +312,7 @@ class _Pass:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self.credential = access.credentials.current()
+        self.credential = access.credentials.latest
         self._renewal: threading.Thread | None = None
         self._needed = False  #: whether nothing may be asked before it is over
         self._failure: Failure | None = None

@@ -9,7 +9,7 @@ import ssl
 import typing as t
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _tls
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _proxy, _tls
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _clients, _sampler
 
@@ -68,6 +68,8 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
     broken = any(c.isspace() for c in url)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
         raise Failure(f"url is {url!r}; it must be an http or https URL.")
+    if not _proxy.is_host(parts.hostname):
+        raise Failure(f"url is {url!r}, but {parts.hostname} can be no host's name; mend the url.")
     context = None
     if parts.scheme == "https":
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries, _shapes
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _workloads
 
@@ -97,6 +97,7 @@ def changed(
         patch = plan(workload)
         if not patch:
             break
+        api.check(workload, _shapes.identity, place.kind)
         metadata = workload["metadata"]
         same = [
             {"op": "test", "path": f"/metadata/{key}", "value": metadata[key]} for key in ("uid", "resourceVersion")
@@ -109,6 +110,7 @@ def changed(
             if error.status not in (404, 409, 422):
                 raise
             newest = found(api, place)
+            api.check(newest, _shapes.identity, place.kind)
             same_one = newest["metadata"]["resourceVersion"] == metadata["resourceVersion"]
             if not left or (same_one and error.status != 409):
                 raise

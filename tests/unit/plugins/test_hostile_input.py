@@ -12,13 +12,16 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.plugins import cluster
 
 PLUGINS = "ansible_collections.convoy.rollout.plugins"
 
 #: The options with which each operation goes to the API server.
 ASKED: dict[str, dict[str, t.Any]] = {
+    "application_info": {"application": "hello"},
     "bluegreen_info": {"name": "hello", "version": "2.0.0"},
     "canary_info": {"name": "hello", "version": "2.0.0"},
     "capacity": {"replicas": 3, "deployment": "hello"},
@@ -26,7 +29,7 @@ ASKED: dict[str, dict[str, t.Any]] = {
     "explain": {"field": "deployment.spec"},
     "rollout": {"name": "hello", "timeout": 1},
     "scale": {"name": "hello", "replicas": "3"},
-    "version_distribution": {"name": "hello"},
+    "version_distribution": {"name": "hello", "source": "pods", "agree": ["endpoints"]},
 }
 
 
@@ -49,6 +52,9 @@ def nested(keys: st.SearchStrategy[str]) -> st.SearchStrategy[t.Any]:
 
 
 ANYTHING = nested(st.text(max_size=5))
+ODD = st.sampled_from(
+    ["", "-1", "1.5", "25%", "x", "10Mi", -1, 10**30, 1.5, True, None, [], {}, [None], [{}], {"": None}]
+)
 
 
 def some_of(**fields: st.SearchStrategy[t.Any]) -> st.SearchStrategy[dict[str, t.Any]]:
@@ -89,10 +95,12 @@ KUBECONFIGS = st.one_of(
 
 
 def ends_well(operation: Callable[[], t.Any]) -> bool:
-    """With a result, or with one line of text; any other exception ends the test."""
+    """With a result, or with one line of text that blames nothing on this collection; anything else ends the test."""
     try:
         return bool(operation())
     except Failure as failure:
+        if "exception" in failure.facts:
+            pytest.fail(failure.facts["exception"])
         return bool(failure.message.strip()) and "\n" not in failure.message
 
 
@@ -109,26 +117,71 @@ ANSWERS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("operation", ASKED)
-def test_answers(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module(f"{PLUGINS}.module_utils._operations._{operation}")
-    options = {**ASKED[operation], "host": "http://127.0.0.1:1", "api_key": "key"}
-    checked = ArgumentSpecValidator(module.ARGUMENTS).validate(options)
-    assert not checked.error_messages
-    left: list[bytes] = []
-    monkeypatch.setattr(_api.Api, "request", lambda *_args, **_options: left.pop(0) if len(left) > 1 else left[0])
-    monkeypatch.setattr(_api.Api, "watch", lambda *_args: iter([]))
+class Operation:
+    """An operation that only reads, and what the API server answers it."""
 
-    def no_change(*_args: t.Any, **_options: t.Any) -> t.NoReturn:
-        pytest.fail("an operation that only reads must not write")
+    def __init__(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.module = importlib.import_module(f"{PLUGINS}.module_utils._operations._{name}")
+        options = {
+            **({} if name == "explain" else {"namespace": "default"}),
+            **ASKED[name],
+            "host": "http://127.0.0.1:1",
+            "api_key": "key",
+        }
+        checked = ArgumentSpecValidator(self.module.ARGUMENTS).validate(options)
+        assert not checked.error_messages
+        self.options = checked.validated_parameters
+        self.answer: Callable[[str], bytes] = lambda _path: b""
+        self.events: list[t.Any] = []
+        monkeypatch.setattr(_api.Api, "request", lambda _api, path, _query=None: self.answer(path))
+        monkeypatch.setattr(_api.Api, "watch", lambda *_args: iter([]))
 
-    for write in ("create", "replace", "patch", "delete"):
-        monkeypatch.setattr(_api.Api, write, no_change)
+        def no_change(*_args: t.Any, **_options: t.Any) -> t.NoReturn:
+            pytest.fail("an operation that only reads must not write")
+
+        for write in ("create", "replace", "patch", "delete"):
+            monkeypatch.setattr(_api.Api, write, no_change)
+
+    def __call__(self) -> dict[str, t.Any]:
+        return attempt(self.module.run, self.options, Task(check_mode=True, environ={}))
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = Operation(name, monkeypatch)
 
     @cases(600)
     @given(st.lists(ANSWERS, min_size=1, max_size=4))
     def asked(answers: list[bytes]) -> None:
-        left[:] = answers
-        assert ends_well(lambda: attempt(module.run, checked.validated_parameters, Task(check_mode=True)))
+        left = list(answers)
+        operation.answer = lambda _path: left.pop(0) if len(left) > 1 else left[0]
+        assert ends_well(operation)
+
+    asked()
+
+
+@pytest.mark.parametrize("name", [name for name in ASKED if name != "scale"])
+def test_answers_with_one_thing_wrong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = Operation(name, monkeypatch)
+    operation.answer = lambda path: json.dumps(cluster.answered(path)).encode()
+    assert operation()  # with nothing wrong
+    monkeypatch.setattr(_version_distribution, "_sampled", lambda *_args: pytest.fail("nothing is to be sampled"))
+
+    @cases(300)
+    @given(st.data())
+    def asked(data: st.DataObject) -> None:
+        answers: dict[str, bytes] = {}
+
+        def answer(path: str) -> bytes:
+            if path not in answers:
+                found = cluster.answered(path)
+                if data.draw(st.booleans()):
+                    place = data.draw(st.sampled_from(list(cluster.places(found))))
+                    found = cluster.changed(found, place, data.draw(st.one_of(ODD, ANYTHING)))
+                answers[path] = json.dumps(found).encode()
+            return answers[path]
+
+        operation.answer = answer
+        assert ends_well(operation)
 
     asked()

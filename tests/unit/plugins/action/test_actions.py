@@ -54,7 +54,7 @@ VOLATILE = ("duration", "latency", "exception", "invocation", "warnings", "depre
 def deployment() -> Object:
     """A Deployment that is complete."""
     labels = {"app": "hello", "version": "1.0.0"}
-    spec = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
+    spec = {"containers": [{"name": "hello", "image": "hello:1.0.0", "resources": {"requests": {"cpu": "200m"}}}]}
     return {
         "metadata": {"name": "hello", "namespace": "default", "uid": "d", "generation": 1},
         "spec": {
@@ -144,3 +144,71 @@ def test_actions_and_modules_return_the_same(results: dict[str, list[Object]]) -
     assert room["message"] == "needs 9 x 200m cpu, free on schedulable nodes: 1"
     assert colours["phase"] == "preview"
     assert (versions["verdict"], versions["failed"], versions["counts"]) == ("fail", True, {"1.0.0": 5})
+
+
+def test_the_environment_of_play_block_and_task_is_the_modules(tmp_path: Path, api_server: t.Any, answer: Make) -> None:
+    """Each task asks the server that the innermost `environment` names, locally and elsewhere; later ones win."""
+    for name in ("process", "play", "block", "task", "option"):
+        api_server.on(f"/{name}/version", answer(body={"gitVersion": "v1.36.2"}))
+        api_server.on(f"/{name}/api/v1/nodes", answer(body={"items": []}))
+    (tmp_path / "connections").mkdir()
+    (tmp_path / "connections" / "elsewhere.py").write_text(ELSEWHERE)
+    hosts = {name: {"ansible_connection": name} for name in ("local", "elsewhere")}
+    variables = {"ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
+
+    def asked(name: str, **more: t.Any) -> Object:
+        return {"convoy.rollout.cluster_info": more.pop("options", {}), "register": name, **more}
+
+    def at(name: str) -> dict[str, str]:
+        return {"K8S_AUTH_HOST": f"{{{{ url }}}}/{name}"}
+
+    names = ["play", "block", "task", "option"]
+    block = [
+        asked("block"),
+        asked("task", environment=at("task")),
+        asked("option", environment=at("task"), options={"host": f"{api_server.url}/option"}),
+    ]
+    gathered = "{{ [" + ", ".join(f"{name}.server | default({name}.msg)" for name in names) + "] | to_json }}"
+    keep = {
+        "ansible.builtin.copy": {
+            "content": gathered,
+            "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}",
+            "mode": "0600",
+        }
+    }
+    plays = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "vars": {"url": api_server.url},
+            "environment": {**at("play"), "K8S_AUTH_API_KEY": "geheim"},
+            "tasks": [asked("play"), {"block": block, "environment": at("block")}, keep],
+        }
+    ]
+    (tmp_path / "play.json").write_text(json.dumps(plays))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            f"{tmp_path}/hosts.json",
+            f"{tmp_path}/play.json",
+        ],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(tmp_path / "connections"),
+            "K8S_AUTH_HOST": f"{api_server.url}/process",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in hosts:
+        assert json.loads((tmp_path / host).read_text()) == [f"{api_server.url}/{name}" for name in names]
+    assert {ask.headers["Authorization"] for ask in api_server.asked} == {"Bearer geheim"}

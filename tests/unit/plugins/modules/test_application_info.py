@@ -17,7 +17,14 @@ NOTHING = dict.fromkeys(_application_info.ARGUMENTS)
 def here(api_server: t.Any, answer: Callable[..., t.Any]) -> dict[str, t.Any]:
     """Options that lead to a namespace with the Deployments b and a."""
     deployments = [
-        {"metadata": {"name": name, "uid": name}, "spec": {"replicas": 1, "template": {"spec": {"containers": []}}}}
+        {
+            "metadata": {"name": name, "uid": name},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {"spec": {"containers": [{"name": name, "image": name}]}},
+            },
+        }
         for name in ("b", "a")
     ]
     for plural, group in (("deployments", "apps"), ("replicasets", "apps"), ("pods", ""), ("services", "")):

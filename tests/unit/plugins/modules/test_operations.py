@@ -57,6 +57,9 @@ def ran(operation: str, check_mode: bool = False, **options: t.Any) -> Object:
     return t.cast(Object, json.loads(printed.getvalue()))
 
 
+PODS_SPEC = {"containers": [{"name": "hello", "image": "hello:1.0.0"}]}
+
+
 def deployment(available: int, version: int = 5, **more: t.Any) -> Object:
     """The Deployment hello with three copies, so many of which are available."""
     return {
@@ -72,7 +75,7 @@ def deployment(available: int, version: int = 5, **more: t.Any) -> Object:
         "spec": {
             "replicas": 3,
             "selector": {"matchLabels": {"app": "hello"}},
-            "template": {"metadata": {"labels": {"app": "hello", "version": "1.0.0"}}, "spec": {}},
+            "template": {"metadata": {"labels": {"app": "hello", "version": "1.0.0"}}, "spec": PODS_SPEC},
             **more,
         },
         "status": {
@@ -82,6 +85,12 @@ def deployment(available: int, version: int = 5, **more: t.Any) -> Object:
             "availableReplicas": available,
         },
     }
+
+
+def named(name: str) -> Object:
+    """It under another name."""
+    found = deployment(3)
+    return {**found, "metadata": {**found["metadata"], "name": name}}
 
 
 def replica_set() -> Object:
@@ -106,6 +115,7 @@ def pod(**status: t.Any) -> Object:
             "resourceVersion": "5",
             "ownerReferences": [{"uid": "r", "controller": True}],
         },
+        "spec": PODS_SPEC,
         "status": status,
     }
 
@@ -251,9 +261,9 @@ def test_undone_does_not_overwrite_what_somebody_else_did(api_server: t.Any, ans
     complete(api_server, answer)
     older = replica_set()
     older["metadata"].update(uid="o", annotations={"deployment.kubernetes.io/revision": "6"})
-    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": {"containers": []}}}
+    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": PODS_SPEC}}
     api_server.on(SETS, answer(body={"items": [replica_set(), older]}))
-    edited = deployment(3, 6, template={"metadata": {"labels": {"app": "hello", "version": "3"}}, "spec": {}})
+    edited = deployment(3, 6, template={"metadata": {"labels": {"app": "hello", "version": "3"}}, "spec": PODS_SPEC})
     api_server.on(HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "test"), answer(body=edited))
     result = ran("rollout", name="hello", state="undone", **here(api_server))
     assert "was changed by somebody else meanwhile" in result["msg"]
@@ -263,7 +273,7 @@ def test_undone_knows_its_own_change_where_the_answer_was_lost(api_server: t.Any
     complete(api_server, answer)
     older = replica_set()
     older["metadata"].update(uid="o", annotations={"deployment.kubernetes.io/revision": "6"})
-    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": {"containers": []}}}
+    older["spec"] = {"template": {"metadata": {"labels": {"app": "hello"}}, "spec": PODS_SPEC}}
     api_server.on(SETS, answer(body={"items": [replica_set(), older]}))
     mine = answer(body=deployment(0, 6, **older["spec"]))
     lost, made_again = answer(drop=True), refusal(422, "Invalid", "test")
@@ -558,7 +568,7 @@ def behind(
     found["spec"].update(spec or {})
     api_server.on(SERVICE, answer(body=found))
     api_server.on(PODS, answer(body={"items": pods}))
-    api_server.on(SLICES, answer(body={"items": [{"endpoints": endpoints}]}))
+    api_server.on(SLICES, answer(body={"items": [{"metadata": {"name": "hello-x"}, "endpoints": endpoints}]}))
     proxied = f"{path_of('services', 'default')}/hello:80/proxy/version"
     api_server.on(proxied, *[answer(body={"version": version}) for version in said or versions])
     return {"name": "hello", "rate_limit": 0, "concurrency": 1, **here(api_server)}
@@ -626,7 +636,7 @@ def test_endpoints_and_pods_that_do_not_agree(api_server: t.Any, answer: Make) -
     options = behind(api_server, answer, "1", "1", "2")
     # The Service does not lead to one of them yet.
     first = [{"addresses": ["10.0.0.1"], "targetRef": {"name": f"hello-{number}"}} for number in (0, 2)]
-    api_server.on(SLICES, answer(body={"items": [{"endpoints": first}]}))
+    api_server.on(SLICES, answer(body={"items": [{"metadata": {"name": "hello-x"}, "endpoints": first}]}))
     result = ran("version_distribution", source="endpoints", agree=["pods"], **options)
     assert result["msg"] == (
         "Service hello: 1 1, 2 1 of 2 ready endpoints; endpoints and pods do not agree: "
@@ -683,10 +693,11 @@ def test_rolling_update_says_where_requests_cannot_tell_shares(
 
 def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: Make) -> None:
     hello = deployment(3)
-    hello["spec"]["template"]["spec"] = {"containers": [{"resources": {"requests": {"cpu": "200m"}}}]}
+    (container,) = PODS_SPEC["containers"]
+    hello["spec"]["template"]["spec"] = {"containers": [{**container, "resources": {"requests": {"cpu": "200m"}}}]}
     there = {
-        "metadata": {"namespace": "default", "labels": {"app": "hello"}},
-        "spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": "600m"}}}]},
+        "metadata": {"name": "hello-1-a", "namespace": "default", "labels": {"app": "hello"}},
+        "spec": {"nodeName": "n", "containers": [{**container, "resources": {"requests": {"cpu": "600m"}}}]},
     }
     node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}
     api_server.on(HELLO, answer(body=hello))
@@ -711,7 +722,8 @@ def test_bluegreen_info_reads_twice_and_plans(api_server: t.Any, answer: Make) -
 
 def test_canary_info_reads_what_an_application_has_and_plans(api_server: t.Any, answer: Make) -> None:
     slices = path_of("endpointslices", "default", group="discovery.k8s.io")
-    ends = {"endpoints": [{"targetRef": {"name": "hello-1-a"}, "conditions": {"ready": True}}]}
+    endpoint = {"addresses": ["10.0.0.1"], "targetRef": {"name": "hello-1-a"}, "conditions": {"ready": True}}
+    ends = {"metadata": {"name": "hello-x"}, "endpoints": [endpoint]}
     api_server.on(path_of("services", "default"), answer(body={"items": [service()]}))
     spec = {"containers": [{"name": "hello", "image": "hello:1.0.0"}]}
     labels = {"app": "hello", "version": "1.0.0"}
@@ -739,7 +751,7 @@ def test_canary_info_reads_what_an_application_has_and_plans(api_server: t.Any, 
         ([], 404, "There is no namespace default; create it"),
         ([], 200, "There is no Deployment hello in namespace default for a canary"),
         ([], 403, "There is no Deployment hello in namespace default for a canary"),
-        ([{"metadata": {"name": "hello-canary"}}], 200, "There is no stable Deployment hello"),
+        ([named("hello-canary")], 200, "There is no stable Deployment hello"),
     ],
 )
 def test_canary_info_says_what_is_missing(
@@ -800,7 +812,9 @@ def review(allowed: bool) -> Object:
 def test_cluster_info_asks_for_each_right_and_lists_what_is_missing(api_server: t.Any, answer: Make) -> None:
     api_server.on("/version", answer(body={"gitVersion": "v1.36.2"}))
     ready = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "1", "memory": "3Gi"}}
-    api_server.on(path_of("nodes"), answer(body={"items": [{"spec": {}, "status": ready}] * 5}))
+    api_server.on(
+        path_of("nodes"), answer(body={"items": [{"metadata": {"name": "n"}, "spec": {}, "status": ready}] * 5})
+    )
     api_server.on(REVIEWS, *(answer(body=review(allowed)) for allowed in (False, True, False, True)))
     found = ran("cluster_info", host=api_server.url, namespace="shop", strategies=["lock"])
     assert not found.get("failed"), found

@@ -25,10 +25,10 @@ def test_an_address_that_is_no_url(server: str) -> None:
 
 
 def test_calls_are_made_over_one_connection(api_server: t.Any, answer: Make) -> None:
-    api_server.on(PODS, answer(body={"items": [{"metadata": {"name": "a"}}]}))
+    api_server.on(PODS, answer(body={"items": [pod("a", 1)]}))
     api = Api(Access(api_server.url, credentials=Credentials(Credential("Bearer t"))))
     for _time in range(3):
-        assert api.items(PODS, labelSelector="a=b") == [{"metadata": {"name": "a"}}]
+        assert api.items(PODS, labelSelector="a=b") == [pod("a", 1)]
     api.close()
     assert api_server.connections == 1
     assert {ask.headers["Authorization"] for ask in api_server.asked} == {"Bearer t"}
@@ -61,7 +61,10 @@ def test_a_server_that_is_not_there() -> None:
 
 def pod(name: str, version: int) -> Object:
     """A pod."""
-    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version)}}
+    return {
+        "metadata": {"name": name, "uid": name, "resourceVersion": str(version)},
+        "spec": {"containers": [{"name": "hello", "image": "hello:1"}]},
+    }
 
 
 def change(kind: str, name: str, version: int) -> Object:
@@ -155,8 +158,8 @@ def test_a_mirror_ends_in_time(api_server: t.Any, answer: Make) -> None:
 def test_writes(
     api_server: t.Any, answer: Make, write: t.Any, method: str, content_type: str, body: t.Any, dry: bool
 ) -> None:
-    api_server.on(PODS, answer(body={"kind": "Pod", "seen": True}))
-    assert write(Api(Access(api_server.url)), dry) == {"kind": "Pod", "seen": True}
+    api_server.on(PODS, answer(body=pod("seen", 2)))
+    assert write(Api(Access(api_server.url)), dry) == pod("seen", 2)
     asked = api_server.asked[0]
     assert (asked.method, asked.headers["Content-Type"]) == (method, content_type)
     assert body is None or asked.body == body

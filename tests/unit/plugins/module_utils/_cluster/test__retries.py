@@ -82,6 +82,14 @@ def api(api_server: t.Any, at_once: None) -> Api:
     return Api(Access(api_server.url))
 
 
+#: What is answered in the end.
+A_POD: dict[str, t.Any] = {
+    "kind": "Pod",
+    "metadata": {"name": "hello"},
+    "spec": {"containers": [{"name": "hello", "image": "hello:1"}]},
+}
+
+
 def busy(answer: Make, code: int, after: str = "") -> t.Any:
     """A refusal, with Retry-After."""
     return answer(code, {"kind": "Status", "message": "later"}, headers=(("Retry-After", after),) if after else ())
@@ -89,8 +97,8 @@ def busy(answer: Make, code: int, after: str = "") -> t.Any:
 
 @pytest.mark.parametrize("code", [429, 500, 503])
 def test_a_read_survives_errors_that_pass(api: Api, api_server: t.Any, answer: Make, code: int) -> None:
-    api_server.on(POD, busy(answer, code), answer(drop=True), busy(answer, code, "0"), answer(body={"kind": "Pod"}))
-    assert api.get(POD) == {"kind": "Pod"}
+    api_server.on(POD, busy(answer, code), answer(drop=True), busy(answer, code, "0"), answer(body=A_POD))
+    assert api.get(POD) == A_POD
     assert len(api_server.asked) == 4
 
 
@@ -116,15 +124,15 @@ def test_a_change_whose_answer_is_lost_is_made_once(
 def test_a_change_that_was_turned_away_is_made_later(
     api: Api, api_server: t.Any, answer: Make, code: int, after: str
 ) -> None:
-    api_server.on(POD, busy(answer, code, after), answer(body={"kind": "Pod"}))
-    assert api.patch(POD, {"spec": {}}) == {"kind": "Pod"}
+    api_server.on(POD, busy(answer, code, after), answer(body=A_POD))
+    assert api.patch(POD, {"spec": {}}) == A_POD
     assert len(api_server.asked) == 2
 
 
 @pytest.mark.parametrize("dry", [False, True], ids=["conditional", "dry run"])
 def test_a_change_that_cannot_happen_twice_is_made_again(api: Api, api_server: t.Any, answer: Make, dry: bool) -> None:
-    api_server.on(POD, answer(drop=True), busy(answer, 500), answer(body={"kind": "Pod"}))
-    assert api.patch(POD, {"a": 1} if dry else [SAME], dry_run=dry) == {"kind": "Pod"}
+    api_server.on(POD, answer(drop=True), busy(answer, 500), answer(body=A_POD))
+    assert api.patch(POD, {"a": 1} if dry else [SAME], dry_run=dry) == A_POD
     assert len(api_server.asked) == 3
 
 

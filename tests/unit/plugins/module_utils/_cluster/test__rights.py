@@ -18,7 +18,7 @@ def test_each_resource_is_listed_once_with_verbs_that_exist(strategy: str) -> No
 
 def test_strategies_together_need_the_verbs_of_each() -> None:
     together = needed(["scale", "bluegreen"])
-    assert Right("", "services", ("get", "create", "patch")) in together
+    assert Right("", "services", ("get", "list", "create", "patch")) in together
     assert Right("apps", "deployments", ("get", "list", "watch", "patch", "create")) in together
 
 
