@@ -252,7 +252,8 @@ def test_what_somebody_else_puts_in_is_named_with_its_field_and_its_writer() -> 
         }
     ]
     assert _update.changed_by_others(there.deployment, plan) == (
-        "spec.template.spec.containers[name=c0].image of Deployment shop was changed from shop:2 to shop:1 by kubectl-set"
+        "spec.template.spec.containers[name=c0].image of Deployment shop was changed from shop:2 to shop:1 "
+        "by kubectl-set"
     )
     there.deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "shop:2"
     assert _update.changed_by_others(there.deployment, plan) == ""
