@@ -74,7 +74,7 @@ options:
     version_added: 0.2.0
   failed:
     description:
-      - With O(state=undone), that the revision which is current did not hold, unless it is O(to_revision).
+      - With O(state=undone), that the revision which is current failed verification, unless it is O(to_revision).
       - The annotation C(convoy.rollout/failed) keeps its number, and O(state=undone) goes back to it only where
         O(to_revision) says so.
     type: bool
@@ -185,7 +185,7 @@ history:
       description: Whether it is the workload's pod template.
       type: bool
     failed:
-      description: Whether it was taken back because it did not hold.
+      description: Whether it was taken back because it failed verification.
       type: bool
 pods:
   description: The workload's pods, by name, without those that end.
