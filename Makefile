@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test lint unit conformance integration molecule bench faults simulate clean rbac
+.PHONY: help setup demo down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,13 @@ down: ## Stop the demo's sandbox
 test: lint ## Run every check and every test
 	@"$(BIN)/python" -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
 	@"$(BIN)/molecule" test --all --workers cpus
+
+# What can differ by the version of Python, of ansible-core and of kubernetes.core: all but the long plays.
+DIFFERING := tests/integration/test_secrets.py tests/integration/test_cluster.py tests/integration/test_package.py \
+  tests/integration/test_app_deploy.py tests/integration/test_outcomes_bluegreen.py tests/integration/test_outcomes_scale.py
+
+test-versions: lint ## Run what can differ by the versions of Python and ansible-core
+	@"$(BIN)/python" -m pytest $(PARALLEL) $(DIFFERING) tests/conformance tests/unit
 
 unit: setup ## Run the unit tests
 	@"$(BIN)/python" -m pytest $(PARALLEL) tests/unit
