@@ -21,3 +21,12 @@ def reason(failed: t.Any) -> str:
         failed = (failed.get("results") or [failed])[-1]
         return str(failed.get("msg") or failed)
     return str(failed or "A task of the role failed.")
+
+
+def given(option: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """An option of several fields, without those that Ansible filled in because nobody gave them."""
+    return {
+        name: given(value) if isinstance(value, dict) else value
+        for name, value in (option or {}).items()
+        if value is not None
+    }

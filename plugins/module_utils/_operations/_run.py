@@ -15,6 +15,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _app_deploy,
     _baseline,
     _bluegreen,
+    _called,
     _canary,
     _scale,
     _updating,
@@ -150,7 +151,7 @@ def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> 
         application=options["application"],
         applications=options["applications"],
         request=validated.validated_parameters,
-        entry={key: value for key, value in (options["entry"] or {}).items() if value is not None},
+        entry=_called.given(options["entry"]),
         check_mode=task.check_mode,
     )
     if options["lock_wait"] < 0:
