@@ -62,7 +62,7 @@ def test_a_version_that_never_starts_is_left_and_told(lab: Lab, tmp_path: Path) 
 
 
 def test_an_entry_that_does_not_answer_fails(lab: Lab, tmp_path: Path) -> None:
-    entry: dict[str, Any] = {"service": "frontend", "port": 443, "scheme": "https", "path": "/nothing-here"}
+    entry: dict[str, Any] = {"service": "frontend", "port": 443, "scheme": "https", "path": "/login"}  # 401
     variables = {"app_deploy_entry": entry | {"validate_certs": False}}
     (outcome,), _run = Outcomes(lab, tmp_path, "app_deploy", variables).run()
     assert (outcome["ending"], outcome["verdict"]) == ("failed", "fail")
