@@ -124,7 +124,7 @@ def test_a_cluster_that_answers_no_more_fails_its_wave_and_hangs_no_other(cluste
     try:
         run = clusters.play(
             *("--limit", ",".join(names)),
-            **{"fleet_strategy": "scale", "replicas": 4, "fleet_timeout": 8, "waves": [1, 2, 1], **QUICK},
+            **{"fleet_strategy": "scale", "replicas": 4, "fleet_timeout": 20, "waves": [1, 2, 1], **QUICK},
         )
     finally:
         frozen.thawed.set()
