@@ -61,7 +61,8 @@ def arguments(access: Access) -> t.Iterator[Object]:
     Config, in whatever it returns.
     """
     beside = _beside(access)
-    with file_of(json.dumps(kubeconfig(access))) as path:
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(file_of(json.dumps(kubeconfig(access))))
         yield {"kubeconfig": path, **beside}
 
 
