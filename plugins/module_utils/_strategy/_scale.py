@@ -111,17 +111,19 @@ def left_alone(name: str, owner: _subject.Autoscaler, there: int) -> str:
 
 def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Mapping[str, t.Any]) -> _plan.Plan:
     """The plan of a run. Raises Failure."""
-    live = _subject.check_named(subject, "scaling")
+    live = _subject.taking(subject)
     check_paused(live.deployment)
     name, before, owner = live.name, live.replicas, live.autoscaler
+    # Users of blue/green name the application; what is scaled is the colour that serves it.
+    which = name if name == subject.application else f"{name}, which has the traffic of {subject.application},"
     requested = target(name, before, request["replicas"])
     scales = owner is None and requested != before
-    headline = would = f"Deployment {name} has {before} replicas already."
+    headline = would = f"Deployment {which} has {before} replicas already."
     if owner:
         requested, headline, would = before, left_alone(name, owner, before), left_alone(name, owner, before)
     elif scales:
-        headline = f"Deployment {name} was scaled from {before} to {requested} replicas."
-        would = f"Deployment {name} would be scaled from {before} to {requested} replicas."
+        headline = f"Deployment {which} was scaled from {before} to {requested} replicas."
+        would = f"Deployment {which} would be scaled from {before} to {requested} replicas."
     elif not before and request["replicas"].strip("0"):
         headline = would = (
             f"Deployment {name} has 0 replicas, of which {request['replicas']} makes 0 as well; give a number, such as "

@@ -123,11 +123,12 @@ def test_an_autoscaler_keeps_its_number() -> None:
     assert begun(deployment(), autoscalers=[autoscaler("other")]).changes
 
 
-def test_a_colour_without_traffic_is_not_scaled_in_its_place() -> None:
-    blue, green = deployment(color="blue"), deployment("hello-green", color="green")
+def test_the_colour_that_has_the_traffic_is_scaled_in_the_name_of_the_application() -> None:
+    blue, green = deployment(color="blue"), deployment("hello-green", color="green", replicas=2)
     green["spec"]["template"]["metadata"]["labels"]["app"] = "hello"
-    with pytest.raises(Failure, match=r"Deployment hello-green 1\.0\.0 has the traffic of hello, and Deployment hello"):
-        begun(blue, green, services=[service("hello", app="hello", color="green")])
+    plan = begun(blue, green, services=[service("hello", app="hello", color="green")])
+    assert (plan.facts["deployment"], plan.before, plan.target) == ("hello-green", 2, 5)
+    assert plan.headline == "Deployment hello-green, which has the traffic of hello, was scaled from 2 to 5 replicas."
 
 
 def test_another_number_names_the_field_and_who_wrote_it() -> None:
