@@ -63,9 +63,9 @@ molecule: setup ## Run each role's scenario (MOLECULE_KUBECONFIG=... for another
 lint: setup ## Run every linter
 	@bash tests/lint.sh
 
-bench: setup ## Time bluegreen.yml against plain kubectl, the sampler against wrk, and fleet.yml on 1 to 50 clusters
-	@"$(BIN)/python" tests/bench/bench.py
-	@"$(BIN)/python" tests/bench/fleet.py
+bench: setup ## Time bluegreen.yml and fleet.yml against plain kubectl, the sampler against wrk (SHORT=1: each only once)
+	@"$(BIN)/python" tests/bench/bench.py $(if $(SHORT),--pairs 1)
+	@"$(BIN)/python" tests/bench/fleet.py --clusters $(if $(SHORT),2,1 5 20 50)
 
 rbac: setup ## Write docs/rbac.yaml, the smallest rights of each strategy
 	@PYTHONPATH=.collections:tests "$(BIN)/python" -m reliability.rbac > docs/rbac.yaml

@@ -1,7 +1,7 @@
-"""How long a rollout takes beside plain kubectl, how fast the sampler is beside wrk, and when a verdict comes.
+"""What a rollout costs, beside plain kubectl too; how fast the sampler is beside wrk; and when a verdict comes.
 
-All are measured in turn, in one run, on one sandbox; figures are medians, in seconds and in
-samples per second.
+All are measured in turn, in one run, on one sandbox; figures are medians. They are printed, and nothing depends
+on them: how fast a machine is, and what else it does, decides most of them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from figures import Row, jinja_characters, table, tasks_of
+from kubernetes import client, config
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+#: The lab's Service before anybody pins it, and pinned to the version that is deployed first.
+UNPINNED = {"app": "hello"}
+PINNED = {"app": "hello", "version": "1.0.0"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took, and what it printed."""
+
+    cpu: float  #: seconds, user and system, of the command and of all that it waited for
+    wall: float  #: seconds
+    output: str
 
 
 def run(command: list[str], env: Mapping[str, str], *, input_: str | None = None) -> str:
@@ -32,47 +48,97 @@ def run(command: list[str], env: Mapping[str, str], *, input_: str | None = None
     return done.stdout
 
 
-def timed(command: list[str], env: Mapping[str, str]) -> float:
-    """How many seconds a command takes."""
-    start = time.perf_counter()
-    run(command, env)
-    return time.perf_counter() - start
+def timed(command: list[str], env: Mapping[str, str]) -> Cost:
+    """Run a command and see what it takes."""
+    start, used = time.perf_counter(), children_cpu()
+    output = run(command, env)
+    return Cost(children_cpu() - used, time.perf_counter() - start, output)
 
 
-def reset(env: Mapping[str, str]) -> None:
-    """Back to hello 1.0.0 alone, its Service pinned to it."""
-    run(["kubectl", "delete", "deployment/hello-green", "service/hello-preview", "--ignore-not-found"], env)
-    run(["kubectl", "wait", "--for=delete", "pod", "-l", "app=hello,version=2.0.0", "--timeout=60s"], env)
-    selector = [{"op": "replace", "path": "/spec/selector", "value": {"app": "hello", "version": "1.0.0"}}]
-    run(["kubectl", "patch", "service", "hello", "--type=json", "--patch", json.dumps(selector)], env)
+class Cluster:
+    """What the benchmark itself reads and changes in the sandbox."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        api = config.new_client_from_config(kubeconfig)
+        self.core, self.apps = client.CoreV1Api(api), client.AppsV1Api(api)
+
+    def reset(self, selector: Mapping[str, str]) -> None:
+        """Back to hello 1.0.0 alone, its Service with this selector."""
+        for delete, name in (
+            (self.apps.delete_namespaced_deployment, "hello-green"),
+            (self.core.delete_namespaced_service, "hello-preview"),
+        ):
+            try:
+                delete(name, "default")
+            except client.ApiException as error:
+                if error.status != 404:
+                    raise
+        deadline = time.monotonic() + 60
+        while self.core.list_namespaced_pod("default", label_selector="app=hello,version=2.0.0").items:
+            if time.monotonic() > deadline:
+                sys.exit("The pods of hello 2.0.0 did not end within 60 s.")
+            time.sleep(0.1)
+        patch = [{"op": "replace", "path": "/spec/selector", "value": dict(selector)}]
+        self.core.patch_namespaced_service("hello", "default", patch)
+
+    def address(self) -> str:
+        """The address of the Service of hello within the cluster."""
+        return str(self.core.read_namespaced_service("hello", "default").spec.cluster_ip)
+
+    def frontend(self) -> str:
+        """The URL of the lab's frontend."""
+        (ingress,) = self.core.read_namespaced_service("frontend", "default").status.load_balancer.ingress
+        if any(port.error for port in ingress.ports or []):
+            sys.exit("The frontend cannot listen on port 443 here; run the benchmark as a user who may bind it.")
+        return f"https://{ingress.ip}"
 
 
-def frontend(env: Mapping[str, str]) -> str:
-    """The URL of the lab's frontend."""
-    service = json.loads(run(["kubectl", "get", "service", "frontend", "-o", "json"], env))
-    ingress = service["status"]["loadBalancer"]["ingress"][0]
-    if any(port.get("error") for port in ingress.get("ports", [])):
-        sys.exit("The frontend cannot listen on port 443 here; run the benchmark as a user who may bind it.")
-    return f"https://{ingress['ip']}"
-
-
-def bench_rollout(env: Mapping[str, str], pairs: int) -> None:
-    """bluegreen.yml and the script, in turn."""
-    script = ["bash", str(HERE / "bluegreen.sh")]
-    playbook = ["ansible-playbook", "playbooks/bluegreen.yml", "-e", "version=2.0.0"]
-    seconds: dict[str, list[float]] = {"script": [], "playbook": []}
+def bench_rollout(env: Mapping[str, str], cluster: Cluster, pairs: int, folder: Path) -> list[Row]:
+    """bluegreen.yml there and back, a playbook without tasks, and the script where kubectl is; in turn."""
+    bluegreen = ["ansible-playbook", "playbooks/bluegreen.yml", "-e"]
+    (folder / "empty.yml").write_text(json.dumps([{"hosts": "clusters", "gather_facts": False, "tasks": []}]))
+    commands = {
+        "there": [*bluegreen, "version=2.0.0"],
+        "back": [*bluegreen, "rollback=true"],
+        "empty": ["ansible-playbook", str(folder / "empty.yml")],
+    }
+    missing = [name for name in ("kubectl", "curl") if not shutil.which(name)]
+    if missing:
+        print(f"bluegreen.yml beside plain kubectl: not measured, {' and '.join(missing)} not found on the PATH")
+    else:
+        commands = {"script": ["bash", str(HERE / "bluegreen.sh")], **commands}
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for pair in range(pairs + 1):
-        for name, command in (("script", script), ("playbook", playbook)):
-            reset(env)
+        for name, command in commands.items():
+            if name in ("script", "there"):
+                cluster.reset(PINNED)
             taken = timed(command, env)
-            if pair:  # the first pair warms caches up
-                seconds[name].append(taken)
-    script_median, playbook_median = (statistics.median(seconds[name]) for name in ("script", "playbook"))
-    ratios = [b / a for a, b in zip(seconds["script"], seconds["playbook"], strict=True)]
-    print(
-        f"ratio {statistics.median(ratios):.2f}  (bluegreen.yml {playbook_median:.2f} s, "
-        f"plain kubectl {script_median:.2f} s; medians of {pairs} pairs)"
-    )
+            if pair or pairs == 1:  # the first pair warms caches up
+                costs[name].append(taken)
+        if pairs == 1:
+            break
+    cpu = {name: statistics.median(each.cpu for each in costs[name]) for name in costs}
+    wall = {name: statistics.median(each.wall for each in costs[name]) for name in costs}
+    rows = [
+        ("blue/green there, CPU s", "3.9", f"{cpu['there']:.2f}", "<= 2.2"),
+        ("blue/green back, CPU s", "2.6", f"{cpu['back']:.2f}", "<= 1.3"),
+        ("a playbook without tasks, CPU s", "", f"{cpu['empty']:.2f}", ""),
+        ("blue/green there, s", "4.74", f"{wall['there']:.2f}", ""),
+        ("blue/green back, s", "", f"{wall['back']:.2f}", ""),
+    ]
+    if not missing:
+        ratios = [there.wall / script.wall for script, there in zip(costs["script"], costs["there"], strict=True)]
+        rows += [
+            ("plain kubectl there, s", "1.30", f"{wall['script']:.2f}", ""),
+            ("blue/green against plain kubectl", "3.72", f"{statistics.median(ratios):.2f}", "<= 2.3"),
+        ]
+    return [*rows, ("tasks of blue/green there", "23", str(tasks_of(costs["there"][-1].output)), "<= 12")]
+
+
+def roles_jinja() -> int:
+    """Characters of Jinja in the roles' YAML, argument specs apart."""
+    files = [path for path in (ROOT / "roles").rglob("*.yml") if path.name != "argument_specs.yml"]
+    return jinja_characters(path.read_text() for path in files)
 
 
 def children_cpu() -> float:
@@ -129,8 +195,10 @@ def bench_verdict(env: Mapping[str, str], address: str, runs: int, folder: Path)
         there = dict(env, PYTHONPATH=str(ROOT / ".collections"))
         modules, tasks = [], []
         for _ in range(runs):
-            modules.append(timed([*module, str(folder / "arguments")], there))
-            whole, empty = (timed(["ansible-playbook", str(folder / f"{name}.yml")], env) for name in ("task", "empty"))
+            modules.append(timed([*module, str(folder / "arguments")], there).wall)
+            whole, empty = (
+                timed(["ansible-playbook", str(folder / f"{name}.yml")], env).wall for name in ("task", "empty")
+            )
             tasks.append(whole - empty)
         print(
             f"verdict on a true 25% at rate_limit {rate}: module {statistics.median(modules):.2f} s, its start "
@@ -141,12 +209,10 @@ def bench_verdict(env: Mapping[str, str], address: str, runs: int, folder: Path)
 def main() -> None:
     """Start a sandbox, measure, stop it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--pairs", type=int, default=5, help="counted pairs of each comparison")
+    parser.add_argument("--pairs", type=int, default=5, help="counted pairs; with 1 nothing warms up")
     parser.add_argument("--no-rollouts", action="store_true", help="the sampler and the verdict alone")
     arguments = parser.parse_args()
     pairs = arguments.pairs
-    if not shutil.which("kubectl"):
-        sys.exit("make bench compares with kubectl, which is not on the PATH; install it and run again.")
     with tempfile.TemporaryDirectory() as directory:
         env = dict(os.environ, CONVOY_SANDBOX_DIR=directory, ANSIBLE_LOCALHOST_WARNING="false")
         env["KUBECONFIG"] = env["K8S_AUTH_KUBECONFIG"] = f"{directory}/bench/kubeconfig"
@@ -158,14 +224,17 @@ def main() -> None:
         run(["convoy-sandbox", "up", "--name", "bench", "--pod-start", "1"], env)
         try:
             run(["ansible-playbook", "playbooks/app_deploy.yml"], env)
-            env["FRONTEND"] = frontend(env)
+            cluster = Cluster(env["KUBECONFIG"])
+            env["FRONTEND"] = cluster.frontend()
+            rows = []
             if not arguments.no_rollouts:
-                bench_rollout(env, pairs)
-                reset(env)
-            service = json.loads(run(["kubectl", "get", "service", "hello", "-o", "json"], env))
-            address = service["spec"]["clusterIP"]
-            bench_sampler(env, address, pairs)
-            bench_verdict(env, address, pairs, Path(directory))
+                rows = bench_rollout(env, cluster, pairs, Path(directory))
+                # A canary shares the Service with the stable version: one that is pinned would be refused.
+                cluster.reset(UNPINNED)
+            rows.append(("characters of Jinja in the roles", "47440", str(roles_jinja()), "<= 15000"))
+            print(f"{table(rows)}\n(before: commit abe1fce; medians of {pairs})", flush=True)
+            bench_sampler(env, cluster.address(), pairs)
+            bench_verdict(env, cluster.address(), pairs, Path(directory))
         finally:
             run(["convoy-sandbox", "down", "--name", "bench"], env)
 

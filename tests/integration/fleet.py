@@ -176,11 +176,14 @@ def table(run: Run) -> dict[str, dict[str, str]]:
 
 
 @contextlib.contextmanager
-def fleet(directory: Path, size: int) -> Iterator[Fleet]:
-    """So many clusters: of 2 to 5 nodes, with 1 to 3 copies, and three versions in turn."""
+def fleet(directory: Path, size: int, first: int = 0) -> Iterator[Fleet]:
+    """So many clusters: of 2 to 5 nodes, with 1 to 3 replicas, and three versions in turn.
+
+    `first` is the number of the first one, where they are a part of a larger fleet.
+    """
     with contextlib.ExitStack() as stack:
-        members = {}
-        for number in range(size):
+        members: dict[str, Member] = {}
+        for number in range(first, first + size):
             name = f"cluster-{number + 1:02}"
             closing = stack.enter_context(contextlib.ExitStack())
             images = IMAGES | BAD | BAD_THERE.get(name, {})
@@ -196,7 +199,7 @@ def fleet(directory: Path, size: int) -> Iterator[Fleet]:
                 "cluster_provider": "sandbox",
                 "region": "eu" if number % 2 else "us",
             }
-            for number, (name, member) in enumerate(members.items())
+            for number, (name, member) in enumerate(members.items(), first)
         }
         inventory = directory / "fleet.yml"
         inventory.write_text(
