@@ -10,7 +10,7 @@ from ..errors import ApiError
 from ..registry import Registry, timestamp
 from ..selectors import labels_of
 from ..store import Change, Object, Store
-from . import conditions
+from . import conditions, placement
 from .events import Recorder
 from .runtime import Controller
 
@@ -156,9 +156,10 @@ class Scheduler(Controller[tuple[str, str]]):
         self._events = Recorder(registry, "default-scheduler")
         self._waiting: set[tuple[str, str]] = set()
         self._on_node: dict[str, dict[tuple[str, str], Object]] = {}
+        self._repelling: set[tuple[str, str]] = set()  # pods on nodes that keep others away
 
     def _changed(self, change: Change) -> None:
-        if change.resource == resources.NODES:
+        if change.resource in (resources.NODES, resources.NAMESPACES, resources.PERSISTENTVOLUMECLAIMS):
             self._retry()
         if change.resource != resources.PODS:
             return
@@ -169,17 +170,28 @@ class Scheduler(Controller[tuple[str, str]]):
         if node:
             held = self._on_node.setdefault(node, {})
             if ended:
+                self._repelling.discard(key)
                 if held.pop(key, None) is not None:
                     self._retry()
             else:
+                before = held.get(key)
                 held[key] = pod
+                if placement.repels(pod):
+                    self._repelling.add(key)
+                if before is None or labels_of(before) != labels_of(pod):
+                    self._retry(demanding=True)
         if change.type == "DELETED":
             self._waiting.discard(key)
         elif not node and not ended:
             self._queue.add(key)
 
-    def _retry(self) -> None:
+    def _retry(self, *, demanding: bool = False) -> None:
+        """Look again at the pods that wait for a node, or only at those for whom other pods decide."""
         for key in self._waiting:
+            if demanding:
+                pod = self._store.get(resources.PODS, *key)
+                if pod is None or not placement.is_demanding(pod):
+                    continue
             self._queue.add(key)
 
     def _reconcile(self, key: tuple[str, str]) -> None:
@@ -188,7 +200,7 @@ class Scheduler(Controller[tuple[str, str]]):
         if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
             self._waiting.discard((namespace, name))
             return
-        if pod["spec"].get("schedulerName") != "default-scheduler":
+        if pod["spec"].get("schedulerName") != "default-scheduler" or pod["spec"].get("schedulingGates"):
             return
         node, message = self._choose(pod)
         now = timestamp()
@@ -203,28 +215,48 @@ class Scheduler(Controller[tuple[str, str]]):
 
     def _choose(self, pod: Object) -> tuple[str | None, str]:
         asked = requests(pod)
-        fitting: list[tuple[Decimal, int, str]] = []
+        fitting: list[tuple[int, Decimal, int, str]] = []
         reasons: list[list[str]] = []
         helpless = 0
-        for node in self._store.list(resources.NODES):
+        nodes = self._store.list(resources.NODES)
+        obstacles = {node["metadata"]["name"]: obstacle(pod, node) for node in nodes}
+        scene = self._scene(pod, nodes)
+        eligible = [node for node in nodes if matches_node(pod, node)]  # taints do not count, by default
+        for node in nodes:
             name = node["metadata"]["name"]
-            why = obstacle(pod, node)
+            held = self._on_node.get(name, {})
+            why = obstacles[name]
             if why:
                 reasons.append([why])
                 helpless += 1
                 continue
-            held = self._on_node.get(name, {})
             left = free(node, held.values())
-            short = shortage(asked, left)
+            taken = placement.port_obstacle(pod, held.values())
+            short = [taken] if taken else shortage(asked, left)
+            if not short and scene is not None:
+                crowded = placement.obstacle(pod, node, scene, eligible)
+                short = [crowded] if crowded else []
+                helpless += crowded in placement.UNRESOLVABLE
             if not short:
-                fitting.append((_spread(node, left, asked), -len(held), name))
+                liked = _preference(pod, node) + (placement.preference(pod, node, scene) if scene else 0)
+                fitting.append((liked, _spread(node, left, asked), -len(held), name))
                 continue
             reasons.append(short)
             if shortage(asked, free(node, ())):
                 helpless += 1
         if fitting:
-            return max(fitting)[2], ""
+            return max(fitting)[3], ""
         return None, unschedulable_message(reasons, helpless)
+
+    def _scene(self, pod: Object, nodes: list[Object]) -> placement.Scene | None:
+        """Where all other pods are, for a pod that it makes a difference to."""
+        if not self._repelling and not placement.is_demanding(pod):
+            return None
+        return placement.Scene(
+            tuple(nodes),
+            {name: held.values() for name, held in self._on_node.items()},
+            {item["metadata"]["name"]: labels_of(item) for item in self._store.list(resources.NAMESPACES)},
+        )
 
     def _refuse(self, pod: Object, message: str) -> None:
         condition = conditions.find(pod["status"], "PodScheduled")
@@ -251,6 +283,20 @@ class Scheduler(Controller[tuple[str, str]]):
         except ApiError:
             return
         self._events.event(stored, "FailedScheduling", message, warning=True, action="Scheduling")
+
+
+def _preference(pod: Object, node: Object) -> int:
+    """The weights of the preferred node affinity that a node fits, less 100 for each taint it would rather keep."""
+    terms = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "preferredDuringSchedulingIgnoredDuringExecution"
+    ) or ()
+    liked: int = sum(term["weight"] for term in terms if _matches_terms(node, [term.get("preference") or {}]))
+    avoided = [
+        taint
+        for taint in node["spec"].get("taints") or ()
+        if taint["effect"] == "PreferNoSchedule" and not tolerates(pod, taint)
+    ]
+    return liked - 100 * len(avoided)
 
 
 def _spread(node: Object, left: Amounts, asked: Amounts) -> Decimal:

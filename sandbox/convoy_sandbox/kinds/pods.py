@@ -39,6 +39,10 @@ def default_spec(spec: Spec) -> None:
         spec.setdefault("serviceAccount", spec["serviceAccountName"])
     for container in containers_of(spec):
         _default_container(container)
+        for port in container.get("ports") or () if spec.get("hostNetwork") else ():
+            port.setdefault("hostPort", port.get("containerPort"))
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        constraint.setdefault("whenUnsatisfiable", "DoNotSchedule")
     for volume in spec.get("volumes") or ():
         _default_volume(volume)
 
@@ -296,9 +300,21 @@ class PodKind(Kind):
             if not any(term.get("key") == key and term.get("effect") == "NoExecute" for term in tolerations):
                 tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
+        if spec.get("schedulingGates"):
+            gated = {
+                "type": "PodScheduled", "status": "False", "lastProbeTime": None,
+                "lastTransitionTime": obj["metadata"]["creationTimestamp"], "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }  # fmt: skip
+            obj["status"]["conditions"] = [gated]
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = validate_spec(obj.get("spec") or {}, "spec")
+        if old is not None:
+            gates, before = (spec["spec"].get("schedulingGates") or [] for spec in (obj, old))
+            if any(gate not in before for gate in gates):
+                message = "Forbidden: only deletion is allowed, but found new scheduling gate"
+                causes.append(Cause("FieldValueForbidden", message, "spec.schedulingGates"))
         if old is not None and not causes and _fixed(obj["spec"]) != _fixed(old["spec"]):
             causes.append(
                 Cause(
@@ -313,13 +329,15 @@ class PodKind(Kind):
         return causes
 
 
+#: What of a pod's spec has rules of its own for updates, or is the scheduler's to set.
+_CHANGEABLE = (
+    "tolerations", "activeDeadlineSeconds", "nodeName", "containers", "initContainers", "schedulingGates",
+)  # fmt: skip
+
+
 def _fixed(spec: Spec) -> Spec:
     """What of a pod's spec no update may change; binding to a node is a write of the scheduler."""
-    fixed = {
-        key: value
-        for key, value in spec.items()
-        if key not in ("tolerations", "activeDeadlineSeconds", "nodeName", "containers", "initContainers")
-    }
+    fixed = {key: value for key, value in spec.items() if key not in _CHANGEABLE}
     for key in ("containers", "initContainers"):
         fixed[key] = [{k: v for k, v in item.items() if k != "image"} for item in spec.get(key) or ()]
     return fixed
