@@ -12,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ac
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.plugin_utils import _in_process
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 
 #: By which a module would reach another cluster, or the same one as somebody else.
@@ -49,12 +50,7 @@ class ActionModule(OperationAction):
             for attempt in range(1, _apply.ATTEMPTS + 1):
                 if not task.check_mode:
                     run.check()
-                result = self._execute_module(
-                    module_name="kubernetes.core.k8s",
-                    module_args=_apply.module_args(options, text, access),
-                    # A module writes its arguments to the system's log.
-                    task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
-                )
+                result = self._called(_apply.module_args(options, text, access))
                 again = _apply.failed_for_a_moment(result)
                 if not again or attempt == _apply.ATTEMPTS:
                     break
@@ -63,15 +59,27 @@ class ActionModule(OperationAction):
             return _apply.untried(items, namespace)
         return _apply.judged(result, options, items, run, check_mode=task.check_mode, again=again)
 
+    def _called(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What kubernetes.core.k8s returns, in this process where that can be."""
+        if _in_process.POSSIBLE:
+            return _in_process.called(arguments, check_mode=self._task.check_mode, diff=self._task.diff)
+        result = self._execute_module(
+            module_name="kubernetes.core.k8s",
+            module_args=arguments,
+            # A module writes its arguments to the system's log.
+            task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
+        )
+        return t.cast("dict[str, t.Any]", result)
+
     def _leave_access_out_of_environment(self) -> None:
         """Have the module find no access but the one that it is given: what the environment says is in that already.
 
         This process is the task's own, so nobody else misses what is taken away.
         """
-        for name in [name for name in os.environ if OF_ENVIRONMENT.fullmatch(name)]:
-            del os.environ[name]
         said: dict[str, t.Any] = {}
         self._compute_environment_string(said)
-        self._task.environment = [
-            {name: value for name, value in said.items() if not OF_ENVIRONMENT.fullmatch(name)},
-        ]
+        for name in [name for name in os.environ if OF_ENVIRONMENT.fullmatch(name)]:
+            del os.environ[name]
+        kept = {name: value for name, value in said.items() if not OF_ENVIRONMENT.fullmatch(name)}
+        self._task.environment = [kept]
+        os.environ.update({str(name): str(value) for name, value in kept.items()})

@@ -87,6 +87,7 @@ import typing as t
 import yaml
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _yaml
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable):
@@ -167,7 +168,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         """The names of a kubeconfig's contexts, with what is known of them."""
         try:
             with open(file, encoding="utf-8") as stream:
-                document = yaml.safe_load(stream)
+                document = _yaml.document(stream)
             contexts = document.get("contexts") or []
             servers = {item["name"]: item["cluster"].get("server") for item in document.get("clusters") or []}
             for item in contexts:

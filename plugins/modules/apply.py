@@ -39,8 +39,9 @@ attributes:
     description: Shows each object that changes; of a Secret, which values do.
     support: full
   action:
-    description: Runs in the controller's own process, and C(kubernetes.core.k8s) on the same machine. A connection
-      that is not local is refused.
+    description: Runs in the controller's own process, and with it C(kubernetes.core.k8s), where the Python of Ansible
+      has the package C(kubernetes). Else that module runs under the host's C(ansible_python_interpreter), which takes
+      more than a second of CPU on each host. A connection that is not local is refused.
     support: full
   idempotent:
     description: Changes nothing where each object is as described.

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _proxy, _tls
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _proxy, _tls, _yaml
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
 Object = t.Dict[str, t.Any]
@@ -586,7 +586,7 @@ def _read_yaml(path: str) -> Object:
         raise Failure("PyYAML is needed to read a kubeconfig: pip install PyYAML.") from error
     try:
         with open(path, encoding="utf-8") as stream:
-            document = yaml.safe_load(stream)
+            document = _yaml.document(stream)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
         raise Failure(f"The kubeconfig {path} cannot be read: {said}.") from error

@@ -50,8 +50,14 @@ class ApiError(Failure):
         self.refusal = refusal or Refusal(status)
 
 
-class _Https(http.client.HTTPSConnection):
-    """A connection over TLS, which shows the credentials' client certificate and may be for another name."""
+class _Https(http.client.HTTPConnection):
+    """A connection over TLS, which shows the credentials' client certificate and may be for another name.
+
+    The standard library's own, HTTPSConnection, would read the system's CAs for each, which takes longer than a
+    request and would not be used.
+    """
+
+    default_port = http.client.HTTPS_PORT
 
     def __init__(self, host: str, port: int, timeout: float, access: Access, server_name: str) -> None:
         super().__init__(host, port, timeout=timeout)
@@ -60,7 +66,7 @@ class _Https(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         context = self._access.ssl_context(self.credential)
-        http.client.HTTPConnection.connect(self)
+        super().connect()
         if context is not None:
             self.sock = context.wrap_socket(self.sock, server_hostname=self._server_name)
 

@@ -17,8 +17,12 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 PROXY_HEADERS = {"proxy_basic_auth": "Proxy-Authorization", "basic_auth": "Authorization", "user_agent": "User-Agent"}
 
 
-def kubeconfig(access: Access) -> Object:
-    """A kubeconfig of one context that leads where an access leads, as whom it does."""
+def kubeconfig(access: Access, stack: contextlib.ExitStack) -> Object:
+    """A kubeconfig of one context that leads where an access leads, as whom it does.
+
+    Certificates and keys are in files that the stack takes away: for what stands in the kubeconfig itself, the Python
+    client would write files of its own, and leave a key on the disk where it is killed.
+    """
     cluster: Object = {"server": access.server}
     user: Object = {}
     shown = access.credentials.current()
@@ -28,13 +32,12 @@ def kubeconfig(access: Access) -> Object:
         (user, "client-key", shown.key_file, shown.key_data),
     ):
         if data:
-            entry[f"{key}-data"] = base64.b64encode(data.encode()).decode()
+            entry[key] = stack.enter_context(file_of(data))
         elif path:
             entry[key] = os.path.abspath(path)
     if not access.verify:
         cluster["insecure-skip-tls-verify"] = True
-        for key in ("certificate-authority", "certificate-authority-data"):
-            cluster.pop(key, None)
+        cluster.pop("certificate-authority", None)
     if access.server_name:
         cluster["tls-server-name"] = access.server_name
     scheme, _space, credentials = (shown.authorization or "").partition(" ")
@@ -62,7 +65,7 @@ def arguments(access: Access) -> t.Iterator[Object]:
     """
     beside = _beside(access)
     with contextlib.ExitStack() as stack:
-        path = stack.enter_context(file_of(json.dumps(kubeconfig(access))))
+        path = stack.enter_context(file_of(json.dumps(kubeconfig(access, stack))))
         yield {"kubeconfig": path, **beside}
 
 

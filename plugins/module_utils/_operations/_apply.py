@@ -9,7 +9,7 @@ import contextlib
 import json
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _client_errors, _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _client_errors, _retries, _yaml
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 
@@ -50,7 +50,7 @@ def documents(text: str) -> list[_api.Object]:
     except ImportError as error:
         raise Failure("PyYAML is needed to read manifests: pip install PyYAML.") from error
     try:
-        found = [each for each in yaml.safe_load_all(text) if each is not None]
+        found = [each for each in _yaml.documents(text) if each is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""

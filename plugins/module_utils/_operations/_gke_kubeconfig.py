@@ -13,7 +13,7 @@ import tempfile
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _gke
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _gke, _yaml
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -112,7 +112,7 @@ def _present(path: str) -> t.Any:
 
     try:
         with open(path, encoding="utf-8") as stream:
-            return yaml.safe_load(stream)
+            return _yaml.document(stream)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None  # written anew
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import typing as t
 from pathlib import Path
@@ -31,6 +32,31 @@ def test_it_leads_where_the_task_does_as_whom_it_does() -> None:
     assert document["clusters"][0]["cluster"]["server"] == "https://shop.test"
     assert document["users"][0]["user"] == {"token": "planted-token"}
     assert set(found) == {"kubeconfig"}
+
+
+def test_a_key_is_in_no_kubeconfig_and_in_no_file_that_stays() -> None:
+    encoded = {name: base64.b64encode(name.encode()).decode() for name in ("planted-ca", "planted-cert", "planted-key")}
+    cluster = {"server": "https://shop.test", "certificate-authority-data": encoded["planted-ca"]}
+    user = {"client-certificate-data": encoded["planted-cert"], "client-key-data": encoded["planted-key"]}
+    document = {
+        "current-context": "shop",
+        "contexts": [{"name": "shop", "context": {"cluster": "shop", "user": "me"}}],
+        "clusters": [{"name": "shop", "cluster": cluster}],
+        "users": [{"name": "me", "user": user}],
+    }
+    with _kubeconfig.arguments(_access.resolve({"kubeconfig": document}, {})) as told:
+        text = Path(told["kubeconfig"]).read_text()
+        found = json.loads(text)
+        paths = {**found["clusters"][0]["cluster"], **found["users"][0]["user"]}
+        paths.pop("server")
+        read = {name: Path(path).read_text() for name, path in paths.items()}
+    assert read == {
+        "certificate-authority": "planted-ca",
+        "client-certificate": "planted-cert",
+        "client-key": "planted-key",
+    }
+    assert not any(secret in text for secret in ("planted-key", encoded["planted-key"]))
+    assert not any(Path(path).exists() for path in paths.values())
 
 
 def test_a_user_with_a_password_stays_one() -> None:

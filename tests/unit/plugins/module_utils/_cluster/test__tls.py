@@ -76,6 +76,21 @@ def test_the_name_and_the_ca_of_a_certificate_are_verified_all_the_same(
         handshake(client(other), server, "127.0.0.1")
 
 
+def test_the_systems_cas_are_read_only_where_they_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _server, ca = without_identifiers(tmp_path, "127.0.0.1")
+    read: list[str] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda self, purpose=None: read.append("all"))
+    monkeypatch.setattr(ssl.SSLContext, "set_default_verify_paths", lambda self: read.append("paths"))
+    for access in (Access("https://127.0.0.1:1", ca_file=ca), Access("https://127.0.0.1:1", verify=False)):
+        Api(access).connect().close()
+    assert read == []
+    api = Api(Access("https://127.0.0.1:1"))
+    once = list(read)
+    for _connection in range(3):
+        api.connect().close()
+    assert once == read == ["all"]
+
+
 def test_an_intermediate_ca_that_is_given_is_trusted_under_every_python() -> None:
     assert _tls.client_context().verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
 
