@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac
+.PHONY: help setup demo down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac specs
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lint: setup ## Run every linter
 bench: setup ## Time bluegreen.yml and fleet.yml against plain kubectl, the sampler against wrk (SHORT=1: each only once)
 	@"$(BIN)/python" tests/bench/bench.py $(if $(SHORT),--pairs 1)
 	@"$(BIN)/python" tests/bench/fleet.py --clusters $(if $(SHORT),2,1 5 20 50)
+
+specs: setup ## Write what the argument specs of the roles have in common, tests/shared_options.yml
+	@"$(BIN)/python" tests/specs.py
 
 rbac: setup ## Write docs/rbac.yaml, the smallest rights of each strategy
 	@PYTHONPATH=.collections:tests "$(BIN)/python" -m reliability.rbac > docs/rbac.yaml
