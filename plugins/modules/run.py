@@ -52,6 +52,13 @@ options:
     description: Take the lock from another run, which stops before its next change.
     type: bool
     default: false
+  require_drain:
+    description:
+      - Refuse to begin where pods would end that have no drain, a preStop hook that keeps them listening until no more
+        requests are sent to them, or less time to end than that takes.
+      - Without it the run warns of them.
+    type: bool
+    default: false
   run:
     description: What the task that began the run registered, for O(state=ended).
     type: dict
@@ -165,6 +172,29 @@ outcome:
     watched:
       description: What steady requests saw during the whole run, as M(convoy.rollout.version_distribution) reports it.
       type: dict
+    ended:
+      description: Requests that were lost while pods ended, by which no version was judged; null where none were.
+      type: dict
+      contains:
+        pods:
+          description: How many pods of each version were seen to end.
+          type: dict
+        lost:
+          description: How many requests were lost meanwhile.
+          type: int
+        errors:
+          description: How many of them, by why.
+          type: dict
+        cause:
+          description: Why, and what to do.
+          type: str
+        message:
+          description: All of that in one sentence.
+          type: str
+    warnings:
+      description: What the run warned of when it began.
+      type: list
+      elements: str
     evidence:
       description: Each verification, with what was verified, the verdict and what was counted.
       type: list

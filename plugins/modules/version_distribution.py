@@ -346,6 +346,13 @@ versions:
   type: dict
   sample:
     "1.0.0": {count: 200, first: "2026-11-25T12:00:00.012+00:00", last: "2026-11-25T12:00:10.001+00:00"}
+losses:
+  description: >-
+    When each lost request was made (seconds since 1970) and why it was lost, of the first 1000 ones.
+  returned: with O(state=watched)
+  type: list
+  elements: list
+  sample: [[1764158400.012, connection refused]]
 gap:
   description: The longest time, in seconds, without a good answer.
   returned: with O(state=watched)
@@ -367,6 +374,11 @@ errors:
   returned: always
   type: dict
   sample: {"HTTP 503": 2, "timeout": 1}
+errors_by_version:
+  description: How many of the requests that failed were answered by which version, where the answer says that.
+  returned: always
+  type: dict
+  sample: {"2.0.0": 1}
 shares:
   description: The share of RV(samples) that each version answered.
   returned: always

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _planning, _rollout
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
@@ -64,6 +64,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         api.items(_api.path_of("deployments", namespace, group="apps")),
         kept,
         begin.entry,
+        sleeps=_planning.sleeps(api),
     )
 
 

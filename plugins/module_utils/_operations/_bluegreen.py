@@ -44,7 +44,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     service = _service(api, begin.namespace, begin.application)
     deployments = api.items(_api.path_of("deployments", begin.namespace, group="apps"))
     found = _bluegreen.plan(service, deployments, version=begin.request["version"], rollback=begin.request["rollback"])
-    return _bluegreen.begin(found, begin.application, begin.described, begin.request, begin.entry)
+    endings = [] if begin.request["keep_previous"] else _bluegreen.endings(found, deployments, service)
+    return _bluegreen.begin(found, begin.application, begin.drained(api), begin.request, begin.entry, endings)
 
 
 def _service(api: _api.Api, namespace: str, name: str) -> _api.Object:

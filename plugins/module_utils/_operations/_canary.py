@@ -54,7 +54,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         found = _canary.plan(seen, asked)
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
-    return _canary.begin(found, before, begin.described, request, begin.entry)
+    return _canary.begin(found, before, begin.drained(api), request, begin.entry, _canary.endings(seen, found))
 
 
 PLANNING = Planning(

@@ -51,7 +51,8 @@ def promoted(work: Work) -> dict[str, t.Any]:
     if work.task.check_mode:
         return work.result(f"Check mode: {work.stable} would be given {version}.")
     work.complete(work.stable)
-    _version_distribution.verified(work.looks("promotion", False, expected={version: 1}), work.task.environ, work.run)
+    asked = work.looks("promotion", False, expected={version: 1})
+    _version_distribution.verified(asked, work.task.environ, work.run, endings=work.endings(version))
     return work.result(f"{work.stable} {version} is promoted.")
 
 
@@ -96,7 +97,9 @@ def gone(work: Work) -> dict[str, t.Any]:
     if work.task.check_mode:
         return work.result(f"Check mode: Deployment {work.canary} would be deleted.")
     version = version_of(work.seen().stable, work.asked)
-    _version_distribution.verified(work.looks("stable alone", True), work.task.environ, work.run, _alone(work))
+    _version_distribution.verified(
+        work.looks("stable alone", True), work.task.environ, work.run, _alone(work), work.endings(version)
+    )
     work.run.journal.note("serving", version=version)
     return work.result(f"{work.stable} {version} runs without a canary.")
 
@@ -151,10 +154,9 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     _restore(work, seen)
     if seen.canary is not None:
         work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
-    found = _version_distribution.looked(
-        work.looks("taken back", False, settles="verdict", fail_on="never"), work.task.environ, _alone(work)
-    )
     old = version_of(work.seen().stable, work.asked)
+    looks = work.looks("taken back", False, settles="verdict", fail_on="never")
+    found = _version_distribution.looked(looks, work.task.environ, _alone(work), work.endings(old))
     complete = found["verdict"] == "pass"
     failed = any(event["kind"] == "verified" and event["verdict"] == "fail" for event in work.run.journal.events())
     why = "failed verification and was" if failed else "was"

@@ -34,8 +34,8 @@ def stepped(work: Work) -> dict[str, t.Any]:
         if work.task.check_mode:
             continue
         pods = work.complete(work.canary)
-        stable = _reduce(work, step, stable)
-        seen = _verified(work, step, final=last)
+        before, stable = stable, _reduce(work, step, stable)
+        seen = _verified(work, step, final=last, ends=stable < before)
         work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
         if step["pause"] or not last:  # what is said last of all is the same
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
@@ -84,14 +84,18 @@ def _reduce(work: Work, step: Object, before: int) -> int:
     return t.cast(int, wanted)
 
 
-def _verified(work: Work, step: Object, final: bool) -> dict[str, t.Any]:
-    """See that every version gets its share, of the endpoints that there are at each look, and no request fails."""
+def _verified(work: Work, step: Object, final: bool, ends: bool) -> dict[str, t.Any]:
+    """See that every version gets its share, of the endpoints that there are at each look, and no request fails.
+
+    A step that `ends` no pods has no excuse for a lost request.
+    """
 
     def expecting(last: bool) -> dict[str, float] | None:
         return _expected(work, step, last)
 
     looks = work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"])
-    return _version_distribution.verified(looks, work.task.environ, work.run, expecting)
+    endings = work.endings(work.versions[1]) if ends else None
+    return _version_distribution.verified(looks, work.task.environ, work.run, expecting, endings)
 
 
 def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:

@@ -13,13 +13,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
     _canary_seen,
+    _endings,
     _rollout,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 Patch = t.Callable[[Object], "list[Object]"]
@@ -154,6 +155,14 @@ class Work:
             final=final,
             **{"settle": self.request["settle"], **asked},
         )
+
+    def endings(self, version: str, *, changed: bool = True) -> _endings.Endings:
+        """What looks out for pods of the application that end while a version is judged."""
+
+        def read() -> dict[str, str]:
+            return _reachable.ending(self.seen().pods, self.asked.container, self.asked.rule)
+
+        return _endings.Endings(self.run, read, version, changed=changed)
 
     def _asked_of(self, arguments: t.Mapping[str, t.Any], **asked: t.Any) -> dict[str, t.Any]:
         run = self.run.handle or None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _cluster_facts, _description
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,13 @@ class Begin:
     request: t.Mapping[str, t.Any]
     entry: t.Mapping[str, t.Any] = field(default_factory=dict)  #: where users come in, as far as it is said
     check_mode: bool = False
+
+    def drained(self, api: _api.Api) -> t.Mapping[str, t.Any]:
+        """The application's description with its drain as this cluster can have it, empty where there is none.
+
+        Raises ApiError.
+        """
+        return _description.drained(self.described, sleeps=sleeps(api)) if self.described else {}
 
     @property
     def described(self) -> t.Mapping[str, t.Any]:
@@ -40,3 +48,14 @@ class Planning:
     locks: t.Callable[[Begin], t.Sequence[str]] = lambda begin: [begin.application]  #: the applications to lock
     #: Makes what has to be there before anything can be locked, in check mode tries to, and says what it made.
     prepare: t.Callable[[_api.Api, Begin], t.Sequence[str]] = lambda _api, _begin: ()
+
+
+def sleeps(api: _api.Api) -> bool:
+    """Whether a cluster knows the preStop hook `sleep`; who may not read its version has a new one. Raises ApiError."""
+    try:
+        version = str(api.get("/version").get("gitVersion") or "")
+    except _api.ApiError as error:
+        if error.status not in (401, 403, 404):
+            raise
+        return True
+    return not version or _cluster_facts.is_at_least(version, _cluster_facts.SLEEPS)

@@ -12,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _baseline,
     _called,
+    _endings,
     _rollout,
     _updating,
     _version_distribution,
@@ -22,7 +23,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import L
 from ansible_collections.convoy.rollout.plugins.module_utils._run._table import table
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -256,11 +257,19 @@ class Step:
             **{"expected": {}, **given},
         )
         try:
-            return _version_distribution.looked(asked, self.task.environ, expecting)
+            return _version_distribution.looked(asked, self.task.environ, expecting, self.endings())
         except Failure as failure:
             if "verdict" in failure.facts:
                 self.run.verified("traffic", failure.facts, final=True)
             raise
+
+    def endings(self) -> _endings.Endings:
+        """What looks out for the Deployment's pods that end."""
+
+        def read() -> dict[str, str]:
+            return _reachable.ending(self.found().pods, self.carrier.container, self.carrier.rule)
+
+        return _endings.Endings(self.run, read, self.plan["target"], changed=self.plan["phase"] != "done")
 
     # -- the way back --------------------------------------------------------------------------------------------------
 
@@ -317,7 +326,7 @@ class Step:
             fail_on="never",
         )
         try:
-            seen = _version_distribution.looked(asked, self.task.environ)
+            seen = _version_distribution.looked(asked, self.task.environ, endings=self.endings())
         except Failure as failure:
             return self.over(
                 undone, f"{runs}, but what users get could not be asked: {failure.message}", serving=version

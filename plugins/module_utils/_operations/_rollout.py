@@ -11,9 +11,17 @@ from datetime import datetime, timezone
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._mirror import Mirror
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _ending
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _scale
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _rollout, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _images,
+    _place,
+    _reachable,
+    _rollout,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -80,6 +88,7 @@ class Rollout:
         self.container: str = options["container"] or ""
         self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
+        self.ended = _ending.Ending()  #: the pods that were seen to end while it was waited for
 
     def complete(self) -> dict[str, t.Any]:
         """Watch until the rollout is complete. In check mode, say how far it is."""
@@ -301,6 +310,7 @@ class Awaited:
         if workload is None:
             raise Failure(f"{place} was deleted while its rollout was waited for.")
         self.seen = seen = _own(workload, objects["remembered"].values(), objects["pods"].values())
+        rollout.ended.saw(_reachable.ending(seen.pods, rollout.container, rollout.rule), time.monotonic())
         self.waited = self._waits_for(seen)
         if self.waited is None:
             return True
@@ -367,7 +377,12 @@ def complete_together(
         "pods": (pods, {}),
     }
     start = rollouts[0].start
-    watched(api, lists, [Awaited(each, each.read(), each.progress) for each in rollouts], start + rollouts[0].timeout)
+    try:
+        all_awaited = [Awaited(each, each.read(), each.progress) for each in rollouts]
+        watched(api, lists, all_awaited, start + rollouts[0].timeout)
+    finally:
+        for each in rollouts:
+            _endings.note(run, each.ended)
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
@@ -399,6 +414,7 @@ def brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
             result = {"complete": rollout.complete, "resumed": rollout.resumed, "restarted": rollout.restarted}[state]()
     finally:
         api.close()
+        _endings.note(run, rollout.ended)
     if not task.check_mode:
         run.check()  # whatever was waited for, another run may have begun meanwhile
     if state == "complete":

@@ -26,6 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run import _compan
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import Lock, identity
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 
@@ -50,6 +51,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "entry": _version_distribution.ARGUMENTS["entry"],
     "lock_wait": {"type": "int", "default": 0},
     "takeover": {"type": "bool", "default": False},
+    "require_drain": {"type": "bool", "default": False},
     "run": {"type": "dict"},
 }
 
@@ -90,15 +92,20 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
+        warnings = list(filter(None, [_drain.warning(plan.endings)]))
         noted.append(
             {
                 "kind": "planned",
                 "at": time.time(),
                 **{key: getattr(plan, key) for key in ("before", "target", "headline", "would", "way_back")},
                 "hints": list(plan.hints),
+                "warnings": warnings,
+                "endings": [_drain.noted(each) for each in plan.endings],
             }
         )
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
+        if options["require_drain"]:
+            _drain.refuse(plan.endings, planning.role or options["strategy"])
         if plan.changes and (plan.service or begin.entry.get("service") or begin.entry.get("url")):
             handle["baseline"] = found = _baseline.noted(options, task, journal, plan)
             if found["answered"] and not task.check_mode:
@@ -115,6 +122,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         raise
     return {
         "changed": bool(made),
+        "warnings": warnings,
         "run": handle,
         "plan": {**_shown(plan.facts), "before": plan.before, "target": plan.target, "made": list(made)},
     }

@@ -12,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
     _capacity,
+    _endings,
     _rollout,
     _version_distribution,
 )
@@ -19,7 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _reachable, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -180,7 +181,22 @@ def _ask(
         task.environ,
         run,
         expecting,
+        _endings_of(options, task, run, requested),
     )
+
+
+def _endings_of(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, requested: int) -> _endings.Endings | None:
+    """What looks out for the pods that end where there are fewer of them now."""
+    place = _place_of(options)
+    planned = [event for event in run.journal.events() if event["kind"] == "planned"]
+    if not planned or not (planned[-1]["before"] or 0) > requested:
+        return None
+
+    def read() -> dict[str, str]:
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            return _reachable.ending(_place.around(api, place, _place.found(api, place))[1])
+
+    return _endings.Endings(run, read, changed=True)
 
 
 def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:

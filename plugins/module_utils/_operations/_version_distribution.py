@@ -13,6 +13,7 @@ from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _settling, _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
@@ -290,10 +291,11 @@ def verified(
     environ: t.Mapping[str, str],
     run: _run.Run,
     expecting: Expecting | None = None,
+    endings: _endings.Endings | None = None,
 ) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
     try:
-        result = looked(options, environ, expecting)
+        result = looked(options, environ, expecting, endings)
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
@@ -308,12 +310,29 @@ def verified(
 
 
 def looked(
-    options: t.Mapping[str, t.Any], environ: t.Mapping[str, str], expecting: Expecting | None = None
+    options: t.Mapping[str, t.Any],
+    environ: t.Mapping[str, str],
+    expecting: Expecting | None = None,
+    endings: _endings.Endings | None = None,
 ) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
-    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once.
+    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once. Where
+    a change ends pods, `endings` looks out for them: a look that lost requests for it is no look, and is repeated.
     """
+    try:
+        return _settled(options, environ, expecting, endings)
+    finally:
+        if endings:
+            endings.note()
+
+
+def _settled(
+    options: t.Mapping[str, t.Any],
+    environ: t.Mapping[str, str],
+    expecting: Expecting | None,
+    endings: _endings.Endings | None,
+) -> dict[str, t.Any]:
     if options["settle"] < 0:
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
     options = entered(options)
@@ -322,17 +341,24 @@ def looked(
     settled = _settling.SETTLED[options["settles"]]
     failure: Failure | None = None
     result: dict[str, t.Any] = {}
-    for attempt in range(1, options["settle"] + 2):
+    attempt = 1
+    while attempt <= options["settle"] + 1:
         last = attempt == options["settle"] + 1
         expected = expecting(last) if expecting else options["expected"]
+        if endings:
+            endings.look()
         if expected is not None:
-            failure, result = None, {}
+            failure, result, begun = None, {}, time.monotonic()
             try:
                 result = _look({**split, "expected": expected}, environ)
             except Failure as error:
                 failure, result = error, error.facts
+            if endings and result.get("verdict") != "pass" and endings.excuse(result, begun, options["settle"]):
+                time.sleep(1)
+                continue
             if last or settled(result, failure is not None, attempt):
                 break
+        attempt += 1
         time.sleep(1)
     if failure:
         raise failure
@@ -436,6 +462,7 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
         "samples": total,
         "counts": dict(counts),
         "errors": {},
+        "errors_by_version": {},
         "shares": shares,
         "intervals": {version: [share, share] for version, share in shares.items()},
         "too_slow": False,
@@ -608,6 +635,9 @@ def report(
         "samples": total,
         "counts": dict(counts),
         "errors": dict(errors),
+        "errors_by_version": dict(
+            Counter(sample.version for sample in taken if sample.error is not None and sample.version)
+        ),
         "shares": {version: count / total for version, count in counts.items()},
         "intervals": {
             version: list(

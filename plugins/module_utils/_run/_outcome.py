@@ -8,9 +8,11 @@ Roles print it, fleets pool it, CI and AWX read it. docs/outcome.md is its refer
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _ending
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Event
 
 FORMAT = 1  #: the version of the shape; fields are only added within one
@@ -37,6 +39,8 @@ class Outcome:
     samples: int = 0  #: requests made meanwhile
     lost: int = 0  #: those of them that got no good answer
     errors: t.Mapping[str, int] = field(default_factory=dict)  #: how many were lost, by why
+    ended: t.Optional[t.Mapping[str, t.Any]] = None  #: what was lost while pods ended, by which no version is judged
+    warnings: t.Sequence[str] = ()  #: what the run warned of when it began
     watched: t.Optional[t.Mapping[str, t.Any]] = None  #: what steady requests saw during the whole run
     evidence: t.Sequence[t.Mapping[str, t.Any]] = ()  #: each verification: what was verified, how, and the verdict
     applications: t.Sequence[t.Mapping[str, t.Any]] = ()  #: what runs now, where the strategy reads that
@@ -75,6 +79,8 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     - `left`: message, what users get now where nothing is taken back
     - `runs`: applications, what runs now, as application_info returns it
     - `watched`: the report of the watch
+    - `ended`: pods that were seen to end, with their versions, `lost` requests that were made meanwhile, by why, and
+      from when (`first`) to when (`newest`) pods were told to end, in seconds since 1970
     """
     begun = _last(events, "begun") or {}
     planned = _last(events, "planned") or {}
@@ -130,7 +136,9 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         samples=int(counted.get("samples") or 0),
         lost=sum((counted.get("errors") or {}).values()),
         errors=counted.get("errors") or {},
-        watched=_bare(watched) if watched else None,
+        ended=_ended(events, planned, watched),
+        warnings=planned.get("warnings") or [],
+        watched=_bare({key: value for key, value in watched.items() if key != "losses"}) if watched else None,
         evidence=[_bare(event) for event in verified],
         applications=(_last(events, "runs") or {}).get("applications", ()),
         reason=reason,
@@ -166,6 +174,43 @@ def _counted(verified: t.Sequence[Event]) -> Event:
     return next((event for event in reversed(verified) if event.get("samples")), {})
 
 
+EARLY = 2.0  #: seconds before pods were seen to end in which they may have been told to
+
+
+def _ended(events: t.Sequence[Event], planned: Event, watched: Event | None) -> dict[str, t.Any] | None:
+    """What was lost while pods ended, and why; None where nothing was."""
+    noted = [event for event in events if event["kind"] == "ended"]
+    pods = {name: version for event in noted for name, version in event["pods"].items()}
+    errors: Counter[str] = Counter()
+    for event in noted:
+        errors.update(event["lost"])
+    spans = [(event["first"], event["newest"]) for event in noted if event["first"] is not None]
+    for at, error in (watched or {}).get("losses") or []:
+        if _ending.is_lost(error) and any(
+            first - EARLY <= at <= newest + _ending.FOLLOW_SLOWLY for first, newest in spans
+        ):
+            errors[error] += 1
+    lost = sum(errors.values())
+    if not lost:
+        return None
+    endings = planned.get("endings") or []
+    lacking = next((each for each in endings if each["lacks"]), None)
+    if lacking:
+        cause = f"they {lacking['lacks']}; {lacking['remedy']}"
+    else:
+        seconds = next((each["seconds"] for each in endings if each["seconds"]), None)
+        drained = f"though they drain for {seconds:g} s" if seconds else "see how they end"
+        cause = f"{drained}; find out how long what leads users there takes to follow, and give them a longer drain"
+    by_version = dict(Counter(pods.values()))
+    return {
+        "pods": by_version,
+        "lost": lost,
+        "errors": dict(errors),
+        "cause": cause,
+        "message": _ending.said(lost, by_version, cause),
+    }
+
+
 def _verdict(ending: Ending, verified: t.Sequence[Event]) -> Verdict:
     """The worst of what the run stands or falls by; what was not verified is `unverified`."""
     if ending == "check mode":
@@ -186,6 +231,8 @@ def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:
         sentence += f" Users get {result.after} as before."
     if result.watched and result.watched.get("message"):
         sentence += f" Meanwhile: {result.watched['message']}"
+    if result.ended:
+        sentence = f"{sentence.rstrip('.')}. {result.ended['message']}."
     return sentence + (f"\n{result.log}" if result.log else "")
 
 
@@ -206,6 +253,7 @@ def _lines(result: Outcome, headline: str, planned: Event, watched: Event | None
         *(observed if result.ending == "success" else []),
         *(unverified if result.ending == "success" else []),
         *([f"watched: {watched['message']}"] if watched else []),
+        *([f"lost: {result.ended['message']}"] if result.ended else []),
         *(planned.get("hints") or []),
         *(told.get("lines") or []),
     ]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images, _workloads
 
 Object = t.Dict[str, t.Any]
 Described = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -54,10 +54,13 @@ def begin(
     deployments: t.Sequence[Object],
     certificates: t.Container[str],
     entry: t.Mapping[str, t.Any],
+    *,
+    sleeps: bool = True,
 ) -> _plan.Plan:
     """The plan of a run. There is no Secret in it, as it is shown.
 
-    `services` and `deployments` are those of the namespace, `certificates` the names of the Secrets that are there.
+    `services` and `deployments` are those of the namespace, `certificates` the names of the Secrets that are there,
+    `sleeps` says whether the cluster knows the preStop hook `sleep`.
     """
     selectors = pinned(applications, services)
     names = sorted(applications)
@@ -68,6 +71,7 @@ def begin(
         changes=True,
         headline=f"{listed} in namespace {namespace} {'runs' if len(names) == 1 else 'run'} as described",
         would=f"{listed} would be deployed in namespace {namespace}",
+        endings=endings(applications, services, deployments, selectors),
         facts={
             "selectors": selectors,
             "deployments": [name for name in names if name not in selectors],
@@ -79,8 +83,30 @@ def begin(
             ],
             "entry": {**entry, "max_p99": None} if entry else {},  # other roles judge how fast answers are
             "asks": bool(entry),
+            "sleeps": sleeps,
         },
     )
+
+
+def endings(
+    applications: Described, services: t.Sequence[Object], deployments: t.Iterable[Object], left: t.Container[str]
+) -> list[_drain.Ending]:
+    """The pods that end for certain: those of another image than is described, or of no drain where one is described.
+
+    `left` are the names of the applications whose Deployments stay as they are.
+    """
+    found = []
+    for item in deployments:
+        name = item["metadata"]["name"]
+        if name not in applications or name in left:
+            continue
+        ending = _drain.ending(item, services)
+        described = applications[name]
+        images = _workloads.images(item["spec"]["template"])
+        drains = _description.drained(described, sleeps=True) != described
+        if f"{described['image']}:{described['version']}" not in images or (ending.drain is None and drains):
+            found.append(ending)
+    return found
 
 
 def pinned(applications: Described, services: t.Iterable[Object]) -> dict[str, dict[str, str]]:
@@ -140,7 +166,11 @@ def manifests(
         "services": {name: item for name, item in applications.items() if "service" in item},
         "selectors": dict(selectors),
         # The Deployments behind a Service that is pinned to a version are that rollout's.
-        "deployments": {name: item for name, item in applications.items() if name not in selectors},
+        "deployments": {
+            name: _description.drained(item, sleeps=bool(plan.get("sleeps", True)))
+            for name, item in applications.items()
+            if name not in selectors
+        },
     }
 
 

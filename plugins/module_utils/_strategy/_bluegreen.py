@@ -8,7 +8,7 @@ import json
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
     _images,
@@ -173,8 +173,9 @@ def begin(
     described: t.Mapping[str, t.Any],
     request: t.Mapping[str, t.Any],
     entry: t.Mapping[str, t.Any],
+    endings: t.Sequence[_drain.Ending] = (),
 ) -> _plan.Plan:
-    """The plan of a run, from what `plan` found; `described` is the application's description."""
+    """The plan of a run, from what `plan` found; `described` is the application's description, `endings` what ends."""
     active, preview, target = found["active"], found["preview"], found["version"]
     done = found["phase"] == "done"
     now, old = (active, preview) if done else (preview, active)
@@ -193,6 +194,7 @@ def begin(
         would=f"would take all traffic: {name}",
         way_back=f"-e version={active['version']}" if not done else "",
         hints=hints,
+        endings=endings,
         service=application,
         facts={
             **found,
@@ -204,6 +206,15 @@ def begin(
             "way_back": target if target == found["previous_version"] else active["version"],
         },
     )
+
+
+def endings(found: t.Mapping[str, t.Any], deployments: t.Iterable[Object], service: Object) -> list[_drain.Ending]:
+    """The pods that end where the old colour is not kept. They take no new requests by then."""
+    old = found["preview"] if found["phase"] == "done" else found["active"]
+    named = {item["metadata"]["name"]: item for item in deployments}
+    if not old["exists"] or not old["replicas"]:
+        return []
+    return [_drain.ending(named[old["deployment"]], [service], version=old["version"], takes_traffic=False)]
 
 
 def _manifests(

@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_refusals,
     _canary_standing,
     _canary_steps,
+    _drain,
     _plan,
     _weights,
 )
@@ -191,8 +192,9 @@ def begin(
     described: t.Mapping[str, t.Any],
     request: Request,
     entry: t.Mapping[str, t.Any],
+    endings: t.Sequence[_drain.Ending] = (),
 ) -> _plan.Plan:
-    """The plan of a run, from what `plan` found and the version that users get `before`.
+    """The plan of a run, from what `plan` found, the version that users get `before`, and the pods that end.
 
     `described` is the application's description, empty where there is none.
     """
@@ -209,6 +211,7 @@ def begin(
         would=would,
         way_back="" if not advances else f"-e version={old} -e promote=true" if found["promote"] else "-e abort=true",
         hints=hints,
+        endings=endings,
         service=found["service"],
         facts={
             **{
@@ -225,6 +228,19 @@ def begin(
             "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },
     )
+
+
+def endings(seen: Seen, found: t.Mapping[str, t.Any]) -> list[_drain.Ending]:
+    """The pods that what is left to do ends: stable's, as far as the canary stands in for them or takes their place,
+    and the canary's where it is removed."""
+    stable, canary, ends = found["stable"], found["canary"], found["promote"] or found["abort"]
+    fewest = min([stable["replicas"], *(step["stable"] for step in found["steps"])])
+    replaced = found["promote"] and stable["version"] != canary["version"]
+    pods = stable["replicas"] if replaced else stable["replicas"] - fewest
+    ending = [_drain.ending(seen.stable, [seen.service], version=stable["version"], pods=pods)]
+    if seen.canary is not None and ends:
+        ending.append(_drain.ending(seen.canary, [seen.service], version=canary["version"]))
+    return [each for each in ending if each.pods]
 
 
 def _words(found: t.Mapping[str, t.Any], request: Request) -> tuple[str, str, list[str]]:

@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._drain import Ending
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Plan:
     would: str  #: the same in check mode
     way_back: str = ""  #: what to type to have `before` again
     hints: t.Sequence[str] = ()  #: what a person may want to know beside it
+    endings: t.Sequence[Ending] = ()  #: the pods that it ends
     service: str = ""  #: the Service that users come in by, where no entry says another
     #: The versions that the ready pods have, which answers are held against; None takes every name for a version.
     running: t.Sequence[str] | None = None

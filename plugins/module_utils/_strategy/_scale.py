@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _rollout, _subject
 
 Object = t.Dict[str, t.Any]
@@ -137,6 +137,7 @@ def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Ma
         headline=headline,
         would=would,
         way_back=f"-e replicas={before}" if scales else "",
+        endings=[_drain.Ending(name, live.version, before - requested, subject.drain)] if requested < before else (),
         service=service,
         facts={
             "deployment": name,

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _pause, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
     _images,
@@ -399,6 +399,7 @@ def _planned(
         headline=headline,
         would=would,
         way_back=f"rollback.yml -e revision={back.revision}" if back and begins != "done" else "",
+        endings=_endings(found, serving) if begins != "done" else (),
         service=next(iter(leading), ""),
         running=running,
         needs_entry=bool(running),
@@ -413,6 +414,15 @@ def _planned(
             **facts,
         },
     )
+
+
+def _endings(found: Found, serving: _subject.WayBack | None) -> list[_drain.Ending]:
+    """The pods that a rollout ends: those of the revision that serves."""
+    if serving is None:
+        return []
+    deployment = found.deployment
+    served = {**deployment, "spec": {**deployment["spec"], "template": serving.template}}
+    return [_drain.ending(served, found.services, version=serving.version)]
 
 
 def _changed_container(one: Object, other: Object, name: str) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
+MOST_LOSSES = 1000  #: how many lost requests are told one by one
 NOTED = 1.0  #: seconds without a good answer that are worth a word though no request was lost
 
 
@@ -24,6 +25,7 @@ class Tally:
         self._gap = 0.0
         self._samples = 0
         self._errors: Counter[str] = Counter()
+        self._losses: list[tuple[float, str]] = []
         self._seen: dict[str, list[float]] = {}  # by version: count, first and last end of an answer
 
     def add(self, sample: Sample) -> bool:
@@ -31,6 +33,8 @@ class Tally:
         self._samples += 1
         if sample.error is not None:
             self._errors[sample.error] += 1
+            if len(self._losses) < MOST_LOSSES:
+                self._losses.append((sample.begun, sample.error))
             return True
         ended = sample.begun + sample.seconds
         self._gap = max(self._gap, ended - self._good)
@@ -48,6 +52,7 @@ class Tally:
             "samples": self._samples,
             "lost": lost,
             "errors": dict(self._errors),
+            "losses": [[round(begun + self._clock, 3), error] for begun, error in self._losses],
             "versions": {
                 version: {
                     "count": int(self._seen[version][0]),

@@ -15,6 +15,8 @@ Object = t.Dict[str, t.Any]
 
 #: The first minor version with all that the roles use: server-side apply became stable in it.
 MINIMUM = (1, 22)
+#: The first one whose containers can have the preStop hook `sleep`.
+SLEEPS = (1, 30)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,13 @@ class Capacity:
 
 def supported(version: str) -> bool:
     """Whether the roles work with a version such as v1.36.2-gke.100."""
+    return is_at_least(version, MINIMUM)
+
+
+def is_at_least(version: str, least: tuple[int, int]) -> bool:
+    """Whether a version such as v1.36.2-gke.100 is a major and minor one or a later one."""
     found = re.match(r"v?(\d+)\.(\d+)", version)
-    return found is not None and (int(found[1]), int(found[2])) >= MINIMUM
+    return found is not None and (int(found[1]), int(found[2])) >= least
 
 
 def capacity(nodes: t.Sequence[Object] | None) -> Capacity | None:

@@ -36,11 +36,44 @@ def _problems(name: t.Any, application: t.Any) -> t.Iterator[str]:
     for field in ("image", "version"):
         if field not in application:
             yield f"{said} it has no {field}."
+    if application.get("drain") and _own_hook(application):
+        yield f"{said} it has both a drain and container.lifecycle.preStop; leave out one of them."
     for field, (holds, what) in FIELDS.items():
         if field in application and not holds(application[field]):
             # Of what holds secrets, or is long, only the kind.
-            value = _shown(application[field]) if field in ("image", "version", "replicas") else None
+            value = _shown(application[field]) if field in ("image", "version", "replicas", "drain") else None
             yield f"{said} {field} must be {what}{'' if value is None else f'; it is {value}'}."
+
+
+#: Seconds that a pod goes on listening once it is told to end, where a description says nothing else.
+DRAIN = 5
+GRACE = 30  #: terminationGracePeriodSeconds where a description has none: Kubernetes' own default
+
+
+def drained(application: t.Mapping[str, t.Any], *, sleeps: bool) -> dict[str, t.Any]:
+    """An application with the preStop hook that its `drain` comes down to, and with the grace period for it.
+
+    A pod that is told to end stops listening at once, and is still sent requests until every proxy has heard of it. The
+    hook keeps it listening until then. What it needs to end afterwards, terminationGracePeriodSeconds as described,
+    comes on top. A preStop hook that is described stays as it is. `sleeps` says whether the cluster knows the hook
+    `sleep` (Kubernetes 1.30 and later); elsewhere a program of that name is run, which the image has to have.
+    """
+    seconds = int(application.get("drain", DRAIN))
+    if not seconds or _own_hook(application):
+        return dict(application)
+    container, pod = dict(application.get("container") or {}), dict(application.get("pod") or {})
+    hook = {"sleep": {"seconds": seconds}} if sleeps else {"exec": {"command": ["sleep", str(seconds)]}}
+    container["lifecycle"] = {**(container.get("lifecycle") or {}), "preStop": hook}
+    needs = pod.get("terminationGracePeriodSeconds")
+    pod["terminationGracePeriodSeconds"] = seconds + (GRACE if needs is None else int(needs))
+    return {**application, "container": container, "pod": pod}
+
+
+def _own_hook(application: t.Mapping[str, t.Any]) -> bool:
+    """Whether a description has a preStop hook of its own. Whatever is given, it raises nothing."""
+    container = application.get("container")
+    lifecycle = container.get("lifecycle") if isinstance(container, t.Mapping) else None
+    return isinstance(lifecycle, t.Mapping) and bool(lifecycle.get("preStop"))
 
 
 #: What templates are given descriptions as.
@@ -120,6 +153,7 @@ FIELDS: Checks = {
     "image": (_fits(IMAGE), "the name of an image without its tag"),
     "version": (_fits(VERSION), 'a text in quotes that can be a label, such as "1.0.0"'),
     "replicas": (_is_count, "a number of replicas that is not negative"),
+    "drain": (_is_count, "a number of seconds that is not negative"),
     "labels": (_map_of(_is_text), "a dictionary of texts"),
     "selector": (_map_of(_is_text), "a dictionary of texts"),
     "container": (_map_of(lambda _value: True), "a dictionary of fields of a container"),

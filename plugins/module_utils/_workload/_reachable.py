@@ -93,6 +93,15 @@ def by_pods(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = 
     )
 
 
+def ending(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = _images.PLAIN) -> dict[str, str]:
+    """The pods that were told to end and are still there, by name, each with its version, empty where none is known."""
+    return {
+        pod["metadata"]["name"]: _version(pod, container, rule)
+        for pod in pods
+        if pod["metadata"].get("deletionTimestamp")
+    }
+
+
 def _version(pod: Object, container: str, rule: _images.Rule) -> str:
     return _images.version_of(pod, _workloads.deployment_of(pod), container, rule=rule)
 

@@ -294,7 +294,7 @@ def subject(
         quotas=_quotas.applying(there.quotas, pods.get("spec") or {}, ranges) if at else (),
         limit_ranges=tuple(item["metadata"]["name"] for item in there.limit_ranges),
         budgets=at.budgets if at else (),
-        drain=drain(pods, _target_port(decides), at.container) if at else None,
+        drain=drain(pods, target_port(decides), at.container) if at else None,
         owner=(at.owner if at else None) or next((link.owner for link in leading if link.owner), None),
         state=at.state if at else None,
         unreadable=there.unreadable,
@@ -458,7 +458,8 @@ def budgets(deployment: Object, found: t.Iterable[Object]) -> tuple[Budget, ...]
     )
 
 
-def _target_port(service: Object | None) -> str:
+def target_port(service: Object | None) -> str:
+    """The container port, by number or name, that a Service's first port leads to; empty where there is none."""
     ports = (service or {}).get("spec", {}).get("ports") or []
     return str(ports[0].get("targetPort") or ports[0].get("port") or "") if ports else ""
 

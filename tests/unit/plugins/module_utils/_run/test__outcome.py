@@ -65,6 +65,64 @@ def test_a_success_says_what_was_done_and_proved() -> None:
     ]
 
 
+LACKING = {"deployment": "hello", "version": "1.0.0", "pods": 3, "seconds": 0, "lacks": "have no drain"}
+DRAINING = {**LACKING, "seconds": 5, "lacks": "", "remedy": ""}
+
+
+def ended(ending: dict[str, t.Any], *losses: tuple[float, str], looks: int = 2) -> Outcome:
+    """The outcome of a run that ended three pods between 1,000,010 and 1,000,012, and whose watch lost requests."""
+    planned = (
+        PLANNED[0],
+        {**PLANNED[1], "endings": [{"remedy": "give hello a drain", **ending}], "warnings": ["careful"]},
+    )
+    gone: Note = ("ended", {"pods": {"a": "1.0.0", "b": "1.0.0"}, "lost": {}, "first": 1_000_010, "newest": 1_000_012})
+    more: Note = (
+        "ended",
+        {
+            "pods": {"b": "1.0.0", "c": "1.0.0"},
+            "lost": {"timeout": looks} if looks else {},
+            "first": None,
+            "newest": None,
+        },
+    )
+    watched: Note = (WATCHED[0], {**WATCHED[1], "losses": [list(each) for each in losses]})
+    return of(BEGUN, planned, CHANGED, gone, more, VERIFIED, SERVING, watched)
+
+
+def test_what_was_lost_while_pods_ended_is_counted_and_said_with_its_cause_and_fails_nothing() -> None:
+    lost = (
+        (1_000_009.5, "connection refused"),
+        (1_000_015.0, "HTTP 502"),
+        (1_000_011.0, "HTTP 500"),
+        (1_000_900.0, "timeout"),
+    )
+    found = ended(LACKING, *lost)
+    assert (found.ending, found.verdict) == ("success", "pass")
+    assert found.ended == {
+        "pods": {"1.0.0": 3},
+        "lost": 4,
+        "errors": {"timeout": 2, "connection refused": 1, "HTTP 502": 1},
+        "cause": "they have no drain; give hello a drain",
+        "message": "4 requests were lost while 3 pods of 1.0.0 ended: they have no drain; give hello a drain",
+    }
+    assert f"lost: {found.ended['message']}" in found.lines
+    assert found.warnings == ["careful"]
+    assert found.watched is not None
+    assert "losses" not in found.watched
+
+
+def test_where_pods_drain_something_else_is_looked_for() -> None:
+    found = ended(DRAINING)
+    assert found.ended is not None
+    assert found.ended["cause"].startswith("though they drain for 5 s; find out how long")
+
+
+def test_where_nothing_was_lost_while_pods_ended_nothing_is_said_of_it() -> None:
+    found = ended(LACKING, (1_000_900.0, "timeout"), looks=0)
+    assert found.ended is None
+    assert not any(line.startswith("lost: ") for line in found.lines)
+
+
 @pytest.mark.parametrize(
     ("notes", "ending", "after"),
     [

@@ -8,6 +8,7 @@ import typing as t
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 
 Object = dict[str, t.Any]
 HELLO: Object = {
@@ -104,7 +105,8 @@ def test_templates_are_given_the_secrets_and_the_certificates_that_were_made() -
         },
     }
     assert given["config_maps"] == {"words": {"greeting": "hello"}}
-    assert given["deployments"] == APPLICATIONS
+    drained = {name: _description.drained(item, sleeps=True) for name, item in APPLICATIONS.items()}
+    assert given["deployments"] == drained
     there = _app_deploy.manifests(APPLICATIONS, begun(certificates={"certs"}).facts, [signed("certs")])
     assert set(there["secrets"]) == {"token"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._description import (
     problems as application_problems,
 )
@@ -32,6 +33,8 @@ def test_what_the_lab_describes_has_no_problem() -> None:
         ("image", "a b", 'image must be the name of an image without its tag; it is "a b".'),
         ("replicas", -1, "replicas must be a number of replicas that is not negative; it is -1."),
         ("replicas", True, "replicas must be a number of replicas that is not negative; it is true."),
+        ("drain", -1, "drain must be a number of seconds that is not negative; it is -1."),
+        ("drain", "5s", 'drain must be a number of seconds that is not negative; it is "5s".'),
         ("labels", {"track": 1}, "labels must be a dictionary of texts."),
         ("container", ["x"], "container must be a dictionary of fields of a container."),
         ("secrets", {"one": {"data": {"token": 5}}}, "secrets must be a dictionary of Secrets, each with data, "),
@@ -55,3 +58,51 @@ def test_no_secret_is_told() -> None:
     said = application_problems({"hello": PLAIN | {"secrets": {"one": {"data": {"token": ["geheim"]}}}}})
     assert len(said) == 1
     assert "geheim" not in said[0]
+
+
+def drain_of(application: dict[str, t.Any], *, sleeps: bool = True) -> _subject.Drain | None:
+    """What a strategy reads of the pods that the role's template makes of a description."""
+    described = _description.drained({**PLAIN, **application}, sleeps=sleeps)
+    container = {"name": "hello", **described.get("container", {})}
+    return _subject.drain({"spec": {**described.get("pod", {}), "containers": [container]}})
+
+
+@pytest.mark.parametrize(
+    ("application", "sleeps", "drain"),
+    [
+        ({}, True, _subject.Drain("hello", "sleep", 5.0, 35)),
+        ({}, False, _subject.Drain("hello", "exec", 5.0, 35)),
+        ({"drain": 20, "pod": {"terminationGracePeriodSeconds": 60}}, True, _subject.Drain("hello", "sleep", 20.0, 80)),
+        ({"drain": 20, "pod": {"terminationGracePeriodSeconds": 0}}, True, _subject.Drain("hello", "sleep", 20.0, 20)),
+        ({"drain": 0}, True, None),
+        ({"container": {"lifecycle": {"postStart": {"exec": {}}}}}, True, _subject.Drain("hello", "sleep", 5.0, 35)),
+        (
+            {"container": {"lifecycle": {"preStop": {"httpGet": {"port": 81}}}}},
+            True,
+            _subject.Drain("hello", "httpGet", None, 30),
+        ),
+    ],
+)  # fmt: skip
+def test_a_described_application_drains_unless_it_says_otherwise(
+    application: dict[str, t.Any], sleeps: bool, drain: _subject.Drain | None
+) -> None:
+    assert drain_of(application, sleeps=sleeps) == drain
+
+
+def test_what_is_described_beside_the_drain_stays_as_it_is() -> None:
+    hook = {"postStart": {"sleep": {"seconds": 1}}}
+    given = {**PLAIN, "container": {"args": ["x"], "lifecycle": hook}, "pod": {"nodeName": "one"}}
+    described = _description.drained(given, sleeps=True)
+    assert described["container"]["args"] == ["x"]
+    assert described["container"]["lifecycle"]["postStart"] == hook["postStart"]
+    assert described["pod"]["nodeName"] == "one"
+    assert "preStop" not in hook, "the description itself is not changed"
+
+
+def test_a_drain_and_a_hook_of_its_own_are_one_too_many() -> None:
+    own = {**PLAIN, "drain": 5, "container": {"lifecycle": {"preStop": {"sleep": {"seconds": 3}}}}}
+    assert application_problems({"hello": own}) == [
+        "Application hello cannot be deployed: it has both a drain and container.lifecycle.preStop; leave out one of "
+        "them."
+    ]
+    assert application_problems({"hello": {**own, "drain": 0}}) == []

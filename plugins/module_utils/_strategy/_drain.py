@@ -1,0 +1,110 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The pods that a change ends, and whether they end without losing requests. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels
+
+Object = t.Dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Pods of a Deployment that a change is about to end."""
+
+    deployment: str
+    version: str
+    pods: int
+    drain: _subject.Drain | None
+    takes_traffic: bool = True  #: whether requests reach them until they end
+
+    @property
+    def lacks(self) -> str:
+        """What is wrong with how they end, in words; empty where nothing is."""
+        if self.drain is None:
+            return "have no drain, so they stop listening as soon as they are told to end"
+        if self.drain.cut_off:
+            return (
+                f"are killed after their grace period of {self.drain.grace} s, before their drain of "
+                f"{self.drain.seconds:g} s is over"
+            )
+        return ""
+
+    @property
+    def remedy(self) -> str:
+        """How to give them a drain, in words."""
+        if self.drain is not None and self.drain.cut_off:
+            return f"give the pods of {self.deployment} a terminationGracePeriodSeconds above {self.drain.seconds:g}"
+        return (
+            f"give {self.deployment} a drain: a preStop hook that sleeps for 5 seconds, which a described application "
+            "has by itself (drain)"
+        )
+
+
+def ending(deployment: Object, services: t.Iterable[Object], **given: t.Any) -> Ending:
+    """How the pods of a Deployment end; `given` are fields of it that are known better, such as how many pods end.
+
+    `services` are those of its namespace: what counts is the container that one of them leads to.
+    """
+    template, name = deployment["spec"]["template"], str(deployment["metadata"]["name"])
+    leading = [
+        item
+        for item in services
+        if _selectors.selects((item.get("spec") or {}).get("selector"), pod_labels(deployment))
+    ]
+    carrier = _images.container(template, name)
+    found = {
+        "version": _images.version_of(template, name),
+        "pods": int(deployment["spec"].get("replicas", 1)),
+        "drain": _subject.drain(
+            template, _subject.target_port(leading[0] if leading else None), carrier["name"] if carrier else ""
+        ),
+    }
+    return Ending(name, **{**found, **given})
+
+
+def warning(endings: t.Iterable[Ending]) -> str:
+    """What a person is told before pods are ended that may lose requests; empty where none may."""
+    lacking = [each for each in endings if each.pods and each.lacks]
+    if not lacking:
+        return ""
+    first = lacking[0]
+    pods = " and ".join(f"Deployment {each.deployment}" for each in lacking)
+    if not any(each.takes_traffic for each in lacking):
+        return (
+            f"The pods of {pods} {first.lacks}. New requests do not reach them any more, but what is kept open to them "
+            f"may be cut off; {first.remedy}."
+        )
+    return (
+        f"The pods of {pods} {first.lacks}, while some requests are still sent to them: users may lose these. "
+        f"To prevent that, {first.remedy}; or change the version with bluegreen, which sends users elsewhere before it "
+        "ends a pod."
+    )
+
+
+def refuse(endings: t.Iterable[Ending], role: str) -> None:
+    """Raise Failure where a drain is required and pods would be ended that have none."""
+    for each in endings:
+        if each.pods and each.lacks:
+            raise Failure(
+                f"{role}_require_drain is set, and the pods of Deployment {each.deployment} {each.lacks}: "
+                f"{each.remedy}, and run again."
+            )
+
+
+def noted(ending: Ending) -> dict[str, t.Any]:
+    """What a run notes of pods that it ends, for its outcome."""
+    return {
+        "deployment": ending.deployment,
+        "version": ending.version,
+        "pods": ending.pods,
+        "seconds": ending.drain.seconds if ending.drain else 0,
+        "lacks": ending.lacks,
+        "remedy": ending.remedy if ending.lacks else "",
+    }
