@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -376,6 +377,9 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .network.data_plane import DATA_PLANES
+    from .settings import DATA_PLANE
+
     parser = argparse.ArgumentParser(prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("up", help="start a sandbox in the background")
@@ -398,6 +402,14 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--pod-start", type=float, default=None, metavar="SECONDS", help="how long a container takes to start"
     )
+    start.add_argument(
+        "--data-plane",
+        choices=DATA_PLANES,
+        default=DATA_PLANE,
+        help="how users are led to pods that come and away from those that go: as by a node's proxy, at most once a "
+        "second; as by a cloud's load balancer, 5 to 20 s later; or at once, as nowhere (default: %(default)s)",
+    )
+    start.add_argument("--data-plane-seed", type=int, default=0, help="seed of its chance (default: 0)")
     start.add_argument(
         "--image",
         action="append",
@@ -428,7 +440,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     """Raises UsageError where an option makes no sense."""
     from . import faults, quantities
     from .network import images
-    from .settings import Settings, Timing
+    from .settings import Settings, timing_of
 
     if not 0 < options.nodes <= 1000:
         raise UsageError(f"--nodes {options.nodes}: give a number between 1 and 1000")
@@ -452,12 +464,15 @@ def _settings(options: argparse.Namespace) -> Settings:
         asked = [faults.from_text(text) for text in options.fault]
     except faults.FaultError as problem:
         raise UsageError(f"--fault: {problem}") from None
+    timing = timing_of(options.data_plane)
     return Settings(
         name=options.name,
         nodes=options.nodes,
         node_cpu=options.node_cpu,
         node_memory=options.node_memory,
-        timing=Timing() if options.pod_start is None else Timing(start=options.pod_start),
+        data_plane=options.data_plane,
+        data_plane_seed=options.data_plane_seed,
+        timing=timing if options.pod_start is None else dataclasses.replace(timing, start=options.pod_start),
         port=options.port,
         images=catalog,
         faults=asked,

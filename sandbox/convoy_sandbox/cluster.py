@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import random
 from typing import TYPE_CHECKING, Self
 
 from . import certificates, controllers, kubeconfig, resources
@@ -92,13 +93,13 @@ class Cluster:
             self.registry,
             settings,
             runtime,
-            allocate_ip=self.addresses.pods.take,
-            release_ip=self.addresses.pods.release,
+            allocate_ip=self._pod_address,
+            release_ip=self._pod_address_gone,
             allocate_node_ip=self.addresses.nodes.take,
             ca=self.certificates.ca.decode(),
         )
         stack.push_async_callback(self.controllers.close)
-        proxy = ServiceProxy(store, self.ports)
+        proxy = ServiceProxy(store, self.ports, settings.data_plane, random.Random(settings.data_plane_seed))
         stack.callback(proxy.close)
         if settings.load_balancer:
             balancers = LoadBalancers(store, self.registry, proxy, self.addresses, self.ports)
@@ -122,6 +123,16 @@ class Cluster:
                 f"port {settings.port} of 127.0.0.1 is taken or not permitted; give another one, or none to "
                 "have a free one chosen"
             ) from None
+
+    def _pod_address(self) -> str:
+        address = self.addresses.pods.take()
+        self.ports.taken(address)
+        return address
+
+    def _pod_address_gone(self, address: str) -> None:
+        self.addresses.pods.release(address)
+        if self.settings.data_plane != "instant":
+            self.ports.gone(address)
 
     def _release_cluster_ip(self, change: Change) -> None:
         if change.resource == resources.SERVICES and change.type == "DELETED":

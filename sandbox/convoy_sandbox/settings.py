@@ -17,10 +17,28 @@ class Timing:
 
     pull: float = 0.05  #: to pull an image that is not on the node yet
     start: float = 0.02  #: from image to a running container
-    stop: float = 0.0  #: from a container's end to its pod's
+    signal: float = 0.0  #: from a pod's deletion to the SIGTERM of its containers, or their preStop hooks
+    unreachable: float = 0.0  #: from the end of its last container to the end of the pod's address
+    stop: float = 0.0  #: from there to the status that says so
+    removal: float = 0.0  #: from there to the end of the pod
     autoscaler_period: float = 15.0  #: how often a HorizontalPodAutoscaler looks at its target
     node_grace: float = 40.0  #: how long a node may be silent before it counts as lost
     crash_backoff: float = 10.0  #: the first CrashLoopBackOff and ErrImagePull delay; it doubles up to 300 s
+
+
+#: Stands for what fits the data plane.
+AS_DATA_PLANE = Timing()
+#: What was measured on a quiet node of a real cluster, for data planes that are as slow as real ones.
+REAL = Timing(start=0.7, signal=0.12, unreachable=0.2, stop=0.1, removal=0.5)
+
+
+#: How users get to pods by default, one of network.data_plane.DATA_PLANES.
+DATA_PLANE = "instant"
+
+
+def timing_of(data_plane: str) -> Timing:
+    """How long things take in a sandbox of this data plane, where nobody says otherwise."""
+    return Timing() if data_plane == "instant" else REAL
 
 
 @dataclass(frozen=True)
@@ -32,10 +50,17 @@ class Settings:
     node_cpu: str = "1"
     node_memory: str = "3.75Gi"
     node_pods: int = 110
-    timing: Timing = field(default_factory=Timing)
+    #: How users get to pods, one of network.data_plane.DATA_PLANES.
+    data_plane: str = DATA_PLANE
+    data_plane_seed: int = 0
+    timing: Timing = AS_DATA_PLANE
     port: int = 0  #: the API server's; 0 takes a free one
     images: Mapping[str, Image] = field(default_factory=dict)  #: besides the sandbox's own, by reference
     load_balancer: bool = True  #: whether Services of type LoadBalancer get an external address
     faults: Sequence[Fault] = ()  #: what goes wrong at the API server; can be changed later
     faults_seed: int = 0
     real_nginx: bool = True  #: whether an nginx of this machine runs the nginx image, where there is one
+
+    def __post_init__(self) -> None:
+        if self.timing is AS_DATA_PLANE:
+            object.__setattr__(self, "timing", timing_of(self.data_plane))

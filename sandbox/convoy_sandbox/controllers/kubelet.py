@@ -262,6 +262,11 @@ class PodWorker:
             await self.inputs_changed.wait()
 
     @property
+    def _left(self) -> float:
+        """Seconds of the grace period that are left to a pod that is being deleted."""
+        return max(0.0, (self._deadline or 0.0) - asyncio.get_running_loop().time())
+
+    @property
     def _terminating(self) -> bool:
         return self._deadline is not None
 
@@ -292,6 +297,8 @@ class PodWorker:
             if "waiting" in state.state and not state.last:
                 state.state = {"waiting": {"reason": "ContainerCreating"}}
         self._sync()
+        timing = self._kubelet.settings.timing
+        await asyncio.sleep(min(timing.signal, self._left))
         specs = {c["name"]: c for c in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]}
         await asyncio.gather(*(self._stop_one(specs[name]) for name in running if not self.states[name].sidecar))
         for name in reversed(running):
@@ -300,13 +307,15 @@ class PodWorker:
         for task in list(self._background):
             if task is not asyncio.current_task():
                 task.cancel()
-        if not running:
-            await asyncio.sleep(self._kubelet.settings.timing.stop)
+        await asyncio.sleep(timing.unreachable)
+        self.free()
+        await asyncio.sleep(timing.stop)
         for state in self.states.values():
             if "waiting" in state.state:
                 state.state = {"terminated": _never_seen()}
         self._sync()
-        self.free()
+        if timing.removal:
+            await asyncio.sleep(min(timing.removal, self._left))
         with contextlib.suppress(ApiError):
             if self._pod is not None:
                 self._kubelet.registry.delete(resources.PODS, *self._key, grace_period_seconds=0)
@@ -324,7 +333,6 @@ class PodWorker:
         handle = self.handles.get(container["name"])
         if handle is not None and self._deadline is not None:
             await handle.stop(max(0.0, self._deadline - asyncio.get_running_loop().time()))
-            await asyncio.sleep(self._kubelet.settings.timing.stop)
             self._ended(self.states[container["name"]], handle)
 
     async def _stop_sidecars(self, pod: Object, grace_seconds: float) -> None:
@@ -342,6 +350,8 @@ class PodWorker:
         code = handle.exited.result() if handle.exited.done() else 137
         state.state = {"terminated": self._terminated(state, code)}
         state.ready = state.started = False
+        self.previous_logs[state.name] = handle.log_lines()
+        self.handles.pop(state.name, None)
 
     async def _pre_stop(self, container: Object) -> None:
         hook = (container.get("lifecycle") or {}).get("preStop") or {}

@@ -137,6 +137,19 @@ class Ports:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, int], Place] = {}
+        self._gone: set[str] = set()
+
+    def gone(self, ip: str) -> None:
+        """The pod that had an address is no more: what is sent there is answered by nobody, not even with a reset."""
+        self._gone.add(ip)
+
+    def taken(self, ip: str) -> None:
+        """A pod has the address now."""
+        self._gone.discard(ip)
+
+    def is_gone(self, ip: str) -> bool:
+        """Whether nobody has an address any more that a pod had."""
+        return ip in self._gone
 
     def place(self, ip: str, port: int) -> Place | None:
         """Where an address and port are, or None if nothing of this cluster is there."""

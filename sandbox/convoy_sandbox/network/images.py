@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 PROGRAMS = ("hello", "auth", "nginx")
 
 
+#: What a program does on SIGTERM: it answers what is under way and ends, it ends at once, or it does nothing.
+STOPS = ("drains", "drops", "ignores")
+
+
 class CatalogError(ValueError):
     """A catalog entry that makes no sense."""
 
@@ -38,6 +42,7 @@ class Image:
     error_share: float = 0.0  #: share (0..1) of the requests that are answered with 500
     delay: float = 0.0  #: seconds that an answer takes
     delay_share: float = 1.0  #: share (0..1) of the answers that take so long
+    stops: str = "drains"  #: what it does on SIGTERM, one of STOPS
     crash_after: float | None = None  #: seconds until the container ends with exit code 1
     memory: str = ""  #: what it comes to need, as 512Mi; over the container's limit it is OOMKilled
     memory_after: float = 1.0  #: seconds until it needs that
@@ -60,6 +65,8 @@ _FAULTS = {
     "sandbox/hello:flaky": Image("hello", error_share=0.2),
     "sandbox/hello:slow": Image("hello", delay=1.0),
     "sandbox/hello:slow-tail": Image("hello", delay=1.0, delay_share=0.02),
+    "sandbox/hello:stubborn": Image("hello", stops="ignores"),
+    "sandbox/hello:abrupt": Image("hello", stops="drops"),
     "sandbox/hello:liar": Image("hello", version="1.0.0"),
 }
 
@@ -169,6 +176,8 @@ def _entry(where: str, entry: Any) -> Image:
         entry["command"] = tuple(shlex.split(command))
     elif command:
         entry["command"] = tuple(str(word) for word in command)
+    if entry.get("stops", "drains") not in STOPS:
+        raise CatalogError(f"{where}: `stops` is one of {', '.join(STOPS)}")
     for key in ("ready_after", "error_share", "delay", "delay_share", "crash_after", "memory_after"):
         value = entry.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:

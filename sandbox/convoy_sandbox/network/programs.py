@@ -201,6 +201,11 @@ class _Connection:
             self._close()
 
     @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._busy
+
+    @property
     def idle(self) -> bool:
         """Whether nobody waits for anything here: asked before, and nothing asked now."""
         return self.served and not self._busy and not self._buffer
@@ -245,8 +250,11 @@ class Server:
         if self._drained is not None and not self._connections:
             self._drained.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new connections, answer what is asked on the open ones, close them; at most for a time."""
+    async def drain(self, seconds: float) -> bool:
+        """Take no new connections, answer what is asked on the open ones, close them; at most for a time.
+
+        False where somebody still waited for an answer then.
+        """
         self._listener.close()
         self.stopping = True
         for connection in list(self._connections):
@@ -258,7 +266,9 @@ class Server:
             patience = seconds if self.delay else min(seconds, _PATIENCE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), patience)
+        over = not any(connection.busy for connection in self._connections)
         self.close()
+        return over
 
     def close(self) -> None:
         """Close everything at once."""
@@ -355,13 +365,23 @@ class App(Base):
         return Response.json({"token": make_token(int(time.time()))})
 
     async def stop(self, grace_seconds: float) -> None:
-        """Answer what is under way, then end with exit code 0."""
+        """SIGTERM: stop listening at once, answer what is under way, then end with exit code 0; or as its image does.
+
+        What is not over after the grace period is killed.
+        """
         if self.exited.done():
+            return
+        if self._image.stops == "ignores":
+            await asyncio.wait([self.exited], timeout=grace_seconds)
+            self._end(137)
+            return
+        if self._image.stops == "drops":
+            self._end(143)
             return
         self._say("Captured terminated. Exiting...")
         self._health["/readiness"] = 503
-        await asyncio.gather(*(server.drain(grace_seconds) for server in self._servers[1:]))
-        self._end(0)
+        over = await asyncio.gather(*(server.drain(grace_seconds) for server in self._servers[1:]))
+        self._end(0 if all(over) else 137)
 
     def _end(self, code: int) -> None:
         for timer in self._timers:

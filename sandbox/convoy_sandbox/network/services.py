@@ -15,10 +15,11 @@ from ..errors import ApiError
 from ..registry import timestamp
 from ..workqueue import Queue
 from .addresses import Addresses, Ports
-from .sockets import Listener, Splice, connect, reset
+from .data_plane import AtOnce, Cloud, Follower, KubeProxy, Route
+from .sockets import Listener, Splice, Wire, connect, reset
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
     from ..registry import Registry
     from ..store import Change, Object, Store
@@ -59,7 +60,7 @@ def backends(slices: Iterable[Object], port_name: str) -> list[Backend]:
 
 @dataclass
 class _Target:
-    """One port of a Service: where its connections go, and who is tied to which endpoint."""
+    """One port of a Service, as one proxy knows it: where its connections go, and who is tied to which endpoint."""
 
     backends: list[Backend] = field(default_factory=list)
     affinity_seconds: int = 0
@@ -92,17 +93,34 @@ class ServiceProxy:
     """Listens on the cluster IPs, node ports and external addresses of the Services of a store.
 
     A port without endpoints refuses connections. A connection stays with its endpoint until either
-    side ends it, whatever becomes of the Service.
+    side ends it, whatever becomes of the Service. Which endpoints there are it learns as its `data_plane` does; what it
+    leads to an address that no pod has any more is never answered.
     """
 
-    def __init__(self, store: Store, ports: Ports) -> None:
+    def __init__(
+        self, store: Store, ports: Ports, data_plane: str = "instant", chance: random.Random | None = None
+    ) -> None:
         self._store = store
         self._ports = ports
         self._external: dict[Key, str] = {}
         self._faces: dict[Key, dict[tuple[str, int], _Face]] = {}
-        self._targets: dict[Key, dict[str, _Target]] = {}
+        self._targets: dict[Key, dict[tuple[str, str], _Target]] = {}
         self._splices: set[Splice] = set()
+        self._unanswered: set[Wire] = set()
         self._loop = asyncio.get_running_loop()
+        chance = chance or random.Random()
+        self._followers: dict[str, Follower] = {}
+        for where in ("inside", "outside"):
+
+            def apply(key: Key, routes: Mapping[str, Route], where: str = where) -> None:
+                self._route(key, where, routes)
+
+            if data_plane == "instant":
+                self._followers[where] = AtOnce(self._routes, apply)
+            elif data_plane == "cloud" and where == "outside":
+                self._followers[where] = Cloud(self._loop, chance, self._routes, apply)
+            else:
+                self._followers[where] = KubeProxy(self._loop, chance, self._routes, apply)
         self._unsubscribe = store.subscribe(self._changed)
         for service in store.list(resources.SERVICES):
             self.sync((service["metadata"]["namespace"], service["metadata"]["name"]))
@@ -114,7 +132,7 @@ class ServiceProxy:
         elif change.resource == resources.ENDPOINTSLICES:
             name = (meta.get("labels") or {}).get(SERVICE_NAME)
             if name:
-                self.sync((meta["namespace"], name))
+                self._follow((meta["namespace"], name))
 
     def expose(self, key: Key, ip: str | None) -> None:
         """Listen on an external address for one Service too, or with None no longer."""
@@ -127,33 +145,54 @@ class ServiceProxy:
     def sync(self, key: Key) -> None:
         """Make the listeners of one Service what the store says."""
         service = self._store.get(resources.SERVICES, *key)
-        wanted = _faces_of(service, _node_ips(self._store), self._external.get(key)) if service else {}
+        external = self._external.get(key)
+        named = _faces_of(service, _node_ips(self._store), external) if service else {}
+        wanted = {where: ("outside" if where[0] == external else "inside", name) for where, name in named.items()}
+        targets = self._targets.setdefault(key, {})
+        for each in set(wanted.values()):
+            targets.setdefault(each, _Target())
+        faces = self._faces.setdefault(key, {})
+        for where in [where for where in faces if where not in wanted]:
+            self._remove(where, faces.pop(where))
+        for where, each in wanted.items():
+            face = faces.get(where)
+            if face is None:
+                face = self._bind(where, targets[each])
+                if face is None:
+                    continue
+                faces[where] = face
+            face.target = targets[each]
+            self._open_or_close(where, face)
+        for each in set(targets) - set(wanted.values()):
+            del targets[each]
+        if not faces:
+            del self._faces[key], self._targets[key]
+        self._follow(key)
+
+    def _follow(self, key: Key) -> None:
+        for follower in self._followers.values():
+            follower.changed(key)
+
+    def _routes(self, key: Key) -> dict[str, Route]:
+        """Where connections to each port of a Service go, as the store says now."""
+        service = self._store.get(resources.SERVICES, *key)
+        if service is None:
+            return {}
         slices = [
             item
             for item in self._store.list(resources.ENDPOINTSLICES, key[0])
             if (item["metadata"].get("labels") or {}).get(SERVICE_NAME) == key[1]
         ]
-        targets = self._targets.setdefault(key, {})
-        for name in set(wanted.values()):
-            target = targets.setdefault(name, _Target())
-            target.backends = backends(slices, name)
-            target.affinity_seconds = _affinity(service) if service else 0
-        faces = self._faces.setdefault(key, {})
-        for where in [where for where in faces if where not in wanted]:
-            self._remove(where, faces.pop(where))
-        for where, name in wanted.items():
-            face = faces.get(where)
-            if face is None:
-                face = self._bind(where, targets[name])
-                if face is None:
-                    continue
-                faces[where] = face
-            face.target = targets[name]
-            self._open_or_close(where, face)
-        for name in set(targets) - set(wanted.values()):
-            del targets[name]
-        if not faces:
-            del self._faces[key], self._targets[key]
+        names = {port.get("name") or "" for port in service["spec"].get("ports") or ()}
+        return {name: Route(backends(slices, name), _affinity(service)) for name in names}
+
+    def _route(self, key: Key, where: str, routes: Mapping[str, Route]) -> None:
+        """Have connections go where a proxy has heard that they go."""
+        for (place, name), target in self._targets.get(key, {}).items():
+            if place == where:
+                target.backends, target.affinity_seconds = routes.get(name, Route([]))
+        for address, face in self._faces.get(key, {}).items():
+            self._open_or_close(address, face)
 
     def _bind(self, where: tuple[str, int], target: _Target) -> _Face | None:
         try:
@@ -201,6 +240,9 @@ class ServiceProxy:
             client.close()
             return
         ip, port = target.choose(peer, time.monotonic())
+        if self._ports.is_gone(ip):
+            self._leave_unanswered(client)
+            return
 
         def connected(server: socket.socket | None) -> None:
             if server is None:
@@ -212,9 +254,24 @@ class ServiceProxy:
 
         connect(self._loop, (ip, self._ports.real(ip, port)), connected)
 
+    def _leave_unanswered(self, client: socket.socket) -> None:
+        """Nobody has the address any more, and nobody says so: the client waits until it has had enough."""
+        wire = Wire(self._loop, client, lambda _data: None, lambda _lost: ended())
+
+        def ended() -> None:
+            self._unanswered.discard(wire)
+            wire.close()
+
+        self._unanswered.add(wire)
+        wire.read()
+
     def close(self) -> None:
         """Stop listening and reset every connection."""
         self._unsubscribe()
+        for follower in self._followers.values():
+            follower.close()
+        for wire in list(self._unanswered):
+            wire.abort()
         for faces in self._faces.values():
             for where, face in faces.items():
                 face.target.backends = []

@@ -168,6 +168,37 @@ def test_a_stop_answers_what_is_under_way() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("stops", "delay", "grace", "code", "answered"),
+    [
+        ("drains", 0.05, 30.0, 0, True),
+        ("drains", 30.0, 0.05, 137, False),  # killed before it has answered
+        ("drops", 30.0, 30.0, 143, False),
+        ("ignores", 30.0, 0.05, 137, False),
+    ],
+)
+def test_what_an_image_does_on_sigterm(stops: str, delay: float, grace: float, code: int, answered: bool) -> None:
+    async def run() -> None:
+        with addresses() as block:
+            ip = block.pods.take()
+            image = Image("hello", version="1.0.0", stops=stops, delay=delay)
+            async with app(ip, Ports(), image, *HIGH) as running:
+                asked = asyncio.ensure_future(
+                    exchange(ip, 8080, b"GET /version HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n")
+                )
+                await until(lambda: any(each.busy for each in running._servers[1]._connections))
+                await running.stop(grace)
+                assert running.exited.result() == code
+                try:
+                    answer = await asked
+                except ConnectionError:
+                    answer = b""
+                assert (b"1.0.0" in answer) is answered
+                assert await refused(ip, 8080)
+
+    asyncio.run(run())
+
+
 def test_two_containers_of_a_pod_cannot_have_one_port() -> None:
     async def run() -> None:
         with addresses() as block:

@@ -55,6 +55,37 @@ def test_ready_endpoints_come_first_then_those_that_drain(endpoints: list[Any], 
     assert backends([_slice(*endpoints)], "") == [(ip, 8080) for ip in chosen]
 
 
+def test_what_is_sent_to_an_address_that_no_pod_has_any_more_is_answered_by_nobody() -> None:
+    async def test(lab: Lab) -> None:
+        ip = lab.service()
+        gone = lab.pod("1")
+        lab.endpoints((gone, READY))
+        lab.ports.gone(gone)
+        reader, writer = await asyncio.open_connection(ip, 8000)
+        writer.write(b"GET /version HTTP/1.1\r\nHost: hello\r\n\r\n")
+        answer = asyncio.ensure_future(reader.read())
+        lab.endpoints((lab.pod("2"), READY))
+        assert await _versions(ip, 8000, 20) == {"2": 20}
+        assert not answer.done(), "neither answered nor reset"
+        lab.proxy.close()
+        with pytest.raises(ConnectionResetError):
+            await answer
+        writer.close()
+
+    in_lab(test)
+
+
+def test_an_address_that_is_another_pods_answers_again() -> None:
+    async def test(lab: Lab) -> None:
+        ip, pod = lab.service(), lab.pod("1")
+        lab.endpoints((pod, READY))
+        lab.ports.gone(pod)
+        lab.ports.taken(pod)
+        assert await _versions(ip, 8000, 1) == {"1": 1}
+
+    in_lab(test)
+
+
 def test_a_port_is_found_by_its_name() -> None:
     assert backends([_slice(("a", READY), port_name="http")], "http") == [("a", 8080)]
     assert backends([_slice(("a", READY), port_name="http")], "https") == []
