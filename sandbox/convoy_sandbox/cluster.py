@@ -80,7 +80,8 @@ class Cluster:
         settings, store, stack = self.settings, self.store, self._stack
         self.addresses = Addresses.claim(settings.name)
         stack.callback(self.addresses.close)
-        self.registry = Registry(store, allocate_ip=self.addresses.services.take)
+        services = self.addresses.services
+        self.registry = Registry(store, allocate_ip=services.take, in_range=services.has, claim_ip=services.claim)
         stack.callback(store.subscribe(self._release_cluster_ip))
         runtime = Runtime(
             store,

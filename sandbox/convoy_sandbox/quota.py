@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from . import errors, quantities, resources
+from .kinds.pods import containers_of, qos_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .resources import Resource
     from .store import Object, Store
 
+#: What may count for more after an update than it did when it was made.
+RECOUNTED = frozenset({resources.PODS, resources.SERVICES, resources.PERSISTENTVOLUMECLAIMS})
 #: Resources that are counted under their plain name.
 _COUNTED = ("pods", "services", "secrets", "configmaps", "resourcequotas", "persistentvolumeclaims")
 
@@ -34,6 +37,9 @@ def pod_usage(pod: Object) -> dict[str, Decimal]:
 def usage_of(resource: Resource, obj: Object) -> dict[str, Decimal]:
     """What one object counts for in its namespace's quotas."""
     usage = {f"count/{resource.qualified}": Decimal(1)}
+    if resource == resources.PERSISTENTVOLUMECLAIMS:
+        storage = ((obj["spec"].get("resources") or {}).get("requests") or {}).get("storage")
+        usage["requests.storage"] = quantities.parse(storage) if storage else Decimal(0)
     if resource == resources.PODS:
         if obj["status"].get("phase") not in ("Succeeded", "Failed"):
             usage |= pod_usage(obj)
@@ -47,13 +53,47 @@ def usage_of(resource: Resource, obj: Object) -> dict[str, Decimal]:
     return usage
 
 
-def used(store: Store, namespace: str, names: Iterable[str]) -> dict[str, Decimal]:
-    """What a namespace uses of the named resources."""
+def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
+    """Whether a quota counts an object: quotas with scopes count some pods only."""
+    spec = quota["spec"]
+    terms = [
+        *({"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ()),
+        *((spec.get("scopeSelector") or {}).get("matchExpressions") or ()),
+    ]
+    return not terms or (resource == resources.PODS and all(_fits(term, obj) for term in terms))
+
+
+def _fits(term: Object, pod: Object) -> bool:
+    spec, name = pod["spec"], term["scopeName"]
+    if name in ("Terminating", "NotTerminating"):
+        return (spec.get("activeDeadlineSeconds") is not None) == (name == "Terminating")
+    if name in ("BestEffort", "NotBestEffort"):
+        return (qos_class(spec) == "BestEffort") == (name == "BestEffort")
+    if name == "CrossNamespacePodAffinity":
+        affinity = spec.get("affinity") or {}
+        return any(
+            (each.get("podAffinityTerm") or each).get(key) is not None
+            for kind in ("podAffinity", "podAntiAffinity")
+            for terms in (affinity.get(kind) or {}).values()
+            for each in terms
+            for key in ("namespaces", "namespaceSelector")
+        )
+    value, values = spec.get("priorityClassName") or "", term.get("values") or ()
+    operator = term.get("operator")
+    if operator in ("In", "NotIn"):
+        return (value in values) == (operator == "In")
+    return bool(value) == (operator == "Exists")
+
+
+def used(store: Store, quota: Object, names: Iterable[str]) -> dict[str, Decimal]:
+    """What the namespace of a quota uses of the named resources, as far as the quota counts it."""
     found = dict.fromkeys(names, Decimal(0))
     for resource in resources.RESOURCES.values():
         if not resource.namespaced or resource == resources.EVENTS:
             continue
-        for obj in store.list(resource, namespace):
+        for obj in store.list(resource, quota["metadata"]["namespace"]):
+            if not in_scope(quota, resource, obj):
+                continue
             for name, amount in usage_of(resource, obj).items():
                 if name in found:
                     found[name] += amount
@@ -64,45 +104,48 @@ def admit(store: Store, resource: Resource, new: Object, old: Object | None = No
     """Raises ApiError 403 where a quota of the namespace has no room for an object."""
     namespace = new["metadata"].get("namespace", "")
     quotas = store.list(resources.RESOURCEQUOTAS, namespace) if namespace else []
-    if not quotas:
-        return
-    wanted = usage_of(resource, new)
-    for name, amount in (usage_of(resource, old) if old else {}).items():
-        wanted[name] = wanted.get(name, Decimal(0)) - amount
     for quota in quotas:
-        hard = {name: quantities.parse(value) for name, value in (quota["spec"].get("hard") or {}).items()}
-        missing = [
-            name
-            for name in hard
-            if resource == resources.PODS and name not in wanted and name in _POD_NAMES and old is None
-        ]
-        object_name = new["metadata"]["name"]
-        if missing:
-            raise errors.forbidden(
-                resource,
-                object_name,
-                f"failed quota: {quota['metadata']['name']}: must specify "
-                + "; ".join(f"{name} for: {_containers(new)}" for name in sorted(missing)),
-            )
-        asked = {name: amount for name, amount in wanted.items() if name in hard and amount > 0}
-        if not asked:
-            continue
-        now = used(store, namespace, asked)
-        over = sorted(name for name, amount in asked.items() if now[name] + amount > hard[name])
-        if over:
-            raise errors.forbidden(
-                resource,
-                object_name,
-                f"exceeded quota: {quota['metadata']['name']}, requested: {_amounts(asked, over)}, "
-                f"used: {_amounts(now, over)}, limited: {_amounts(hard, over)}",
-            )
+        if in_scope(quota, resource, new):
+            _admit(store, quota, resource, new, old)
+
+
+def _admit(store: Store, quota: Object, resource: Resource, new: Object, old: Object | None) -> None:
+    hard = {name: quantities.parse(value) for name, value in (quota["spec"].get("hard") or {}).items()}
+    object_name, quota_name = new["metadata"]["name"], quota["metadata"]["name"]
+    if resource == resources.PODS and old is None:
+        missing = {name: _without(new, name) for name in sorted(hard) if name in _POD_NAMES}
+        texts = [f"{name} for: {','.join(containers)}" for name, containers in missing.items() if containers]
+        if texts:
+            why = f"failed quota: {quota_name}: must specify {'; '.join(texts)}"
+            raise errors.forbidden(resource, object_name, why)
+    wanted = usage_of(resource, new)
+    for name, amount in (usage_of(resource, old) if old and in_scope(quota, resource, old) else {}).items():
+        wanted[name] = wanted.get(name, Decimal(0)) - amount
+    asked = {name: amount for name, amount in wanted.items() if name in hard and amount > 0}
+    if not asked:
+        return
+    now = used(store, quota, asked)
+    over = sorted(name for name, amount in asked.items() if now[name] + amount > hard[name])
+    if over:
+        raise errors.forbidden(
+            resource,
+            object_name,
+            f"exceeded quota: {quota_name}, requested: {_amounts(asked, over)}, "
+            f"used: {_amounts(now, over)}, limited: {_amounts(hard, over)}",
+        )
 
 
 _POD_NAMES = frozenset({"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"})
 
 
-def _containers(pod: Object) -> str:
-    return ",".join(container["name"] for container in pod["spec"]["containers"])
+def _without(pod: Object, name: str) -> list[str]:
+    """The containers that do not say how much they want of what a quota counts."""
+    kind, _, resource = name.rpartition(".")
+    return sorted(
+        container["name"]
+        for container in containers_of(pod["spec"])
+        if resource not in ((container.get("resources") or {}).get(kind or "requests") or {})
+    )
 
 
 def _amounts(values: dict[str, Decimal], names: list[str]) -> str:

@@ -14,8 +14,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Literal
 
+from . import admission, errors, kinds, patch, resources, schema, selectors
 from . import apply as ownership
-from . import errors, kinds, patch, quota, resources, schema, selectors
 from .kinds import metadata as meta_rules
 from .kinds.base import wrong
 from .kinds.pods import random_suffix
@@ -48,24 +48,31 @@ class Registry:
         store: Store,
         *,
         allocate_ip: Callable[[], str] | None = None,
+        in_range: Callable[[str], bool] = lambda _: True,
+        claim_ip: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        """`claim_ip` takes a cluster IP that a Service asks for, if it is free; `in_range` says whether it has it."""
         self.store = store
         self._next = 0
         self.allocate_ip = allocate_ip or self._count_ip
+        self._in_range, self._claim_ip = in_range, claim_ip
 
     def _count_ip(self) -> str:
         self._next += 1
         return f"127.96.{self._next // 250}.{self._next % 250 + 1}"
 
-    def _node_ports(self, besides: str) -> set[int]:
-        """The node ports of all Services but the one with this uid."""
-        return {
-            port["nodePort"]
-            for service in self.store.list(resources.SERVICES)
-            if service["metadata"]["uid"] != besides
-            for port in service["spec"].get("ports") or ()
+    def _node_ports(self, besides: str) -> set[tuple[str, int]]:
+        """Protocol and number of the node ports of all Services but the one with this uid."""
+        others = [
+            service["spec"] for service in self.store.list(resources.SERVICES) if service["metadata"]["uid"] != besides
+        ]
+        taken = {
+            (port["protocol"], port["nodePort"])
+            for spec in others
+            for port in spec.get("ports") or ()
             if "nodePort" in port
         }
+        return taken | {("TCP", spec["healthCheckNodePort"]) for spec in others if spec.get("healthCheckNodePort")}
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -125,13 +132,14 @@ class Registry:
                 manager=manager, api_version=resource.api_version, subresource="", now=timestamp(),
             )  # fmt: skip
         kind.default(new)
+        admission.complete(self.store, resource, new)
         kind.prepare_create(new)
         self._validated(resource, kind, new, None)
         if self.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
             raise errors.already_exists(resource, meta["name"])
-        quota.admit(self.store, resource, new)
+        admission.check(self.store, resource, new)
         if resource == resources.SERVICES:
-            self._allocate(new)
+            self._allocate(new, dry_run=dry_run)
         if managed:
             meta["managedFields"] = managed
         new = _ordered(resource, new)
@@ -200,17 +208,46 @@ class Registry:
         if causes:
             raise errors.invalid(resource, obj["metadata"].get("name", ""), causes)
 
-    def _allocate(self, obj: Object) -> None:
+    def _allocate(self, obj: Object, *, dry_run: bool) -> None:
+        """Give a Service the cluster IP and the node ports that it asks for, or free ones. Raises ApiError 422."""
         spec = obj["spec"]
         if spec["type"] == "ExternalName":
             return
-        if not spec.get("clusterIP"):
+        asked = spec.get("clusterIP")
+        if not asked:
             spec["clusterIP"] = self.allocate_ip()
+        elif asked != "None" and not self._has_ip(obj, asked):
+            why = (
+                "the provided network does not match the current range"
+                if not self._in_range(asked)
+                else "provided IP is already allocated"
+                if self._is_taken(asked) or (not dry_run and not self._claim_ip(asked))
+                else ""
+            )
+            if why:
+                cause = wrong("spec.clusterIPs", [asked], f"failed to allocate IP {asked}: {why}")
+                raise errors.invalid(resources.SERVICES, obj["metadata"]["name"], [cause])
         spec["clusterIPs"] = [spec["clusterIP"]]
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         if has_node_ports(spec):
             self._allocate_node_ports(obj)
+        if spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+            if not spec.get("healthCheckNodePort"):
+                taken = {number for _, number in self._node_ports(obj["metadata"]["uid"])}
+                taken |= {port["nodePort"] for port in spec.get("ports") or () if "nodePort" in port}
+                spec["healthCheckNodePort"] = random.choice([free for free in NODE_PORTS if free not in taken])
+        else:
+            spec.pop("healthCheckNodePort", None)
+
+    def _has_ip(self, service: Object, address: str) -> bool:
+        """Whether a Service as it is stored has a cluster IP already."""
+        meta = service["metadata"]
+        stored = self.store.get(resources.SERVICES, meta["namespace"], meta["name"])
+        return stored is not None and stored["spec"].get("clusterIP") == address
+
+    def _is_taken(self, address: str) -> bool:
+        return any(other["spec"].get("clusterIP") == address for other in self.store.list(resources.SERVICES))
 
     def _allocate_node_ports(self, obj: Object) -> None:
         """Give each port of a Service the node port it asks for, or a random one that is free."""
@@ -218,7 +255,9 @@ class Registry:
         taken = self._node_ports(besides=obj["metadata"]["uid"])
         for index, port in enumerate(ports):
             asked = port.get("nodePort")
-            if asked and (asked not in NODE_PORTS or asked in taken):
+            if not asked:
+                continue
+            if asked not in NODE_PORTS or (port["protocol"], asked) in taken:
                 why = (
                     "provided port is already allocated"
                     if asked in NODE_PORTS
@@ -227,11 +266,12 @@ class Registry:
                 )
                 cause = wrong(f"spec.ports[{index}].nodePort", asked, why)
                 raise errors.invalid(resources.SERVICES, obj["metadata"]["name"], [cause])
-        taken |= {port["nodePort"] for port in ports if "nodePort" in port}
+            taken.add((port["protocol"], asked))
+        numbers = {number for _, number in taken}
         for port in ports:
             if "nodePort" not in port:
-                port["nodePort"] = random.choice([free for free in NODE_PORTS if free not in taken])
-                taken.add(port["nodePort"])
+                port["nodePort"] = random.choice([free for free in NODE_PORTS if free not in numbers])
+                numbers.add(port["nodePort"])
 
     # -- changing --------------------------------------------------------------------------------
 
@@ -350,9 +390,9 @@ class Registry:
         if subresource != "status":
             kind.default(new)
             kind.prepare_update(new, old)
-            if resource == resources.SERVICES:
-                self._allocate(new)
             self._validated(resource, kind, new, old)
+            if resource == resources.SERVICES:
+                self._allocate(new, dry_run=dry_run)
             if kind.has_generation and _content(kind, new) != _content(kind, old):
                 meta["generation"] = old["metadata"].get("generation", 0) + 1
         managed = meta.pop("managedFields", None)
@@ -369,8 +409,8 @@ class Registry:
         new = _ordered(resource, new)
         if _same(new, old):
             return old
-        if resource == resources.PODS and subresource != "status":
-            quota.admit(self.store, resource, new, old)
+        if subresource != "status":
+            admission.check(self.store, resource, new, old)
         if dry_run:
             return new
         if meta.get("deletionTimestamp") and self._is_finished(resource, new):

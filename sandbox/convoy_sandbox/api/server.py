@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from .. import authorization, errors, faults, patch, resources, schema, selectors, writes
+from ..admission import context
 from ..authorization import Authorizer, User
 from ..errors import ApiError
 from ..network.containers import LogLine
@@ -343,8 +344,10 @@ class ApiServer:
             user,
             lambda: self._registry.create(target.resource, target.namespace, body, **{**how, "dry_run": True}),
         )
-        created = self._registry.create(target.resource, target.namespace, body, **how)
-        return self._shown(target, created, form, 201, warnings=_warnings(target, body, how))
+        with context.request_of(user) as admitted:
+            created = self._registry.create(target.resource, target.namespace, body, **how)
+        warnings = _warnings(target, body, how) + _admission_warnings(admitted)
+        return self._shown(target, created, form, 201, warnings=warnings)
 
     async def _update(
         self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
@@ -358,10 +361,12 @@ class ApiServer:
                 target.resource, target.namespace, target.name, body, **{**how, "dry_run": True}
             ),
         )
-        stored = self._registry.update(
-            target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
-        )
-        return self._shown(target, stored, form, warnings=_warnings(target, body, how))
+        with context.request_of(user) as admitted:
+            stored = self._registry.update(
+                target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
+            )
+        warnings = _warnings(target, body, how) + _admission_warnings(admitted)
+        return self._shown(target, stored, form, warnings=warnings)
 
     async def _patch(
         self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
@@ -388,11 +393,12 @@ class ApiServer:
                 **{**how, "dry_run": True},
             )[0],
         )
-        stored, created = self._registry.patch(
-            target.resource, target.namespace, target.name, content_type, body,
-            subresource=target.subresource, force=force, **how,
-        )  # fmt: skip
-        warnings = _warnings(target, body, how) if apply else []
+        with context.request_of(user) as admitted:
+            stored, created = self._registry.patch(
+                target.resource, target.namespace, target.name, content_type, body,
+                subresource=target.subresource, force=force, **how,
+            )  # fmt: skip
+        warnings = (_warnings(target, body, how) if apply else []) + _admission_warnings(admitted)
         return self._shown(target, stored, form, 201 if created else 200, warnings=warnings)
 
     def _check_escalation(self, target: paths.Target, user: User, outcome: Callable[[], Object]) -> None:
@@ -558,6 +564,11 @@ def _warnings(target: paths.Target, body: Any, how: dict[str, Any]) -> list[str]
     if how["validation"] != "Warn" or target.subresource == "scale":
         return []
     return [negotiation.warning(f'unknown field "{name}"') for name in schema.decode(target.resource, body)[1]]
+
+
+def _admission_warnings(request: context.Request) -> list[str]:
+    """What admission warns of, as Warning headers."""
+    return [negotiation.warning(text) for text in request.warnings]
 
 
 def _no_such_path() -> ApiError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import authorization, resources
+from ..admission.pods import system_priority_classes
 from ..network.containers import ContainerRuntime
 from ..registry import Registry
 from ..settings import Settings
@@ -89,6 +90,8 @@ def start_all(
     for controller in controllers.others:
         controller.start()
     authorization.create_defaults(registry)
+    for item in system_priority_classes():
+        registry.create(resources.PRIORITYCLASSES, "", item, manager="kube-apiserver")
     registry.create(
         resources.SERVICES,
         "default",

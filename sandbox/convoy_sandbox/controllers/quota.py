@@ -27,7 +27,7 @@ class QuotaController(Controller[tuple[str, str]]):
         if item is None:
             return
         hard = item["spec"].get("hard") or {}
-        used = quota.used(self._store, namespace, hard)
+        used = quota.used(self._store, item, hard)
 
         def change(obj: Object) -> None:
             obj["status"] = {

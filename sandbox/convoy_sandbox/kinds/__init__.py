@@ -10,6 +10,7 @@ from ..resources import Resource
 from .apps import ControllerRevisionKind, DaemonSetKind, DeploymentKind, ReplicaSetKind, StatefulSetKind
 from .autoscaling import HorizontalPodAutoscalerKind
 from .base import Kind
+from .batch import CronJobKind, JobKind
 from .core import (
     ConfigMapKind,
     EndpointSliceKind,
@@ -17,10 +18,10 @@ from .core import (
     LeaseKind,
     NamespaceKind,
     NodeKind,
-    PodDisruptionBudgetKind,
-    ResourceQuotaKind,
     SecretKind,
 )
+from .limits import LimitRangeKind, PodDisruptionBudgetKind, PriorityClassKind, ResourceQuotaKind
+from .outside import ClaimKind, IngressKind
 from .pods import PodKind
 from .rbac import BindingKind, RoleKind
 from .services import ServiceKind
@@ -30,16 +31,22 @@ _KINDS: dict[Resource, Kind] = {
     resources.CLUSTERROLES: RoleKind(namespaced=False),
     resources.CONFIGMAPS: ConfigMapKind(),
     resources.CONTROLLERREVISIONS: ControllerRevisionKind(),
+    resources.CRONJOBS: CronJobKind(),
     resources.DAEMONSETS: DaemonSetKind(),
     resources.DEPLOYMENTS: DeploymentKind(),
     resources.ENDPOINTSLICES: EndpointSliceKind(),
     resources.EVENTS: EventKind(),
     resources.HORIZONTALPODAUTOSCALERS: HorizontalPodAutoscalerKind(),
+    resources.INGRESSES: IngressKind(),
+    resources.JOBS: JobKind(),
     resources.LEASES: LeaseKind(),
+    resources.LIMITRANGES: LimitRangeKind(),
     resources.NAMESPACES: NamespaceKind(),
     resources.NODES: NodeKind(),
+    resources.PERSISTENTVOLUMECLAIMS: ClaimKind(),
     resources.PODDISRUPTIONBUDGETS: PodDisruptionBudgetKind(),
     resources.PODS: PodKind(),
+    resources.PRIORITYCLASSES: PriorityClassKind(),
     resources.REPLICASETS: ReplicaSetKind(),
     resources.RESOURCEQUOTAS: ResourceQuotaKind(),
     resources.ROLEBINDINGS: BindingKind(namespaced=True),

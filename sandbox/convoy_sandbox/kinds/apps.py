@@ -8,7 +8,7 @@ from .. import selectors
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, required, unsupported, wrong
-from .metadata import key_causes, label_causes
+from .metadata import expression_causes, key_causes, label_causes
 from .pods import default_spec, validate_template
 
 
@@ -46,7 +46,7 @@ class _Workload(Kind):
             causes += label_causes(selector.get("matchLabels") or {}, "spec.selector.matchLabels")
             wrong_terms: list[Cause] = []
             for index, term in enumerate(selector.get("matchExpressions") or ()):
-                wrong_terms += _expression_causes(term, f"spec.selector.matchExpressions[{index}]")
+                wrong_terms += expression_causes(term, f"spec.selector.matchExpressions[{index}]")
             if wrong_terms:  # such a selector cannot be held against labels
                 return [*causes, *wrong_terms, wrong("spec.selector", selector, "invalid label selector")], []
         if selector != {} and not selectors.matches(selector, labels or {}):
@@ -59,22 +59,6 @@ class _Workload(Kind):
         if old is not None and old["spec"].get("selector") != obj["spec"].get("selector"):
             return [wrong("spec.selector", obj["spec"].get("selector"), "field is immutable")]
         return []
-
-
-def _expression_causes(term: dict[str, Any], field: str) -> list[Cause]:
-    """What is wrong with one requirement of a selector."""
-    operator, values = term.get("operator", ""), term.get("values")
-    causes: list[Cause] = []
-    if operator in ("In", "NotIn"):
-        if not values:
-            causes.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            causes.append(Cause("FieldValueForbidden", message, f"{field}.values"))
-    else:
-        causes.append(wrong(f"{field}.operator", operator, "not a valid selector operator"))
-    return causes + key_causes(term.get("key", ""), f"{field}.key")
 
 
 class DeploymentKind(_Workload):

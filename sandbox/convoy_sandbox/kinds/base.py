@@ -30,7 +30,8 @@ def unsupported(field: str, value: Any, allowed: list[str]) -> Cause:
 
 def duplicate(field: str, value: Any) -> Cause:
     """An element of a list stands in it twice."""
-    return Cause("FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}", field)
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Cause("FieldValueDuplicate", f"Duplicate value: {shown}", field)
 
 
 class Kind:

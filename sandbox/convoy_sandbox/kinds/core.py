@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 
-from .. import quantities
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, required, unsupported, wrong
@@ -92,19 +91,6 @@ class EventKind(Kind):
         return []
 
 
-class ResourceQuotaKind(Kind):
-    def default(self, obj: Object) -> None:
-        obj.setdefault("spec", {})
-        obj.setdefault("status", {})
-
-    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
-        return [
-            wrong(f"spec.hard[{name}]", value, "must be greater than or equal to 0")
-            for name, value in (obj["spec"].get("hard") or {}).items()
-            if quantities.parse(value) < 0
-        ]
-
-
 class EndpointSliceKind(Kind):
     has_generation = True
 
@@ -121,28 +107,16 @@ class EndpointSliceKind(Kind):
         return []
 
 
-class PodDisruptionBudgetKind(Kind):
-    has_generation = True
-
-    def default(self, obj: Object) -> None:
-        obj.setdefault("spec", {})
-        obj.setdefault("status", {})
-
-    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
-        spec = obj["spec"]
-        if "minAvailable" in spec and "maxUnavailable" in spec:
-            return [
-                wrong("spec", spec, "minAvailable and maxUnavailable cannot be both set"),
-            ]
-        return []
-
-
 class LeaseKind(Kind):
     def default(self, obj: Object) -> None:
         obj.setdefault("spec", {})
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         duration = obj["spec"].get("leaseDurationSeconds")
+        causes = []
         if duration is not None and duration <= 0:
-            return [wrong("spec.leaseDurationSeconds", duration, "must be greater than 0")]
-        return []
+            causes.append(wrong("spec.leaseDurationSeconds", duration, "must be greater than 0"))
+        transitions = obj["spec"].get("leaseTransitions")
+        if transitions is not None and transitions < 0:
+            causes.append(wrong("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+        return causes

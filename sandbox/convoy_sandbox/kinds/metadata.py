@@ -93,6 +93,31 @@ def key_causes(key: str, field: str) -> list[Cause]:
     return causes
 
 
+def selector_causes(selector: dict[str, Any], field: str) -> list[Cause]:
+    """What is wrong with a LabelSelector."""
+    labels = selector.get("matchLabels") or {}
+    causes = label_causes(labels, f"{field}.matchLabels")
+    for index, term in enumerate(selector.get("matchExpressions") or ()):
+        causes += expression_causes(term, f"{field}.matchExpressions[{index}]")
+    return causes
+
+
+def expression_causes(term: dict[str, Any], field: str) -> list[Cause]:
+    """What is wrong with one requirement of a selector."""
+    operator, values = term.get("operator", ""), term.get("values")
+    causes: list[Cause] = []
+    if operator in ("In", "NotIn"):
+        if not values:
+            causes.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            causes.append(Cause("FieldValueForbidden", message, f"{field}.values"))
+    else:
+        causes.append(wrong(f"{field}.operator", operator, "not a valid selector operator"))
+    return causes + key_causes(term.get("key", ""), f"{field}.key")
+
+
 def port_causes(port: int | str, field: str) -> list[Cause]:
     """What is wrong with the number or the name of a port."""
     if isinstance(port, int):

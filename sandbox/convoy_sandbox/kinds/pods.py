@@ -289,12 +289,6 @@ class PodKind(Kind):
 
     def prepare_create(self, obj: Object) -> None:
         spec = obj["spec"]
-        spec.setdefault("serviceAccountName", "default")
-        spec["serviceAccount"] = spec["serviceAccountName"]
-        spec.setdefault("priority", 0)
-        spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-        if spec.get("automountServiceAccountToken", True):
-            _mount_token(spec)
         tolerations = spec.setdefault("tolerations", [])
         for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
             if not any(term.get("key") == key and term.get("effect") == "NoExecute" for term in tolerations):
@@ -343,7 +337,7 @@ def _fixed(spec: Spec) -> Spec:
     return fixed
 
 
-def _mount_token(spec: Spec) -> None:
+def mount_token(spec: Spec) -> None:
     """The ServiceAccount admission's token volume, as the recorded cluster projects it."""
     if any(volume["name"].startswith("kube-api-access-") for volume in spec.get("volumes") or ()):
         return

@@ -43,6 +43,7 @@ class BindingKind(Kind):
     name_rule = "path"
 
     def __init__(self, *, namespaced: bool) -> None:
+        self._namespaced = namespaced
         self._roles = ["ClusterRole", "Role"] if namespaced else ["ClusterRole"]
 
     def default(self, obj: Object) -> None:
@@ -67,6 +68,7 @@ class BindingKind(Kind):
             if subject.get("kind") not in ("ServiceAccount", "User", "Group"):
                 choices = ["Group", "ServiceAccount", "User"]
                 causes.append(unsupported(f"{where}.kind", subject.get("kind", ""), choices))
-            elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
+            # In a RoleBinding an account without a namespace is one of the binding's own.
+            elif subject["kind"] == "ServiceAccount" and not subject.get("namespace") and not self._namespaced:
                 causes.append(required(f"{where}.namespace"))
         return causes

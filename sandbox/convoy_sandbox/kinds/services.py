@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from ..errors import Cause
@@ -30,6 +31,9 @@ class ServiceKind(Kind):
         spec = obj.setdefault("spec", {})
         spec.setdefault("type", "ClusterIP")
         spec.setdefault("sessionAffinity", "None")
+        addresses = spec.get("clusterIPs") or ()
+        if addresses and not spec.get("clusterIP"):
+            spec["clusterIP"] = addresses[0]
         if spec["sessionAffinity"] == "ClientIP":
             client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
             client.setdefault("timeoutSeconds", 10800)
@@ -54,8 +58,14 @@ class ServiceKind(Kind):
             for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 if key in before:
                     spec.setdefault(key, before[key])
+        else:
+            for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+                spec.pop(key, None)
         if spec["type"] not in ("NodePort", "LoadBalancer"):
             for key in _EXTERNAL:
+                spec.pop(key, None)
+        if spec["type"] != "LoadBalancer":
+            for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"):
                 spec.pop(key, None)
         if has_node_ports(spec):
             known = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in before.get("ports", ())}
@@ -64,8 +74,10 @@ class ServiceKind(Kind):
                 if node_port:
                     port.setdefault("nodePort", node_port)
         elif has_node_ports(before):
+            kept = {port.get("nodePort") for port in before.get("ports") or ()}
             for port in spec.get("ports") or ():
-                port.pop("nodePort", None)
+                if port.get("nodePort") in kept:
+                    port.pop("nodePort", None)
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
@@ -89,11 +101,58 @@ class ServiceKind(Kind):
             causes.append(unsupported("spec.type", spec["type"], _TYPES))
         if spec["type"] == "ExternalName" and not spec.get("externalName"):
             causes.append(required("spec.externalName"))
+        if spec["type"] in ("ClusterIP", "ExternalName"):
+            message = f"Forbidden: may not be used when `type` is '{spec['type']}'"
+            causes += [
+                Cause("FieldValueForbidden", message, f"spec.ports[{index}].nodePort")
+                for index, port in enumerate(spec.get("ports") or ())
+                if port.get("nodePort")
+            ]
+        causes += _address_causes(spec)
         if old is not None and "ExternalName" not in (spec["type"], old["spec"]["type"]):
             before = old["spec"].get("clusterIP")
             if before and spec.get("clusterIP") != before:
-                causes.append(wrong("spec.clusterIPs[0]", spec.get("clusterIPs"), "may not change once set"))
+                causes.append(wrong("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set"))
         return causes
+
+
+_POLICIES = ["Cluster", "Local"]
+
+
+def _address_causes(spec: dict[str, Any]) -> list[Cause]:
+    """What is wrong with a Service's addresses, and with which traffic it takes from where."""
+    causes: list[Cause] = []
+    address = spec.get("clusterIP")
+    if address == "None" and spec["type"] in ("NodePort", "LoadBalancer"):
+        causes.append(wrong("spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services"))
+    elif address and address != "None" and not _is_address(address):
+        message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        causes.append(wrong("spec.clusterIPs[0]", address, message))
+    for key in ("internalTrafficPolicy", "externalTrafficPolicy"):
+        if spec.get(key) is not None and spec[key] not in _POLICIES:
+            causes.append(unsupported(f"spec.{key}", spec[key], _POLICIES))
+    if spec["type"] in ("ClusterIP", "ExternalName") and spec.get("externalTrafficPolicy"):
+        message = "may only be set for externally-accessible services"
+        causes.append(wrong("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], message))
+    for index, outside in enumerate(spec.get("externalIPs") or ()):
+        if not _is_address(outside):
+            message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            causes.append(wrong(f"spec.externalIPs[{index}]", outside, message))
+    for index, network in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        try:
+            ipaddress.ip_network(network.strip(), strict=False)
+        except ValueError:
+            message = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+            causes.append(wrong(f"spec.loadBalancerSourceRanges[{index}]", network, message))
+    return causes
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _validate_ports(ports: list[dict[str, Any]]) -> list[Cause]:
@@ -119,6 +178,8 @@ def _validate_ports(ports: list[dict[str, Any]]) -> list[Cause]:
         if port["protocol"] not in ("SCTP", "TCP", "UDP"):
             causes.append(unsupported(f"{field}.protocol", port["protocol"], ["SCTP", "TCP", "UDP"]))
         if (port["protocol"], number) in numbers:
-            causes.append(duplicate(field, {"protocol": port["protocol"], "port": number}))
+            # Go writes out the whole of the key that it compares by.
+            key = {"Name": "", "Protocol": port["protocol"], "AppProtocol": None, "Port": number}
+            causes.append(duplicate(field, {**key, "TargetPort": 0, "NodePort": 0}))
         numbers.add((port["protocol"], number))
     return causes

@@ -55,13 +55,16 @@ class Pool:
         self._taken.add(address)
         return address
 
-    def claim(self, address: str) -> bool:
-        """Take one certain address; False where it is not this network's or somebody has it."""
+    def has(self, address: str) -> bool:
+        """Whether an address is one of this network."""
         try:
-            known = ipaddress.IPv4Address(address) in self.network
+            return ipaddress.IPv4Address(address) in self.network
         except ValueError:
             return False
-        if not known or address in self._taken:
+
+    def claim(self, address: str) -> bool:
+        """Take one certain address; False where it is not this network's or somebody has it."""
+        if not self.has(address) or address in self._taken:
             return False
         if address in self._released:
             self._released.remove(address)

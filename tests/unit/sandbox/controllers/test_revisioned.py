@@ -191,7 +191,9 @@ def test_on_delete_leaves_pods_until_somebody_deletes_them(resource: Resource) -
 def test_the_pods_of_a_stateful_set_keep_their_volumes() -> None:
     async def run() -> None:
         async with empty_world() as it:
-            claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+            size = {"requests": {"storage": "1Gi"}}
+            spec = {"accessModes": ["ReadWriteOnce"], "resources": size}
+            claim = {"metadata": {"name": "data"}, "spec": spec}
             create(it, STATEFUL, replicas=2, volumeClaimTemplates=[claim])
             await it.until(rolled(it, STATEFUL, "hello:1", 2))
             claims = [obj["metadata"]["name"] for obj in it.store.list(resources.PERSISTENTVOLUMECLAIMS, "lab")]

@@ -90,7 +90,8 @@ def test_a_node_port_that_is_asked_for(registry: Registry) -> None:
         ({"ports": [{"port": 1}, {"port": 2, "name": "b"}]}, "spec.ports[0].name: Required value"),
         (
             {"ports": [{"port": 1, "name": "a"}, {"port": 1, "name": "b"}]},
-            'spec.ports[1]: Duplicate value: {"protocol": "TCP", "port": 1}',
+            'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":1,"TargetPort":0,'
+            '"NodePort":0}',
         ),
         (
             {"ports": [{"port": 1, "targetPort": "Http"}]},
@@ -107,6 +108,14 @@ def test_a_node_port_that_is_asked_for(registry: Registry) -> None:
             '"LoadBalancer", "NodePort"',
         ),
         ({"type": "ExternalName"}, "spec.externalName: Required value"),
+        (
+            {"ports": [{"port": 1, "nodePort": 30001}]},
+            "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+        ),
+        (
+            {"clusterIP": "hello"},
+            'spec.clusterIPs[0]: Invalid value: "hello": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+        ),
         (
             {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}},
             "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less "
@@ -130,3 +139,45 @@ def test_a_cluster_ip_stays(registry: Registry) -> None:
     create(registry)
     with pytest.raises(ApiError, match=r"spec.clusterIPs\[0\]: Invalid value: .*: may not change once set"):
         merge(registry, {"clusterIP": "127.96.9.9"})
+
+
+def test_addresses_and_ports_that_others_have_are_refused() -> None:
+    registry = Registry(Store(), in_range=lambda ip: ip.startswith("127.96."))
+    registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
+    create(registry, "one", clusterIP="127.96.0.9", type="NodePort", ports=[{"port": 80, "nodePort": 30100}])
+    for spec, why in (
+        (
+            {"clusterIP": "127.96.0.9"},
+            'spec.clusterIPs: Invalid value: ["127.96.0.9"]: failed to allocate IP 127.96.0.9: provided IP is already '
+            "allocated",
+        ),
+        (
+            {"clusterIP": "192.168.0.1"},
+            'spec.clusterIPs: Invalid value: ["192.168.0.1"]: failed to allocate IP 192.168.0.1: the provided network '
+            "does not match the current range",
+        ),
+        (
+            {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30100}]},
+            "spec.ports[0].nodePort: Invalid value: 30100: provided port is already allocated",
+        ),
+    ):
+        with pytest.raises(ApiError) as caught:
+            create(registry, "two", **spec)
+        assert caught.value.message == f'Service "two" is invalid: {why}'
+
+
+def test_two_protocols_share_a_node_port(registry: Registry) -> None:
+    ports = [{"name": name, "port": 80, "protocol": name.upper(), "nodePort": 30101} for name in ("tcp", "udp")]
+    create(registry, type="NodePort", ports=ports)
+
+
+def test_a_service_that_becomes_a_name_has_no_address_any_more(registry: Registry) -> None:
+    create(registry)
+    spec = merge(registry, {"type": "ExternalName", "externalName": "example.com"})["spec"]
+    assert not {"clusterIP", "clusterIPs", "ipFamilies", "internalTrafficPolicy"} & set(spec)
+
+
+def test_local_traffic_has_a_port_for_health_checks(registry: Registry) -> None:
+    spec = create(registry, type="LoadBalancer", externalTrafficPolicy="Local")["spec"]
+    assert spec["healthCheckNodePort"] in NODE_PORTS
+    assert "healthCheckNodePort" not in merge(registry, {"externalTrafficPolicy": "Cluster"})["spec"]

@@ -1,0 +1,49 @@
+"""Whose write is being admitted, and what it is to be warned of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..authorization import User
+
+
+@dataclass
+class Request:
+    """A client's write: who makes it, and the texts of the Warning headers of its answer."""
+
+    user: User
+    warnings: list[str] = field(default_factory=list)
+    over: bool = False
+
+
+_current: ContextVar[Request | None] = ContextVar("request", default=None)
+
+
+@contextlib.contextmanager
+def request_of(user: User) -> Iterator[Request]:
+    """What is written within is this user's; whatever controllers do afterwards is not."""
+    request = Request(user)
+    token = _current.set(request)
+    try:
+        yield request
+    finally:
+        request.over = True  # callbacks that were scheduled meanwhile have inherited it
+        _current.reset(token)
+
+
+def current() -> Request | None:
+    """The client's write that is going on; None where the sandbox itself writes."""
+    request = _current.get()
+    return None if request is None or request.over else request
+
+
+def warn(text: str) -> None:
+    """Have a client warned, once; a controller's write warns nobody."""
+    request = current()
+    if request is not None and text not in request.warnings:
+        request.warnings.append(text)
