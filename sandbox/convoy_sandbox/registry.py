@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Literal
 
-from . import admission, errors, kinds, patch, resources, schema, selectors
+from . import admission, conversion, errors, kinds, patch, resources, schema, selectors
 from . import apply as ownership
 from .kinds import metadata as meta_rules
 from .kinds.base import wrong
@@ -78,10 +78,23 @@ class Registry:
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """The object; ApiError 404 where there is none."""
-        found = self.store.get(resource, namespace, name)
+        return conversion.shown(resource, self._stored(resource, namespace, name))
+
+    def _stored(self, resource: Resource, namespace: str, name: str) -> Object:
+        """The object in the version in which it is kept."""
+        found = self.store.get(conversion.stored_as(resource), namespace, name)
         if found is None:
             raise errors.not_found(resource, name)
         return found
+
+    def _converted(self, resource: Resource, obj: Object) -> Object:
+        """An object of any served version in the version in which it is kept."""
+        try:
+            return conversion.stored(resource, obj)
+        except (ValueError, KeyError, TypeError) as error:
+            raise errors.bad_request(
+                f"{resource.kind} of {resource.api_version} cannot be converted: {error}"
+            ) from None
 
     def get_scale(self, resource: Resource, namespace: str, name: str) -> Object:
         """The Scale of a workload."""
@@ -100,11 +113,23 @@ class Registry:
         dry_run: bool = False,
     ) -> Object:
         """Store a new object (metadata.name or generateName) and return it as stored."""
-        new = self._decoded(resource, obj, validation)
-        return self._create(resource, namespace, new, manager=manager, dry_run=dry_run)
+        new = self._converted(resource, self._decoded(resource, obj, validation))
+        made = self._create(
+            conversion.stored_as(resource), namespace, new,
+            manager=manager, dry_run=dry_run, api_version=resource.api_version,
+        )  # fmt: skip
+        return conversion.shown(resource, made)
 
     def _create(
-        self, resource: Resource, namespace: str, new: Object, *, manager: str, dry_run: bool, applied: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        new: Object,
+        *,
+        manager: str,
+        dry_run: bool,
+        applied: bool = False,
+        api_version: str = "",
     ) -> Object:
         kind = kinds.kind_of(resource)
         meta = new.setdefault("metadata", {})
@@ -129,7 +154,7 @@ class Registry:
         if not applied:
             managed = ownership.record_update(
                 [], None, new, schema.root(resource),
-                manager=manager, api_version=resource.api_version, subresource="", now=timestamp(),
+                manager=manager, api_version=api_version or resource.api_version, subresource="", now=timestamp(),
             )  # fmt: skip
         kind.default(new)
         admission.complete(self.store, resource, new)
@@ -291,7 +316,7 @@ class Registry:
 
         An update that changes nothing is not stored and keeps the resourceVersion.
         """
-        old = self.get(resource, namespace, name)
+        old = self._stored(resource, namespace, name)
         given = obj.get("metadata") if isinstance(obj, dict) else None
         if not isinstance(given, dict) or not given.get("name"):
             raise errors.bad_request(
@@ -305,10 +330,13 @@ class Registry:
             new = self._scaled(old, self._scale_replicas(obj))
             self._check_version(resource, name, given, old)
         else:
-            new = self._decoded(resource, obj, validation)
+            new = self._converted(resource, self._decoded(resource, obj, validation))
             self._check_version(resource, name, new["metadata"], old)
-        stored = self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=dry_run)
-        return scale_of(stored) if subresource == "scale" else stored
+        stored = self._replace(
+            conversion.stored_as(resource), old, new,
+            subresource=subresource, manager=manager, dry_run=dry_run, api_version=resource.api_version,
+        )  # fmt: skip
+        return scale_of(stored) if subresource == "scale" else conversion.shown(resource, stored)
 
     def _check_version(self, resource: Resource, name: str, meta: Object, old: Object) -> None:
         given = meta.get("resourceVersion")
@@ -365,6 +393,7 @@ class Registry:
         manager: str,
         dry_run: bool,
         applied: bool = False,
+        api_version: str = "",
     ) -> Object:
         """Store a new state of an object. `new` is this call's own at its top two levels."""
         kind = kinds.kind_of(resource)
@@ -401,7 +430,8 @@ class Registry:
             base = managed if managed is not None else old["metadata"].get("managedFields") or []
             managed = ownership.record_update(
                 [entry for entry in base if entry], old, new, schema.root(resource),
-                manager=manager, api_version=resource.api_version, subresource=subresource, now=timestamp(),
+                manager=manager, api_version=api_version or resource.api_version, subresource=subresource,
+                now=timestamp(),
             )  # fmt: skip
         if managed:
             meta["managedFields"] = managed
@@ -465,8 +495,8 @@ class Registry:
                 resource, namespace, name, body,
                 subresource=subresource, manager=manager, force=force, dry_run=dry_run,
             )  # fmt: skip
-        old = self.get(resource, namespace, name)
-        document = scale_of(old) if subresource == "scale" else old
+        old = self._stored(resource, namespace, name)
+        document = scale_of(old) if subresource == "scale" else conversion.shown(resource, old)
         if content_type == patch.JSON:
             patched = patch.json_patch(document, body)
         elif content_type == patch.MERGE:
@@ -492,8 +522,12 @@ class Registry:
                     f"({name})"
                 )
             self._check_version(resource, name, new["metadata"], old)
-        stored = self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=dry_run)
-        return (scale_of(stored) if subresource == "scale" else stored), False
+            new = self._converted(resource, new)
+        stored = self._replace(
+            conversion.stored_as(resource), old, new,
+            subresource=subresource, manager=manager, dry_run=dry_run, api_version=resource.api_version,
+        )  # fmt: skip
+        return (scale_of(stored) if subresource == "scale" else conversion.shown(resource, stored)), False
 
     def _apply(
         self,
@@ -508,7 +542,8 @@ class Registry:
         dry_run: bool,
     ) -> tuple[Object, bool]:
         # An applied configuration has to fit the schema, whatever the validation that is asked for.
-        config = self._decoded(resource, body, "Apply")
+        config = self._converted(resource, self._decoded(resource, body, "Apply"))
+        asked, resource = resource, conversion.stored_as(resource)
         meta = config.setdefault("metadata", {})
         if meta.setdefault("name", name) != name:
             raise errors.bad_request(
@@ -537,11 +572,11 @@ class Registry:
             merged["metadata"]["annotations"] = {**merged["metadata"]["annotations"], _LAST_APPLIED: text}
         if live is None:
             created = self._create(resource, namespace, merged, manager=manager, dry_run=dry_run, applied=True)
-            return created, True
+            return conversion.shown(asked, created), True
         stored = self._replace(
             resource, live, merged, subresource=subresource, manager=manager, dry_run=dry_run, applied=True
         )
-        return stored, False
+        return conversion.shown(asked, stored), False
 
     def bind(self, namespace: str, name: str, node: str, condition: Object) -> Object:
         """Put a pod on a node and say so in one write, as the scheduler's binding does."""
@@ -566,6 +601,7 @@ class Registry:
 
         Returns the object and whether it is gone already.
         """
+        resource = conversion.stored_as(resource)
         old = self.get(resource, namespace, name)
         meta = old["metadata"]
         for key, label in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):

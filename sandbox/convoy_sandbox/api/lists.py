@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .. import errors, selectors
+from .. import conversion, errors, selectors
 from ..resources import Resource
 from ..store import Object, Store
 
@@ -45,6 +45,7 @@ def page(store: Store, resource: Resource, namespace: str, query: Any) -> tuple[
     Raises ApiError 400, 410 (a page or a resourceVersion of too long ago) or 504 (one that is yet to come).
     """
     fits = predicate(resource, query)
+    resource = conversion.stored_as(resource)
     limit = number(query, "limit")
     asked = number(query, "resourceVersion")
     start: tuple[str, str] | None = None
@@ -84,7 +85,10 @@ def listed(resource: Resource, items: list[Object], meta: Object) -> Object:
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version,
         "metadata": meta,
-        "items": [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items],
+        "items": [
+            {k: v for k, v in conversion.shown(resource, obj).items() if k not in ("kind", "apiVersion")}
+            for obj in items
+        ],
     }
 
 

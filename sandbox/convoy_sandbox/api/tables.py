@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from .. import resources, selectors
+from .. import conversion, resources, selectors
 from ..resources import Resource
 from ..store import Object
 
@@ -388,6 +388,7 @@ def table(
     resource: Resource, items: list[Object], meta: Object, *, include: str = "Metadata", columns: bool = True
 ) -> Object:
     """A meta.k8s.io/v1 Table of some objects; `include` is Metadata, Object or None."""
+    resource = conversion.stored_as(resource)
     definition, row = _TABLES.get(resource, ([_NAME, ("Created At", "date", 0)], _created))
     result: Object = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
     result["columnDefinitions"] = [

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .. import errors
+from .. import conversion, errors
 from ..resources import Resource
 from ..store import Change, Object, Store, Watch
 from . import tables
@@ -104,7 +104,7 @@ def stream(
         if form.as_ == "Table":
             meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
             return tables.table(resource, [obj], meta, include=include, columns=columns)
-        return tables.partial(obj) if form.as_ == "PartialObjectMetadata" else obj
+        return tables.partial(obj) if form.as_ == "PartialObjectMetadata" else conversion.shown(resource, obj)
 
     return _frames(store, resource, namespace, wanted(query), fits, shown)
 
@@ -120,13 +120,13 @@ async def _frames(
     # The resourceVersion up to which the client knows everything: what a bookmark may say.
     known = store.revision if asked.since is None or asked.initial else asked.since
     try:
-        watch = Watch(store, resource, known)
+        watch = Watch(store, conversion.stored_as(resource), known)
     except errors.ApiError as gone:
         yield frame("ERROR", gone.status)
         return
     try:
         if asked.initial:
-            for obj in store.list(resource, namespace):
+            for obj in store.list(conversion.stored_as(resource), namespace):
                 if fits(obj):
                     yield frame("ADDED", shown(obj))
             if asked.initial_end:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 from ..errors import Cause
 from ..store import Object
-from .base import Kind, required, wrong
+from .base import Kind, required, unsupported, wrong
 
 
 class HorizontalPodAutoscalerKind(Kind):
@@ -14,6 +16,8 @@ class HorizontalPodAutoscalerKind(Kind):
         if not spec.get("metrics"):
             target = {"type": "Utilization", "averageUtilization": 80}
             spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+        if spec.get("behavior"):
+            _default_behavior(spec["behavior"])
         status = obj.setdefault("status", {})
         status.setdefault("desiredReplicas", 0)
         status.setdefault("currentMetrics", None)
@@ -21,12 +25,76 @@ class HorizontalPodAutoscalerKind(Kind):
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
         target = spec.get("scaleTargetRef") or {}
-        causes = [required(f"spec.scaleTargetRef.{key}") for key in ("kind", "name") if not target.get(key)]
+        causes: list[Cause] = []
         least, most = spec["minReplicas"], spec.get("maxReplicas", 0)
-        if least < 1:
+        metrics = spec["metrics"]
+        outside = any(metric.get("type") in ("Object", "External") for metric in metrics)
+        if least < 1 and not (least == 0 and outside):
             causes.append(wrong("spec.minReplicas", least, "must be greater than or equal to 1"))
-        if most < 1:
+        if most == 0:
+            causes.append(required("spec.maxReplicas", "must be set and greater than 0"))
+        elif most < 0:
             causes.append(wrong("spec.maxReplicas", most, "must be greater than 0"))
-        if most < least:
+        elif most < least:
             causes.append(wrong("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
+        causes += [required(f"spec.scaleTargetRef.{key}") for key in ("kind", "name") if not target.get(key)]
+        if "/" not in target.get("apiVersion", "") and target.get("kind") != "ReplicationController":
+            message = "apiVersion must specify API group"
+            causes.append(wrong("spec.scaleTargetRef.apiVersion", target.get("apiVersion", ""), message))
+        for index, metric in enumerate(metrics):
+            causes += _metric_causes(metric, f"spec.metrics[{index}]")
+        if least == 0 and not outside:
+            message = (
+                "Forbidden: must specify at least one Object or External metric to support scaling to zero replicas"
+            )
+            causes.append(Cause("FieldValueForbidden", message, "spec.metrics"))
+        for direction in ("scaleUp", "scaleDown"):
+            for index, policy in enumerate(((spec.get("behavior") or {}).get(direction) or {}).get("policies") or ()):
+                where = f"spec.behavior.{direction}.policies[{index}]"
+                causes += [
+                    wrong(f"{where}.{key}", policy.get(key, 0), "must be greater than zero")
+                    for key in ("value", "periodSeconds")
+                    if policy.get(key, 0) <= 0
+                ]
         return causes
+
+
+_UP = {
+    "stabilizationWindowSeconds": 0,
+    "selectPolicy": "Max",
+    "policies": [
+        {"type": "Pods", "value": 4, "periodSeconds": 15},
+        {"type": "Percent", "value": 100, "periodSeconds": 15},
+    ],
+}
+_DOWN = {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
+_SOURCES = {
+    "Resource": "resource", "Object": "object", "Pods": "pods", "External": "external",
+    "ContainerResource": "containerResource",
+}  # fmt: skip
+
+
+def _default_behavior(behavior: Object) -> None:
+    """Where one direction has rules, both are written out."""
+    for direction, rules in (("scaleUp", _UP), ("scaleDown", _DOWN)):
+        given = behavior.setdefault(direction, {})
+        for key, value in rules.items():
+            if given.get(key) is None:
+                given[key] = copy.deepcopy(value)
+
+
+def _metric_causes(metric: Object, where: str) -> list[Cause]:
+    kind = metric.get("type", "")
+    if kind not in _SOURCES:
+        return [unsupported(f"{where}.type", kind, sorted(_SOURCES))]
+    source = metric.get(_SOURCES[kind])
+    if source is None:
+        return [required(f"{where}.{_SOURCES[kind]}", "must populate information for the given metric source")]
+    target = source.get("target") or {}
+    if not any(target.get(key) is not None for key in ("averageUtilization", "averageValue", "value")):
+        message = "must set either a target raw value or a target utilization"
+        return [required(f"{where}.{_SOURCES[kind]}.target.averageUtilization", message)]
+    if (target.get("averageUtilization") or 1) < 1:
+        field = f"{where}.{_SOURCES[kind]}.target.averageUtilization"
+        return [wrong(field, target["averageUtilization"], "must be greater than 0")]
+    return []
