@@ -28,6 +28,7 @@ NAMES = [
     "canary_info",
     "capacity",
     "cluster_info",
+    "cluster_plan",
     "explain",
     "lock",
     "rolling_update",

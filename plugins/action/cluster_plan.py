@@ -1,0 +1,14 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _cluster_plan
+from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
+
+
+class ActionModule(OperationAction):
+    """See the module of the same name."""
+
+    arguments = _cluster_plan.ARGUMENTS
+    operation = staticmethod(_cluster_plan.run)
