@@ -12,14 +12,33 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import sys
 import typing as t
 
 from ansible.module_utils import basic
 
+#: What client and module import where they find it, as the sandbox brings it: a fifth of their time, for nothing here.
+UNUSED = "kubernetes_validate"
+
+
+@contextlib.contextmanager
+def _without(name: str) -> t.Iterator[None]:
+    """Nobody finds a module, unless it is imported already."""
+    kept = name in sys.modules
+    if not kept:
+        sys.modules[name] = t.cast("t.Any", None)  # which is how Python is told that there is none
+    try:
+        yield
+    finally:
+        if not kept:
+            del sys.modules[name]
+
+
 try:
-    import kubernetes.dynamic  # noqa: F401 - what the module imports when it is called
-    import urllib3.util.ssl_
-    from ansible_collections.kubernetes.core.plugins.modules import k8s
+    with _without(UNUSED):
+        import kubernetes.dynamic  # noqa: F401 - what the module imports when it is called
+        import urllib3.util.ssl_
+        from ansible_collections.kubernetes.core.plugins.modules import k8s
 except ImportError:
     k8s = None
 
@@ -55,7 +74,7 @@ def called(arguments: t.Mapping[str, t.Any], *, check_mode: bool, diff: bool) ->
     _Module.told.clear()
     printed = io.StringIO()
     broke: BaseException | None = None
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+    with _without(UNUSED), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
         try:
             k8s.main()
         except SystemExit:

@@ -75,6 +75,15 @@ def test_a_failure_and_a_breakdown_are_results(monkeypatch: pytest.MonkeyPatch) 
     assert called(monkeypatch, lambda module: sys.exit(3)) == {"failed": True}
 
 
+def test_what_is_not_used_is_not_imported_and_found_again_afterwards() -> None:
+    assert "unused" not in sys.modules
+    with _in_process._without("unused"), pytest.raises(ImportError):
+        __import__("unused")
+    assert "unused" not in sys.modules
+    with _in_process._without("json"):
+        assert __import__("json") is json
+
+
 def test_arguments_are_not_written_to_the_systems_log(monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
     monkeypatch.setattr(_in_process.basic.AnsibleModule, "_log_to_syslog", lambda self, msg: logged.append(msg))
