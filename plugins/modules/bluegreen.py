@@ -14,12 +14,15 @@ description:
 options:
   state:
     description:
-      - V(prepared) sees that there is room for the other colour, and pins the Service to the active one, so that only
-        that takes traffic.
-      - V(switched) points the Service at the other colour, in one patch.
-      - V(retired) watches the traffic for O(delay) seconds, sees that no container of the new colour crashed, and
-        scales the old one to 0.
-      - V(back) takes back what failed verification, as far as the run got, and verifies that the old version answers.
+      - V(prepared) sees that there is room for the other colour and that nothing would stay with the one that loses the
+        traffic, and pins each Service that leads to the active one, so that only that takes traffic.
+      - V(switched) points each of those Services at the other colour, in one patch, and has the
+        HorizontalPodAutoscalers of the old one scale the new one. Where a rollout that was cut off before its switch is
+        given up, it takes back what that prepared.
+      - V(retired) ends what was verified. A rollback is noted as done. Unless O(keep), the traffic is watched for
+        O(delay) seconds, and where no container of the new colour crashed, the old one is scaled to 0.
+      - V(back) takes back what failed, as far as the run got. Before the switch, it removes what was created and gives
+        the Services their selectors back; after it, it points them back and verifies that the old version answers.
     type: str
     choices: [prepared, switched, retired, back]
     required: true
@@ -29,7 +32,7 @@ options:
       - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
   name:
-    description: The name of the Service.
+    description: The name of the application.
     type: str
     required: true
   plan:
@@ -47,6 +50,10 @@ options:
     description: Seconds that the cluster may take to send all traffic back, for V(back).
     type: int
     default: 30
+  keep:
+    description: Whether the old colour keeps its replicas, for V(retired).
+    type: bool
+    default: false
   delay:
     description: Seconds that the traffic is watched before the old colour is scaled away, for V(retired).
     type: int

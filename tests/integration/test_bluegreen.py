@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from integration.history import History
 from integration.playbooks import Lab, Traffic, description
+from kubernetes import client
 
 
 def in_order(history: History, *versions: str) -> None:
@@ -52,14 +53,62 @@ def test_rollback_is_only_the_switch_and_happens_once(lab: Lab) -> None:
     assert lab.play("bluegreen", version="2.0.0").code == 0
     before = lab.spec_versions()
     back = lab.play("bluegreen", rollback=True)
-    assert (back.code, back.changed) == (0, 1), back.output
+    assert (back.code, back.changed) == (0, 2), back.output  # the switch, and once that is verified that it is over
     assert lab.versions() == {"1.0.0": 20}
     after = lab.spec_versions()
     assert {name for name in after if after[name] != before[name]} == {"Service hello"}
 
     again = lab.play("bluegreen", rollback=True)
-    assert (again.code, again.changed) == (0, 0), again.output
-    assert lab.versions() == {"1.0.0": 20}
+    assert (again.code, again.changed) == (2, 0), again.output
+    assert "the last switch was rolled back already. hello 1.0.0 (Deployment hello) keeps all traffic" in again.output
+    assert lab.spec_versions() == after
+
+
+def test_what_points_at_the_colour_that_loses_the_traffic_goes_with_it(lab: Lab) -> None:
+    scaling = client.AutoscalingV2Api(lab.api)
+    ports = [{"port": 80, "targetPort": 80}]
+    lab.core.create_namespaced_service(
+        lab.namespace, {"metadata": {"name": "public"}, "spec": {"selector": {"app": "hello"}, "ports": ports}}
+    )
+    aims = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}
+    scaling.create_namespaced_horizontal_pod_autoscaler(
+        lab.namespace,
+        {"metadata": {"name": "hello"}, "spec": {"scaleTargetRef": aims, "minReplicas": 3, "maxReplicas": 4}},
+    )
+
+    def scaled() -> str:
+        found = scaling.read_namespaced_horizontal_pod_autoscaler("hello", lab.namespace)
+        return str(found.spec.scale_target_ref.name)
+
+    with History(lab) as history:
+        forward = lab.play("bluegreen", version="2.0.0")
+    assert forward.code == 0, forward.output
+    assert (scaled(), lab.selector("public")["version"]) == ("hello-green", "2.0.0")
+    # No Service ever led to both colours: each was pinned before the other came up.
+    assert all("version" in state.selectors["public"] for state in history.states if "hello-green" in state.deployments)
+
+    canary = lab.play("canary", version="3.0.0")
+    assert "Deployment hello-green 2.0.0 has the traffic of hello, and Deployment hello has none" in canary.output
+    assert canary.code == 2
+
+    back = lab.play("bluegreen", rollback=True)
+    assert back.code == 0, back.output
+    assert (scaled(), lab.selector("public")["version"]) == ("hello", "1.0.0")
+
+
+def test_what_would_stay_with_the_colour_that_loses_the_traffic_is_named_before(lab: Lab) -> None:
+    selector = {"matchLabels": {"app": "hello", "version": "1.0.0"}}
+    client.PolicyV1Api(lab.api).create_namespaced_pod_disruption_budget(
+        lab.namespace, {"metadata": {"name": "hello"}, "spec": {"minAvailable": 2, "selector": selector}}
+    )
+    before = lab.spec_versions()
+    run = lab.play("bluegreen", version="2.0.0")
+    assert run.code == 2
+    assert (
+        "PodDisruptionBudget hello selects app=hello,version=1.0.0, which the pods of Deployment hello-green"
+        in run.output
+    )
+    assert lab.spec_versions() == before
 
 
 def test_a_third_version_takes_the_idle_colour(lab: Lab) -> None:
@@ -128,7 +177,7 @@ def test_a_version_that_never_gets_ready_takes_no_traffic(lab: Lab) -> None:
     assert run.code != 0
     assert "hello-green-" in run.output, run.output
     assert "ErrImagePull" in run.output or "ImagePullBackOff" in run.output, run.output
-    assert lab.selector()["version"] == "1.0.0"
+    assert lab.selector() == {"app": "hello"}
     assert traffic.lost == []
     assert traffic.versions == ["1.0.0"]
 
@@ -143,7 +192,7 @@ def test_a_probe_that_never_passes_runs_out_of_time(lab: Lab) -> None:
     run = lab.play("bluegreen", version="2.0.0", applications=applications, bluegreen_timeout=4)
     assert run.code != 0
     assert "hello-green" in run.output
-    assert lab.selector()["version"] == "1.0.0"
+    assert lab.selector() == {"app": "hello"}
     assert lab.versions() == {"1.0.0": 20}
 
 
@@ -151,11 +200,15 @@ def test_a_preview_that_answers_wrongly_is_not_switched_to(lab: Lab) -> None:
     applications = description()
     applications["hello"]["image"] = "kelseyhightower/auth"
     applications["hello"]["container"]["env"] = []
+    before = lab.selector()
     with History(lab) as history:
         run = lab.play("bluegreen", version="1.0.0-wrong", applications=applications)
     assert run.code != 0
     assert lab.versions() == {"1.0.0": 20}
-    in_order(history, "1.0.0")  # it is pinned, and stays so
+    assert history.always_served("hello", 3)
+    assert "version" not in before
+    assert [after.selectors["hello"].get("version") for _before, after in history.moves("hello")] == ["1.0.0", None]
+    assert lab.selector() == before
 
 
 def test_a_failed_verification_undoes_the_switch(lab: Lab) -> None:
@@ -206,7 +259,7 @@ def test_check_mode_of_a_rollback(lab: Lab) -> None:
     assert lab.play("bluegreen", version="2.0.0").code == 0
     before = lab.spec_versions()
     dry = lab.play("bluegreen", "--check", "--diff", rollback=True)
-    assert (dry.code, dry.changed) == (0, 1), dry.output
+    assert (dry.code, dry.changed) == (0, 2), dry.output
     assert lab.spec_versions() == before
 
 

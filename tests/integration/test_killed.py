@@ -58,11 +58,25 @@ def test_after_the_switch_the_same_command_verifies_it(place: Place) -> None:
         assert lab.versions() == {"2.0.0": 20}
 
 
-def test_before_the_switch_a_rollback_stays(place: Place) -> None:
+def test_before_the_switch_a_rollback_takes_back_what_was_prepared(place: Place) -> None:
     with killed_at(place, SWITCH, 5, "before", ("bluegreen", {"rollback": True})) as (lab, run):
-        assert run.changed == 0
-        assert lab.selector()["version"] == "1.0.0"
+        assert run.changed == 1
+        assert lab.deployments() == {"auth", "frontend", "hello"}
+        assert lab.selector() == {"app": "hello"}
         assert lab.versions() == {"1.0.0": 20}
+
+
+def test_after_the_switch_of_a_rollback_the_same_command_verifies_it(place: Place) -> None:
+    with killed_at(place, SWITCH, 5, "after", SWITCH) as (lab, _run):
+        back: Play = ("bluegreen", {"rollback": True})
+        _started, reached = killed(place.bench, lab, back, {"at": "after", "number": 2, "mode": "everything"})
+        assert reached
+        run, _started = place.bench.run(lab, back)
+        assert run.code == 0, run.output
+        assert lab.versions() == {"1.0.0": 20}
+        again, _started = place.bench.run(lab, back)
+        assert again.code == 2
+        assert "There is nothing to roll back to" in again.output
 
 
 def test_after_it_was_scaled_the_same_command_waits_and_verifies_it(place: Place) -> None:
@@ -70,6 +84,21 @@ def test_after_it_was_scaled_the_same_command_waits_and_verifies_it(place: Place
         assert run.changed == 0
         assert "Deployment hello has 5 replicas already.\n  observed: 5 of 5 pods are ready" in run.output
         assert lab.replicas("hello") == 5
+
+
+def test_a_version_that_nobody_verified_goes_back_to_what_served_before_it(place: Place) -> None:
+    it, broken = place.bench, ("rolling_update", {"version": "broken", "rolling_update_image": "sandbox/hello"})
+    lab = it.begin(place.start)
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"revisionHistoryLimit": 0}})
+    _started, reached = killed(it, lab, broken, {"at": "after", "number": 2, "mode": "everything"})
+    assert reached
+    run, _started = it.run(lab, broken)
+    assert run.code == 2
+    assert "hello broken failed verification and was rolled back to 1.0.0" in run.output
+    assert lab.versions() == {"1.0.0": 20}
+    hello = lab.apps.read_namespaced_deployment("hello", lab.namespace)
+    assert hello.spec.revision_history_limit == 0
+    it.forget(lab)
 
 
 def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: Place) -> None:

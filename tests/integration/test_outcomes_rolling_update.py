@@ -167,3 +167,40 @@ def test_an_image_that_somebody_else_puts_in_is_named_with_its_field_and_left_al
     assert changed in outcome["reason"]
     assert "was not rolled back, as somebody else has changed Deployment hello since" in outcome["message"]
     assert lab.versions() == {"2.0.0": 20}
+
+
+def test_the_way_back_is_kept_until_the_outcome_is_known_where_no_history_is(lab: Lab, tmp_path: Path) -> None:
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"revisionHistoryLimit": 0}})
+    # It becomes complete, after which Kubernetes would clean up, and then answers every request with 500.
+    (failed, good), _run = Outcomes(lab, tmp_path, ROLE, special("broken"), TO_2).run()
+
+    assert said(failed) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert "which runs in every pod again" in failed["message"]
+
+    assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+    assert good["way_back"] == "rolling_update.yml -e version=1.0.0"
+    assert any("Deployment hello has revisionHistoryLimit 0" in warning for warning in good["warnings"])
+
+    hello = lab.apps.read_namespaced_deployment("hello", lab.namespace)
+    assert hello.spec.revision_history_limit == 0
+    assert "convoy.rollout/history-limit" not in hello.metadata.annotations
+
+
+def test_a_rollback_to_what_cannot_run_any_more_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    def given(source: Any) -> None:
+        container = {"name": "hello", "envFrom": source}
+        spec = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        lab.apps.patch_namespaced_deployment("hello", lab.namespace, spec)
+
+    lab.core.create_namespaced_config_map(lab.namespace, {"metadata": {"name": "hello-7hk2m9"}, "data": {"A": "1"}})
+    given([{"configMapRef": {"name": "hello-7hk2m9"}}])
+    assert lab.play("rolling_update", version="2.0.0").code == 0
+    hello = lab.apps.read_namespaced_deployment("hello", lab.namespace)
+    revision = int(hello.metadata.annotations["deployment.kubernetes.io/revision"])
+    given(None)
+    lab.core.delete_namespaced_config_map("hello-7hk2m9", lab.namespace)
+
+    (back,), _run = Outcomes(lab, tmp_path, ROLE, BACK | {"rolling_update_revision": revision}).run()
+    assert said(back)[0] == "refused"
+    assert f"Revision {revision} of Deployment hello cannot run any more: ConfigMap hello-7hk2m9" in back["reason"]
+    assert not back["changed"]

@@ -49,6 +49,14 @@ _SUBJECT = (  # what tells which Deployment has the traffic, and who else decide
     Right("", "limitranges", ("list",)),
     Right("policy", "poddisruptionbudgets", ("list",)),
 )
+_POINTING = (  # what has to go with the traffic from one Deployment to another
+    Right("autoscaling", "horizontalpodautoscalers", ("get", "patch")),
+    Right("networking.k8s.io", "networkpolicies", ("list",)),
+    Right("networking.k8s.io", "ingresses", ("list",)),
+    Right("gateway.networking.k8s.io", "httproutes", ("list",)),
+    Right("autoscaling.k8s.io", "verticalpodautoscalers", ("list",)),
+    Right("keda.sh", "scaledobjects", ("list",)),
+)
 _OTHER_WORKLOADS = (
     Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
     Right("apps", "daemonsets", ("get", "list", "watch", "patch")),
@@ -75,7 +83,16 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         Right("", "services", ("list",)),
         Right("autoscaling", "horizontalpodautoscalers", ("list",)),
     ),
-    "bluegreen": (*_CHANGED, _CREATED, *_ROOM, *_ASKED, Right("", "services", ("create", "patch"))),
+    "bluegreen": (
+        *_CHANGED,
+        _CREATED,
+        Right("apps", "deployments", ("delete",)),
+        *_ROOM,
+        *_ASKED,
+        *_SUBJECT,
+        Right("", "services", ("create", "patch", "delete")),
+        *_POINTING,
+    ),
     "verify": (*_SHARES, Right("", "pods", ("list",))),
     "lock": (Right("coordination.k8s.io", "leases", ("get", "create", "update", "delete")),),
 }

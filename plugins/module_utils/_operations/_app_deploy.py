@@ -143,9 +143,12 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             run.journal.note("serving", version=None)
             return {"changed": False, "message": failure.message}
-        changed = any(event["kind"] == "changed" for event in run.journal.events())
-        done = "Nothing was taken back; ready" if changed else "Nothing was changed; ready"
+        changes = [event["message"] for event in run.journal.events() if event["kind"] == "changed"]
+        done = "Nothing was taken back; ready" if changes else "Nothing was changed; ready"
         left = f"{done} now: {_app_deploy.ready(rows) or 'none of its Deployments'}."
+        if changes:
+            before = (options["run"].get("plan") or {}).get("before") or {}
+            left += f" {_app_deploy.left(options['namespace'], changes, before)}"
         run.journal.note("left", message=left)
         run.journal.note("runs", applications=rows)
         run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})

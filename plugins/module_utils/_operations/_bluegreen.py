@@ -5,23 +5,40 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import time
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
     _capacity,
+    _pointing,
     _rollout,
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _place, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _managers,
+    _namespace,
+    _place,
+    _selectors,
+    _subject,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
+
+GONE = 60  #: seconds that the pods of a removed Deployment may take to end
+POLL = 0.5  #: seconds between two looks at them
+
+#: Annotations of a Service, or what makes them of it as it is; None takes one away.
+Noted = t.Union[t.Mapping[str, t.Optional[str]], t.Callable[[_api.Object], t.Mapping[str, t.Optional[str]]]]
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -34,6 +51,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "entry": _version_distribution.ARGUMENTS["entry"],
     "samples": {"type": "int", "default": 100},
     "settle": {"type": "int", "default": 30},
+    "keep": {"type": "bool", "default": False},
     "delay": {"type": "int", "default": 30},
     "timeout": {"type": "int", "default": 600},
     "failure": {"type": "raw", "default": ""},
@@ -41,20 +59,40 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def _planned(api: _api.Api, begin: Begin) -> Plan:
-    service = _service(api, begin.namespace, begin.application)
-    deployments = api.items(_api.path_of("deployments", begin.namespace, group="apps"))
-    found = _bluegreen.plan(service, deployments, version=begin.request["version"], rollback=begin.request["rollback"])
-    endings = [] if begin.request["keep_previous"] else _bluegreen.endings(found, deployments, service)
-    return _bluegreen.begin(found, begin.application, begin.drained(api), begin.request, begin.entry, endings)
-
-
-def _service(api: _api.Api, namespace: str, name: str) -> _api.Object:
+    name, namespace, request = begin.application, begin.namespace, begin.request
+    there = _namespace.read(api, namespace)
+    entry = begin.entry.get("service") or ""
+    known = entry if any(item["metadata"]["name"] == entry for item in there.services) else ""
     try:
-        return api.get(_api.path_of("services", namespace, name))
-    except _api.ApiError as error:
-        if error.status == 404:
-            raise Failure(f"There is no Service {name} in namespace {namespace}; run app_deploy.yml first.") from error
-        raise
+        subject = _subject.subject(there, name, service=known)
+    except Failure as failure:
+        _place.check_namespace(api, namespace)
+        raise Failure(f"{failure.message} app_deploy.yml deploys what is described.") from failure
+    service, others = _bluegreen.following(subject, there.services)
+    found = _bluegreen.plan(
+        service,
+        there.deployments,
+        version=request["version"],
+        rollback=request["rollback"],
+        application=name,
+        others=others,
+    )
+    endings = [] if request["keep_previous"] else _bluegreen.endings(found, there.deployments, service)
+    plan = _bluegreen.begin(found, name, begin.drained(api), request, begin.entry, endings)
+    if found["phase"] == "done":
+        return plan
+    pointers = _pointing.read(api, namespace)
+    deployments = {item["metadata"]["name"]: item for item in there.deployments}
+    active, preview = found["active"]["deployment"], found["preview"]["deployment"]
+    if found["phase"] == "switch":
+        colours = [_pointers.Colour(each, _workloads.pod_labels(deployments[each])) for each in (active, preview)]
+        _pointers.check(pointers, colours[0], colours[1], [item["name"] for item in found["services"]])
+    moving = _pointers.moving(pointers, active, preview)
+    return replace(
+        plan,
+        facts={**plan.facts, "autoscalers": moving},
+        hints=[*plan.hints, *_pointers.unjudged(pointers, active)],
+    )
 
 
 PLANNING = Planning(
@@ -74,14 +112,18 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """See that there is room for the other colour, and pin the Service to the active one."""
-    plan = options["plan"]
+    """See that there is room for the other colour and nothing stays behind, and pin the Services to the active one.
+
+    What is created and changed until the switch is noted at the Services first, so that it can be taken back.
+    """
+    plan, namespace = options["plan"], options["namespace"]
+    preview = plan["preview"]
     room = _capacity.run(
         _called.options(
             _capacity.ARGUMENTS,
             options,
-            namespace=options["namespace"],
-            deployment=plan["preview"]["deployment"],
+            namespace=namespace,
+            deployment=preview["deployment"],
             replicas=plan["replicas"],
             template=options["template"],
         ),
@@ -89,45 +131,113 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     )
     if not room["fits"]:
         raise Failure(room["message"])
-    selector = plan["active"]["selector"]
-    return _pointed(options, task, run, selector, f"Service {options['name']} is pinned to its active version")
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        active = _place.found(api, Place("Deployment", namespace, plan["active"]["deployment"]))
+        labels = ((options["template"] or {}).get("metadata") or {}).get("labels") or {}
+        _pointers.check(
+            _pointing.read(api, namespace),
+            _pointers.Colour(plan["active"]["deployment"], _workloads.pod_labels(active)),
+            _pointers.Colour(preview["deployment"], labels),
+            [item["name"] for item in plan["services"]],
+        )
+        tried = f"{options['name']}-preview"
+        creates = [
+            *([] if preview["exists"] else [f"Deployment {preview['deployment']}"]),
+            *([] if _place.there(api, Place("Service", namespace, tried)) else [f"Service {tried}"]),
+        ]
+    scales = preview["deployment"] if preview["exists"] and not preview["replicas"] else ""
+    results = []
+    for number, service in enumerate(plan["services"]):
+        first = number == 0
+        noted = functools.partial(
+            _bluegreen.begun,
+            selector=service["active"],
+            creates=creates if first else [],
+            scales=scales if first else "",
+        )
+        said = f"Service {service['name']} is pinned to its active version"
+        results.append(_pointed(options, task, run, service["name"], service["active"], said, noted))
+    return _together(results)
 
 
 def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """Point the Service at the other colour, in one patch."""
+    """Point each Service at the other colour, in one patch of each, and what scales the active one after that."""
     plan = options["plan"]
     if plan["phase"] == "done":
-        return {"changed": False, "message": f"Service {options['name']} leads to {plan['version']} already."}
+        if plan["unfinished"]:
+            return _withdrawn(options, task, run)
+        return {"changed": False, "message": f"Service {plan['service']} leads to {plan['version']} already."}
     run.journal.note("switching")
-    noted = {_bluegreen.PREVIOUS: plan["way_back"]}
-    selector = plan["preview"]["selector"]
-    said = f"Service {options['name']} is switched from {plan['active']['version']} to {plan['version']}"
-    known = None if task.check_mode else plan["active"]["selector"]  # which check mode did not pin it to
-    result = _pointed(options, task, run, selector, said, noted, known)
-    if not task.check_mode:
-        run.journal.note("serving", version=None)  # until it is verified
-    return result
+    results = []
+    for number, service in enumerate(plan["services"]):
+        noted = {_bluegreen.UNFINISHED: None, **({} if number else {_bluegreen.PREVIOUS: plan["way_back"]})}
+        said = f"Service {service['name']} is switched from {plan['active']['version']} to {plan['version']}"
+        known = None if task.check_mode else service["active"]  # which check mode did not pin it to
+        results.append(_pointed(options, task, run, service["name"], service["preview"], said, noted, known))
+        if not task.check_mode:
+            run.journal.note("serving", version=None)  # until it is verified
+    return _together([*results, *_scalers_moved(options, task, run, "active", "preview")])
+
+
+def _scalers_moved(
+    options: t.Mapping[str, t.Any], task: Task, run: _run.Run, source: str, target: str
+) -> list[dict[str, t.Any]]:
+    """Have what scales the one colour scale the other. Raises Failure."""
+    plan, results = options["plan"], []
+    old, new = plan[source]["deployment"], plan[target]["deployment"]
+
+    def moved(scaler: _api.Object) -> list[_api.Object]:
+        if scaler["spec"]["scaleTargetRef"].get("name") != old:
+            return []  # it was moved before, or is somebody else's by now
+        return [{"op": "replace", "path": "/spec/scaleTargetRef/name", "value": new}]
+
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        for name in plan["autoscalers"]:
+            place = Place("HorizontalPodAutoscaler", options["namespace"], name)
+            before = _place.found(api, place)
+            after = _place.changed(api, place, before, moved, dry_run=task.check_mode, before_write=run.check)
+            result = _place.difference(before, after)
+            message = f"{place} scales Deployment {new}"
+            if result["changed"]:
+                run.journal.note("changed", message=message)
+            results.append({**result, "message": f"{message}."})
+    return results
+
+
+def _together(results: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """What a task returns of several changes."""
+    diffs = [result["diff"] for result in results if "diff" in result]
+    return {
+        "changed": any(result["changed"] for result in results),
+        "message": " ".join(result["message"] for result in results),
+        **({"diff": diffs} if diffs else {}),
+    }
 
 
 def _pointed(
     options: t.Mapping[str, t.Any],
     task: Task,
     run: _run.Run,
-    selector: t.Mapping[str, str | None],
+    name: str,
+    selector: t.Mapping[str, str | None] | None,
     message: str,
-    noted: t.Mapping[str, str | None] | None = None,
+    noted: Noted,
     known: t.Mapping[str, str | None] | None = None,
 ) -> dict[str, t.Any]:
-    """Give the Service a selector and annotations, where its selector is the `known` one or that already."""
-    place = Place("Service", options["namespace"], options["name"])
-    wanted, expected = _given(selector), _given(known or {})
+    """Give a Service a selector and annotations, where its selector is the `known` one or that already.
+
+    Without a selector it keeps its own.
+    """
+    place = Place("Service", options["namespace"], name)
+    expected = _given(known or {})
 
     def plan(service: _api.Object) -> list[_api.Object]:
         there = service["spec"].get("selector") or {}
+        wanted = there if selector is None else _given(selector)
         if known is not None and there not in (expected, wanted):
             why = _managers.changed_by(service, "spec.selector", _said(expected), _said(there))
             raise Failure(f"{why}. Have whoever did that leave the Service to the rollout, and run again.")
-        patch = _workloads.annotated(service, noted or {})
+        patch = _workloads.annotated(service, noted(service) if callable(noted) else noted)
         return [*patch, *([{"op": "add", "path": "/spec/selector", "value": wanted}] if there != wanted else [])]
 
     with contextlib.closing(_api.api(options, task.environ)) as api:
@@ -149,7 +259,23 @@ def _said(selector: t.Mapping[str, str]) -> str:
 
 
 def _retired(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """Watch the traffic for as long as the old colour is kept, and then scale that to 0."""
+    """End a rollout that was verified.
+
+    A rollback is over. Where the old colour is not kept, the traffic is watched for as long as it is, and then it is
+    scaled to 0.
+    """
+    plan = options["plan"]
+    results = [] if options["keep"] else [_scaled_away(options, task, run)]
+    if plan["rolls_back"]:
+        said = f"Service {plan['service']} is rolled back to {plan['version']}"
+        results.append(_pointed(options, task, run, plan["service"], None, said, {_bluegreen.PREVIOUS: None}))
+    if not results:
+        return {"changed": False, "message": f"Deployment {plan['old']['deployment']} is kept for the way back."}
+    return _together(results)
+
+
+def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Watch the traffic for as long as the old colour is kept, and then scale that to 0. Raises Failure."""
     plan = options["plan"]
     old = plan["old"]
     if old["replicas"] and not task.check_mode:
@@ -160,6 +286,11 @@ def _retired(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
     place = Place("Deployment", options["namespace"], old["deployment"])
     if not old.get("exists", True):
         return {"changed": False, "message": f"There is no {place} to scale away."}
+    return _to_none(options, task, run, place)
+
+
+def _to_none(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, place: Place) -> dict[str, t.Any]:
+    """Scale a Deployment to 0."""
 
     def scaled(deployment: _api.Object) -> list[_api.Object]:
         if not deployment["spec"].get("replicas", 1):
@@ -183,7 +314,7 @@ def _asked(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, version: s
             options,
             run=run.handle or None,
             namespace=options["namespace"],
-            name=options["name"],
+            name=options["plan"]["service"],
             entry=options["entry"],
             expected={version: 1},
             **asked,
@@ -230,8 +361,10 @@ def _back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     with contextlib.closing(run):
         if any(event.get("taken_over") for event in run.journal.events()):
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
-        if not any(event["kind"] == "switching" for event in events) or task.check_mode:
-            return {"changed": False, "message": "The traffic was not switched, so there is nothing to take back."}
+        if task.check_mode or not options["plan"]:
+            return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+        if not any(event["kind"] == "switching" for event in events):
+            return _left(options, task, run)
         try:
             return _switched_back(options, task, run)
         except Failure as failure:
@@ -246,18 +379,133 @@ def _back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             return {"changed": False, "message": failure.message}
 
 
+def _left(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Take back what was prepared for a switch that did not come, and name what is left of it."""
+    if not any(event["kind"] == "changed" for event in run.journal.events()) and not options["plan"]["unfinished"]:
+        return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+    try:
+        result = _withdrawn(options, task, run)
+    except LockLostError as lost:
+        return {"changed": False, "message": run.failed(lost).message}
+    except Failure as failure:
+        message = f"What was prepared could not be taken back: {failure.message}"
+        run.journal.note("left", message=message)
+        return {"changed": False, "message": message}
+    if result["message"]:
+        said = f"{result['message']} Users get {options['plan']['active']['version']} as before."
+        run.journal.note("left", message=said)
+    return result
+
+
+def _withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Remove what was created for a switch that did not come, and give the Services their selectors back.
+
+    Raises Failure, naming what is left and the commands that remove it.
+    """
+    plan, namespace = options["plan"], options["namespace"]
+    said: list[str] = []
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        services = [_place.found(api, Place("Service", namespace, item["name"])) for item in plan["services"]]
+        began = [_bluegreen.unfinished_of(item) for item in services]
+        created = [each for item in began if item for each in item.creates]
+        scaled = next((item.scales for item in began if item and item.scales), "")
+        preview = Place("Deployment", namespace, plan["preview"]["deployment"])
+        changed = next((item["metadata"]["name"] for item in services if not _bluegreen.live(item, plan)), "")
+        if changed:
+            raise Failure(
+                f"Service {changed} was changed by somebody else meanwhile; see where it leads to, and remove what is "
+                f"not needed: {_bluegreen.removal(namespace, created, scaled)}."
+            )
+        for each in created:
+            kind, name = each.split(" ", 1)
+            there = _place.there(api, Place(kind, namespace, name))
+            if there is not None:
+                _place.deleted(
+                    api, Place(kind, namespace, name), there, dry_run=task.check_mode, before_write=run.check
+                )
+                run.journal.note("changed", message=f"{each} is removed")
+                said.append(f"{each} was removed")
+        if scaled and _to_none(options, task, run, preview)["changed"]:
+            said.append(f"{preview} was scaled back to 0")
+        if not task.check_mode:
+            _see_gone(api, preview, options["timeout"], bool(created or scaled))
+        deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
+    for service, item in [(each, _bluegreen.unfinished_of(each)) for each in services]:
+        if item:
+            said += _unpinned(options, task, run, service, item, deployments)
+    there = next((item for item in deployments if item["metadata"]["name"] == preview.name), None)
+    replicas = there["spec"].get("replicas", 1) if there else 0
+    if replicas and not created and not scaled and plan["phase"] != "done":
+        said.append(
+            f"{preview} keeps its {replicas} replicas, of {plan['version']} by now, and has no traffic; run again, or "
+            f"remove them: kubectl -n {namespace} scale deployment/{preview.name} --replicas=0"
+        )
+    message = "; ".join(said)
+    return {"changed": bool(said), "message": f"{message}." if message else ""}
+
+
+def _unpinned(
+    options: t.Mapping[str, t.Any],
+    task: Task,
+    run: _run.Run,
+    service: _api.Object,
+    began: _bluegreen.Unfinished,
+    deployments: t.Sequence[_api.Object],
+) -> list[str]:
+    """Give a Service back the selector that it had, where that leads to nothing but the active colour."""
+    name, active = service["metadata"]["name"], options["plan"]["active"]["deployment"]
+    there = service["spec"].get("selector") or {}
+    besides = [
+        item["metadata"]["name"]
+        for item in deployments
+        if item["metadata"]["name"] != active
+        and item["spec"].get("replicas", 1)
+        and _selectors.selects(began.selector, _workloads.pod_labels(item))
+    ]
+    if besides:
+        return [
+            f"Service {name} stays pinned to {_said(there)}, as it would lead to Deployment {' and '.join(besides)} as "
+            "well otherwise"
+        ]
+    message = f"Service {name} has its selector {_said(began.selector)} back"
+    result = _pointed(options, task, run, name, began.selector, message, {_bluegreen.UNFINISHED: None}, there)
+    return [message] if result["changed"] and there != began.selector else []
+
+
+def _see_gone(api: _api.Api, deployment: Place, timeout: int, expected: bool) -> None:
+    """Wait until a Deployment that is removed has no pods that take requests. Raises Failure."""
+    end = time.monotonic() + min(timeout, GONE)
+    while expected:
+        pods = [
+            pod["metadata"]["name"]
+            for pod in api.items(_api.path_of("pods", deployment.namespace))
+            if _workloads.deployment_of(pod) == deployment.name and "deletionTimestamp" not in pod["metadata"]
+        ]
+        if not pods:
+            return
+        if time.monotonic() > end:
+            raise Failure(
+                f"{deployment} was removed, but its pods {', '.join(sorted(pods))} are still there, so the Services "
+                "stay pinned to the active version; see what keeps them, and run again with -e rollback=true."
+            )
+        time.sleep(POLL)
+
+
 def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     plan = options["plan"]
     version, old = plan["version"], plan["active"]["version"]
-    noted = {_bluegreen.PREVIOUS: plan["previous_version"] or None}
-    said = f"Service {options['name']} is switched back to {old}"
-    result = _pointed(options, task, run, plan["active"]["selector"], said, noted)
+    results = []
+    for number, service in enumerate(plan["services"]):
+        noted = {} if number else {_bluegreen.PREVIOUS: plan["previous_version"] or None}
+        said = f"Service {service['name']} is switched back to {old}"
+        results.append(_pointed(options, task, run, service["name"], service["active"], said, noted))
+    result = _together([*results, *_scalers_moved(options, task, run, "preview", "active")])
     answers = _version_distribution.looked(
         _called.options(
             _version_distribution.ARGUMENTS,
             options,
             namespace=options["namespace"],
-            name=options["name"],
+            name=plan["service"],
             entry=options["entry"],
             samples=options["samples"],
             expected={old: 1},
@@ -269,10 +517,12 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
     )
     complete = answers["verdict"] == "pass"
     ends = "answers every request again" if complete else "does not get every request either"
+    kept = plan["preview"]["deployment"]
     run.journal.note(
         "taken_back",
         message=f"{options['name']} {version} failed verification and the traffic was switched back to {old}, which "
-        f"{ends} ({answers['message']})",
+        f"{ends} ({answers['message']}); Deployment {kept} keeps its replicas of {version} and has no traffic, remove "
+        f"them with kubectl -n {options['namespace']} scale deployment/{kept} --replicas=0",
         complete=complete,
     )
     run.journal.note("serving", version=old if complete else None)

@@ -22,6 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_manifests, _canary_state
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _subject
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -47,6 +48,8 @@ def _purpose(begin: Begin) -> str:
 
 def _planned(api: _api.Api, begin: Begin) -> Plan:
     request = begin.request
+    if not request["abort"]:
+        _check_live(api, begin)
     seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"])
     asked = _canary.asked(request, described=bool(begin.described))
     before = _canary_state.users_get(seen, asked)
@@ -55,6 +58,19 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
     return _canary.begin(found, before, begin.drained(api), request, begin.entry, _canary.endings(seen, found))
+
+
+def _check_live(api: _api.Api, begin: Begin) -> None:
+    """Raise Failure, naming it, where another Deployment than the one of the name has the application's traffic."""
+    there = _namespace.workloads(api, begin.namespace)
+    named = begin.request["service"]
+    service = named if any(item["metadata"]["name"] == named for item in there.services) else ""
+    try:
+        subject = _subject.subject(there, begin.application, service=service, container=begin.request["container"])
+    except Failure:
+        return  # what is missing is said by what reads the canary
+    if subject.live:
+        _subject.check_named(subject, "a canary")
 
 
 PLANNING = Planning(

@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
-from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Patch, Work
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
@@ -25,6 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     Seen,
     version_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _history, _place, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import bare
 
 
@@ -47,7 +48,7 @@ def promoted(work: Work) -> dict[str, t.Any]:
     said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
-    work.changed(seen.stable, _only(change, seen.stable), said)
+    work.changed(seen.stable, _keeping(_only(change, seen.stable), seen), said)
     if work.task.check_mode:
         return work.result(f"Check mode: {work.stable} would be given {version}.")
     work.complete(work.stable)
@@ -56,7 +57,7 @@ def promoted(work: Work) -> dict[str, t.Any]:
     return work.result(f"{work.stable} {version} is promoted.")
 
 
-def _only(change: Change, known: Object) -> t.Callable[[Object], list[Object]]:
+def _only(change: Change, known: Object) -> Patch:
     """The patch of a change, for a Deployment whose template is the known one or has it already."""
     template = bare(known["spec"]["template"])
 
@@ -67,6 +68,36 @@ def _only(change: Change, known: Object) -> t.Callable[[Object], list[Object]]:
         return change.patch(deployment)
 
     return patch
+
+
+def _keeping(patch: Patch, seen: Seen) -> Patch:
+    """A patch that gives stable another template, with what keeps the one that served until the outcome is known."""
+    known = _workloads.revisions(seen.stable, seen.replica_sets)
+    last = _workloads.current(known)
+
+    def keeping(deployment: Object) -> list[Object]:
+        steps = patch(deployment)
+        if not any(step["path"].startswith("/spec/template") for step in steps):
+            return steps
+        return _workloads.joined(steps, _history.keeping(deployment, known, last))
+
+    return keeping
+
+
+def _settle(work: Work, *, verified: bool) -> None:
+    """Have as much of stable's history kept as its owner wants, now that the outcome is known. Raises Failure."""
+    seen = work.seen()
+    if not _history.is_noted(seen.stable):
+        return
+    known = _workloads.revisions(seen.stable, seen.replica_sets)
+    _place.changed(
+        work.api,
+        work.place(work.stable),
+        seen.stable,
+        lambda deployment: _history.settled(deployment, known, verified=verified),
+        dry_run=work.task.check_mode,
+        before_write=work.run.check,
+    )
 
 
 def restored(work: Work) -> dict[str, t.Any]:
@@ -100,6 +131,7 @@ def gone(work: Work) -> dict[str, t.Any]:
     _version_distribution.verified(
         work.looks("stable alone", True), work.task.environ, work.run, _alone(work), work.endings(version)
     )
+    _settle(work, verified=True)
     work.run.journal.note("serving", version=version)
     return work.result(f"{work.stable} {version} runs without a canary.")
 
@@ -138,7 +170,8 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             run.journal.note(
                 "taken_back",
-                message=f"{name} {version} could not be rolled back to {old}: {failure.message}",
+                message=f"{name} {version} could not be rolled back to {old}: {failure.message.rstrip('.')}; what is "
+                f"left of its canary is removed with -e abort=true",
                 complete=False,
                 taken_over=isinstance(failure, LockLostError),
             )
@@ -154,6 +187,7 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     _restore(work, seen)
     if seen.canary is not None:
         work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
+    _settle(work, verified=False)
     old = version_of(work.seen().stable, work.asked)
     looks = work.looks("taken back", False, settles="verdict", fail_on="never")
     found = _version_distribution.looked(looks, work.task.environ, _alone(work), work.endings(old))

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
     _canary_seen,
@@ -97,37 +97,13 @@ class Work:
 
     def delete(self, deployment: Object, message: str) -> None:
         """Delete a Deployment as it was read, under the run's lock. Raises Failure."""
-        place, uid = self.place(deployment["metadata"]["name"]), deployment["metadata"]["uid"]
-        for left in reversed(range(_place.TRIES)):
-            same = {"uid": uid, "resourceVersion": deployment["metadata"]["resourceVersion"]}
-            if not self.task.check_mode:
-                self.run.check()
-            try:
-                self.api.delete(place.path, {"preconditions": same}, dry_run=self.task.check_mode)
-                break
-            except _api.ApiError as error:
-                if error.status not in (404, 409):
-                    raise
-                newest = self.there(place)
-                if newest is None:
-                    break  # as it was to be
-                if newest["metadata"]["uid"] != uid:
-                    raise Failure(
-                        f"{place} was deleted and created anew by somebody else meanwhile; run again."
-                    ) from error
-                if not left:
-                    raise
-                deployment = newest
+        place = self.place(deployment["metadata"]["name"])
+        _place.deleted(self.api, place, deployment, dry_run=self.task.check_mode, before_write=self.run.check)
         self._noted(place, {"before": {"spec": deployment["spec"]}, "after": {}}, message)
 
     def there(self, place: Place) -> Object | None:
         """A Deployment, None where there is none. Raises ApiError."""
-        try:
-            return self.api.get(place.path)
-        except _api.ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        return _place.there(self.api, place)
 
     def _noted(self, place: Place, diff: t.Mapping[str, t.Any], message: str) -> None:
         self.diffs.append({**diff, "before_header": str(place), "after_header": str(place)})

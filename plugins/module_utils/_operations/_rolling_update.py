@@ -23,7 +23,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import L
 from ansible_collections.convoy.rollout.plugins.module_utils._run._table import table
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _history,
+    _images,
+    _place,
+    _reachable,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -106,8 +112,19 @@ class Step:
             if plan["phase"] != "done" and not self.task.check_mode:
                 self.run.journal.note("starting")
                 self.run.journal.note("serving", version=None)  # until it is verified
-            check_mode = self.task.check_mode
-            after = _place.changed(api, place, there.deployment, patch, dry_run=check_mode, before_write=self.run.check)
+            known, back = there.revisions, self.way_back
+
+            def keeping(deployment: _api.Object) -> list[_api.Object]:
+                return _update.kept(patch(deployment), deployment, known, back.get("replica_set", ""))
+
+            after = _place.changed(
+                api,
+                place,
+                there.deployment,
+                keeping,
+                dry_run=self.task.check_mode,
+                before_write=self.run.check,
+            )
         result = _place.difference(there.deployment, after)
         if result["changed"]:
             self.run.journal.note("changed", message=said)
@@ -162,6 +179,8 @@ class Step:
         seen = self.traffic(there)
         self.run.verified("traffic", seen, final=True)
         self.run.check()
+        if plan["phase"] != "done" or _history.is_noted(there.deployment):
+            self.settle(verified=seen["verdict"] == "pass")
         self.run.journal.note("serving", version=plan["target"])
         headline = f"{place.name} {plan['target']} runs in all {len(pods)} pods."
         if not pods:
@@ -275,14 +294,23 @@ class Step:
 
     def back(self) -> Facts:
         """Roll back to what served last, and verify that; what becomes of it is the outcome's to say."""
-        name, back = self.place.name, self.plan["way_back"]
+        name, back = self.place.name, self.way_back
         failed = f"{name} {self.plan['target']} failed verification"
         try:
-            if not self.is_ours(self.found()):
+            there = self.found()
+            if not self.is_ours(there):
                 message = f"{failed}, and was not rolled back, as somebody else has changed Deployment {name} since"
                 return self.over({"changed": False}, message)
             if not back:
                 message = f"{failed}, and there is no earlier revision that it could be rolled back to"
+                return self.over({"changed": False}, message)
+            gone = self.missing(there)
+            if gone:
+                message = (
+                    f"{failed}, and was not rolled back to {back['version']}, whose revision {back['revision']} cannot "
+                    f"run any more, as {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone; create it again, "
+                    f"and go back with rollback.yml -e revision={back['revision']}"
+                )
                 return self.over({"changed": False}, message)
             undone = self.rollout(state="undone", to_revision=back["revision"], failed=True)
         except Failure as failure:
@@ -291,11 +319,53 @@ class Step:
             return self.over({"changed": False}, message)
         said = f"{failed} and was rolled back to {back['version']}"
         try:
+            self.settle(verified=False)
             self.rollout(state="complete")
         except Failure as failure:
             why = self.run.failed(failure).message.splitlines()[0]
             return self.over(undone, f"{said}, which does not become complete either: {why}")
         return self.answers_again(undone, f"{said}, which runs in every pod again")
+
+    @property
+    def way_back(self) -> Facts:
+        """The revision that served last, empty where there is none.
+
+        It is not what runs now where all of its requests failed before the change, and what served before it is known.
+        """
+        asked = self.run.handle.get("baseline") or {}
+        silent = bool(asked.get("errors")) and not asked.get("answered")
+        earlier = self.plan["served_before"] if silent else {}
+        return t.cast(Facts, earlier or self.plan["way_back"])
+
+    def missing(self, there: _update.Found) -> list[str]:
+        """What the revision to go back to needs and is gone. Raises ApiError."""
+        back = next((item for item in there.revisions if item.uid == self.way_back["replica_set"]), None)
+        if back is None or back.current:
+            return []
+        with self.api() as api:
+            return _updating.missing(api, self.place.namespace, back.template)
+
+    def settle(self, *, verified: bool) -> None:
+        """Have as much history kept as the Deployment's owner wants, now that the outcome is known.
+
+        The Deployment runs what it is to run: where that cannot be noted, the next run does it. Raises LockLostError.
+        """
+        try:
+            there = self.found()
+            known = there.revisions
+            with self.api() as api:
+                _place.changed(
+                    api,
+                    self.place,
+                    there.deployment,
+                    lambda deployment: _history.settled(deployment, known, verified=verified),
+                    dry_run=self.task.check_mode,
+                    before_write=self.run.check,
+                )
+        except LockLostError:
+            raise
+        except Failure as failure:
+            self.task.tell(f"{self.place.name}: what served could not be noted: {failure.message}")
 
     def over(self, undone: Facts, message: str, *, complete: bool = False, serving: str | None = None) -> Facts:
         """Note what became of the way back."""
@@ -312,7 +382,7 @@ class Step:
 
     def answers_again(self, undone: Facts, runs: str) -> Facts:
         """Whether the version that it was rolled back to answers every request again."""
-        version: str = self.plan["way_back"]["version"]
+        version: str = self.way_back["version"]
         before = self.run.handle.get("baseline") or {"by": "nothing"}
         if before["by"] == "nothing":
             return self.over(undone, runs, complete=True, serving=version)

@@ -16,6 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import _endi
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _scale
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _history,
     _images,
     _place,
     _reachable,
@@ -169,7 +170,9 @@ class Rollout:
         before, place = self.read(), self.place
         if not _pause.is_ours(before.workload):
             self.check_not_paused(before.workload, "undone")
-        to = _workloads.earlier(before.revisions, to_revision, f"{place} in namespace {place.namespace}")
+        known = before.revisions
+        served = _history.before(before.workload, known) if place.kind == "Deployment" else None
+        to = _workloads.earlier(known, to_revision, f"{place} in namespace {place.namespace}", served)
 
         def plan(workload: _api.Object) -> list[_api.Object]:
             # It may also be this task's own change, of which the answer was lost.

@@ -92,7 +92,7 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
-        warnings = list(filter(None, [_drain.warning(plan.endings)]))
+        warnings = [*plan.warnings, *filter(None, [_drain.warning(plan.endings)])]
         noted.append(
             {
                 "kind": "planned",

@@ -5,13 +5,20 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _subject, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _namespace,
+    _place,
+    _references,
+    _subject,
+    _workloads,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 Patch = t.Callable[[_api.Object], "list[_api.Object]"]
@@ -55,7 +62,16 @@ def _update_planned(api: _api.Api, begin: Begin) -> Plan:
     # The API server tries the change before anything else is done.
     place = Place("Deployment", begin.namespace, there.name)
     tried = _place.changed(api, place, there.deployment, lambda item: _update.patch(item, wish), dry_run=True)
-    return _update.begin(there, wish, begin.request["resume"], _update.container(tried, wish)["image"])
+    plan = _update.begin(there, wish, begin.request["resume"], _update.container(tried, wish)["image"])
+    back = next((item for item in there.revisions if item.uid == plan.facts["way_back"].get("replica_set")), None)
+    gone = missing(api, begin.namespace, back.template) if back and plan.changes else []
+    if not gone or not back:
+        return plan
+    said = (
+        f"revision {back.number} of {place} cannot run any more, so there is no way back where {plan.target} fails "
+        f"verification: {_gone(gone)}"
+    )
+    return replace(plan, warnings=[*plan.warnings, said])
 
 
 def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
@@ -67,8 +83,40 @@ def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
             "first."
         )
     plan = _update.begin_rollback(there, begin.request, begin.namespace)
+    to = _workloads.earlier(there.revisions, plan.facts["revision"], str(place))
+    gone = [] if to.current else missing(api, begin.namespace, to.template)
+    if gone:
+        raise Failure(
+            f"Revision {to.number} of {place} cannot run any more: {_gone(gone)}. Create what is missing again, or "
+            f"name another revision with -e revision=...; kubectl -n {begin.namespace} rollout history "
+            f"deployment/{place.name} lists them.",
+            {"before": plan.before},
+        )
     _place.changed(api, place, there.deployment, undoing(there, plan.facts["revision"]), dry_run=True)
     return plan
+
+
+def missing(api: _api.Api, namespace: str, template: _api.Object) -> list[str]:
+    """The ConfigMaps and Secrets that a pod template needs and that are gone, in words. Raises ApiError.
+
+    What this user may not read is taken to be there. What is in a Secret goes nowhere.
+    """
+    found: list[str] = []
+    for reference in _references.references(template):
+        there = None
+        try:
+            there = api.get(_api.path_of(f"{reference.kind.lower()}s", namespace, reference.name))
+        except _api.ApiError as error:
+            if error.status == 403:
+                continue
+            if error.status != 404:
+                raise
+        found += reference.missing(there)
+    return found
+
+
+def _gone(names: t.Sequence[str]) -> str:
+    return f"{' and '.join(names)}, which it needs, {'is' if len(names) == 1 else 'are'} gone"
 
 
 PLANNING = Planning(

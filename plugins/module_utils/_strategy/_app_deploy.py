@@ -8,7 +8,12 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _description,
+    _images,
+    _selectors,
+    _workloads,
+)
 
 Object = t.Dict[str, t.Any]
 Described = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -63,6 +68,7 @@ def begin(
     `sleeps` says whether the cluster knows the preStop hook `sleep`.
     """
     selectors = pinned(applications, services)
+    check_colours(applications, selectors, services, deployments)
     names = sorted(applications)
     listed = ", ".join(names)
     return _plan.Plan(
@@ -110,13 +116,52 @@ def endings(
 
 
 def pinned(applications: Described, services: t.Iterable[Object]) -> dict[str, dict[str, str]]:
-    """The selectors that stay as they are: a Service whose selector names a version belongs to a blue/green rollout."""
+    """The selectors that stay as they are: a Service that names a version or another colour than described belongs to
+    a blue/green rollout."""
     found = {
         item["metadata"]["name"]: dict((item.get("spec") or {}).get("selector") or {})
         for item in services
         if "service" in applications.get(item["metadata"]["name"], {})
     }
-    return {name: selector for name, selector in found.items() if "version" in selector}
+    return {
+        name: selector
+        for name, selector in found.items()
+        if "version" in selector
+        or ("color" in selector and selector["color"] != _selector(name, applications[name]).get("color"))
+    }
+
+
+def _selector(name: str, described: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The selector that a Service is given."""
+    return dict(described["service"].get("selector") or {"app": name})
+
+
+def check_colours(
+    applications: Described,
+    kept: t.Container[str],
+    services: t.Sequence[Object],
+    deployments: t.Sequence[Object],
+) -> None:
+    """Raise Failure where a Service as described would give traffic to another colour than the one described.
+
+    Those in `kept` keep their selectors. `services` and `deployments` are those of the namespace.
+    """
+    there = {item["metadata"]["name"]: (item.get("spec") or {}).get("selector") for item in services}
+    found = {item["metadata"]["name"]: item for item in deployments}
+    for name, described in applications.items():
+        if "service" not in described or name in kept:
+            continue
+        for other in {f"{name}-blue", f"{name}-green"} & set(found):
+            labels = _workloads.pod_labels(found[other])
+            replicas = found[other]["spec"].get("replicas", 1)
+            would = _selectors.selects(_selector(name, described), labels)
+            if replicas and would and not _selectors.selects(there.get(name), labels):
+                raise Failure(
+                    f"Service {name} as described would also lead to the {replicas} replicas of Deployment {other}, "
+                    f"which a blue/green rollout left: users would get both versions. Scale it to 0 first, with "
+                    f"kubectl scale deployment/{other} --replicas=0, or have the Service name the version that is to "
+                    f"take traffic."
+                )
 
 
 def certificate(name: str, described: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -178,6 +223,22 @@ def shown(rows: t.Iterable[t.Mapping[str, t.Any]], names: t.Container[str], serv
     """Of what runs, the Deployments that are described or that a described Service leads to."""
     wanted = set(services)
     return [dict(row) for row in rows if row["deployment"] in names or wanted & set(row["services"])]
+
+
+def left(namespace: str, changes: t.Iterable[str], before: t.Container[str]) -> str:
+    """What a run that failed leaves in a namespace, and how to remove it or to have a Deployment back.
+
+    `changes` are those that it noted, `before` the Deployments that were there.
+    """
+    said = []
+    for change in changes:
+        kind, _space, name = change.partition(" was applied")[0].partition(" ")
+        if kind == "Deployment":
+            how = f"rollout undo deployment/{name}" if name in before else f"delete deployment/{name}"
+            said.append(f"{change}, taken back by kubectl -n {namespace} {how}")
+        else:
+            said.append(change)
+    return f"{'; '.join(said)}."
 
 
 def ready(rows: t.Iterable[t.Mapping[str, t.Any]]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
@@ -20,34 +21,101 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 
 Object = t.Dict[str, t.Any]
 
-#: The Service's annotation that says where a rollback goes: the version before the last switch.
+#: The Service's annotation that says where a rollback goes: the version before the last switch. It is there from a
+#: switch on, until a rollback to it has been verified.
 PREVIOUS = "convoy.rollout/previous-version"
+#: The annotation of a Service that a rollout has prepared and not switched yet: what to take back where it fails.
+UNFINISHED = "convoy.rollout/unfinished"
 
 
-def plan(service: Object, deployments: t.Sequence[Object], *, version: str, rollback: bool) -> dict[str, t.Any]:
-    """What a blue/green rollout of a Service finds, and the phase it has to begin with.
+@dataclass(frozen=True)
+class Unfinished:
+    """What a rollout that has not come to its switch changed, so that it can be taken back."""
 
-    `deployments` are those of the namespace. Blue is the Deployment of the Service's name, where there
-    is one, else NAME-blue; green is NAME-green. Raises Failure where that is not what is found.
+    selector: t.Mapping[str, str]  #: of the Service, as it was
+    creates: tuple[str, ...] = ()  #: the Deployments and Services that were not there, such as Deployment hello-green
+    scales: str = ""  #: the Deployment that had no replicas
+
+    def text(self) -> str:
+        """The value of the annotation."""
+        return json.dumps({"selector": self.selector, "creates": self.creates, "scales": self.scales}, sort_keys=True)
+
+
+def unfinished_of(service: Object) -> Unfinished | None:
+    """What a rollout noted at a Service before it changed that, None where there is none under way."""
+    try:
+        noted = json.loads((service["metadata"].get("annotations") or {})[UNFINISHED])
+        return Unfinished(dict(noted["selector"]), tuple(map(str, noted["creates"])), str(noted["scales"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def begun(
+    service: Object, selector: t.Mapping[str, str | None], creates: t.Sequence[str], scales: str
+) -> dict[str, str | None]:
+    """The annotation of a Service that is to be pinned by a selector, none where there will be nothing to take back.
+
+    What an earlier run noted that was cut off stays: it knows how things were.
     """
-    name = service["metadata"]["name"]
+    if unfinished_of(service):
+        return {}
+    there = service["spec"].get("selector") or {}
+    pinned = {key: value for key, value in selector.items() if value is not None}
+    changes = creates or scales or there != pinned
+    return {UNFINISHED: Unfinished(there, tuple(creates), scales).text() if changes else None}
+
+
+def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
+    """Whether a Service leads to the active colour of a plan still, pinned to it or not."""
+    selector = service["spec"].get("selector") or {}
+    known = next(item for item in plan["services"] if item["name"] == service["metadata"]["name"])
+    pinned = {key: value for key, value in known["active"].items() if value is not None}
+    began = unfinished_of(service)
+    return selector in (pinned, known["selector"], began.selector if began else pinned)
+
+
+def removal(namespace: str, created: t.Iterable[str], scaled: str) -> str:
+    """The commands that remove what a rollout created, and take the replicas away that it gave."""
+    commands = [f"kubectl -n {namespace} delete {each.replace(' ', '/').lower()}" for each in created]
+    if scaled:
+        commands.append(f"kubectl -n {namespace} scale deployment/{scaled} --replicas=0")
+    return "; ".join(commands) or "nothing"
+
+
+def plan(
+    service: Object,
+    deployments: t.Sequence[Object],
+    *,
+    version: str,
+    rollback: bool,
+    application: str = "",
+    others: t.Sequence[Object] = (),
+) -> dict[str, t.Any]:
+    """What a blue/green rollout finds, and the phase it has to begin with.
+
+    `service` is the Service that decides which colour has the traffic, `others` are those that go with it.
+    `deployments` are those of the namespace. Blue is the Deployment of the application's name (by default the
+    Service's), where there is one, else NAME-blue; green is NAME-green. Raises Failure where that is not what is found.
+    """
+    served = service["metadata"]["name"]
+    name = application or served
     live = service.get("spec", {}).get("selector") or {}
     if not live:
-        raise Failure(f"Service {name} has no selector, so no Deployment can take its traffic.")
+        raise Failure(f"Service {served} has no selector, so no Deployment can take its traffic.")
     named = {item["metadata"]["name"]: item for item in deployments}
     names = _subject.colours(name, named)
     colours = {colour: _colour(name, colour, names[colour], named.get(names[colour])) for colour in names}
     behind = [
         colour for colour, item in names.items() if item in named and _selectors.selects(live, pod_labels(named[item]))
     ]
-    # A copy of nothing takes no traffic.
+    # A Deployment without replicas takes no traffic.
     taking = [colour for colour in behind if colours[colour]["replicas"]] or behind
     if len(taking) != 1:
         seen = " and ".join(f"Deployment {names[colour]}" for colour in taking) or "neither of " + " and ".join(
             names.values()
         )
         raise Failure(
-            f"Service {name} must lead to one of two colours, but its selector {_said(live)} picks {seen}; "
+            f"Service {served} must lead to one of two colours, but its selector {_said(live)} picks {seen}; "
             f"name the version that is to take traffic in its selector."
         )
     active = colours[taking[0]]
@@ -55,34 +123,114 @@ def plan(service: Object, deployments: t.Sequence[Object], *, version: str, roll
     if not active["label"]:
         raise Failure(f"The pods of Deployment {active['deployment']} have no label version to select them by.")
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
-    target = version
-    if rollback:
-        # Where no colour has the version before the last switch any more, a rollout has taken its place and
-        # has not switched: the traffic is where it was.
-        target = before if before and before in (active["version"], preview["version"]) else active["version"]
-        if target != before and not preview["exists"]:
-            raise Failure(f"There is nothing to roll back to: no other version of {name} is here.")
+    prepared = [item for item in map(unfinished_of, (service, *others)) if item]
+    # Where somebody has given the traffic to what a rollout created, that is no preview any more.
+    unfinished = bool(prepared) and not any(f"Deployment {active['deployment']}" in item.creates for item in prepared)
+    target = _rolled_back_to(name, active, preview, before, unfinished) if rollback else version
     if target == active["version"] or not target:
         phase = "done"
     elif preview["complete"] and preview["replicas"] and preview["version"] == target == before:
         phase = "switch"
     else:
         phase = "preview"
-    kept = {key: value for key, value in live.items() if key not in ("version", "color")}
-    preview_label = target if phase == "preview" else preview["label"]
-    # Null takes a key away: the selectors are patches, from one colour to the other and back.
-    colour = "color" in live or active["labelled"] or preview["labelled"]
+    labels = (active["label"], target if phase == "preview" else preview["label"])
+    selectors = _selectors_of(service, active, preview, labels)
     return {
-        name: {key: value for key, value in item.items() if key not in ("label", "labelled")}
-        | {"selector": kept | ({"color": item["labelled"]} if colour else {}) | {"version": at or None}}
-        for name, item, at in (("active", active, active["label"]), ("preview", preview, preview_label))
+        key: {name: value for name, value in item.items() if name not in ("label", "labelled")}
+        | {"selector": selectors[key]}
+        for key, item in (("active", active), ("preview", preview))
     } | {
+        "service": served,
+        "services": [
+            {
+                "name": item["metadata"]["name"],
+                "selector": item["spec"].get("selector") or {},
+                **_selectors_of(item, active, preview, labels),
+            }
+            for item in (service, *others)
+        ],
         "uid": service["metadata"].get("uid", ""),
         "pinned": "version" in live,
         "version": target,
         "previous_version": before,
         "phase": phase,
+        "unfinished": unfinished,
+        "rolls_back": rollback and target == before,
     }
+
+
+def _rolled_back_to(name: str, active: Object, preview: Object, before: str, unfinished: bool) -> str:
+    """The version that a rollback leads to. Raises Failure where it would change nothing."""
+    # Of a rollout that was cut off before its switch, what it prepared is taken back.
+    if unfinished:
+        return str(active["version"])
+    # A rollback that was cut off after its switch is verified.
+    if before and before in (active["version"], preview["version"]):
+        return before
+    stays = f"{name} {active['version']} (Deployment {active['deployment']}) keeps all traffic"
+    if not before:
+        raise Failure(
+            f"There is nothing to roll back to: {name} has not been switched from one colour to the other, or the last "
+            f"switch was rolled back already. {stays}; go to another version with -e version=..."
+        )
+    now = f"has {preview['version']} by now" if preview["exists"] else "is gone"
+    raise Failure(
+        f"There is nothing to roll back to: users got {name} {before} before the last switch, and Deployment "
+        f"{preview['deployment']}, which had it, {now}. {stays}; -e version={before} brings {before} up again."
+    )
+
+
+def _selectors_of(
+    service: Object, active: Object, preview: Object, labels: tuple[str, str]
+) -> dict[str, dict[str, str | None]]:
+    """The selectors by which a Service leads to the active colour and to the other one, by these labels `version`.
+
+    None takes a key away: the selectors are patches, from one colour to the other and back.
+    """
+    live = service.get("spec", {}).get("selector") or {}
+    kept = {key: value for key, value in live.items() if key not in _subject.PINS}
+    colour = "color" in live or active["labelled"] or preview["labelled"]
+    return {
+        name: kept | ({"color": item["labelled"]} if colour else {}) | {"version": label or None}
+        for name, item, label in (("active", active, labels[0]), ("preview", preview, labels[1]))
+    }
+
+
+def following(subject: _subject.Subject, services: t.Sequence[Object]) -> tuple[Object, list[Object]]:
+    """The Service that decides which colour has the traffic, and the others that go with it.
+
+    A Service that is called after a colour or a version that it is pinned to is about that one, and stays. Raises
+    Failure where no Service leads to the application, or to a Deployment that is none of its colours.
+    """
+    live, name = _subject.taking(subject), subject.application
+    leading = [link for link in subject.services if live.name in link.leads_to and link.name != f"{name}-preview"]
+    if not leading:
+        raise Failure(
+            f"There is no Service that leads to Deployment {live.name} in namespace {subject.namespace}, so there is "
+            f"no traffic to switch; run app_deploy.yml first."
+        )
+    if not live.color:
+        raise Failure(
+            f"Service {leading[0].name} leads to Deployment {live.name}, which has the traffic of {name} and is "
+            f"neither of its colours ({' and '.join(_colour_names(subject))}); name {live.name} as the application, or "
+            f"have the Service lead to one of them."
+        )
+    found = {item["metadata"]["name"]: item for item in services}
+    first, *more = leading
+    return found[first.name], [found[link.name] for link in more if not is_of_one(link.name, link.selector, name)]
+
+
+def _colour_names(subject: _subject.Subject) -> list[str]:
+    members = [*([subject.live] if subject.live else []), *subject.others]
+    return list(_subject.colours(subject.application, [member.name for member in members]).values())
+
+
+def is_of_one(service: str, selector: t.Mapping[str, str], application: str) -> bool:
+    """Whether a Service is about one colour or version, as its name says, and not about what has the traffic."""
+    pins = [value for key, value in selector.items() if key in _subject.PINS]
+    return service in (f"{application}-blue", f"{application}-green") or any(
+        service.endswith((f"-{pin}", "-" + pin.replace(".", "-"))) for pin in pins
+    )
 
 
 def _colour(application: str, colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
@@ -189,18 +337,19 @@ def begin(
     return _plan.Plan(
         before=active["version"],
         target=target,
-        changes=not done,
+        changes=not done or found["unfinished"],
         headline=f"takes all traffic: {name}",
         would=f"would take all traffic: {name}",
         way_back=f"-e version={active['version']}" if not done else "",
         hints=hints,
         endings=endings,
-        service=application,
+        warnings=_warnings(application, found),
+        service=found["service"],
         facts={
             **found,
             "replicas": copies,
             "manifests": _manifests(application, described, preview, target, copies),
-            "preview_entry": _preview_entry(application, entry, request["preview_path"]),
+            "preview_entry": _preview_entry(application, found["service"], entry, request["preview_path"]),
             "old": old,
             # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
             "way_back": target if target == found["previous_version"] else active["version"],
@@ -215,6 +364,18 @@ def endings(found: t.Mapping[str, t.Any], deployments: t.Iterable[Object], servi
     if not old["exists"] or not old["replicas"]:
         return []
     return [_drain.ending(named[old["deployment"]], [service], version=old["version"], takes_traffic=False)]
+
+
+def _warnings(application: str, found: t.Mapping[str, t.Any]) -> list[str]:
+    """What is to be said of the way back before anything is changed."""
+    preview, before, target = found["preview"], found["previous_version"], found["version"]
+    if found["phase"] != "preview" or not before or preview["version"] != before or before == target:
+        return []
+    return [
+        f"Deployment {preview['deployment']}, which is kept for the way back from {application} "
+        f"{found['active']['version']} to {before}, is given {target}: until that takes the traffic, rollback=true "
+        "leads nowhere"
+    ]
 
 
 def _manifests(
@@ -236,15 +397,23 @@ def _manifests(
     service = f"{application}-preview"
     return {
         "deployments": {preview["deployment"]: deployment},
-        "services": {service: {"labels": {"app": application}, "service": {"ports": described["service"]["ports"]}}},
+        "services": {service: {"labels": {"app": application}, "service": {"ports": _ports(described["service"])}}},
         "selectors": {service: {**labels, "version": target}},
     }
 
 
-def _preview_entry(application: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
+#: What a port of a preview Service has of the application's: a nodePort can be one Service's alone.
+PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
+
+
+def _ports(service: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    return [{key: port[key] for key in PORT_FIELDS if key in port} for port in service["ports"]]
+
+
+def _preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
     """How the preview is asked: as the application's own Service is. Where users come in by another one in front of it,
     only what is said of the answers holds for the preview, too."""
-    direct = not entry.get("url") and entry.get("service", application) == application
+    direct = not entry.get("url") and entry.get("service", service) == service
     kept = ("max_p99", "version_from", *(("port", "scheme", "path") if direct else ()))
     asked = {key: value for key, value in entry.items() if key in kept and value is not None}
     return {**asked, "service": f"{application}-preview", **({"path": path} if path else {})}

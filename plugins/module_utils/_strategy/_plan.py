@@ -23,6 +23,7 @@ class Plan:
     way_back: str = ""  #: what to type to have `before` again
     hints: t.Sequence[str] = ()  #: what a person may want to know beside it
     endings: t.Sequence[Ending] = ()  #: the pods that it ends
+    warnings: t.Sequence[str] = ()  #: what a person is told before anything is changed
     service: str = ""  #: the Service that users come in by, where no entry says another
     #: The versions that the ready pods have, which answers are held against; None takes every name for a version.
     running: t.Sequence[str] | None = None

@@ -111,7 +111,7 @@ def left_alone(name: str, owner: _subject.Autoscaler, there: int) -> str:
 
 def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Mapping[str, t.Any]) -> _plan.Plan:
     """The plan of a run. Raises Failure."""
-    live = _subject.taking(subject)
+    live = _subject.check_named(subject, "scaling", colours=True)
     check_paused(live.deployment)
     name, before, owner = live.name, live.replicas, live.autoscaler
     # Users of blue/green name the application; what is scaled is the colour that serves it.

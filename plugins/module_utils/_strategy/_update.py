@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _pause, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
+    _history,
     _images,
     _managers,
     _reachable,
@@ -290,13 +291,14 @@ def fingerprint(template: Object) -> str:
     return hashlib.sha256(json.dumps(_workloads.bare(template), sort_keys=True).encode()).hexdigest()
 
 
-def phase(deployment: Object, *, leaves: bool) -> str:
+def phase(deployment: Object, known: t.Sequence[Revision], *, leaves: bool) -> str:
     """Where a run begins: update, going, paused or done; `leaves` says whether the template is another one."""
     if leaves:
         return "update"
     if _pause.is_ours(deployment) and deployment["spec"].get("paused"):
         return "paused"
-    return "done" if _rollout.progress(deployment) is None else "going"
+    done = _rollout.progress(deployment) is None and not _history.is_unverified(deployment, known)
+    return "done" if done else "going"
 
 
 def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
@@ -304,7 +306,7 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
     name, deployment = found.name, found.deployment
     carrier = Carrier(str(container(deployment, wish)["name"]), wish.rule)
     leaves = bool(template_patch(deployment, wish))
-    begins = phase(deployment, leaves=leaves)
+    begins = phase(deployment, found.revisions, leaves=leaves)
     paused_at = _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, "")
     second = begins == "paused" and resume == "next_run" and paused_at == wish.pause_at
     pauses = bool(wish.pause_at) and begins != "done" and not second
@@ -334,13 +336,16 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
 def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str) -> _plan.Plan:
     """The plan of a rollback. Raises Failure where there is nothing to go back to."""
     name, deployment, known = found.name, found.deployment, found.revisions
-    to = _workloads.earlier(known, request["revision"], f"Deployment {name} in namespace {namespace}")
-    begins = phase(deployment, leaves=not to.current)
+    to = _workloads.earlier(
+        known, request["revision"], f"Deployment {name} in namespace {namespace}", _history.before(deployment, known)
+    )
+    begins = phase(deployment, known, leaves=not to.current)
     carrier = Carrier(
         request["container"] or _changed_container(deployment["spec"]["template"], to.template, name),
         _images.rule(request["version_of"]),
     )
     where = f"revision {to.number} ({', '.join(_workloads.images(to.template))})"
+    _check_services(found, to)
     # What it goes to is no way back from there.
     others = [item for item in found.replica_sets if item["metadata"].get("uid") != to.uid]
     leading = [
@@ -359,6 +364,7 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
         would=f"Deployment {name} {'has' if begins == 'done' else 'would go back to'} {where}.",
         facts={
             "kind": "rollback",
+            "served_before": {},  # it may be what it goes to
             "revision": to.number,
             "image": carrier.image(to.template),
             "pauses": False,
@@ -366,6 +372,19 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
             "history": _workloads.history(known),
         },
     )
+
+
+def _check_services(found: Found, to: Revision) -> None:
+    """Raise Failure where a Service leads to what a Deployment has, and would lead nowhere after a rollback."""
+    before, after = pod_labels(found.deployment), _images.labels(to.template)
+    for item in found.services:
+        selector = (item.get("spec") or {}).get("selector")
+        if _selectors.selects(selector, before) and not _selectors.selects(selector, after):
+            missing = _selectors.unmet({"matchLabels": selector}, after)
+            raise Failure(
+                f"Service {item['metadata']['name']} leads to pods of {found.name} with {missing} only, and would lead "
+                f"nowhere after a rollback to revision {to.number}; use bluegreen, or take that out of its selector."
+            )
 
 
 def _way_back(found: Found, carrier: Carrier, *, leaving: bool) -> _subject.WayBack | None:
@@ -389,6 +408,7 @@ def _planned(
 ) -> _plan.Plan:
     """What the plans of both have in common; `leading` are the Services that lead to the Deployment."""
     serving = _way_back(found, carrier, leaving=True)
+    earlier = _history.before(found.deployment, found.revisions)
     those = [item for item in found.services if item["metadata"]["name"] in leading]
     uneven = [_reachable.uneven(item, [], entry=entry) for item in those for entry in (True, False)]
     running = sorted(set(carrier.ready(found)))
@@ -398,7 +418,8 @@ def _planned(
         changes=begins != "done",
         headline=headline,
         would=would,
-        way_back=f"rollback.yml -e revision={back.revision}" if back and begins != "done" else "",
+        way_back=_typed(found, back) if back and begins != "done" else "",
+        warnings=_warnings(found, back, target) if begins != "done" else (),
         endings=_endings(found, serving) if begins != "done" else (),
         service=next(iter(leading), ""),
         running=running,
@@ -410,7 +431,11 @@ def _planned(
             "template": fingerprint(found.deployment["spec"]["template"]),
             "services": list(leading),
             "uneven": next(filter(None, uneven), ""),
-            "way_back": {"revision": back.revision, "version": back.version} if back else {},
+            "way_back": _shown(back),
+            # Where what runs now answers nobody, what served before it is what served last.
+            "served_before": _shown(_made(earlier, carrier))
+            if earlier and back and earlier.uid != back.replica_set
+            else {},
             **facts,
         },
     )
@@ -423,6 +448,51 @@ def _endings(found: Found, serving: _subject.WayBack | None) -> list[_drain.Endi
     deployment = found.deployment
     served = {**deployment, "spec": {**deployment["spec"], "template": serving.template}}
     return [_drain.ending(served, found.services, version=serving.version)]
+
+
+def _made(revision: Revision, carrier: Carrier) -> dict[str, t.Any]:
+    return {"revision": revision.number, "version": carrier.version(revision.template), "replica_set": revision.uid}
+
+
+def _shown(back: _subject.WayBack | dict[str, t.Any] | None) -> dict[str, t.Any]:
+    """A way back as plain data, empty where there is none."""
+    if isinstance(back, _subject.WayBack):
+        return {"revision": back.revision, "version": back.version, "replica_set": back.replica_set}
+    return back or {}
+
+
+def _typed(found: Found, back: _subject.WayBack) -> str:
+    """What to type to go back once the change was verified; a revision that is not kept is gone by then."""
+    if _history.no_way_back(found.deployment):
+        return f"rolling_update.yml -e version={back.version}" if back.version else ""
+    return f"rollback.yml -e revision={back.revision}"
+
+
+def _warnings(found: Found, back: _subject.WayBack | None, target: str) -> list[str]:
+    """What is to be said of the way back before anything is changed."""
+    if back is None:
+        return [
+            f"Deployment {found.name} has no revision that served, so there is no way back where {target} fails "
+            "verification"
+        ]
+    guessed = (
+        []
+        if back.certain
+        else [
+            f"no revision of Deployment {found.name} is known to have served; where {target} fails verification, it is "
+            f"rolled back to revision {back.revision} ({back.version}), the newest that is not known to have failed"
+        ]
+    )
+    lost = _history.no_way_back(found.deployment)
+    return [*guessed, *([lost] if lost else [])]
+
+
+def kept(patch: t.Sequence[Object], deployment: Object, known: t.Sequence[Revision], uid: str) -> list[Object]:
+    """A patch that gives a Deployment another template, with what keeps the revision to go back to, by its uid."""
+    if not any(str(step["path"]).startswith("/spec/template") for step in patch):
+        return list(patch)
+    last = next((item for item in known if uid and item.uid == uid), None)
+    return _workloads.joined(patch, _history.keeping(deployment, known, last))
 
 
 def _changed_container(one: Object, other: Object, name: str) -> str:

@@ -27,9 +27,12 @@ class Place(t.NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path of the workload, or of the Service in front of it."""
+        """The path of the workload, of the Service in front of it, or of what scales it."""
         if self.kind == "Service":
             return _api.path_of("services", self.namespace, self.name)
+        if self.kind == "HorizontalPodAutoscaler":
+            path = _api.path_of("horizontalpodautoscalers", self.namespace, self.name, group="autoscaling")
+            return path.replace("/v1/", "/v2/", 1)
         return _api.path_of(_workloads.PLURALS[self.kind], self.namespace, self.name, group="apps")
 
     @property
@@ -120,6 +123,46 @@ def changed(
                 time.sleep(_retries.growing(TRIES - left))
             workload = newest
     return workload
+
+
+def there(api: _api.Api, place: Place) -> _api.Object | None:
+    """The object, None where there is none. Raises ApiError."""
+    try:
+        return api.get(place.path)
+    except _api.ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def deleted(
+    api: _api.Api,
+    place: Place,
+    item: _api.Object,
+    *,
+    dry_run: bool,
+    before_write: t.Callable[[], None] = lambda: None,
+) -> None:
+    """Delete an object, where it is the one that was read. Raises ApiError, and Failure where it was made anew."""
+    uid = item["metadata"]["uid"]
+    for left in reversed(range(TRIES)):
+        same = {"uid": uid, "resourceVersion": item["metadata"]["resourceVersion"]}
+        if not dry_run:
+            before_write()
+        try:
+            api.delete(place.path, {"preconditions": same}, dry_run=dry_run)
+            return
+        except _api.ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            newest = there(api, place)
+            if newest is None:
+                return  # as it was to be
+            if newest["metadata"]["uid"] != uid:
+                raise Failure(f"{place} was deleted and created anew by somebody else meanwhile; run again.") from error
+            if not left:
+                raise
+            item = newest
 
 
 def difference(before: _api.Object, after: _api.Object) -> dict[str, t.Any]:

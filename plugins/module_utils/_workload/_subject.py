@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _history,
     _images,
     _managers,
     _quotas,
@@ -190,18 +191,20 @@ def taking(subject: Subject) -> Member:
     return subject.live
 
 
-def check_named(subject: Subject, what: str) -> Member:
+def check_named(subject: Subject, what: str, *, colours: bool = False) -> Member:
     """The Deployment that has the traffic, where it is the one that the application's name says.
 
+    With `colours` it may also be one of the application's colours, which users know by the name of the application.
     Raises Failure, naming the one that has it, for `what` only that one can be given: a rolling update, say.
     """
     live = taking(subject)
     named = subject.member(subject.application)
-    if named is not None and named is not live:
+    if named is not None and named is not live and not (colours and live.color):
         version = f" {live.version}" if live.version else ""
+        instead = "use bluegreen, or name" if live.color else "name"
         raise Failure(
             f"Deployment {live.name}{version} has the traffic of {subject.application}, and Deployment {named.name} "
-            f"has none: {what} of {named.name} would reach no user; use bluegreen, or name {live.name}."
+            f"has none: {what} of {named.name} would reach no user; {instead} {live.name}."
         )
     return live
 
@@ -362,7 +365,8 @@ def _deciding(
     """The Service that decides which Deployment has the traffic, and why that is unclear, where it is.
 
     It is the one that users come in by, where it leads to the application itself and not to a proxy in front of it,
-    else the one of the application's name, else any that leads there, where they agree.
+    else the one of the application's name, else any that leads there, where they agree. Where none leads there, the
+    one of the application's name leads to what has the traffic, whatever that is called.
     """
     own = next((item for item in scene.there.services if item["metadata"]["name"] == application), None)
     for item in (entry, own):
@@ -377,6 +381,8 @@ def _deciding(
     ]
     agreeing = {frozenset(scene.leads(item)) for item in leading}
     leading.sort(key=lambda item: str(item["metadata"]["name"]))
+    if not leading and own and scene.leads(own):
+        return own, ""
     if len(agreeing) <= 1:
         return (leading[0] if leading else None), ""
     to_named = [item for item in leading if application in scene.leads(item)]
@@ -509,14 +515,13 @@ def state(
     waiting = _rollout.progress(deployment) or ""
     known = _workloads.revisions(deployment, replica_sets)
     back = way_back(deployment, replica_sets, name=application, container=container, rule=rule, served=served)
-    limit = deployment["spec"].get("revisionHistoryLimit", 10)
     return State(
         complete=not waiting,
         waiting=waiting,
         paused=bool(deployment["spec"].get("paused")),
         revision=_workloads.revision(deployment, known),
         way_back=back,
-        keeps_history=limit != 0,
+        keeps_history=_history.limit(deployment) != 0,
     )
 
 
@@ -534,8 +539,8 @@ def way_back(
 
     Its number says nothing of that: versions that never became complete may have come after it. It is the one of the
     ReplicaSet `served`, where the run knows what was complete when it began. Else it is the current one where it is
-    complete and about to be left, else the one whose pods still serve, else the newest that is not known to have
-    failed, which is a guess.
+    complete and about to be left, else the one whose pods still serve, else the one that is noted as having served
+    before, else the newest that is not known to have failed, which is a guess.
     """
     known = _workloads.revisions(deployment, replica_sets)
     name = name or deployment["metadata"]["name"]
@@ -557,7 +562,7 @@ def way_back(
     current = _workloads.current(known)
     if leaving and current and _rollout.progress(deployment) is None:
         return made(current, True)
-    serving = _workloads.last_complete(known)
+    serving = _workloads.last_complete(known) or _history.before(deployment, known)
     if serving:
         return made(serving, True)
     others = [item for item in reversed(known) if item.number and not item.current and not item.failed]

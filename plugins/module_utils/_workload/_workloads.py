@@ -38,6 +38,7 @@ class Revision:
     current: bool
     failed: bool = False  #: whether it was taken back because it failed verification
     ready: int = 0  #: how many of its pods are ready
+    name: str = ""  #: of the ReplicaSet or ControllerRevision
 
     def numbered(self, number: int) -> bool:
         """Whether this is the revision that has, or had, a number."""
@@ -127,6 +128,7 @@ def revisions(workload: Object, remembered: t.Iterable[Object], pods: t.Iterable
                 current=bare(template) == wanted,
                 failed=str(number) in failed,
                 ready=ready,
+                name=metadata.get("name", ""),
             )
         )
     return sorted(found, key=lambda revision: revision.number)
@@ -157,11 +159,12 @@ def last_complete(known: t.Iterable[Revision]) -> Revision | None:
     return min(serving, key=lambda item: item.number, default=None)
 
 
-def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
+def earlier(known: t.Sequence[Revision], number: int, name: str, served: Revision | None = None) -> Revision:
     """The revision to go back to: that of a number, or for 0 what served last.
 
-    That is the one whose pods still serve beside the current one, else the newest that is not current and did not
-    fail. `name` is the workload in words. Raises Failure, naming the revisions that there are.
+    That is the one whose pods still serve beside the current one, else the one that is known to have `served` before,
+    else the newest that is not current and did not fail. `name` is the workload in words. Raises Failure, naming the
+    revisions that there are.
     """
     if number:
         # The newest first: a number that was had before may be another one's today.
@@ -173,8 +176,9 @@ def earlier(known: t.Sequence[Revision], number: int, name: str) -> Revision:
         numbers = ", ".join(str(revision.number) for revision in known) or "none"
         raise Failure(f"Revision {number} is not in the history of {name}; the revisions there are: {numbers}.")
     serving = last_complete(known)
-    if serving is not None and not serving.failed:
-        return serving
+    for certain in (serving, served):
+        if certain is not None and not certain.failed:
+            return certain
     others = [revision for revision in reversed(known) if not revision.current and revision.number]
     for revision in others:
         if not revision.failed:
@@ -321,6 +325,14 @@ def annotated(item: Object, noted: t.Mapping[str, str | None]) -> list[Object]:
         elif value is not None and there.get(key) != value:
             patch.append({"op": "add", "path": path, "value": value})
     return patch
+
+
+def joined(*patches: t.Sequence[Object]) -> list[Object]:
+    """Several patches of one object as one; its annotations are only made once."""
+    made = {"op": "add", "path": "/metadata/annotations", "value": {}}
+    steps = [step for patch in patches for step in patch]
+    first = [made] if made in steps else []
+    return [*first, *(step for step in steps if step != made)]
 
 
 def restarted(workload: Object, now: datetime) -> list[Object]:

@@ -18,13 +18,13 @@ def test_each_resource_is_listed_once_with_verbs_that_exist(strategy: str) -> No
 
 def test_strategies_together_need_the_verbs_of_each() -> None:
     together = needed(["scale", "bluegreen"])
-    assert Right("", "services", ("get", "list", "create", "patch")) in together
-    assert Right("apps", "deployments", ("get", "list", "watch", "patch", "create")) in together
+    assert Right("", "services", ("get", "list", "create", "patch", "delete")) in together
+    assert Right("apps", "deployments", ("get", "list", "watch", "patch", "create", "delete")) in together
 
 
-def test_nothing_but_canary_deletes_what_users_run() -> None:
+def test_nothing_but_what_a_rollout_created_is_deleted() -> None:
     delete = {strategy for strategy in RIGHTS for right in needed([strategy]) if "delete" in right.verbs}
-    assert delete == {"canary", "lock"}
+    assert delete == {"bluegreen", "canary", "lock"}
 
 
 def test_only_room_is_looked_for_in_all_namespaces() -> None:

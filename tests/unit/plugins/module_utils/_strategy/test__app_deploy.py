@@ -132,3 +132,44 @@ def test_what_is_shown_is_described_or_behind_a_described_service() -> None:
     found = _app_deploy.shown(rows, ["auth", "hello"], ["hello"])
     assert _app_deploy.ready(found) == "auth 1.0.0 1/1, hello-green 2.0.0 3/3"
     assert _app_deploy.ready(rows[2:]) == "other 1/1"
+
+
+def colour(name: str, replicas: int = 2) -> Object:
+    """A colour that a blue/green rollout left."""
+    made = deployment(name, "2.0.0")
+    made["spec"]["replicas"] = replicas
+    made["spec"]["template"]["metadata"] = {"labels": {"app": "hello", "color": "green", "version": "2.0.0"}}
+    return made
+
+
+def planned(services: t.Sequence[Object], *deployments: Object, **described: t.Any) -> _plan.Plan:
+    """The plan of a run that finds colours."""
+    applications = {"hello": {**HELLO, **described}}
+    return _app_deploy.begin(applications, "shop", services, deployments, ["certs"], {})
+
+
+def test_a_service_that_names_another_colour_than_described_belongs_to_a_rollout() -> None:
+    described = {"ports": [{"port": 80}], "selector": {"app": "hello", "color": "blue"}}
+    live = service("hello", app="hello", color="green")
+    facts = planned([live], colour("hello-green"), service=described).facts
+    assert facts["selectors"] == {"hello": {"app": "hello", "color": "green"}}
+    assert facts["deployments"] == []
+    same = service("hello", app="hello", color="blue")
+    assert planned([same], colour("hello-green"), service=described).facts["selectors"] == {}
+
+
+def test_a_service_that_would_lead_to_both_colours_is_refused() -> None:
+    # Whoever deleted the Service, or took its pin away, finds the other colour still there.
+    for services in ([], [service("hello", app="hello", track="stable")]):
+        with pytest.raises(Failure, match="also lead to the 2 replicas of Deployment hello-green, which"):
+            planned(services, deployment("hello", "1.0.0"), colour("hello-green"))
+    assert planned([], deployment("hello", "1.0.0"), colour("hello-green", 0)).changes
+    # It does already: that is no change of this run.
+    assert planned([service("hello", app="hello")], colour("hello-green")).changes
+
+
+def test_what_a_failed_run_leaves_is_named_with_what_removes_it() -> None:
+    changes = ["Namespace shop was created", "Service hello was applied", "Deployment hello was applied"]
+    said = _app_deploy.left("shop", changes, {})
+    assert "Service hello was applied; Deployment hello was applied, taken back by kubectl -n shop delete" in said
+    assert "kubectl -n shop rollout undo deployment/hello." in _app_deploy.left("shop", changes, {"hello": "1.0.0"})

@@ -6,7 +6,16 @@ import typing as t
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegreen import PREVIOUS, plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegreen import (
+    PREVIOUS,
+    UNFINISHED,
+    begin,
+    begun,
+    following,
+    plan,
+    unfinished_of,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import Namespace, subject
 
 Object = dict[str, t.Any]
 
@@ -93,16 +102,148 @@ def test_a_run_cut_off_before_the_switch_is_verified_again() -> None:
     assert (found["phase"], found["pinned"], found["preview"]["exists"]) == ("preview", True, True)
 
 
-@pytest.mark.parametrize("previous", ["", "0.9.0"], ids=["of the first rollout", "of a third version"])
-def test_a_rollback_of_what_was_cut_off_before_the_switch_stays(previous: str) -> None:
-    live = service(previous, app="hello", version="1.0.0")
+def prepared(live: Object, creates: t.Sequence[str] = ("Deployment hello-green",), scales: str = "") -> Object:
+    """A Service that a rollout has pinned and that selected app=hello before, while the other colour comes up."""
+    before = service(app="hello")
+    noted = begun(before, live["spec"]["selector"], creates, scales)
+    live["metadata"]["annotations"].update(noted)
+    return live
+
+
+def test_a_rollback_of_what_was_cut_off_before_the_switch_takes_it_back() -> None:
+    live = prepared(service(app="hello", version="1.0.0"))
     found = plan(live, [BLUE, GREEN], version="", rollback=True)
-    assert (found["version"], found["phase"]) == ("1.0.0", "done")
+    assert (found["version"], found["phase"], found["unfinished"]) == ("1.0.0", "done", True)
+    # And so does going to the version that never lost the traffic.
+    assert plan(live, [BLUE, GREEN], version="1.0.0", rollback=False)["unfinished"]
 
 
-def test_a_rollback_twice_is_done() -> None:
+def test_what_somebody_gave_the_traffic_to_meanwhile_is_not_taken_back() -> None:
+    live = prepared(service(app="hello", version="2.0.0", color="green"))
+    assert not plan(live, [BLUE, GREEN], version="2.0.0", rollback=False)["unfinished"]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"selector": 1, "creates": [], "scales": ""}'])
+def test_a_note_that_is_nobodys_is_none(text: str) -> None:
+    live = service(app="hello", version="1.0.0")
+    live["metadata"]["annotations"][UNFINISHED] = text
+    assert not plan(live, [BLUE, GREEN], version="2.0.0", rollback=False)["unfinished"]
+
+
+def test_what_is_taken_back_is_what_was_there_first() -> None:
+    pinned = prepared(
+        service(app="hello", version="1.0.0"), creates=["Deployment hello-green", "Service hello-preview"]
+    )
+    found = unfinished_of(pinned)
+    assert found is not None
+    assert (found.selector, found.creates) == ({"app": "hello"}, ("Deployment hello-green", "Service hello-preview"))
+    # A run that goes on finds the Service pinned and green there, and does not take that for how it was.
+    assert begun(pinned, pinned["spec"]["selector"], [], "") == {}
+
+
+def test_where_nothing_is_changed_there_is_nothing_to_take_back() -> None:
+    live = service(app="hello", version="1.0.0")
+    assert begun(live, {"app": "hello", "version": "1.0.0", "color": None}, [], "") == {UNFINISHED: None}
+    assert begun(live, {"app": "hello", "version": "1.0.0"}, [], "hello-green") != {UNFINISHED: None}
+
+
+def test_a_rollback_that_was_cut_off_after_its_switch_is_verified() -> None:
     live = service("1.0.0", app="hello", version="1.0.0")
-    assert plan(live, [BLUE, GREEN], version="", rollback=True)["phase"] == "done"
+    found = plan(live, [BLUE, GREEN], version="", rollback=True)
+    assert (found["phase"], found["rolls_back"]) == ("done", True)
+    assert not plan(live, [BLUE, GREEN], version="1.0.0", rollback=False)["rolls_back"]
+
+
+@pytest.mark.parametrize(
+    ("previous", "deployments", "said"),
+    [
+        (
+            "",
+            [BLUE, GREEN],
+            "the last switch was rolled back already. hello 1.0.0 .Deployment hello. keeps all traffic",
+        ),
+        (
+            "0.9.0",
+            [BLUE, GREEN],
+            "users got hello 0.9.0 before .* hello-green, which had it, has 2.0.0 by now.*-e version=0.9",
+        ),
+        ("0.9.0", [BLUE], "Deployment hello-green, which had it, is gone"),
+    ],
+    ids=["done before", "overwritten", "deleted"],
+)
+def test_a_rollback_that_would_change_nothing_fails_and_says_why(
+    previous: str, deployments: list[Object], said: str
+) -> None:
+    live = service(previous, app="hello", version="1.0.0")
+    with pytest.raises(Failure, match=f"There is nothing to roll back to: .*{said}"):
+        plan(live, deployments, version="", rollback=True)
+
+
+def test_other_services_go_with_the_traffic_each_by_its_own_selector() -> None:
+    admin = {"metadata": {"name": "hello-admin"}, "spec": {"selector": {"app": "hello"}}}
+    found = plan(service(app="hello"), [BLUE], version="2.0.0", rollback=False, others=[admin])
+    assert [item["name"] for item in found["services"]] == ["hello", "hello-admin"]
+    # It is pinned as well, else it would lead to the preview before the switch.
+    assert found["services"][1] == {
+        "name": "hello-admin",
+        "selector": {"app": "hello"},
+        "active": {"app": "hello", "version": "1.0.0", "color": None},
+        "preview": {"app": "hello", "version": "2.0.0", "color": "green"},
+    }
+
+
+def test_the_service_may_be_called_otherwise() -> None:
+    live = service(app="hello")
+    live["metadata"]["name"] = "public"
+    found = plan(live, [BLUE], version="2.0.0", rollback=False, application="hello")
+    assert (found["service"], found["preview"]["deployment"]) == ("public", "hello-green")
+
+
+def there(*services: Object, deployments: t.Sequence[Object] = (BLUE,)) -> Namespace:
+    """A namespace."""
+    return Namespace("shop", deployments=deployments, services=services)
+
+
+def named(name: str, **selector: str) -> Object:
+    """A Service of another name."""
+    return {"metadata": {"name": name}, "spec": {"selector": selector}}
+
+
+def test_services_are_followed_by_what_they_select_but_not_those_of_one_colour() -> None:
+    services = [
+        named("hello-preview", app="hello", version="1.0.0"),  # as it is left by the rollout before
+        named("hello-blue", app="hello", version="1.0.0"),
+        named("hello-1-0-0", app="hello", version="1.0.0"),
+        named("metrics", app="hello"),
+        named("hello", app="hello"),
+    ]
+    found, others = following(subject(there(*services), "hello"), services)
+    assert (found["metadata"]["name"], [item["metadata"]["name"] for item in others]) == ("hello", ["metrics"])
+
+
+def test_where_no_service_leads_there_is_nothing_to_switch() -> None:
+    with pytest.raises(Failure, match="no Service that leads to Deployment hello"):
+        following(subject(there(named("auth", app="auth")), "hello"), [])
+
+
+def test_a_service_that_leads_to_none_of_the_colours_names_what_has_the_traffic() -> None:
+    legacy = deployment("legacy", "0.1.0")
+    legacy["spec"]["template"]["metadata"]["labels"] = {"app": "legacy", "version": "0.1.0"}
+    services = [named("hello", app="legacy")]
+    found = subject(there(*services, deployments=[BLUE, legacy]), "hello")
+    with pytest.raises(
+        Failure, match="Service hello leads to Deployment legacy, which has the traffic of hello and is"
+    ):
+        following(found, services)
+
+
+def test_a_preview_has_no_port_of_the_node() -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": "web", "nodePort": 30001, "appProtocol": "http"}]
+    described = {"image": "hello", "version": "1.0.0", "service": {"type": "NodePort", "ports": ports}}
+    found = plan(service(app="hello"), [BLUE], version="2.0.0", rollback=False)
+    request = {"replicas": 0, "keep_previous": True, "preview_path": ""}
+    made = begin(found, "hello", described, request, {}).facts["manifests"]["services"]["hello-preview"]
+    assert made["service"] == {"ports": [{"name": "http", "port": 80, "targetPort": "web", "appProtocol": "http"}]}
 
 
 @pytest.mark.parametrize(
@@ -125,3 +266,16 @@ def test_what_is_refused(live: Object, deployments: list[Object], rollback: bool
 def test_of_two_colours_that_are_picked_the_one_with_copies_is_active() -> None:
     gone = deployment("hello-green", "2.0.0", 0, color="green")
     assert plan(service(app="hello"), [BLUE, gone], version="3", rollback=False)["active"]["color"] == "blue"
+
+
+def test_a_way_back_that_a_third_version_takes_the_place_of_is_said_before() -> None:
+    described = {"image": "hello", "version": "1.0.0", "service": {"ports": [{"port": 80}]}}
+    request = {"replicas": 0, "keep_previous": True, "preview_path": ""}
+    live = service("1.0.0", app="hello", version="2.0.0", color="green")
+
+    def warned(version: str) -> t.Sequence[str]:
+        found = plan(live, [BLUE, GREEN], version=version, rollback=False)
+        return begin(found, "hello", described, request, {}).warnings
+
+    assert "the way back from hello 2.0.0 to 1.0.0, is given 3.0.0" in warned("3.0.0")[0]
+    assert warned("1.0.0") == []  # that is the way back

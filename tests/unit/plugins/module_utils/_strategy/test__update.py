@@ -179,14 +179,14 @@ def plan_of(there: _update.Found, wish: Wish, resume: str = "auto") -> t.Any:
 def test_an_update_goes_back_to_what_it_leaves() -> None:
     plan = plan_of(found(revision(1, "shop:1", ready=4)), Wish("2"))
     assert (plan.before, plan.target, plan.changes, plan.service, plan.running) == ("1", "2", True, "release", ["1"])
-    assert plan.facts["way_back"] == {"revision": 1, "version": "1"}
+    assert plan.facts["way_back"] == {"revision": 1, "version": "1", "replica_set": "r1"}
     assert (plan.facts["phase"], plan.way_back) == ("update", "rollback.yml -e revision=1")
 
 
 def test_an_update_after_versions_that_never_started_goes_back_to_what_serves() -> None:
     sets = revision(1, "shop:1", ready=4), revision(2, "shop:7"), revision(3, "shop:8")
     plan = plan_of(found(*sets, complete=False), Wish("9"))
-    assert (plan.before, plan.facts["way_back"]) == ("1", {"revision": 1, "version": "1"})
+    assert (plan.before, plan.facts["way_back"]) == ("1", {"revision": 1, "version": "1", "replica_set": "r1"})
 
 
 def test_done_there_is_nothing_left_and_no_way_back_to_name() -> None:
@@ -220,7 +220,7 @@ def test_a_rollback_goes_by_the_container_that_becomes_another() -> None:
     request = {"revision": 0, "container": "", "version_of": None}
     plan = _update.begin_rollback(found(*sets), request, "default")
     assert (plan.before, plan.target, plan.facts["image"], plan.running) == ("2", "1", "shop:1", ["2"])
-    assert (plan.facts["revision"], plan.facts["way_back"]) == (1, {"revision": 2, "version": "2"})
+    assert (plan.facts["revision"], plan.facts["way_back"]) == (1, {"revision": 2, "version": "2", "replica_set": "r2"})
     assert plan.service == "release"
 
 
@@ -289,3 +289,52 @@ def test_a_rollback_to_a_number_that_is_none_is_refused() -> None:
     _update.check_rollback("shop", {}, asked)
     with pytest.raises(Failure, match="rolling_update_revision is -1; the least that works is 0"):
         _update.check_rollback("shop", {}, asked | {"revision": -1})
+
+
+ROLLBACK: Object = {"revision": 0, "container": "", "version_of": None}
+
+
+def test_a_rollback_that_a_service_would_not_follow_is_refused() -> None:
+    there = found(revision(1, "shop:1"), revision(2, "shop:2", ready=4), labels={"app": "shop", "version": "2"})
+    sets = [
+        {**item, "spec": {"template": {**item["spec"]["template"], "metadata": {"labels": {"app": "shop", **more}}}}}
+        for item, more in zip(there.replica_sets, ({"version": "1"}, {"version": "2"}), strict=True)
+    ]
+    pinned = {"metadata": {"name": "green"}, "spec": {"selector": {"app": "shop", "version": "2"}}}
+    there = there._replace(replica_sets=sets)
+    assert _update.begin_rollback(there, ROLLBACK, "default").target == "1"
+    with pytest.raises(
+        Failure, match="Service green leads to pods of shop with version=2 only, and would lead nowhere"
+    ):
+        _update.begin_rollback(there._replace(services=[pinned]), ROLLBACK, "default")
+
+
+def test_a_way_back_that_there_will_not_be_is_said_before() -> None:
+    kept = found(revision(1, "shop:1", ready=4))
+    assert (plan_of(kept, Wish("2")).warnings, plan_of(kept, Wish("2")).way_back) == ([], "rollback.yml -e revision=1")
+    gone = plan_of(found(revision(1, "shop:1", ready=4), revisionHistoryLimit=0), Wish("2"))
+    assert "revisionHistoryLimit 0" in gone.warnings[0]
+    assert gone.way_back == "rolling_update.yml -e version=1"
+    never = plan_of(found(revision(1, "shop:1"), complete=False), Wish("2"))
+    assert "no revision that served, so there is no way back where 2 fails" in never.warnings[0]
+    guessed = plan_of(found(revision(1, "shop:1"), revision(2, "shop:2"), complete=False), Wish("3"))
+    assert "no revision of Deployment shop is known to have served; where 3 fails verification" in guessed.warnings[0]
+    assert plan_of(kept, Wish("1")).warnings == ()  # nothing is changed
+
+
+def test_what_served_before_what_runs_now_is_known_to_a_run() -> None:
+    there = found(revision(1, "shop:1"), revision(2, "shop:2", ready=4))
+    there.deployment["metadata"]["annotations"] = {"convoy.rollout/served": there.replica_sets[0]["metadata"]["name"]}
+    facts = plan_of(there, Wish("3")).facts
+    assert (facts["way_back"]["version"], facts["served_before"].get("version")) == ("2", "1")
+
+
+def test_a_complete_version_that_a_cut_off_run_never_verified_is_not_done() -> None:
+    there = found(revision(1, "shop:1"), revision(2, "shop:2", ready=4))
+    assert plan_of(there, Wish("2")).facts["phase"] == "done"
+    noted = there.deployment["metadata"]["annotations"]
+    noted["convoy.rollout/served"] = "shop-1"
+    plan = plan_of(there, Wish("2"))
+    assert (plan.facts["phase"], plan.facts["way_back"]["version"]) == ("going", "1")
+    noted["convoy.rollout/served"] = "shop-1,shop-2"
+    assert plan_of(there, Wish("2")).facts["phase"] == "done"

@@ -194,6 +194,26 @@ def test_the_service_that_users_come_in_by_decides_where_it_leads_there() -> Non
         there.subject("web", service="gone")
 
 
+def test_a_service_of_the_name_may_lead_to_what_is_called_otherwise() -> None:
+    there = There().deployment("web", labels={"app": "web"}, replicas=0)
+    there.deployment("legacy", labels={"app": "legacy"}).service("web", app="legacy")
+    found = there.subject("web")
+    assert (found.live.name, found.live.color) == ("legacy", "")
+    for colours_too in (False, True):
+        with pytest.raises(Failure, match=r"Deployment legacy 1.0.0 has the traffic of web, and .* user; name legacy"):
+            check_named(found, "scaling", colours=colours_too)
+
+
+def test_a_service_of_the_name_may_lead_to_a_proxy_in_front_of_the_application() -> None:
+    there = There().deployment("web", labels={"app": "web"}).deployment("edge", labels={"app": "edge"})
+    found = there.service("web", app="edge").service("web-internal", app="web").subject("web")
+    assert (found.live.name, found.services[0].name) == ("web", "web-internal")
+
+
+def test_a_colour_may_be_meant_by_the_name_of_the_application() -> None:
+    assert check_named(colours().subject("web"), "scaling", colours=True).name == "web-green"
+
+
 def test_services_that_do_not_agree_are_unclear_and_a_preview_decides_nothing() -> None:
     there = There().deployment("web-blue", labels={"app": "web", "version": "1"})
     there.deployment("web-green", labels={"app": "web", "version": "2"}).service("live", app="web", version="1")
