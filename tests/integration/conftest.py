@@ -21,7 +21,10 @@ from kubernetes import client, config
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Iterator[str]:
-    """CONVOY_TEST_KUBECONFIG's cluster, else a sandbox that lives as long as the tests."""
+    """CONVOY_TEST_KUBECONFIG's cluster, else a sandbox that lives as long as the tests.
+
+    CONVOY_TEST_DATA_PLANE says how late users of that sandbox are led to other pods, by default not at all.
+    """
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     given = os.environ.get("CONVOY_TEST_KUBECONFIG")
     if given:
@@ -29,7 +32,8 @@ def kubeconfig() -> Iterator[str]:
         return
     from convoy_sandbox.testing import sandbox
 
-    with sandbox(name=f"test-{uuid.uuid4().hex[:8]}") as cluster:
+    plane = os.environ.get("CONVOY_TEST_DATA_PLANE", "instant")
+    with sandbox(name=f"test-{uuid.uuid4().hex[:8]}", data_plane=plane) as cluster:
         yield str(cluster.kubeconfig)
 
 

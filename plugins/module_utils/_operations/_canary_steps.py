@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings, _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
@@ -35,13 +35,15 @@ def stepped(work: Work) -> dict[str, t.Any]:
             continue
         pods = work.complete(work.canary)
         before, stable = stable, _reduce(work, step, stable)
-        seen = _verified(work, step, final=last, ends=stable < before)
+        # A step that ends no pods has no excuse for a lost request.
+        endings = work.endings(work.versions[1]) if stable < before else None
+        seen = _verified(work, step, endings, final=last)
         work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
         if step["pause"] or not last:  # what is said last of all is the same
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
             work.task.tell(f"{work.stable}: {step['message']}; observed: {seen['message']}{by_one}")
         if step["pause"]:
-            _pause(work, step, pods, slices)
+            _pause(work, step, pods, slices, endings)
     return work.result(f"The canary of {work.stable}: {plan['steps'][-1]['message']}.")
 
 
@@ -84,17 +86,13 @@ def _reduce(work: Work, step: Object, before: int) -> int:
     return t.cast(int, wanted)
 
 
-def _verified(work: Work, step: Object, final: bool, ends: bool) -> dict[str, t.Any]:
-    """See that every version gets its share, of the endpoints that there are at each look, and no request fails.
-
-    A step that `ends` no pods has no excuse for a lost request.
-    """
+def _verified(work: Work, step: Object, endings: _endings.Endings | None, *, final: bool) -> dict[str, t.Any]:
+    """See that every version gets its share, of the endpoints that there are at each look, and no request fails."""
 
     def expecting(last: bool) -> dict[str, float] | None:
         return _expected(work, step, last)
 
     looks = work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"])
-    endings = work.endings(work.versions[1]) if ends else None
     return _version_distribution.verified(looks, work.task.environ, work.run, expecting, endings)
 
 
@@ -112,7 +110,7 @@ def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
     return _canary_standing.shares(found["ready"], *work.versions)
 
 
-def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int) -> None:
+def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int, endings: _endings.Endings | None) -> None:
     """Watch the traffic and the canary's containers for as long as it stays at this weight. Raises Failure."""
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
@@ -137,7 +135,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int) -> N
             on_inconclusive="pass",  # a slice is too short to tell shares that were verified; a lost request tells
         )
         try:
-            seen = _version_distribution.looked(looks, work.task.environ, expecting)
+            seen = _version_distribution.looked(looks, work.task.environ, expecting, endings)
         except Failure as failure:
             if "verdict" in failure.facts:
                 work.run.verified(evidence, failure.facts, final=False)

@@ -67,3 +67,4 @@ def note(run: _run.Run, seen: _ending.Ending) -> None:
         first=None if first is None else first + clock,
         newest=None if newest is None else newest + clock,
     )
+    seen.lost.clear()  # what comes later is noted later
