@@ -507,8 +507,8 @@ A way back knows of a run only what that had changed. Killed before its first ch
 Service to the version that had all traffic anyway, a run leaves nothing to tell that it was there:
 `bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or
 says that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever
-had happened. A run of which only the process is killed leaves a task of `kubernetes.core` at work, which makes its one
-request to the end; the next run waits for that. Tasks of this collection end with the run.
+had happened. The tasks of a run end with it, also where only its process is killed; a request that was sent is answered
+all the same, and the next run waits for that.
 """
 
 SECTION = Section("Killed anywhere", plan, worker, text)
