@@ -280,7 +280,9 @@ def _conflict(conflicts: list[tuple[dict[str, Any], list[Path]]]) -> ApiError:
         who = f'"{name}"'
         if subresource:
             who += f' with subresource "{subresource}"'
-        who += f" using {entry['apiVersion']}"
+        if entry.get("operation") != "Apply":
+            who += f" using {entry['apiVersion']}"
+        paths = sorted(paths, key=_in_set)
         texts.append((who, [dotted(path) for path in paths]))
         causes += [
             {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": dotted(path)}
@@ -292,6 +294,11 @@ def _conflict(conflicts: list[tuple[dict[str, Any], list[Path]]]) -> ApiError:
         lines = [f"conflicts with {who}:\n" + "\n".join(f"- {path}" for path in paths) for who, paths in texts]
         text = f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
     return ApiError(409, "Conflict", text, {"causes": causes})
+
+
+def _in_set(path: Path) -> list[tuple[int, str]]:
+    """Where a path stands in a set of fields: at each level its own members before what lies deeper."""
+    return [*((1, key) for key in path[:-1]), (0, path[-1])]
 
 
 def dotted(path: Path) -> str:
@@ -320,11 +327,34 @@ def _merge(live: Any, config: Any, node: schema.Node) -> Any:
         element = schema.items(node)
         old = {_element_key(item, keys): item for item in live}
         new = {_element_key(item, keys): item for item in config}
-        merged = [_merge(old[key], item, element) if key in old else copy.deepcopy(item) for key, item in new.items()]
-        return merged + [copy.deepcopy(item) for key, item in old.items() if key not in new]
+        return [
+            _merge(old[key], new[key], element)
+            if key in old and key in new
+            else copy.deepcopy(new.get(key, old.get(key)))
+            for key in _interleaved(list(old), list(new))
+        ]
     if isinstance(config, list) and isinstance(live, list) and node.get("x-kubernetes-list-type") == "set":
-        return copy.deepcopy(config) + [item for item in live if item not in config]
+        return copy.deepcopy(_interleaved(live, config))
     return copy.deepcopy(config)
+
+
+def _interleaved(old: list[Any], new: list[Any]) -> list[Any]:
+    """The elements of two lists: those that were there and are not applied keep their place, the rest is as applied."""
+    merged: list[Any] = []
+    at = 0
+    for item in new:
+        if item in old:
+            while at < len(old) and old[at] != item:
+                if old[at] not in new:
+                    merged.append(old[at])
+                at += 1
+            at += at < len(old)
+        else:
+            while at < len(old) and old[at] not in new:
+                merged.append(old[at])
+                at += 1
+        merged.append(item)
+    return merged + [item for item in old[at:] if item not in new and item not in merged]
 
 
 def _remove(obj: Any, path: Path, node: schema.Node, owned_by_others: set[Path]) -> None:

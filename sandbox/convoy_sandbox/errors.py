@@ -53,7 +53,7 @@ class ApiError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -132,7 +132,7 @@ def invalid_options(kind: str, field: str, reason: str, message: str) -> ApiErro
 
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """422: the object breaks the rules of its kind; every cause is named."""
-    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))  # each once, unlike the causes
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details = _details(resource, name, kind=resource.kind)

@@ -25,16 +25,17 @@ _DELETE_PRIMITIVE = "$deleteFromPrimitiveList/"
 def json_patch(document: Any, operations: Any) -> Any:
     """The document after the operations. Raises ApiError 400 or 422 as the API server does."""
     if not isinstance(operations, list):
-        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
     for operation in operations:
         if not isinstance(operation, dict):
             raise bad_request(f"error decoding patch: {operation!r} is not an operation: it must be an object")
     try:
         return jsonpatch.JsonPatch(operations).apply(copy.deepcopy(document))
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise ApiError(
-            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
-        ) from None
+        text = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", text, {}) from error
 
 
 def merge(document: Any, patch: Any) -> Any:

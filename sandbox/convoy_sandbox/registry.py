@@ -7,6 +7,7 @@ validate, admit (quota, terminating namespaces), keep generation and field owner
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime
 import json
 import random
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from . import admission, conversion, errors, kinds, patch, resources, schema, selectors
 from . import apply as ownership
+from .kinds import custom
 from .kinds import metadata as meta_rules
 from .kinds.base import wrong
 from .kinds.pods import random_suffix
@@ -53,6 +55,7 @@ class Registry:
     ) -> None:
         """`claim_ip` takes a cluster IP that a Service asks for, if it is free; `in_range` says whether it has it."""
         self.store = store
+        self.catalog = resources.Catalog()
         self._next = 0
         self.allocate_ip = allocate_ip or self._count_ip
         self._in_range, self._claim_ip = in_range, claim_ip
@@ -85,7 +88,7 @@ class Registry:
         found = self.store.get(conversion.stored_as(resource), namespace, name)
         if found is None:
             raise errors.not_found(resource, name)
-        return found
+        return custom.as_version(resource, found)
 
     def _converted(self, resource: Resource, obj: Object) -> Object:
         """An object of any served version in the version in which it is kept."""
@@ -98,7 +101,12 @@ class Registry:
 
     def get_scale(self, resource: Resource, namespace: str, name: str) -> Object:
         """The Scale of a workload."""
-        return scale_of(self.get(resource, namespace, name))
+        return scale_of(self.get(resource, namespace, name), resource)
+
+    def _put(self, resource: Resource, obj: Object) -> Object:
+        """Store an object in the version that its resource is stored in; shown as the version that was asked for."""
+        stored_as = self.catalog.stored_as(resource)
+        return custom.as_version(resource, self.store.put(stored_as, custom.as_version(stored_as, obj)))
 
     # -- creating --------------------------------------------------------------------------------
 
@@ -140,6 +148,7 @@ class Registry:
             meta["name"] = meta["generateName"][:58] + random_suffix()
         if resource.namespaced:
             self._admit_namespace(resource, meta["namespace"], meta.get("name", ""))
+        self._admit_definition(resource, meta.get("name", ""))
         for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
             meta.pop(key, None)
         meta["uid"] = str(uuid.uuid4())
@@ -168,13 +177,23 @@ class Registry:
         if managed:
             meta["managedFields"] = managed
         new = _ordered(resource, new)
-        return new if dry_run else self.store.put(resource, new)
+        return new if dry_run else self._put(resource, new)
+
+    def _admit_definition(self, resource: Resource, name: str) -> None:
+        """Nothing new is made of a definition that goes."""
+        if resource.custom is None:
+            return
+        definition = self.store.get(resources.CUSTOMRESOURCEDEFINITIONS, "", resource.custom.definition)
+        if definition is not None and definition["metadata"].get("deletionTimestamp"):
+            raise errors.forbidden(resource, name, "create not allowed while custom resource definition is terminating")
 
     def _decoded(self, resource: Resource, obj: Object, validation: str, kind: str = "") -> Object:
         expected = kind or resource.kind
         if not isinstance(obj, dict):
             raise errors.bad_request(f"the body of the request is not a {expected}: it must be an object")
         given = obj.get("kind")
+        if resource.custom is not None and not kind:
+            return self._decoded_custom(resource, obj, validation)
         if given and given != expected:
             raise errors.bad_request(
                 f'{given} in version "{obj.get("apiVersion", "")}" cannot be handled as a {expected}: '
@@ -189,7 +208,7 @@ class Registry:
             )
         decoded, unknown = schema.decode(resource, obj, kind=kind)
         if unknown and validation == "Apply":
-            raise _undeclared(decoded, resource, unknown)
+            raise _not_typed(decoded, resource, [f".{path}: field not declared in schema" for path in unknown])
         if unknown and validation == "Strict":
             texts = ", ".join(f'unknown field "{name}"' for name in unknown)
             raise errors.bad_request(
@@ -197,6 +216,34 @@ class Registry:
                 f"strict decoding error: {texts}"
             )
         decoded["kind"], decoded["apiVersion"] = expected, resource.api_version
+        return copy.deepcopy(decoded)
+
+    def _decoded_custom(self, resource: Resource, obj: Object, validation: str) -> Object:
+        given, version = obj.get("kind", ""), obj.get("apiVersion", "")
+        meta = obj.get("metadata")
+        if version != resource.api_version:
+            if validation == "Apply":
+                raise errors.bad_request(f"invalid object type: {version}, Kind={given}")
+            raise errors.bad_request(
+                f"the API version in the data ({version}) does not match the expected API version "
+                f"({resource.api_version})"
+            )
+        if given != resource.kind:
+            name = meta.get("name", "") if isinstance(meta, dict) else ""
+            asked = dataclasses.replace(resource, kind=given)
+            raise errors.invalid(asked, name, [wrong("kind", given, f"must be {resource.kind}")])
+        decoded, unknown = custom.decode(resource, obj)
+        if validation == "Apply":
+            problems = [f".{path}: field not declared in schema" for path in unknown]
+            problems += custom.doubled(resource, decoded)
+            if problems:
+                raise _not_typed(decoded, resource, problems)
+        if unknown and validation == "Strict":
+            texts = ", ".join(f'unknown field "{name}"' for name in unknown)
+            raise errors.bad_request(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+                f"strict decoding error: {texts}"
+            )
         return copy.deepcopy(decoded)
 
     def _place(self, resource: Resource, namespace: str, meta: Object) -> None:
@@ -229,6 +276,9 @@ class Registry:
 
     def _validated(self, resource: Resource, kind: kinds.Kind, obj: Object, old: Object | None) -> None:
         causes = meta_rules.validate(obj["metadata"], kind.name_rule)
+        if old is not None:
+            added = meta_rules.new_finalizers(obj["metadata"], old["metadata"])
+            causes += added * (2 if resource.custom else 1)  # a custom resource's metadata are validated twice
         causes += kind.validate(obj, old)
         if causes:
             raise errors.invalid(resource, obj["metadata"].get("name", ""), causes)
@@ -327,19 +377,23 @@ class Registry:
                 f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
             )
         if subresource == "scale":
-            new = self._scaled(old, self._scale_replicas(obj))
+            new = self._scaled(old, self._scale_replicas(obj), resource)
             self._check_version(resource, name, given, old)
         else:
             new = self._converted(resource, self._decoded(resource, obj, validation))
-            self._check_version(resource, name, new["metadata"], old)
+            self._check_version(resource, name, new["metadata"], old, whole=True)
         stored = self._replace(
             conversion.stored_as(resource), old, new,
             subresource=subresource, manager=manager, dry_run=dry_run, api_version=resource.api_version,
         )  # fmt: skip
-        return scale_of(stored) if subresource == "scale" else conversion.shown(resource, stored)
+        return scale_of(stored, resource) if subresource == "scale" else conversion.shown(resource, stored)
 
-    def _check_version(self, resource: Resource, name: str, meta: Object, old: Object) -> None:
+    def _check_version(self, resource: Resource, name: str, meta: Object, old: Object, *, whole: bool = False) -> None:
+        """Raise ApiError where a write is meant for another state; `whole` ones of some kinds have to say for which."""
         given = meta.get("resourceVersion")
+        if whole and not given and not kinds.kind_of(resource).unconditional_update:
+            cause = wrong("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(dataclasses.replace(resource, kind=resource.plural), name, [cause])
         if given and given != old["metadata"]["resourceVersion"]:
             raise errors.conflict(
                 resource,
@@ -364,7 +418,9 @@ class Registry:
             )
         return replicas
 
-    def _scaled(self, old: Object, replicas: int) -> Object:
+    def _scaled(self, old: Object, replicas: int, resource: Resource) -> Object:
+        if resource.custom is not None:
+            return custom.scaled(resource, old, replicas)
         if replicas < 0:
             raise errors.ApiError(
                 422, "Invalid",
@@ -405,7 +461,8 @@ class Registry:
         if subresource == "status":
             status = new.get("status", {})
             # Of the metadata a status write changes the annotations only, as the Deployment controller does.
-            kept = {key: meta[key] for key in ("annotations", "managedFields") if key in meta}
+            taken = ("managedFields",) if resource.custom is not None else ("annotations", "managedFields")
+            kept = {key: meta[key] for key in taken if key in meta}
             new = {**old, "metadata": {**old["metadata"], **kept}}
             meta = new["metadata"]
             new["status"] = status
@@ -416,7 +473,12 @@ class Registry:
                 new["status"] = old["status"]
             else:
                 new.pop("status", None)
-        if subresource != "status":
+        if subresource == "status":
+            kind.default_status(new)
+            causes = kind.validate_status(new, old)
+            if causes:
+                raise errors.invalid(resource, meta["name"], causes)
+        else:
             kind.default(new)
             kind.prepare_update(new, old)
             self._validated(resource, kind, new, old)
@@ -444,8 +506,9 @@ class Registry:
         if dry_run:
             return new
         if meta.get("deletionTimestamp") and self._is_finished(resource, new):
-            return self.store.remove(resource, meta.get("namespace", ""), meta["name"])
-        return self.store.put(resource, new)
+            gone = self.store.remove(resource, meta.get("namespace", ""), meta["name"])
+            return {**new, "metadata": {**new["metadata"], "resourceVersion": gone["metadata"]["resourceVersion"]}}
+        return self._put(resource, new)
 
     def _is_finished(self, resource: Resource, obj: Object) -> bool:
         """Whether an object that is being deleted waits for nothing any more."""
@@ -496,24 +559,26 @@ class Registry:
                 subresource=subresource, manager=manager, force=force, dry_run=dry_run,
             )  # fmt: skip
         old = self._stored(resource, namespace, name)
-        document = scale_of(old) if subresource == "scale" else conversion.shown(resource, old)
+        document = scale_of(old, resource) if subresource == "scale" else conversion.shown(resource, old)
         if content_type == patch.JSON:
             patched = patch.json_patch(document, body)
         elif content_type == patch.MERGE:
             patched = patch.merge(document, body)
-        elif content_type == patch.STRATEGIC:
+        elif content_type == patch.STRATEGIC and resource.custom is None:
             patched = patch.strategic(document, body, {} if subresource == "scale" else schema.root(resource))
         else:
             raise errors.ApiError(
                 415, "UnsupportedMediaType",
-                f"the body of the request was in an unknown format - accepted media types include: {patch.JSON}, "
-                f"{patch.MERGE}, {patch.STRATEGIC}, {patch.APPLY}",
+                "the body of the request was in an unknown format - accepted media types include: "
+                + ", ".join(
+                    (patch.JSON, patch.MERGE, *(() if resource.custom else (patch.STRATEGIC,)), patch.APPLY)
+                ),
             )  # fmt: skip
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise errors.bad_request("the patch leaves no object")
         if subresource == "scale":
             self._check_version(resource, name, patched["metadata"], old)
-            new = self._scaled(old, self._scale_replicas(patched))
+            new = self._scaled(old, self._scale_replicas(patched), resource)
         else:
             new = self._decoded(resource, patched, validation)
             if new["metadata"].get("name") != name:
@@ -527,7 +592,7 @@ class Registry:
             conversion.stored_as(resource), old, new,
             subresource=subresource, manager=manager, dry_run=dry_run, api_version=resource.api_version,
         )  # fmt: skip
-        return (scale_of(stored) if subresource == "scale" else conversion.shown(resource, stored)), False
+        return (scale_of(stored, resource) if subresource == "scale" else conversion.shown(resource, stored)), False
 
     def _apply(
         self,
@@ -542,6 +607,8 @@ class Registry:
         dry_run: bool,
     ) -> tuple[Object, bool]:
         # An applied configuration has to fit the schema, whatever the validation that is asked for.
+        if isinstance(body, dict) and isinstance(body.get("metadata"), dict) and "managedFields" in body["metadata"]:
+            raise errors.bad_request("metadata.managedFields must be nil")
         config = self._converted(resource, self._decoded(resource, body, "Apply"))
         asked, resource = resource, conversion.stored_as(resource)
         meta = config.setdefault("metadata", {})
@@ -549,9 +616,8 @@ class Registry:
             raise errors.bad_request(
                 f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
             )
-        if meta.get("managedFields"):
-            raise errors.bad_request("metadata.managedFields must be nil")
         live = self.store.get(resource, namespace, name)
+        live = live and custom.as_version(resource, live)
         if live is None and subresource:
             raise errors.not_found(resource, name)
         if live is not None:
@@ -565,7 +631,8 @@ class Registry:
             now=timestamp(),
         )  # fmt: skip
         # What an owner gave up may leave an empty map or list behind, which Go does not write out.
-        merged, _ = schema.decode(resource, merged)
+        if resource.custom is None:
+            merged, _ = schema.decode(resource, merged)
         if live is not None and manager == "kubectl" and _LAST_APPLIED in (live["metadata"].get("annotations") or {}):
             # The API server keeps client-side apply's annotation true for kubectl.
             text = json.dumps(body, separators=(",", ":"), sort_keys=True) + "\n"
@@ -606,11 +673,18 @@ class Registry:
         meta = old["metadata"]
         for key, label in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
             wanted = (preconditions or {}).get(key)
+            if wanted and wanted != meta[key] and resource.custom is not None:
+                raise custom.other_object(resource, name, key, wanted, meta[key])
             if wanted and wanted != meta[key]:
                 raise errors.conflict(
                     resource, name,
                     f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {meta[key]}",
                 )  # fmt: skip
+        kind = kinds.kind_of(resource)
+        if not meta.get("deletionTimestamp"):
+            old = copy.deepcopy(old)
+            kind.prepare_delete(old)
+            meta = old["metadata"]
         grace = self._grace(resource, old, grace_period_seconds)
         finalizers = [f for f in meta.get("finalizers") or () if f not in ("orphan", "foregroundDeletion")]
         if propagation == "Foreground":
@@ -631,14 +705,15 @@ class Registry:
         new = copy.deepcopy(old)
         when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=grace)
         new["metadata"]["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
-        new["metadata"]["deletionGracePeriodSeconds"] = grace
+        if kind.deletion_counts:
+            new["metadata"]["deletionGracePeriodSeconds"] = grace
         if finalizers:
             new["metadata"]["finalizers"] = finalizers
-        if kinds.kind_of(resource).has_generation:
+        if kind.has_generation and kind.deletion_counts:
             new["metadata"]["generation"] = new["metadata"].get("generation", 0) + 1
         if resource == resources.NAMESPACES:
             new["status"]["phase"] = "Terminating"
-        return (new if dry_run else self.store.put(resource, new)), False
+        return (new if dry_run else self._put(resource, new)), False
 
     def _grace(self, resource: Resource, obj: Object, asked: int | None) -> int:
         """How many seconds a deletion waits: pods on a node are stopped by their kubelet first."""
@@ -655,22 +730,29 @@ class Registry:
         self.modify(resources.NAMESPACES, "", namespace, lambda obj: obj["spec"].update(finalizers=[]))
 
 
-def _undeclared(config: Object, resource: Resource, unknown: list[str]) -> errors.ApiError:
-    """What the API server says of an applied configuration with fields that the schema does not have."""
+def unknown_fields(resource: Resource, obj: Object) -> list[str]:
+    """The paths of the fields of an object that its schema does not know. Raises ApiError 400."""
+    return (custom.decode if resource.custom is not None else schema.decode)(resource, obj)[1]
+
+
+def _not_typed(config: Object, resource: Resource, texts: list[str]) -> errors.ApiError:
+    """What the API server says of an applied configuration that does not fit the schema."""
     meta = config.get("metadata") or {}
     what = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {resource.group}/{resource.version}"
-    texts = [f".{path}: field not declared in schema" for path in unknown]
     text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
     return errors.ApiError(500, "", f"failed to create typed patch object ({what}, Kind={resource.kind}): {text}")
 
 
-def scale_of(obj: Object) -> Object:
-    """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
+def scale_of(obj: Object, resource: Resource) -> Object:
+    """The autoscaling/v1 Scale of a workload, or of a custom resource that says where its replicas are."""
     meta = obj["metadata"]
     keep = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    replicas = obj["spec"].get("replicas", 0)
-    status: Object = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
-    if obj["spec"].get("selector"):
+    if resource.custom is not None:
+        replicas, status = custom.scale(resource, obj)
+    else:
+        replicas = obj["spec"].get("replicas", 0)
+        status = {"replicas": (obj.get("status") or {}).get("replicas", 0)}
+    if resource.custom is None and obj["spec"].get("selector"):
         status["selector"] = selectors.to_string(obj["spec"]["selector"])
     return {
         **_SCALE,
@@ -686,7 +768,8 @@ def _has_status(resource: Resource) -> bool:
 
 def _content(kind: kinds.Kind, obj: Object) -> Object:
     """What generation counts: everything that is neither metadata nor status, and some kinds' annotations."""
-    content = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    left_out = ("metadata",) if kind.counts_status else ("metadata", "status")
+    content = {key: value for key, value in obj.items() if key not in left_out}
     if kind.generation_counts_annotations:
         content["annotations"] = obj["metadata"].get("annotations")
     return content

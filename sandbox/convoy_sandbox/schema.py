@@ -71,6 +71,8 @@ def definition_name(group: str, version: str, kind: str) -> str | None:
 
 def root(resource: Resource, kind: str = "") -> Node:
     """The definition of a resource's kind (or of another kind of that group); {} where there is none."""
+    if resource.custom is not None and kind in ("", resource.kind):
+        return resource.custom.schema
     name = definition_name(resource.group, resource.version, kind or resource.kind)
     return definitions()[name] if name else {}
 
@@ -125,6 +127,49 @@ def decode(resource: Resource, obj: Any, *, kind: str = "") -> tuple[dict[str, A
     return decoded, unknown
 
 
+def metadata(obj: dict[str, Any], resource: Resource) -> tuple[dict[str, Any], list[str]]:
+    """The metadata of an object, decoded, and the unknown fields in them. Raises ApiError 400."""
+    unknown: list[str] = []
+    node = definitions()["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+    try:
+        decoded: dict[str, Any] = _decode(node, obj, "metadata", unknown, resource.kind)
+    except _WrongTypeError as wrong:
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"json: cannot unmarshal {wrong.given} into Go {wrong.where} of type {wrong.expected}"
+        ) from None
+    return decoded, unknown
+
+
+#: What a schema has no line for where it is false; all its other values are as they were written.
+_FALSE_IS_ABSENT = frozenset(
+    {
+        "uniqueItems", "nullable", "exclusiveMaximum", "exclusiveMinimum", "x-kubernetes-embedded-resource",
+        "x-kubernetes-int-or-string",
+    }
+)  # fmt: skip
+_NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "definitions"})
+
+
+def _schema_props(value: Any) -> Any:
+    """A JSON schema, decoded: unlike elsewhere, an empty value in it means something."""
+    if isinstance(value, list):
+        return [_schema_props(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        if item is None or (item is False and key in _FALSE_IS_ABSENT):
+            continue
+        if key in _NAMED_SCHEMAS and isinstance(item, dict):
+            found[key] = {name: _schema_props(child) for name, child in item.items()}
+        elif key in ("items", "additionalProperties", "not", "allOf", "anyOf", "oneOf"):
+            found[key] = _schema_props(item)
+        else:
+            found[key] = item
+    return found
+
+
 class _WrongTypeError(Exception):
     def __init__(self, given: str, where: str, expected: str) -> None:
         super().__init__(given)
@@ -173,6 +218,8 @@ def _decode(node: Node, value: Any, path: str, unknown: list[str], struct: str) 
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise _WrongTypeError(_json_type(value), _where(struct, path), "int32")
         return value
+    if name.endswith("JSONSchemaProps"):
+        return _schema_props(value)
     if ref:
         node = definitions()[name]
         if "properties" in node:

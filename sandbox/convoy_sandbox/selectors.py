@@ -118,7 +118,10 @@ def field_selector(resource: Resource, text: str) -> Callable[[Object], bool]:
         if match is None:
             raise bad_request(f"invalid selector: {text!r}; can't understand {part!r}")
         name, operator, value = match.groups()
-        if name not in ("metadata.name", "metadata.namespace", *_FIELDS.get(resource.plural, ())):
+        if resource.custom is not None:
+            if name not in ("metadata.name", "metadata.namespace", *resource.custom.selectable):
+                raise bad_request(f"field label not supported: {name}")
+        elif name not in ("metadata.name", "metadata.namespace", *_FIELDS.get(resource.plural, ())):
             if resource.plural in _FIELDS:
                 raise bad_request(f"field label not supported: {name}")
             raise bad_request(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')

@@ -26,7 +26,9 @@ VOLATILE: dict[str, str] = {
     "containerID": "made at random",
     "imageID": "a digest of the recorder's image, which was one image under many names",
     "user": "the user of the recorder's image",
+    "goVersion": "the compiler that the recorder's binaries were built with",
     "serverAddress": "where this server listens",
+    "serverRelativeURL": "has a digest of a document that the sandbox writes in its own way",
 }
 #: Fields that are set aside whether they are there or not.
 ABSENT: dict[str, str] = {
@@ -70,13 +72,14 @@ class Names:
 
 def normalised(value: Any, key: str = "") -> Any:
     """A value with what is volatile in it replaced by placeholders; hashes stay as they are."""
-    if key in VOLATILE:
+    if key in VOLATILE or (key == "continue" and value):  # where a list goes on, in the server's own form
         return "<volatile>"
     if isinstance(value, dict):
         if key == "annotations":
             return _kept_annotations(value)
         # How often an EndpointSlice is written depends on how many pods become ready at once.
         counted = "kubernetes.io/service-name" in (value.get("labels") or ())
+        value = _causes_in_order(value)
         return {
             name: "<volatile>" if counted and name == "generation" else normalised(item, name)
             for name, item in value.items()
@@ -86,13 +89,27 @@ def normalised(value: Any, key: str = "") -> Any:
         if key == "cells":
             return [_text(value[0], "name"), *(_cell(item) for item in value[1:])]
         items = [normalised(item) for item in value]
-        # Pods, endpoints and rows come in the order of names, and those are random.
-        if key in ("items", "rows", "endpoints"):
+        if key == "conditions" and any(item.get("type") == "NamesAccepted" for item in items):
+            items.sort(key=_without_names)  # three controllers write a definition's conditions, as they come to it
+        # Pods, endpoints and rows come in the order of names, and those are random; a group's resources as it happens.
+        if key in ("items", "rows", "endpoints", "resources"):
             items.sort(key=_without_names)
         return items
     if isinstance(value, str):
         return _text(value, key)
     return value
+
+
+def _causes_in_order(value: dict[str, Any]) -> dict[str, Any]:
+    """A Status of several causes with these sorted: a real server walks an object's fields in no order of its own."""
+    details = value.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    head, separator, rest = str(value.get("message", "")).partition("[")
+    texts = [f"{cause.get('field')}: {cause.get('message')}" for cause in causes or ()]
+    if not separator or rest != ", ".join(texts) + "]":
+        return value
+    ordered = sorted(causes or (), key=lambda cause: json.dumps(cause, sort_keys=True))
+    return {**value, "message": head, "details": {**(details or {}), "causes": ordered}}
 
 
 def _without_names(item: Any) -> str:

@@ -19,6 +19,9 @@ from conformance.recordings import Exchange
 PATIENCE_SECONDS = 20.0
 _BRIEF_SECONDS = 1.0
 _ASK_AGAIN_SECONDS = 0.05
+#: By how much the times of requests and of events may differ in a recording.
+_CLOCKS_SECONDS = 0.1
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @dataclass
@@ -60,10 +63,11 @@ class Replay:
         self._open_watch = open_watch
         self._names = Names()
         self._versions: dict[str, str] = {}  # recorded resourceVersion to the cluster's
+        self._tokens: dict[str, str] = {}  # recorded `continue` token to the cluster's
         self._pods: dict[str, str] = {}  # recorded pod name to a pod of the same template here
         self._bodies: dict[str, Any] = {}  # what a path was last recorded to answer
         self._watches: dict[int, Watching] = {}
-        self._since = 0  # where in the Deployments' history the present state may begin
+        self._since: list[int] = []  # where in each history the present state may begin
 
     def run(self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int]) -> list[Result]:
         """The results, in the order of the recording.
@@ -74,7 +78,11 @@ class Replay:
         """
         results = []
         ended: dict[int, list[str]] = {}
-        self._history = self._open_watch(f"/apis/apps/v1/namespaces/{namespace}/deployments?watch=true", {})
+        self._histories = [
+            self._open_watch(f"{path}?watch=true", {})
+            for path in (f"/apis/apps/v1/namespaces/{namespace}/deployments", _DEFINITIONS)
+        ]
+        self._since = [0 for _ in self._histories]
         for index, exchange in enumerate(exchanges):
             # A watch stands in the recording where it ended; it is opened when it began.
             for later in range(index, len(exchanges)):
@@ -82,10 +90,11 @@ class Replay:
                     "watch" in exchanges[later]
                     and later not in self._watches
                     and exchanges[later]["t"] <= exchange["t"]
+                    and (later == index or self._begins_at_a_known_version(exchanges[later]))
                 ):
                     self._watches[later] = self._open(exchanges[later])
             for open_, watching in self._watches.items():
-                if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"]:
+                if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"] - _CLOCKS_SECONDS:
                     ended[open_] = self._end_watch(exchanges[open_], watching)
             title = f"{exchange['method']} {exchange['path']}"
             if "watch" not in exchange:
@@ -102,7 +111,7 @@ class Replay:
     def _exchange(self, exchange: Exchange, patience: float) -> list[str]:
         deadline = time.monotonic() + patience
         if exchange["method"] != "GET":
-            self._since = len(self._history.events)
+            self._since[0] = len(self._histories[0].events)  # definitions take their steps without anybody's writes
         while True:
             answer = self._ask(exchange)
             found = self._compare(exchange, answer)
@@ -120,26 +129,18 @@ class Replay:
     def _a_moment_ago(self, exchange: Exchange, answer: Answer) -> Answer | None:
         """The recorded answer, where the cluster would have given it to a client that asked sooner.
 
-        A state that lasts milliseconds cannot be asked for in time. The Deployments are watched from
-        the start, so every state since the last write is known as the API server told it.
+        A state that lasts milliseconds cannot be asked for in time. Deployments and definitions are watched
+        from the start, so every state since the last write is known as the API server told it.
         """
         recorded = self._recorded(exchange)
         if answer.status != 200 or not isinstance(recorded, dict):
             return None
-        for index in range(self._since, len(self._history.events)):
-            state = self._history.events[index]["object"]
-            if recorded.get("kind") == "Deployment":
-                body = state
-            elif recorded.get("kind") == "DeploymentList" and len(recorded["items"]) == 1:
-                item = {key: value for key, value in state.items() if key not in ("kind", "apiVersion")}
-                body = {**answer.body, "items": [item]}
-                body["metadata"] = {"resourceVersion": state["metadata"]["resourceVersion"]}
-            else:
-                return None
-            past = Answer(answer.status, answer.content_type, body)
-            if not self._compare(exchange, past):
-                self._since = index
-                return past
+        for number, history in enumerate(self._histories):
+            for index in range(self._since[number], len(history.events)):
+                past = _answer_of(recorded, answer, history.events[index]["object"])
+                if past is not None and not self._compare(exchange, past):
+                    self._since[number] = index
+                    return past
         return None
 
     def _ask(self, exchange: Exchange) -> Answer:
@@ -155,6 +156,8 @@ class Replay:
             if suffix:
                 name = f"{deployment}-{hash_}-{suffix}"
                 path = path.replace(name, self._pods.get(name, name))
+        for recorded, ours in self._tokens.items():
+            path = path.replace(recorded, ours)
         return re.sub(r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path)
 
     def _translated(self, body: Any, key: str = "") -> Any:
@@ -191,7 +194,8 @@ class Replay:
             same = isinstance(answer.body, str) == isinstance(exchange["response_text"], str)
             return [] if same else [f"the text is {answer.body!r}"]
         recorded = self._recorded(exchange)
-        return differences(normalised(recorded), normalised(answer.body), self._names)
+        ours = without(answer.body, set(exchange.get("response_without") or ()))
+        return differences(normalised(recorded), normalised(ours), self._names)
 
     def _learn(self, exchange: Exchange, answer: Answer) -> None:
         """Remember what this cluster calls the things that the recording names."""
@@ -213,9 +217,17 @@ class Replay:
         a, b = ((value.get("metadata") or {}).get("resourceVersion") for value in (recorded, ours))
         if a and b:
             self._versions[a] = b
+        a, b = ((value.get("metadata") or {}).get("continue") for value in (recorded, ours))
+        if a and b:
+            self._tokens[a] = b
         if len(recorded.get("items") or ()) == len(ours.get("items") or ()):
             for pair in zip(recorded.get("items") or (), ours.get("items") or (), strict=True):
                 self._learn_versions(*pair)
+
+    def _begins_at_a_known_version(self, exchange: Exchange) -> bool:
+        """Whether the list that a watch goes on from has been answered here."""
+        found = re.search(r"resourceVersion=(\d+)", exchange["path"])
+        return found is None or found[1] in ("0", *self._versions)
 
     # -- watches ---------------------------------------------------------------------------------
 
@@ -236,6 +248,7 @@ class Replay:
             while True:
                 for event in watching.events[seen:]:
                     seen += 1
+                    event = without(event, set(exchange.get("response_without") or ()))
                     found = differences(normalised(last), normalised(event), self._names)
                     if not found:
                         self._learn_versions(last.get("object"), event.get("object"))
@@ -244,6 +257,27 @@ class Replay:
                 if left <= 0:
                     return found
                 watching.arrived.wait(left)
+
+
+def _answer_of(recorded: Any, answer: Answer, state: Any) -> Answer | None:
+    """What the cluster would have answered while an object was in a state; None where another kind was asked for."""
+    kind = recorded.get("kind", "")
+    if kind == state["kind"]:
+        return Answer(answer.status, answer.content_type, state)
+    if kind != f"{state['kind']}List" or len(recorded["items"]) != 1:
+        return None
+    item = {key: value for key, value in state.items() if key not in ("kind", "apiVersion")}
+    body = {**answer.body, "items": [item], "metadata": {"resourceVersion": state["metadata"]["resourceVersion"]}}
+    return Answer(answer.status, answer.content_type, body)
+
+
+def without(value: Any, names: set[str]) -> Any:
+    """A value without the fields of some names, wherever they are: what was taken out of a recording."""
+    if not names:
+        return value
+    if isinstance(value, dict):
+        return {key: without(item, names) for key, item in value.items() if key not in names}
+    return [without(item, names) for item in value] if isinstance(value, list) else value
 
 
 def _pods_of(body: Any) -> list[tuple[str, str, str]]:
@@ -263,14 +297,13 @@ def _last_seen(exchange: Exchange, times: dict[str, float]) -> float:
     """When a recorded watch had shown all it would show, in seconds; infinite where that is not known."""
     if not exchange["watch"]:
         return exchange["t"]
-    version = exchange["watch"][-1]["object"]["metadata"]["resourceVersion"]
+    version = (exchange["watch"][-1]["object"].get("metadata") or {}).get("resourceVersion", "")  # an ERROR has none
     return times.get(version, float("inf"))
 
 
 def _never_changes(exchange: Exchange) -> bool:
     """Whether asking again is of no use: documents."""
-    path = urllib.parse.urlsplit(exchange["path"]).path
-    return "/namespaces/" not in path
+    return urllib.parse.urlsplit(exchange["path"]).path.startswith(("/openapi", "/version", "/api/v1/nodes"))
 
 
 class HttpCluster:

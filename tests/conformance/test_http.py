@@ -69,7 +69,7 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
 # A recording is replayed once, by the one process that runs its tests.
 @pytest.fixture(
     scope="module",
-    params=["lab", "faults", "core"],
+    params=["lab", "faults", "core", "crd"],
 )
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""
@@ -99,6 +99,8 @@ def test_states_come_in_the_recorded_order(
 ) -> None:
     name, _, events = replayed
     recorded, ours = recorded_tracks(name), tracks(events)
+    if not recorded:
+        pytest.skip("no workloads are in this recording")
     assert set(recorded) == set(ours)
     counts = [agreement(recorded[track], ours[track]) for track in recorded]
     same, total = sum(count[0] for count in counts), sum(count[1] for count in counts)

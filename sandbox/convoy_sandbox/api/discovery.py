@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from .. import schema
@@ -28,13 +25,6 @@ VERSION: Document = {
 }
 
 
-@cache
-def _groups() -> list[Document]:
-    data = json.loads(files("convoy_sandbox").joinpath("discovery.json").read_text())
-    groups: list[Document] = data["groups"]
-    return groups
-
-
 def api_versions(server: str) -> Document:
     """GET /api."""
     return {
@@ -52,26 +42,26 @@ def _group(group: Document) -> Document:
     return {"name": group["name"], "versions": versions, "preferredVersion": versions[0]}
 
 
-def api_groups() -> Document:
+def api_groups(groups: list[Document]) -> Document:
     """GET /apis."""
     return {
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": [_group(group) for group in _groups() if group["name"]],
+        "groups": [_group(group) for group in groups if group["name"]],
     }
 
 
-def api_group(name: str) -> Document | None:
+def api_group(groups: list[Document], name: str) -> Document | None:
     """GET /apis/GROUP."""
-    for group in _groups():
+    for group in groups:
         if name and group["name"] == name:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
     return None
 
 
-def api_resources(group_name: str, version: str) -> Document | None:
+def api_resources(groups: list[Document], group_name: str, version: str) -> Document | None:
     """GET /api/v1 and /apis/GROUP/VERSION."""
-    for group in _groups():
+    for group in groups:
         for entry in group["versions"]:
             if (group["name"], entry["version"]) == (group_name, version):
                 return _resource_list(f"{group_name}/{version}" if group_name else version, entry["resources"])
@@ -101,9 +91,9 @@ def _resource_list(group_version: str, entries: list[Document]) -> Document:
                 "kind": kind["kind"],
                 "verbs": sub["verbs"],
             }
-            if kind.get("group"):
+            if kind.get("group") and kind["kind"] != entry["kind"]:
                 listed["group"] = kind["group"]
-            if kind.get("version"):
+            if kind.get("version") and kind["kind"] != entry["kind"]:
                 listed["version"] = kind["version"]
             resources.append(listed)
     head: Document = {"kind": "APIResourceList"}
@@ -112,16 +102,18 @@ def _resource_list(group_version: str, entries: list[Document]) -> Document:
     return {**head, "groupVersion": group_version, "resources": resources}
 
 
-def aggregated(*, core: bool) -> Document:
+def aggregated(groups: list[Document], *, core: bool) -> Document:
     """GET /api and /apis as an APIGroupDiscoveryList."""
     items = []
-    for group in _groups():
+    for group in groups:
         if bool(group["name"]) == core:
             continue
         versions = [
             {
                 "version": entry["version"],
-                "resources": [_aggregated_resource(resource) for resource in entry["resources"]],
+                "resources": [
+                    _aggregated_resource(resource, group["name"], entry["version"]) for resource in entry["resources"]
+                ],
                 "freshness": "Current",
             }
             for entry in group["versions"]
@@ -135,16 +127,12 @@ def aggregated(*, core: bool) -> Document:
     }
 
 
-@cache
-def aggregated_text(*, core: bool) -> bytes:
-    """The same as JSON text: clients ask for it often."""
-    return json.dumps(aggregated(core=core), separators=(",", ":")).encode()
-
-
-def _aggregated_resource(entry: Document) -> Document:
+def _aggregated_resource(entry: Document, group: str, version: str) -> Document:
+    # Kubernetes' own resources say nothing of the group and the version of their kind, those of definitions do.
+    kind = {"group": group, "version": version} if entry.get("custom") else {"group": "", "version": ""}
     resource = {
         "resource": entry["resource"],
-        "responseKind": {"group": "", "version": "", "kind": entry["kind"]},
+        "responseKind": {**kind, "kind": entry["kind"]},
         "scope": "Namespaced" if entry["namespaced"] else "Cluster",
         "singularResource": entry["singular"],
         "verbs": entry["verbs"],

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import conversion, errors, selectors
+from ..kinds.custom import as_version
 from ..resources import Resource
 from ..store import Object, Store
 
@@ -81,6 +82,12 @@ def page(store: Store, resource: Resource, namespace: str, query: Any) -> tuple[
 
 def listed(resource: Resource, items: list[Object], meta: Object) -> Object:
     """The answer to a list request. Elements of a typed list carry no kind of their own."""
+    if resource.custom is not None:
+        shown = [as_version(resource, obj) for obj in items]
+        return {
+            "apiVersion": resource.api_version, "items": shown, "kind": resource.custom.list_kind,
+            "metadata": {"continue": "", **meta},
+        }  # fmt: skip
     return {
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version,

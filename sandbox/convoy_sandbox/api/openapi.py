@@ -4,53 +4,74 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
 from typing import Any
 
 from .. import schema
-from ..resources import RESOURCES, Resource
+from ..resources import Catalog, Resource
 
 Document = dict[str, Any]
 
+_KINDS = "x-kubernetes-group-version-kind"
+#: Documents that describe no resources.
+_OTHERS = (".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version")
 _PARAMETERS = [
     {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
     for name in ("dryRun", "fieldManager", "fieldValidation", "pretty")
 ]
 
 
-def group_versions() -> list[str]:
+def group_versions(catalog: Catalog) -> list[str]:
     """`api/v1`, `apis/apps/v1`, ...: what there is a document for."""
-    return sorted({_path(resource) for resource in RESOURCES.values()})
+    served = [resource for resource in catalog.all() if resource.custom is None or resource.custom.served]
+    groups = {f"apis/{resource.group}" for resource in served if resource.group and resource.custom is None}
+    return sorted({*_OTHERS, *groups, *map(_path, served)})
 
 
 def _path(resource: Resource) -> str:
     return f"apis/{resource.api_version}" if resource.group else f"api/{resource.version}"
 
 
-def index() -> Document:
+def index(catalog: Catalog) -> Document:
     """GET /openapi/v3."""
     return {
-        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path)}"} for path in group_versions()}
+        "paths": {
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path, catalog)}"}
+            for path in group_versions(catalog)
+        }
     }
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha512(f"{schema.VERSION} {path}".encode()).hexdigest().upper()
+def _digest(path: str, catalog: Catalog) -> str:
+    """What a document is cached by: another one as soon as a definition changes what is in it."""
+    custom = [resource.custom for resource in _members(path, catalog) if resource.custom is not None]
+    text = f"{schema.VERSION} {path} " + "".join(json.dumps(each.schema, sort_keys=True) for each in custom)
+    return hashlib.sha512(text.encode()).hexdigest().upper()
 
 
-@lru_cache(maxsize=8)
-def document(path: str) -> bytes | None:
+def _members(path: str, catalog: Catalog) -> list[Resource]:
+    return [
+        resource
+        for resource in catalog.all()
+        if _path(resource) == path and (resource.custom is None or resource.custom.served)
+    ]
+
+
+def document(path: str, catalog: Catalog) -> bytes | None:
     """GET /openapi/v3/PATH as JSON text, or None where there is no such group and version."""
-    members = [resource for resource in RESOURCES.values() if _path(resource) == path]
-    if not members:
+    members = _members(path, catalog)
+    if path not in group_versions(catalog):
         return None
     paths: Document = {}
     wanted: list[str] = []
+    own: Document = {}
     for resource in members:
-        name = schema.definition_name(resource.group, resource.version, resource.kind)
+        name = _name(resource)
         if name is None:
             continue
-        wanted.append(name)
+        if resource.custom is None:
+            wanted.append(name)
+        else:
+            own[name] = _published({**resource.custom.schema, _KINDS: [_kind(resource)]}, wanted)
         scope = "/namespaces/{namespace}" if resource.namespaced else ""
         collection = f"/{path}{scope}/{resource.plural}"
         paths[collection] = {"post": _operation(resource, name, "post")}
@@ -62,13 +83,24 @@ def document(path: str) -> bytes | None:
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": f"v{schema.VERSION}"},
             "paths": paths,
-            "components": {"schemas": _closure(wanted)},
+            "components": {"schemas": dict(sorted({**_closure(wanted), **own}.items()))},
         }
     ).encode()
 
 
+def _name(resource: Resource) -> str | None:
+    """The name of a kind's schema: for those of definitions the group's parts the other way round."""
+    if resource.custom is None:
+        return schema.definition_name(resource.group, resource.version, resource.kind)
+    return ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
+
+
+def _kind(resource: Resource) -> Document:
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
 def _operation(resource: Resource, name: str, verb: str) -> Document:
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    kind = _kind(resource)
     operation: Document = {
         "operationId": f"{verb}{resource.kind}",
         "x-kubernetes-action": verb,

@@ -10,7 +10,7 @@ from ..errors import ApiError
 from ..registry import Propagation
 from .negotiation import field_manager, flag
 
-_VALIDATIONS = ("Ignore", "Strict", "Warn")
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
 def dry_run(kind: str, values: list[str]) -> bool:

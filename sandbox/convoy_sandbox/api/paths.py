@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..authorization import Action
-from ..resources import NAMESPACES, Resource, find
+from ..resources import NAMESPACES, Catalog, Resource
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Target:
     tail: str = ""
 
 
-def parse(path: str) -> Target | None:
+def parse(path: str, catalog: Catalog) -> Target | None:
     """The target of a path below /api/v1 or /apis/GROUP/VERSION, or None where there is no such resource."""
     parts = path.split("/")[1:]
     if parts[:2] == ["api", "v1"] and len(parts) > 2:
@@ -37,7 +37,7 @@ def parse(path: str) -> Target | None:
     # /namespaces/NAME[/status] is the namespace itself, /namespaces/NAME/PLURAL what is in it.
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = unquote(rest[1]), rest[2:]
-    resource = find(group, version, rest[0])
+    resource = catalog.find(group, version, rest[0])
     if resource is None or (namespace and not resource.namespaced):
         return None
     name = unquote(rest[1]) if len(rest) > 1 else ""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from .. import authorization, errors, faults, patch, resources, schema, selectors, writes
+from .. import authorization, errors, faults, patch, resources, selectors, writes
 from ..admission import context
 from ..authorization import Authorizer, User
 from ..errors import ApiError
+from ..kinds.custom import as_version
 from ..network.containers import LogLine
-from ..registry import Registry
+from ..registry import Registry, unknown_fields
 from ..store import Object, Store
 from . import (
     discovery,
@@ -100,6 +101,7 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
         self._streams: set[asyncio.Task[Any]] = set()
+        self._discovered: dict[tuple[bool, int], bytes] = {}
 
     @property
     def url(self) -> str:
@@ -162,7 +164,7 @@ class ApiServer:
     async def _met(self, request: web.Request, user: User) -> web.StreamResponse:
         """A request, with the faults that it meets and the stops that tests make."""
         path = request.path.rstrip("/") or "/"
-        target = paths.parse(request.rel_url.raw_path if "/proxy" in path else path)
+        target = paths.parse(request.rel_url.raw_path if "/proxy" in path else path, self._registry.catalog)
         action = paths.action(target, request.method, path, request.query)
         if path == FAULTS_PATH:
             self._authorizer.require(user, action)
@@ -206,7 +208,7 @@ class ApiServer:
         if target is None:
             document = self._document(request, path)
             if document is None:
-                raise _no_such_path()
+                return web.Response(text="404 page not found\n", status=404)
             return document
         if target.subresource == "proxy":
             return await self._proxy(request, target)
@@ -224,34 +226,52 @@ class ApiServer:
         if path == "/version":
             return _json(discovery.VERSION)
         if path == "/openapi/v3":
-            return _json(openapi.index())
+            return _json(openapi.index(self._registry.catalog))
         if path.startswith("/openapi/v3/"):
-            text = openapi.document(path.removeprefix("/openapi/v3/"))
+            text = openapi.document(path.removeprefix("/openapi/v3/"), self._registry.catalog)
             return None if text is None else web.Response(body=text, content_type="application/json")
+        groups = self._registry.catalog.groups()
         if path in ("/api", "/apis"):
             form = negotiation.accepted(request.headers.get("Accept", ""))
             if form.as_ == "APIGroupDiscoveryList" and form.parameters.get("v") == "v2":
                 return web.Response(
-                    body=discovery.aggregated_text(core=path == "/api"),
+                    body=self._aggregated(core=path == "/api"),
                     headers={"Content-Type": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"},
                 )
-            return _json(discovery.api_versions(request.host) if path == "/api" else discovery.api_groups())
+            return _json(discovery.api_versions(request.host) if path == "/api" else discovery.api_groups(groups))
         parts = path.split("/")
         found = None
         if path == "/api/v1":
-            found = discovery.api_resources("", "v1")
+            found = discovery.api_resources(groups, "", "v1")
         elif parts[1] == "apis" and len(parts) == 3:
-            found = discovery.api_group(parts[2])
+            found = discovery.api_group(groups, parts[2])
         elif parts[1] == "apis" and len(parts) == 4:
-            found = discovery.api_resources(parts[2], parts[3])
+            found = discovery.api_resources(groups, parts[2], parts[3])
         return None if found is None else _json(found)
+
+    def _aggregated(self, *, core: bool) -> bytes:
+        """Aggregated discovery as JSON text, kept until a definition changes it: clients ask for it often."""
+        revision = self._registry.catalog.revision
+        key = (core, revision)
+        if key not in self._discovered:
+            self._discovered = {kept: text for kept, text in self._discovered.items() if kept[1] == revision}
+            self._discovered[key] = _bytes(discovery.aggregated(self._registry.catalog.groups(), core=core))
+        return self._discovered[key]
 
     # -- resources -------------------------------------------------------------------------------
 
     async def _resource(self, request: web.Request, target: paths.Target, user: User) -> web.StreamResponse:
+        response = await self._of_resource(request, target, user)
+        if target.resource.custom is not None and target.resource.custom.deprecation and not response.prepared:
+            response.headers.add("Warning", negotiation.warning(target.resource.custom.deprecation))
+        return response
+
+    async def _of_resource(self, request: web.Request, target: paths.Target, user: User) -> web.StreamResponse:
         if target.subresource and not any(
             entry["subresource"] == target.subresource for entry in target.resource.subresources
         ):
+            if target.resource.custom is not None:
+                raise errors.not_found(target.resource, target.name)
             raise _no_such_path()
         form = negotiation.accepted(request.headers.get("Accept", ""))
         method = request.method
@@ -284,12 +304,14 @@ class ApiServer:
             return await self._watch(request, target, form)
         if target.name:
             if target.subresource == "scale":
-                return _json(self._registry.get_scale(target.resource, target.namespace, target.name))
+                scale = self._registry.get_scale(target.resource, target.namespace, target.name)
+                return _json(tables.scale(scale) if form.as_ == "Table" else scale)
             if target.subresource not in ("", "status"):
                 raise _method_not_allowed()
             found = self._registry.get(target.resource, target.namespace, target.name)
             return self._shown(target, found, form, include=request.query.get("includeObject", "Metadata"))
         items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
+        items = [as_version(target.resource, obj) for obj in items]
         if form.as_ == "Table":
             include = request.query.get("includeObject", "Metadata")
             return _json(tables.table(target.resource, items, meta, include=include))
@@ -469,7 +491,7 @@ class ApiServer:
         include: str = "Metadata",
         warnings: list[str] | None = None,
     ) -> web.Response:
-        shown = obj
+        shown = obj = as_version(target.resource, obj) if obj.get("kind") == target.resource.kind else obj
         if form.as_ == "Table" and obj.get("kind") == target.resource.kind:
             meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
             shown = tables.table(target.resource, [obj], meta, include=include)
@@ -563,7 +585,7 @@ def _warnings(target: paths.Target, body: Any, how: dict[str, Any]) -> list[str]
     """Fields that were left out because nobody knows them, as Warning headers."""
     if how["validation"] != "Warn" or target.subresource == "scale":
         return []
-    return [negotiation.warning(f'unknown field "{name}"') for name in schema.decode(target.resource, body)[1]]
+    return [negotiation.warning(f'unknown field "{name}"') for name in unknown_fields(target.resource, body)]
 
 
 def _admission_warnings(request: context.Request) -> list[str]:

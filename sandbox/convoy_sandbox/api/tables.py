@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import conversion, resources, selectors
+from .. import conversion, resources, schema, selectors
+from ..kinds.custom import every
 from ..resources import Resource
 from ..store import Object
 
@@ -14,6 +16,9 @@ Row = list[Any]
 Columns = list[tuple[str, str, int]]  # name, type, priority
 
 _NONE = "<none>"
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+#: The column of a definition that has none.
+_CREATED: Object = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
 def human_duration(seconds: float) -> str:
@@ -384,17 +389,88 @@ def _created(obj: Object) -> Row:
     return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp", "")]
 
 
+def _described(name: str) -> str:
+    """What Kubernetes' own schema says of a field of the metadata."""
+    text: str = schema.field(schema.definitions()[_META], name)["description"]
+    return text
+
+
+def _column(name: str, kind: str, description: str, priority: int = 0) -> Object:
+    shown = {"name": name, "type": kind, "format": "name" if name == "Name" else ""}
+    return {**shown, "description": description, "priority": priority}
+
+
+def _custom_column(column: Object) -> Object:
+    """A printer column as a table describes it."""
+    path = column["jsonPath"]
+    if column is _CREATED:
+        description = _described("creationTimestamp")
+    else:
+        description = column.get("description") or f"Custom resource definition column (in JSONPath format): {path}"
+    return _column(column["name"], column["type"], description, column.get("priority", 0))
+
+
+def _custom_row(columns: Sequence[Object]) -> Callable[[Object], Row]:
+    """The cells of an object of a definition, by its printer columns."""
+    return lambda obj: [obj["metadata"]["name"], *(_custom_cell(obj, each) for each in columns)]
+
+
+def scale(obj: Object) -> Object:
+    """A Table of one Scale."""
+    columns = [
+        _named(), _column("Desired", "integer", "Number of desired replicas"),
+        _column("Available", "integer", "Number of actual replicas"),
+        _column("Age", "date", _described("creationTimestamp")),
+    ]  # fmt: skip
+    cells = [obj["metadata"]["name"], obj["spec"].get("replicas", 0), obj["status"]["replicas"], _age(obj)]
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]},
+        "columnDefinitions": columns,
+        "rows": [{"cells": cells, "object": partial(obj)}],
+    }
+
+
+def _named() -> Object:
+    return _column("Name", "string", _described("name"))
+
+
+def _custom_cell(obj: Object, column: Object) -> Any:
+    found = every(obj, column["jsonPath"])
+    if not found or found[0] is None:
+        return None
+    value, kind = found[0], column["type"]
+    if kind == "date":
+        return _since(value) if isinstance(value, str) else "<invalid>"
+    if kind in ("integer", "number", "boolean"):
+        fits = (
+            isinstance(value, bool)
+            if kind == "boolean"
+            else isinstance(value, (int, float)) and not isinstance(value, bool)
+        )
+        return value if fits else None
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
 def table(
     resource: Resource, items: list[Object], meta: Object, *, include: str = "Metadata", columns: bool = True
 ) -> Object:
     """A meta.k8s.io/v1 Table of some objects; `include` is Metadata, Object or None."""
     resource = conversion.stored_as(resource)
-    definition, row = _TABLES.get(resource, ([_NAME, ("Created At", "date", 0)], _created))
     result: Object = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
-    result["columnDefinitions"] = [
-        {"name": name, "type": type_, "format": "name" if name == "Name" else "", "priority": priority}
-        for name, type_, priority in (definition if columns else [])
-    ]
+    if resource.custom is not None:
+        shown = resource.custom.columns or (_CREATED,)
+        row = _custom_row(shown)
+        result["columnDefinitions"] = [_named(), *map(_custom_column, shown)]
+    else:
+        definition, row = _TABLES.get(resource, ([_NAME, ("Created At", "date", 0)], _created))
+        result["columnDefinitions"] = [
+            {"name": name, "type": type_, "format": "name" if name == "Name" else "", "priority": priority}
+            for name, type_, priority in definition
+        ]
     if not columns:
         result["columnDefinitions"] = None
     result["rows"] = [{"cells": row(obj), **_included(obj, include)} for obj in items]
@@ -403,7 +479,7 @@ def table(
 
 def _included(obj: Object, include: str) -> Object:
     if include == "None":
-        return {}
+        return {"object": None}
     return {"object": obj if include == "Object" else partial(obj)}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import conversion, errors
+from ..kinds.custom import as_version
 from ..resources import Resource
 from ..store import Change, Object, Store, Watch
 from . import tables
@@ -101,6 +102,7 @@ def stream(
     def shown(obj: Object) -> Object:
         nonlocal first
         columns, first = first, False
+        obj = as_version(resource, obj)
         if form.as_ == "Table":
             meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
             return tables.table(resource, [obj], meta, include=include, columns=columns)

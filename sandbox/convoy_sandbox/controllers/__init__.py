@@ -15,6 +15,7 @@ from ..store import Store
 from . import nodes
 from .autoscaler import AutoscalerController
 from .daemonset import DaemonSetController
+from .definitions import DefinitionController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpointslice import EndpointSliceController
@@ -79,6 +80,7 @@ def start_all(
             EndpointSliceController(store, registry),
             NamespaceController(store, registry, ca),
             QuotaController(store, registry),
+            DefinitionController(store, registry),
             DisruptionController(store, registry),
             Scheduler(store, registry),
             AutoscalerController(store, registry, settings),

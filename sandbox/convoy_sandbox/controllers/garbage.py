@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..errors import ApiError
 from ..registry import Registry
-from ..resources import RESOURCES
 from ..store import Change, Object, Store
 from .owners import Index, Key, disown
 from .runtime import Controller
@@ -35,7 +34,7 @@ class GarbageCollector(Controller[tuple[str, Key | None]]):
             self._queue.add(("owner", key))
 
     def _owner_key(self, change: Change, owner: Object) -> Key | None:
-        for resource in RESOURCES.values():
+        for resource in self._registry.catalog.all():
             if (resource.api_version, resource.kind) == (owner["apiVersion"], owner["kind"]):
                 namespace = change.object["metadata"].get("namespace", "") if resource.namespaced else ""
                 return resource, namespace, owner["name"]

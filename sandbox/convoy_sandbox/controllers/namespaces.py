@@ -5,7 +5,6 @@ from __future__ import annotations
 from .. import resources
 from ..errors import ApiError
 from ..registry import Registry
-from ..resources import RESOURCES
 from ..store import Change, Object, Store
 from .runtime import Controller
 
@@ -51,7 +50,7 @@ class NamespaceController(Controller[str]):
 
     def _empty(self, name: str) -> None:
         left = False
-        for resource in RESOURCES.values():
+        for resource in self._registry.catalog.all():
             if not resource.namespaced:
                 continue
             for obj in self._store.list(resource, name):

@@ -20,6 +20,8 @@ from .core import (
     NodeKind,
     SecretKind,
 )
+from .custom import CustomKind
+from .definitions import CustomResourceDefinitionKind
 from .limits import LimitRangeKind, PodDisruptionBudgetKind, PriorityClassKind, ResourceQuotaKind
 from .outside import ClaimKind, IngressKind
 from .pods import PodKind
@@ -32,6 +34,7 @@ _KINDS: dict[Resource, Kind] = {
     resources.CONFIGMAPS: ConfigMapKind(),
     resources.CONTROLLERREVISIONS: ControllerRevisionKind(),
     resources.CRONJOBS: CronJobKind(),
+    resources.CUSTOMRESOURCEDEFINITIONS: CustomResourceDefinitionKind(),
     resources.DAEMONSETS: DaemonSetKind(),
     resources.DEPLOYMENTS: DeploymentKind(),
     resources.ENDPOINTSLICES: EndpointSliceKind(),
@@ -60,6 +63,8 @@ _PLAIN = Kind()
 
 def kind_of(resource: Resource) -> Kind:
     """The rules of a resource's kind."""
+    if resource.custom is not None:
+        return CustomKind(resource.custom)
     return _KINDS.get(resource, _PLAIN)
 
 

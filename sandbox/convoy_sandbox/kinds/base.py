@@ -43,6 +43,12 @@ class Kind:
     has_generation = False
     #: Whether it counts the changes of the annotations as well.
     generation_counts_annotations = False
+    #: Whether it counts the changes of the status as well.
+    counts_status = False
+    #: Whether it counts the deletion.
+    deletion_counts = True
+    #: Whether an update may leave the resourceVersion out.
+    unconditional_update = True
 
     def default(self, obj: Object) -> None:
         """Fill in what the API server fills in, on every write."""
@@ -53,6 +59,16 @@ class Kind:
     def prepare_update(self, obj: Object, old: Object) -> None:
         """What an update carries over from the old object."""
 
+    def prepare_delete(self, obj: Object) -> None:
+        """What a deletion that may have to wait sets before it begins."""
+
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         """What is wrong with an object; `old` is set on updates."""
+        return []
+
+    def default_status(self, obj: Object) -> None:
+        """Fill in what a status that is written by itself lacks."""
+
+    def validate_status(self, obj: Object, old: Object) -> list[Cause]:
+        """What is wrong with a status that is written by itself."""
         return []

@@ -169,6 +169,16 @@ def validate(meta: dict[str, Any], name_rule: str) -> list[Cause]:
 _IMMUTABLE = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 
 
+def new_finalizers(meta: dict[str, Any], old: dict[str, Any]) -> list[Cause]:
+    """What is wrong with finalizers that an object gets while it is being deleted."""
+    new = [item for item in meta.get("finalizers") or () if item not in (old.get("finalizers") or ())]
+    if not new or not old.get("deletionTimestamp"):
+        return []
+    listed = ", ".join(f'"{item}"' for item in new)
+    text = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+    return [Cause("FieldValueForbidden", f"Forbidden: {text}", "metadata.finalizers")]
+
+
 def carry_over(meta: dict[str, Any], old: dict[str, Any]) -> None:
     """Keep the old object's server-set fields on an update, whatever the client sent."""
     for key in _IMMUTABLE:

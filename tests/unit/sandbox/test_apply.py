@@ -62,11 +62,11 @@ def test_a_field_of_somebody_else_is_a_conflict(registry: Registry) -> None:
         apply(registry, hello("hello:2", replicas=5), manager="b")
     assert caught.value.code == 409
     assert caught.value.message == (
-        'Apply failed with 2 conflicts: conflicts with "a" using apps/v1:\n- .spec.replicas\n'
+        'Apply failed with 2 conflicts: conflicts with "a":\n- .spec.replicas\n'
         '- .spec.template.spec.containers[name="hello"].image'
     )
     assert container(apply(registry, hello("hello:2"), manager="b", force=True))["image"] == "hello:2"
-    with pytest.raises(ApiError, match='1 conflict: conflict with "b" using apps/v1'):
+    with pytest.raises(ApiError, match='1 conflict: conflict with "b": '):
         apply(registry, hello("hello:1"), manager="a")
 
 

@@ -60,7 +60,7 @@ def test_a_wrong_type_is_refused_as_go_words_it(spec: dict[str, object], message
 
 
 def test_a_kind_without_rules_is_decoded_by_its_schema() -> None:
-    stateful_sets = resources.find("apps", "v1", "statefulsets")
+    stateful_sets = resources.Catalog().find("apps", "v1", "statefulsets")
     assert stateful_sets is not None
     _, unknown = schema.decode(stateful_sets, {"metadata": {"name": "db"}, "spec": {"replicas": 1, "size": 2}})
     assert unknown == ["spec.size"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from convoy_sandbox import resources
 from convoy_sandbox.api.paths import Target, parse
+from convoy_sandbox.resources import Catalog
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from convoy_sandbox.api.paths import Target, parse
     ],
 )
 def test_paths(path: str, target: Target) -> None:
-    assert parse(path) == target
+    assert parse(path, Catalog()) == target
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,4 @@ def test_paths(path: str, target: Target) -> None:
     ],
 )
 def test_paths_that_lead_nowhere(path: str) -> None:
-    assert parse(path) is None
+    assert parse(path, Catalog()) is None

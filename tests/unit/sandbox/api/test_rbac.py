@@ -119,12 +119,10 @@ def use(test: Callable[[World], Awaitable[None]]) -> None:
             'the namespace "default"',
             {"name": "default", "kind": "namespaces"},
         ),
-        ("GET", "/metrics", f'forbidden: User "{ROBOT}" cannot get path "/metrics"', None),
+        ("GET", "/metrics", f'forbidden: User "{ROBOT}" cannot get path "/metrics"', {}),
     ],
 )  # fmt: skip
-def test_what_nobody_has_allowed_is_forbidden(
-    method: str, path: str, message: str, details: dict[str, str] | None
-) -> None:
+def test_what_nobody_has_allowed_is_forbidden(method: str, path: str, message: str, details: dict[str, str]) -> None:
     async def test(it: World) -> None:
         status, body, _ = await it.ask(method, path)
         assert (status, body["reason"], body["message"]) == (403, "Forbidden", message)

@@ -198,7 +198,7 @@ def test_a_kind_without_columns_of_its_own() -> None:
 
 def test_rows_carry_what_was_asked_for() -> None:
     obj = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x"}, "data": {"a": "b"}}
-    assert "object" not in tables.table(resources.CONFIGMAPS, [obj], {}, include="None")["rows"][0]
+    assert tables.table(resources.CONFIGMAPS, [obj], {}, include="None")["rows"][0]["object"] is None
     assert tables.table(resources.CONFIGMAPS, [obj], {}, include="Object")["rows"][0]["object"] == obj
     assert tables.table(resources.CONFIGMAPS, [obj], {})["rows"][0]["object"] == {
         "kind": "PartialObjectMetadata",
