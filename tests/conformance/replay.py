@@ -133,7 +133,7 @@ class Replay:
         from the start, so every state since the last write is known as the API server told it.
         """
         recorded = self._recorded(exchange)
-        if answer.status != 200 or not isinstance(recorded, dict):
+        if exchange["status"] != 200 or not isinstance(recorded, dict):
             return None
         for number, history in enumerate(self._histories):
             for index in range(self._since[number], len(history.events)):
@@ -263,12 +263,12 @@ def _answer_of(recorded: Any, answer: Answer, state: Any) -> Answer | None:
     """What the cluster would have answered while an object was in a state; None where another kind was asked for."""
     kind = recorded.get("kind", "")
     if kind == state["kind"]:
-        return Answer(answer.status, answer.content_type, state)
-    if kind != f"{state['kind']}List" or len(recorded["items"]) != 1:
+        return Answer(200, "application/json", state)
+    if kind != f"{state['kind']}List" or len(recorded["items"]) != 1 or not isinstance(answer.body, dict):
         return None
     item = {key: value for key, value in state.items() if key not in ("kind", "apiVersion")}
     body = {**answer.body, "items": [item], "metadata": {"resourceVersion": state["metadata"]["resourceVersion"]}}
-    return Answer(answer.status, answer.content_type, body)
+    return Answer(200, "application/json", body)
 
 
 def without(value: Any, names: set[str]) -> Any:

@@ -67,7 +67,7 @@ class JobKind(Kind):
         spec, meta = obj["spec"], obj["metadata"]
         if spec.get("manualSelector"):
             return
-        labels = {}
+        labels: dict[str, str] = {}
         for prefix in (PREFIX, ""):
             labels |= {f"{prefix}controller-uid": meta["uid"], f"{prefix}job-name": meta["name"]}
         template = spec["template"]["metadata"]
