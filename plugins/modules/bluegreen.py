@@ -45,7 +45,14 @@ options:
   samples:
     description: How many requests have to be answered by the old version, for V(back).
     type: int
-    default: 100
+    default: 500
+  min_success:
+    description: >-
+      The share of requests that must be answered, for V(retired) and V(back); where fewer were answered before the
+      run, as many as that.
+    type: float
+    default: 0.999
+    version_added: 0.2.0
   settle:
     description: Seconds that the cluster may take to send all traffic back, for V(back).
     type: int

@@ -22,7 +22,9 @@ options:
         in for replicas of stable where the weight is above V(50), and is verified with requests. What is judged is the
         weight that was asked for. The endpoints are read again at every look; where they are further from the weight
         than the tolerance allows, as after somebody scaled one of the Deployments, the step fails. During a pause the
-        traffic, the lock, the replicas and the canary's containers are looked at every 10 seconds.
+        lock, the replicas and the canary's containers are looked at every 10 seconds, and the traffic is judged by one
+        test from its beginning to its end, so that a long pause takes a right canary away no more often than a short
+        one. Shares of which nothing can be told do not take it away.
       - V(promoted) gives stable the pod template that was verified, by a rolling update, waits for it, and verifies
         that every request gets the version.
       - V(restored) gives stable its replicas, and in the middle of a promotion its version, back, and waits for it.

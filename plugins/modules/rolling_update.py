@@ -111,6 +111,13 @@ options:
           regex:
             description: A regular expression that finds it in the body.
             type: str
+  min_success:
+    description: >-
+      The share of requests that must be answered; where fewer were answered before the run changed anything, as many as
+      that.
+    type: float
+    default: 0.999
+    version_added: 0.2.0
   settle:
     description: Seconds that the cluster may take to send all traffic to the version.
     type: int

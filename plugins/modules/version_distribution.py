@@ -142,9 +142,11 @@ options:
     choices: [endpoints]
     version_added: 0.2.0
   tolerance:
-    description: How far a share may be from the expected one.
+    description:
+      - How far a share may be from the expected one. By default V(0.1), and half of the share, or of the rest, where
+        that is less, so that V(0.01) is told from V(0.02) and from none.
+      - What is nearer to none or to all of the answers than to the expected share is never right.
     type: float
-    default: 0.1
   confidence:
     description: How sure the verdict and the intervals are.
     type: float
@@ -153,8 +155,8 @@ options:
     description:
       - The share of requests that must be answered with a version. With V(1) every one must.
       - Less than that is judged as shares are. What is exactly as good is failed with a probability of 1 -
-        O(confidence) at most, and what loses three times as many as it may, but not more than O(tolerance) below, is
-        passed with that probability at most. V(0.99) takes 226 requests to pass, if none of them is lost.
+        O(confidence) at most, and what loses three times as many as it may, and at least one request in 100 more, is
+        passed with that probability at most. V(0.99) takes 226 requests to pass, V(0.999) takes 458, if none is lost.
     type: float
     default: 1.0
   family_size:
@@ -166,13 +168,14 @@ options:
     version_added: 0.2.0
   samples:
     description: >-
-      How many requests are made, or with O(source_addresses) clients ask, no fewer and no more. By default as many
-      as the verdict needs, and V(100) where no shares are expected.
+      How many requests are made, or with O(source_addresses) clients ask, no fewer, and with O(max_samples) more only
+      where those do not settle it. By default as many as the verdict needs, and V(100) where no shares are expected.
     type: int
   max_samples:
-    description: How many requests are made, or clients ask, at most, where the verdict needs more.
+    description: >-
+      How many requests are made, or clients ask, at most, where the verdict needs more. By default V(1000), and as many
+      as settle 99 of 100 right shares, and those off by twice O(tolerance), where that is more, as for small ones.
     type: int
-    default: 1000
     version_added: 0.2.0
   source_addresses:
     description:
@@ -209,8 +212,9 @@ options:
     type: float
   max_p99:
     description: >-
-      Seconds that 99 of 100 answers may take at most. It fails where it is as sure as O(confidence) that more are
-      slower, and is named in the message. It passes otherwise, so few samples say little about it.
+      Seconds that 99 of 100 answers may take at most, of all versions together and of each by itself. It fails where it
+      is as sure as O(confidence) that more are slower, and passes where it is as sure that fewer than 5 of 100 are,
+      which takes 112 answers if none is. A number of O(samples) passes unless it fails, so few of them say little.
     type: float
     version_added: 0.2.0
   on_inconclusive:
@@ -236,7 +240,7 @@ options:
     default: 0
   settles:
     description:
-      - What another look can change. With V(shares), of live traffic, shares may follow, and a lost request is lost.
+      - What another look can change. With V(shares), of live traffic, shares may follow, and what is lost is lost.
       - With V(answers), of what takes no traffic yet, answers may come, and a wrong version stays wrong.
       - With V(verdict) it is looked again until the verdict is V(pass).
     type: str
@@ -259,13 +263,16 @@ notes:
   - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
     hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
     O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
-  - A proxy in between that keeps its connections is seen by like answers that follow each other, with the runs test
-    of Wald and Wolfowitz at 0.1%. The verdict is then V(inconclusive). If all answers are alike, nothing shows it.
-  - The test is sequential and valid at every look, so it stops as soon as it knows. A split that is exactly as
-    expected is failed with a probability of 1 - O(confidence) at most, and one that is off by O(tolerance) or more
-    is passed with that probability at most; between the two either verdict may come.
-  - 25 of 100, V(0.1) either way at V(0.99), takes about 260 samples on average to pass, 44 to fail at 50 of 100 and
-    23 at none.
+  - Where like answers follow each other, as where a proxy keeps its connections or clients stick to what they got, they
+    count for as many choices of their own as they are worth (RV(effective)), so more are made, and the verdict is
+    V(inconclusive) where those do not do. Where a proxy goes round its endpoints the answers take turns; that is told
+    apart, and is no reason to doubt. If all answers are alike, nothing shows it.
+  - The test is sequential and valid at every look, so it stops as soon as it knows. A share within O(tolerance) is
+    failed with a probability of 1 - O(confidence) at most, one beyond it is passed with that one at most. Of a share
+    near the edge it may be that neither can be told, which is V(inconclusive).
+  - No share fails before 100 answers, as those of a version may come one after the other though its share is right.
+  - 25 of 100, V(0.1) either way at V(0.99), takes about 270 samples on average to pass, and up to 150 to fail at 50 of
+    100. docs/verdicts.md of the collection has more figures.
   - In no second more than O(rate_limit) requests begin; the first of them begin as fast as O(concurrency) allows.
     A watch adds its own, one each O(interval).
 extends_documentation_fragment:
@@ -379,13 +386,23 @@ errors_by_version:
   returned: always
   type: dict
   sample: {"2.0.0": 1}
+slow_by:
+  description: How many answers of each version took longer than O(max_p99).
+  returned: with O(state=sampled)
+  type: dict
+effective:
+  description: >-
+    How many single choices the answers are worth, fewer than they are where like answers follow each other.
+  returned: with O(state=sampled)
+  type: int
 shares:
   description: The share of RV(samples) that each version answered.
   returned: always
   type: dict
 intervals:
   description: >-
-    The confidence sequence of each share of the answers at O(confidence), which holds at every look at once.
+    The confidence sequence of each share of the answers at O(confidence), which holds at every look at once, whatever
+    is expected and tolerated.
   returned: always
   type: dict
 latency:
@@ -394,6 +411,10 @@ latency:
   returned: always
   type: dict
   sample: {p50: 0.004, p95: 0.009, p99: 0.011}
+losing:
+  description: Whether the answers failed O(min_success).
+  returned: with O(state=sampled)
+  type: bool
 too_slow:
   description: Whether the answers failed O(max_p99).
   returned: with O(state=sampled)
@@ -410,7 +431,9 @@ decision:
   returned: with O(state=sampled)
   type: str
 missing:
-  description: About how many more requests would settle the shares, where they are not; null if not known.
+  description: >-
+    About how many more requests would settle the verdict, where it is not and they ended as they have so far; null if
+    that is not known, or the answers depend on each other.
   returned: with O(state=sampled)
   type: int
 sources:

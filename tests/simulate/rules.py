@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import LEAST
 from scipy import special, stats
 
 Array = t.Any  #: an array of NumPy
@@ -84,7 +85,7 @@ def sequential(
     weights: Sequence[float] = _sequential.WEIGHTS,
     farther: float = _sequential.FARTHER,
 ) -> Boundaries:
-    """The boundaries of the module's own rule, or of one with other weights: 1, 0, 0 is the SPRT pair."""
+    """The boundaries of _sequential.verdict, as of lost requests, or with other weights: 1, 0, 0 is the SPRT pair."""
     null, total = case.expected, np.arange(1, horizon + 1, dtype=np.int32)
     limit = np.log(len(sides) / alpha)
 
@@ -111,6 +112,33 @@ def sequential(
         fail_high = first(lambda x, n: mixture_high(x, n) >= limit, total)
         pass_high = first(lambda x, n: above(x, n) > np.log(beta), total) - 1
     return Boundaries(fail_low, fail_high, pass_low, pass_high)
+
+
+def mixture_of(shares: Sequence[float], null: float) -> Counts:
+    """The mixture of the ratios of shares, all with the same weight."""
+    known = [log_ratio(share, null) for share in shares]
+
+    def mixture(x: Array, n: Array) -> Array:
+        return np.logaddexp.reduce([one(x, n) for one in known]) - np.log(len(known))
+
+    return mixture
+
+
+def own(case: Case, horizon: int, *, alpha: float = RISK, beta: float = RISK, least: int = LEAST) -> Boundaries:
+    """The boundaries of the module's own rule: _sequential.share, and no fail before so many answers."""
+    expected, total = case.expected, np.arange(1, horizon + 1, dtype=np.int32)
+    low, high = _sequential.edges(expected, case.tolerance)
+    limit = np.log(2 / alpha)
+    above = mixture_of(_sequential.beyond(high, case.tolerance), high)
+    below = mixture_of(_sequential.beyond(1 - low, case.tolerance), 1 - low)
+    fail_high = first(lambda x, n: (above(x, n) >= limit) & (x > n * high), total)
+    others = first(lambda x, n: (below(x, n) >= limit) & (x > n * (1 - low)), total)
+    fail_low = np.where(others <= total, total - others, -1)
+    passes = sequential(case, horizon, alpha=alpha, beta=beta)
+    early = total < least
+    return Boundaries(
+        np.where(early, -1, fail_low), np.where(early, total + 1, fail_high), passes.pass_low, passes.pass_high
+    )
 
 
 def confidence_sequence(case: Case, horizon: int) -> Boundaries:

@@ -20,10 +20,11 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _managers,
     _namespace,
@@ -49,7 +50,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "plan": {"type": "dict", "default": {}},
     "template": {"type": "dict"},
     "entry": _version_distribution.ARGUMENTS["entry"],
-    "samples": {"type": "int", "default": 100},
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
     "keep": {"type": "bool", "default": False},
     "delay": {"type": "int", "default": 30},
@@ -280,7 +282,19 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
     old = plan["old"]
     if old["replicas"] and not task.check_mode:
         if options["delay"]:
-            _asked(options, task, run, plan["version"], samples=options["delay"] * 2, rate_limit=2.0)
+            _asked(
+                options,
+                task,
+                run,
+                plan["version"],
+                samples=options["delay"] * 2,
+                rate_limit=2.0,
+                min_success=options["min_success"],
+                family_size=2,  # of the two times that a run may be taken back for what users get
+                on_inconclusive="pass",  # so few requests do not show that one in a thousand is lost at most
+                evidence="traffic while the old colour was kept",
+                final=False,
+            )
         if plan["phase"] == "preview":
             _see_none_restarted(options, task, run, plan["preview"]["deployment"])
     place = Place("Deployment", options["namespace"], old["deployment"])
@@ -509,6 +523,7 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
             entry=options["entry"],
             samples=options["samples"],
             expected={old: 1},
+            min_success=_baseline.least(options["min_success"], run.handle.get("baseline")),
             settle=options["settle"],
             settles="verdict",
             fail_on="never",

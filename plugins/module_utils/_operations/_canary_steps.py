@@ -11,6 +11,7 @@ from collections import Counter
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings, _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _pausing, _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
@@ -20,12 +21,12 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _m
 
 SLICE = 10  #: seconds of a pause after which the lock, the replicas and the containers are looked at again
 RATE = 10  #: requests a second during a pause
+TOLD = 1000  #: requests of one verification, more of which are said beforehand
 
 
 def stepped(work: Work) -> dict[str, t.Any]:
     """Take the steps that are left, one after the other. Raises Failure."""
     plan, stable = work.plan, work.plan["stable"]["replicas"]
-    slices = sum(math.ceil(step["pause"] / SLICE) for step in plan["steps"])
     for step in plan["steps"]:
         last = step is plan["steps"][-1] and not plan["promote"]
         if not work.task.check_mode:
@@ -43,7 +44,7 @@ def stepped(work: Work) -> dict[str, t.Any]:
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
             work.task.tell(f"{work.stable}: {step['message']}; observed: {seen['message']}{by_one}")
         if step["pause"]:
-            _pause(work, step, pods, slices, endings)
+            _pause(work, step, pods, endings)
     return work.result(f"The canary of {work.stable}: {plan['steps'][-1]['message']}.")
 
 
@@ -92,8 +93,37 @@ def _verified(work: Work, step: Object, endings: _endings.Endings | None, *, fin
     def expecting(last: bool) -> dict[str, float] | None:
         return _expected(work, step, last)
 
-    looks = work.looks(f"canary at {step['weight']:g}%", final, max_samples=work.request["samples"])
+    _tell_needed(work, step)
+    looks = work.looks(
+        f"canary at {step['weight']:g}%",
+        final,
+        max_samples=work.request["samples"] or None,
+        tolerance=work.request["tolerance"] / 100 or None,
+        on_inconclusive="pass",  # a share near the edge of the tolerance is not shown to be wrong
+    )
     return _version_distribution.verified(looks, work.task.environ, work.run, expecting, endings)
+
+
+def _tell_needed(work: Work, step: Object) -> None:
+    """Say beforehand how many requests it takes to tell a small share, if those are many."""
+    share, tolerance = step["share"], work.request["tolerance"] / 100 or None
+    if not 0 < share < 1 or work.plan["affinity"]:
+        return
+    standard = _statistics.Standard(
+        {"canary": share, "stable": 1 - share},
+        tolerance=tolerance,
+        min_success=work.min_success,
+        looks=work.request["settle"] + 1,
+    )
+    needed, room = _statistics.needed(standard), _statistics.tolerated(share, tolerance) * 100
+    if needed <= TOLD:
+        return
+    text = (
+        f"{work.stable}: to tell a share of {share * 100:g} ± {room:g}% from a wrong one takes up to about {needed} "
+        f"requests, {needed / _version_distribution.RATE:.0f} s"
+    )
+    most = work.request["samples"]
+    work.task.tell(f"{text}; canary_samples is {most}, which may not settle it." if 0 < most < needed else f"{text}.")
 
 
 def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
@@ -110,55 +140,65 @@ def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
     return _canary_standing.shares(found["ready"], *work.versions)
 
 
-def _pause(work: Work, step: Object, pods: t.Sequence[Object], slices: int, endings: _endings.Endings | None) -> None:
+def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings.Endings | None) -> None:
     """Watch the traffic and the canary's containers for as long as it stays at this weight. Raises Failure."""
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     evidence = f"pause at {step['weight']:g}%"
-
-    def expecting(_last: bool) -> dict[str, float]:
-        # While pods come and go there are no shares to expect: then only lost requests count.
-        seen = work.seen()
-        _canary_standing.check_weight(seen, step, work.asked.tolerance)
-        settled = _canary_standing.endpoints(seen)["settled"]
-        return (_expected(work, step, last=False) or {}) if settled else {}
-
+    watch = _pausing.Pause(
+        work.versions,
+        math.ceil(step["pause"] / SLICE),
+        _version_distribution.RISK / work.tests / work.run.handle.get("family", 1),
+        min_success=work.min_success,
+        tolerance=work.request["tolerance"] / 100 or None,
+        max_p99=(work.plan["entry"] or {}).get("max_p99"),
+    )
     for begun in range(0, step["pause"], SLICE):
         work.run.check()
+        seen = work.seen()
+        _canary_standing.check_weight(seen, step, work.asked.tolerance)
+        # While pods come and go there are no shares to expect: then only lost requests and slow answers count.
+        settled = _canary_standing.endpoints(seen)["settled"]
+        expected = (_expected(work, step, last=False) or {}) if settled else {}
         looks = work.looks(
             evidence,
             final=False,
             settle=0,
             samples=min(SLICE, step["pause"] - begun) * RATE,
             rate_limit=float(RATE),
-            family_size=slices,
-            on_inconclusive="pass",  # a slice is too short to tell shares that were verified; a lost request tells
+            expected=expected,
+            fail_on="never",  # the slices are judged together
         )
-        try:
-            seen = _version_distribution.looked(looks, work.task.environ, expecting, endings)
-        except Failure as failure:
-            if "verdict" in failure.facts:
-                work.run.verified(evidence, failure.facts, final=False)
-            crashed = _crashed(step, pods, work.pods(work.canary))
-            if not crashed:
-                raise
-            raise Failure(f"{crashed} {failure.message}", failure.facts) from failure
-        counts.update(seen["counts"])
-        errors.update(seen["errors"])
-        _check_crashed(step, pods, work.pods(work.canary))
+        found = _version_distribution.looked(looks, work.task.environ, endings=endings)
+        counts.update(found["counts"])
+        errors.update(found["errors"])
+        crashed = _crashed(step, pods, work.pods(work.canary))
+        wrong = watch.add(found, expected)
+        if wrong:
+            message = f"{_statistics.said(counts, errors)}: {wrong}"
+            work.run.verified(evidence, _paused(counts, errors, "fail", message), final=False)
+            raise Failure(f"{crashed} {found['url']}: {message}".strip())
+        if crashed:
+            raise Failure(crashed)
     _check_crashed(step, pods, work.complete(work.canary))
     said = f"{sum(counts.values()) + sum(errors.values())} requests in {step['pause']} s, {sum(errors.values())} lost"
-    asked = sum(counts.values()) + sum(errors.values())
-    work.run.verified(
-        evidence,
-        {"verdict": "pass", "samples": asked, "counts": dict(counts), "errors": dict(errors), "message": said},
-        final=False,
-    )
+    work.run.verified(evidence, _paused(counts, errors, "pass", said), final=False)
     over = _canary_manifests.Change(annotations={HELD: str(step["weight"])})
     canary = work.there(work.place(work.canary))
     if canary is None:
         raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
     work.changed(canary, over.patch, f"Deployment {work.canary} has been watched at {step['weight']:g}%")
+
+
+def _paused(counts: Counter[str], errors: Counter[str], verdict: str, message: str) -> dict[str, t.Any]:
+    """What is noted of a pause."""
+    return {
+        "verdict": verdict,
+        "samples": sum(counts.values()) + sum(errors.values()),
+        "counts": dict(counts),
+        "errors": dict(errors),
+        "message": message,
+    }
 
 
 def _check_crashed(step: Object, since: t.Sequence[Object], now: t.Sequence[Object]) -> None:

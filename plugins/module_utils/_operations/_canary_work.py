@@ -17,6 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _rollout,
     _version_distribution,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
@@ -51,6 +52,17 @@ class Work:
     def asked(self) -> Asked:
         """What the run is asked for."""
         return _canary.asked(self.request, described=bool(self.plan["manifests"]))
+
+    @property
+    def tests(self) -> int:
+        """How many times the run may be taken back for what users get; they share one error probability out."""
+        steps = self.plan["steps"]
+        return max(1, len(steps) + sum(step["pause"] > 0 for step in steps))
+
+    @property
+    def min_success(self) -> float:
+        """The share of requests that must be answered: as asked for, or as many as were before."""
+        return _baseline.least(self.request["min_success"], self.run.handle.get("baseline"))
 
     def seen(self) -> Seen:
         """What the cluster has by now. Raises Failure."""
@@ -129,6 +141,8 @@ class Work:
             entry=self.plan["entry"],
             evidence=evidence,
             final=final,
+            min_success=self.min_success,
+            family_size=self.tests,
             **{"settle": self.request["settle"], **asked},
         )
 

@@ -119,7 +119,12 @@ def _planned(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
     """The waves of those that take part."""
     names = _fleet.check_readable(play.clusters(), str(options["application"]), options["skip_unreachable"])
     plan = _waves.waves(names, options["waves"], play.groups)
-    return {"ansible_facts": {"__fleet": {"plan": plan, "stopped": 0, "begun": time.time()}, "fleet_waves_result": []}}
+    return {
+        "ansible_facts": {
+            "__fleet": {"plan": plan, "family": _fleet.family(plan), "stopped": 0, "begun": time.time()},
+            "fleet_waves_result": [],
+        }
+    }
 
 
 def _changed(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
@@ -153,7 +158,7 @@ def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
         expected={} if options["strategy"] == "scale" else {str(result["after"]): 1},
         min_success=options["min_success"],
         # So that a fleet of good clusters gives no more false alarms than one cluster does.
-        family_size=sum(len(wave["clusters"]) for wave in options["fleet"]["plan"]),
+        family_size=_fleet.family(options["fleet"]["plan"]),
         fail_on="never",
     )
     try:

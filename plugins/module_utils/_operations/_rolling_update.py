@@ -17,11 +17,16 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _updating,
     _version_distribution,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import may_come_back, names_a_place
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import (
+    least,
+    may_come_back,
+    names_a_place,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._run._table import table
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _history,
@@ -31,6 +36,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _workloads,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
+
+VERIFICATIONS = 2  #: how often the run may be taken back for what users get: at its pause and at its end
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -44,6 +51,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "service": {"type": "str"},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "settle": {"type": "int", "default": 30},
+    "min_success": {"type": "float", "default": MIN_SUCCESS},
     "timeout": {"type": "int", "default": 600},
     "failure": {"type": "raw", "default": ""},
 }
@@ -266,12 +274,19 @@ class Step:
             raise Failure(f"The entry {seen['url']} does not answer: {seen['message']}.")
         return seen
 
+    @property
+    def least(self) -> float:
+        """The share of requests that must be answered: as asked for, or as many as were before."""
+        return least(self.options["min_success"], self.run.handle.get("baseline"))
+
     def seen(self, by: str, expecting: _version_distribution.Expecting | None = None, **given: t.Any) -> Facts:
         """What many requests get, while the cluster may settle. Raises Failure, which the run's journal has."""
         asked = _baseline.asked(
             self.options,
             self.service,
             settle=self.options["settle"],
+            min_success=self.least,
+            family_size=VERIFICATIONS * self.run.handle.get("family", 1),
             unversioned=by == "requests",
             **{"expected": {}, **given},
         )
@@ -391,6 +406,7 @@ class Step:
             self.service,
             settle=self.options["settle"],
             settles="verdict",
+            min_success=self.least,
             unversioned=before["by"] == "requests",
             expected={version: 1} if before["by"] == "versions" else {},
             fail_on="never",

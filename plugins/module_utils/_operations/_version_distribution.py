@@ -9,12 +9,19 @@ import time
 import typing as t
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property, partial
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential, _settling, _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import (
+    _baseline,
+    _order,
+    _sequential,
+    _settling,
+    _statistics,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
@@ -26,6 +33,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
+RATE = 200.0  #: requests a second at most
+RISK = 0.01  #: the probability of error that the verdicts of a run share out
 
 #: How a Service or a URL is asked, and its answers are read: what an entry has under the same names.
 ASKED: dict[str, t.Any] = {
@@ -76,16 +85,16 @@ ARGUMENTS: dict[str, t.Any] = {
     "target_ca_cert": {"type": "path"},
     "expected": {"type": "dict", "default": {}},
     "expected_from": {"type": "str", "choices": ["endpoints"]},
-    "tolerance": {"type": "float", "default": 0.1},
-    "confidence": {"type": "float", "default": 0.99},
+    "tolerance": {"type": "float"},
+    "confidence": {"type": "float", "default": 1 - RISK},
     "min_success": {"type": "float", "default": 1.0},
     "family_size": {"type": "int", "default": 1},
     "samples": {"type": "int"},
-    "max_samples": {"type": "int", "default": 1000},
+    "max_samples": {"type": "int"},
     "source_addresses": {"type": "list", "elements": "str", "default": []},
     "requests_per_client": {"type": "int", "default": 3},
     "concurrency": {"type": "int", "default": 16},
-    "rate_limit": {"type": "float", "default": 200.0},
+    "rate_limit": {"type": "float", "default": RATE},
     "request_timeout": {"type": "float", "default": 5.0},
     "timeout": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
@@ -114,6 +123,8 @@ def _counted_sources(options: t.Mapping[str, t.Any]) -> set[str]:
 
 
 UNJUDGED = 100  #: samples where no shares are expected
+DEFAULT_MOST = 1000  #: samples that are made at most where that is not said, if that is enough
+AGAIN = 1.05  #: how many times as many samples there are when those that depend on each other are judged again
 
 
 def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
@@ -132,7 +143,7 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         if options[name] is not None and options[name] <= 0:
             raise Failure(f"{name} is {options[name]}; it must be more than 0 seconds.")
     for name in ("tolerance", "min_success"):
-        if not 0 <= options[name] <= 1:
+        if options[name] is not None and not 0 <= options[name] <= 1:
             raise Failure(f"{name} is {options[name]}; it must be a share from 0 to 1.")
     if not 0 < options["confidence"] < 1:
         raise Failure(f"confidence is {options['confidence']}; it must be between 0 and 1, such as 0.99.")
@@ -294,6 +305,10 @@ def verified(
     endings: _endings.Endings | None = None,
 ) -> dict[str, t.Any]:
     """Judge what users get, and note it for the run. Raises Failure where the verdict is not as it has to be."""
+    # What was lost before the run changed anything may be lost now.
+    min_success = _baseline.least(options["min_success"], run.handle.get("baseline"))
+    family = options["family_size"] * run.handle.get("family", 1)
+    options = {**options, "min_success": min_success, "family_size": family}
     try:
         result = looked(options, environ, expecting, endings)
     except Failure as failure:
@@ -337,11 +352,11 @@ def _settled(
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
     options = entered(options)
     checked(options)
-    split = {**options, "confidence": 1 - (1 - options["confidence"]) / (options["settle"] + 1)}
+    split = {**options, "looks": options["settle"] + 1}
     settled = _settling.SETTLED[options["settles"]]
     failure: Failure | None = None
     result: dict[str, t.Any] = {}
-    attempt = 1
+    attempt, slow_looks = 1, 0
     while attempt <= options["settle"] + 1:
         last = attempt == options["settle"] + 1
         expected = expecting(last) if expecting else options["expected"]
@@ -356,7 +371,8 @@ def _settled(
             if endings and result.get("verdict") != "pass" and endings.excuse(result, begun, options["settle"]):
                 time.sleep(1)
                 continue
-            if last or settled(result, failure is not None, attempt):
+            slow_looks += bool(result.get("too_slow"))
+            if last or settled({**result, "slow_looks": slow_looks}, failure is not None, attempt):
                 break
         attempt += 1
         time.sleep(1)
@@ -436,20 +452,23 @@ def _compared(
     told: list[tuple[_statistics.Verdict, str]] = []
     for each in asked:
         if each == options["source"]:
-            why = _reachable.judge(
-                cluster[each], expected, options["tolerance"], f"ready {each}", _application(options)
-            )
+            why = _reachable.judge(cluster[each], expected, _room(options), f"ready {each}", _application(options))
             told.append(why)
         elif asked[0] != each:
             verdict, why_not = _reachable.judge(
                 cluster[asked[0]],
                 _shares(cluster[each], options),
-                options["tolerance"],
+                _room(options),
                 f"ready {asked[0]}",
                 _application(options),
             )
             told.append((verdict, f"{asked[0]} and {each} do not agree: {why_not}" if why_not else ""))
     return told
+
+
+def _room(options: t.Mapping[str, t.Any]) -> t.Callable[[float], float]:
+    """How far a share may be off."""
+    return partial(_statistics.tolerated, tolerance=options["tolerance"])
 
 
 def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dict[str, t.Any]:
@@ -463,8 +482,11 @@ def _counted(options: t.Mapping[str, t.Any], counts: t.Mapping[str, int]) -> dic
         "counts": dict(counts),
         "errors": {},
         "errors_by_version": {},
+        "slow_by": {},
+        "effective": total,
         "shares": shares,
         "intervals": {version: [share, share] for version, share in shares.items()},
+        "losing": False,
         "too_slow": False,
         "latency": dict.fromkeys(("p50", "p95", "p99")),
         "verdict": "pass",
@@ -483,24 +505,33 @@ def _sampled(
     read_version = _read_version(options)
     clients = _target.clients(way.target, options)
     expecting = any(each.expected or 0 < each.min_success < 1 for each in standards.values())
-    most = options["samples"] or (options["max_samples"] if expecting else min(UNJUDGED, options["max_samples"]))
+    enough = max((_statistics.needed(each) for each in standards.values()), default=1)
+    least, most = options["samples"] or 1, options["max_samples"] or options["samples"]
+    if not most:
+        most = max(enough, DEFAULT_MOST if expecting else UNJUDGED)
+    elif not expecting and not options["samples"]:
+        most = min(most, max(UNJUDGED, enough))
+    most = max(least, most)
+    standards = {source: replace(each, least=min(each.least, most)) for source, each in standards.items()}
     until = time.monotonic() + options["timeout"] if options["timeout"] else math.inf
     rate = _sampler.Rate(options["rate_limit"])
     taken: list[_sampler.Sample] = []
     counts: Counter[str] = Counter()
-    slow = 0
-    settled = 0
+    slow: Counter[str] = Counter()
+    settled = due = 0
 
     def take(sample: _sampler.Sample) -> bool:
-        nonlocal slow, settled
+        nonlocal settled, due
         taken.append(sample)
         if sample.error is None:
             counts[t.cast(str, sample.version)] += 1
-            slow += options["max_p99"] is not None and sample.seconds > options["max_p99"]
-        if options["samples"] or not expecting:
-            return True
-        if not settled and _judged(counts, len(taken), standards, options, slow)[0] != "inconclusive":
-            settled = len(taken)
+            slow[t.cast(str, sample.version)] += _is_slow(sample, options["max_p99"])
+        if settled or len(taken) < max(least, due) or not (expecting or options["samples"]):
+            return not settled
+        if _judged(counts, len(taken), standards, options, slow)[0] != "inconclusive":
+            if _looked(taken, standards, options)[0] != "inconclusive":
+                settled = len(taken)
+            due = math.ceil(len(taken) * AGAIN)  # their order is looked at as well, which takes longer
         return not settled
 
     def ask(take: _sampler.Take, most: int, sources: t.Sequence[str]) -> None:
@@ -546,7 +577,7 @@ def _tell_clients(
     got, each = _clients.by_client(taken), options["requests_per_client"]
     several = {client: versions for client, versions in got.items() if len(versions) > 1}
     errors = Counter(sample.error for sample in taken if sample.error is not None)
-    answered = Counter(_order(taken))
+    answered = Counter(_came(taken))
     lost, why = _statistics.judge(answered, len(taken), standards_of({"": {}}, options)[""])
     said = _clients.said(several, len(got), each)
     if sticky and several:
@@ -554,7 +585,7 @@ def _tell_clients(
     told = [result["message"], said] + ([why()] if lost == "fail" and result["verdict"] != "fail" else [])
     if lost == "fail" or (sticky and several):
         result["verdict"] = "fail"
-    elif result["verdict"] == "inconclusive" and len(got) < options["max_samples"]:
+    elif result["verdict"] == "inconclusive" and len(got) < (options["max_samples"] or DEFAULT_MOST):
         told.append(f"{len(got)} clients are too few, give more source_addresses")
     result.update(
         errors=dict(errors),
@@ -572,6 +603,7 @@ def standards_of(
         source: _statistics.Standard(
             expected,
             family=options["family_size"] * max(1, sum(map(bool, shares.values()))),
+            looks=options.get("looks", 1),
             name=_application(options),
             **{name: options[name] for name in names},
         )
@@ -584,7 +616,7 @@ def _judged(
     total: int,
     standards: t.Mapping[str, _statistics.Standard],
     options: t.Mapping[str, t.Any],
-    slow: int,
+    slow: t.Mapping[str, int],
     order: t.Sequence[str] = (),
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
     """The worst of the verdicts by each standard."""
@@ -619,16 +651,19 @@ def report(
     verdict, why = _looked(taken, standards, options)
     if verdict != "fail" and 0 < settled < total:
         verdict, why = _looked(taken[:settled], standards, options)
-    counts = Counter(_order(taken))
+    counts = Counter(_came(taken))
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     latency = [sample.seconds for sample in taken if sample.error is None]
-    more = (
-        [_statistics.missing(counts, total, each) for each in standards.values()] if verdict == "inconclusive" else []
-    )
+    orders = _orders(taken, standards)
+    more: list[int | None] = []
+    if verdict == "inconclusive":
+        alike = any(order.pattern == "alike" for order in orders)  # which no number of requests is sure to help
+        more = [None if alike else _statistics.missing(counts, total, each) for each in standards.values()]
     missing = None if None in more else max((each for each in more if each), default=0)
     nothing = verdict == "fail" and bool(errors) and not counts
     reason = _remedy(errors) if nothing else why() + (f"; about {missing} more would" if missing else "")
     message = _statistics.said(counts, errors, unit)
+    answered, slow = sum(counts.values()), _slow(taken, options)
     every = {version: share for each in reversed([*standards.values()]) for version, share in each.expected.items()}
     return {
         "changed": False,
@@ -638,22 +673,32 @@ def report(
         "errors_by_version": dict(
             Counter(sample.version for sample in taken if sample.error is not None and sample.version)
         ),
+        "slow_by": dict(slow),
+        "effective": min((order.worth(answered) for order in orders), default=answered),
         "shares": {version: count / total for version, count in counts.items()},
         "intervals": {
-            version: list(
-                _sequential.interval(
-                    counts[version], sum(counts.values()), options["tolerance"], 1 - options["confidence"]
-                )
-            )
+            version: list(_sequential.interval(counts[version], sum(counts.values()), 1 - options["confidence"]))
             for version in {**counts, **every}
         },
-        "too_slow": any(_statistics.too_slow(_slow(taken, options), len(latency), each) for each in standards.values()),
+        "losing": any(_statistics.losing(answered, total, each) for each in standards.values()),
+        "too_slow": any(_statistics.too_slow(slow, counts, each) for each in standards.values()),
         "latency": {f"p{p}": _statistics.percentile(latency, p / 100) for p in (50, 95, 99)},
         "verdict": verdict,
-        "guards": _statistics.guards(counts, every),
+        "guards": _statistics.guards(counts, every)
+        + ([TURNS] if any(each.pattern == "turns" for each in orders) else []),
         "missing": missing,
         "message": message + (f": {reason}" if reason else ""),
     }
+
+
+TURNS = "the answers take turns, as where a proxy goes round its endpoints, so the shares vary less than single choices"
+
+
+def _orders(taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _statistics.Standard]) -> list[_order.Order]:
+    """How the answers of each version whose share is judged lie among the others."""
+    judged = {version for each in standards.values() for version, share in each.judged.items() if share < 1}
+    came = _came(taken)
+    return [_order.order_of([each == version for each in came]) for version in sorted(judged)]
 
 
 CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
@@ -688,7 +733,7 @@ def _remedy(errors: Counter[str]) -> str:
     return next((remedy for begun, remedy in REMEDIES.items() if why.startswith(begun)), "see that path is right")
 
 
-def _order(taken: t.Sequence[_sampler.Sample]) -> list[str]:
+def _came(taken: t.Sequence[_sampler.Sample]) -> list[str]:
     """The versions that answered, one after the other."""
     return [sample.version for sample in taken if sample.version is not None and sample.error is None]
 
@@ -697,11 +742,14 @@ def _looked(
     taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
     """What samples come to, also by the order in which they came."""
-    order = _order(taken)
+    order = _came(taken)
     return _judged(Counter(order), len(taken), standards, options, _slow(taken, options), order)
 
 
-def _slow(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any]) -> int:
-    """How many answers took longer than max_p99."""
-    slowest = options["max_p99"]
-    return sum(slowest is not None and sample.error is None and sample.seconds > slowest for sample in taken)
+def _slow(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any]) -> Counter[str]:
+    """How many answers of each version took longer than max_p99."""
+    return Counter(t.cast(str, each.version) for each in taken if _is_slow(each, options["max_p99"]))
+
+
+def _is_slow(sample: _sampler.Sample, slowest: float | None) -> bool:
+    return slowest is not None and sample.error is None and sample.seconds > slowest

@@ -41,3 +41,9 @@ def is_down(errors: t.Collection[str]) -> bool:
 def names_a_place(entry: t.Mapping[str, t.Any]) -> bool:
     """Whether an entry says where users come in."""
     return any(entry.get(key) is not None for key in PLACE)
+
+
+def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
+    """The share of requests that must be answered after a change: as asked for, or as before it where that was less."""
+    samples, lost = (baseline or {}).get("samples") or 0, sum(((baseline or {}).get("errors") or {}).values())
+    return min(min_success, 1 - lost / samples) if samples else min_success

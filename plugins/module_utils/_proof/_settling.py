@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 SLOW_LOOKS = 3  #: how often answers have to be too slow: those of a version that is only cold are so once or twice
+UNSURE_LOOKS = 2  #: how often what nothing could be told of is looked at: traffic that still follows looks like that
 ANSWER_LOOKS = 3  #: how often one that answers, if not every time, is asked: the API server on the way may fail, too
 
 Result = t.Mapping[str, t.Any]
@@ -14,13 +15,16 @@ Settled = t.Callable[[Result, bool, int], bool]
 
 
 def shares(result: Result, failed: bool, attempt: int) -> bool:
-    """True when another check cannot change the verdict of live traffic: shares may follow, a lost request is lost.
+    """True when another check cannot change the verdict of live traffic: shares may follow, what is lost is lost.
 
-    `result` is what a look saw, `failed` whether its verdict was not as it had to be, `attempt` its number from 1 on.
+    `result` is what a look saw, with `slow_looks`, how many looks so far were too slow; `failed` is whether its verdict
+    was not as it had to be, `attempt` its number from 1 on.
     """
-    if not failed or result.get("errors"):
+    if result.get("verdict") == "inconclusive" and attempt < UNSURE_LOOKS:
+        return False
+    if not failed or result.get("losing", bool(result.get("errors"))):
         return True
-    return bool(result.get("too_slow")) and attempt >= SLOW_LOOKS
+    return int(result.get("slow_looks", 0)) >= SLOW_LOOKS
 
 
 def answers(result: Result, failed: bool, attempt: int) -> bool:

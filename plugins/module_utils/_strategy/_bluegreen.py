@@ -268,18 +268,21 @@ def _said(selector: Object) -> str:
 
 #: What a blue/green rollout is asked for, as an argument spec.
 REQUEST: dict[str, t.Any] = {
+    **_plan.FAMILY,
     "version": {"type": "raw", "default": ""},
     "rollback": {"type": "bool", "default": False},
     "replicas": {"type": "int", "default": 0},
     "timeout": {"type": "int", "default": 600},
     "preview_samples": {"type": "int", "default": 20},
-    "samples": {"type": "int", "default": 100},
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
     "previous_delay": {"type": "int", "default": 30},
     "keep_previous": {"type": "bool", "default": True},
     "preview_path": {"type": "str", "default": ""},
 }
 LEAST = {
+    "family_size": 1,
     "replicas": 0,
     "timeout": 1,
     "preview_samples": 1,
@@ -313,6 +316,7 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
             '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0, or go back with -e rollback=true.'
         )
     _plan.check_least("bluegreen", request, LEAST)
+    _plan.check_share("bluegreen", "min_success", request)
 
 
 def begin(

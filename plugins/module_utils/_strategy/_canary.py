@@ -40,6 +40,7 @@ NAME = re.compile(r"[a-z]([a-z0-9-]{0,54}[a-z0-9])?")
 
 #: What a canary is asked for, as an argument spec.
 REQUEST: dict[str, t.Any] = {
+    **_plan.FAMILY,
     "version": {"type": "raw", "default": ""},
     "promote": {"type": "bool", "default": False},
     "abort": {"type": "bool", "default": False},
@@ -54,10 +55,12 @@ REQUEST: dict[str, t.Any] = {
     "container": {"type": "str", "default": ""},
     "service": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
-    "samples": {"type": "int", "default": 1000},
+    "tolerance": {"type": "float", "default": 0.0},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
+    "samples": {"type": "int", "default": 0},
     "settle": {"type": "int", "default": 10},
 }
-LEAST = {"weight": 0, "weight_tolerance": 0, "timeout": 1, "samples": 1, "settle": 0}
+LEAST = {"family_size": 1, "weight": 0, "weight_tolerance": 0, "tolerance": 0, "timeout": 1, "samples": 0, "settle": 0}
 
 Request = t.Mapping[str, t.Any]
 
@@ -85,6 +88,7 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
     if not request["steps"]:
         raise Failure("canary_steps is empty; give at least one step, such as {weight: 25}.")
     _plan.check_least("canary", request, LEAST)
+    _plan.check_share("canary", "min_success", request)
     _canary_steps.weights(steps_of(request))
 
 

@@ -129,6 +129,14 @@ def restored(start: Object, result: Object, outcome: t.Mapping[str, t.Any] | Non
     }
 
 
+VERIFICATIONS = 3  #: of a cluster: by its own run, by the fleet after it, and with the others of its wave
+
+
+def family(plan: t.Sequence[Object]) -> int:
+    """Over how many verifications a fleet shares its probability of error out."""
+    return VERIFICATIONS * max(1, sum(len(wave["clusters"]) for wave in plan))
+
+
 def pooled(clusters: t.Sequence[Cluster], wave: Object, min_success: float, waves: int) -> Object:
     """The clusters of a wave as one sample.
 
@@ -144,7 +152,7 @@ def pooled(clusters: t.Sequence[Cluster], wave: Object, min_success: float, wave
             errors.update(seen.get("errors") or {})
     lost = sum(errors.values())
     samples = sum(counts.values()) + lost
-    standard = _statistics.Standard({}, min_success=min_success, family=waves)
+    standard = _statistics.Standard({}, min_success=min_success, family=VERIFICATIONS * waves)
     verdict, why = _statistics.judge(counts, samples, standard, fixed=True)
     reason = why()
     return {

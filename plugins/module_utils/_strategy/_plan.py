@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._drain import Ending
 
+#: The share of requests that must be answered, where a role is not told another one.
+MIN_SUCCESS = 0.999
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -32,8 +35,18 @@ class Plan:
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 
 
+#: Of a request: over how many runs that belong together, as those of a fleet, the probability of error is shared out.
+FAMILY: dict[str, t.Any] = {"family_size": {"type": "int", "default": 1}}
+
+
 def check_least(role: str, request: t.Mapping[str, t.Any], least: t.Mapping[str, float]) -> None:
     """Raise Failure for a number below the least that works, by its name as the role's variable."""
     for name, limit in least.items():
         if not request[name] >= limit:  # so that what is no number is refused too
             raise Failure(f"{role}_{name} is {request[name]}; the least that works is {limit}.")
+
+
+def check_share(role: str, name: str, request: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure for a share that is none, by its name as the role's variable."""
+    if not 0 <= request[name] <= 1:
+        raise Failure(f"{role}_{name} is {request[name]}; give a share from 0 to 1.")

@@ -170,20 +170,24 @@ TEXTS = ("image", "container", "max_surge", "max_unavailable", "change_cause", "
 
 #: What a rolling update is asked for, as an argument spec.
 REQUEST: dict[str, t.Any] = {
+    **_plan.FAMILY,
     "version": {"type": "raw", "default": ""},
     **{name: {"type": "str", "default": ""} for name in TEXTS},
     "version_of": _images.RULE_OPTION,
     "resume": {"type": "str", "choices": ["auto", "next_run", "never"], "default": "auto"},
     "timeout": {"type": "int", "default": 600},
     "settle": {"type": "int", "default": 30},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
 }
 #: What a rollback is asked for.
 ROLLBACK_REQUEST: dict[str, t.Any] = {
+    **_plan.FAMILY,
     "revision": {"type": "int", "default": 0},
     "container": {"type": "str", "default": ""},
     "version_of": _images.RULE_OPTION,
     "timeout": {"type": "int", "default": 600},
     "settle": {"type": "int", "default": 30},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
 }
 
 
@@ -253,14 +257,16 @@ def check_request(application: t.Any, applications: t.Any, request: t.Mapping[st
             f"rolling_update_version is {json.dumps(version, default=str)}; give the version to go to, a tag such as "
             '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0.'
         )
-    _plan.check_least("rolling_update", request, {"timeout": 1, "settle": 0})
+    _plan.check_least("rolling_update", request, {"family_size": 1, "timeout": 1, "settle": 0})
+    _plan.check_share("rolling_update", "min_success", request)
     check(wish_of(request, application, applications))
 
 
 def check_rollback(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
     """Raise Failure for a request of a rollback that cannot work, whatever the cluster has."""
     _check_named(application, applications)
-    _plan.check_least("rolling_update", request, {"revision": 0, "timeout": 1, "settle": 0})
+    _plan.check_least("rolling_update", request, {"family_size": 1, "revision": 0, "timeout": 1, "settle": 0})
+    _plan.check_share("rolling_update", "min_success", request)
     _images.rule(request["version_of"])
 
 

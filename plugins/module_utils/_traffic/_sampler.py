@@ -17,6 +17,7 @@ import itertools
 import json
 import math
 import os
+import random
 import selectors
 import socket
 import ssl
@@ -33,6 +34,12 @@ MOST = 1024 * 1024  #: bytes of an answer that are read
 MOST_HEAD = 64 * 1024  #: bytes of its head, more of which is no HTTP
 IP_BIND_ADDRESS_NO_PORT = 24  #: of Linux; Python's socket has it from 3.12 on
 FRESH = 30.0  #: seconds after which a name is resolved again
+RESOLVED = 30.0  #: seconds that resolving it may take
+AGAIN = 1.0  #: seconds after which a resolver that was out of order is asked again
+SHORT = 5.0  #: seconds for which this machine may be short of what a request takes
+#: What this machine is short of when a request cannot even be made.
+LOCAL = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN])
+HERE = "this machine: "  #: begins an error that is no Sample's
 LOOK = 0.02  #: seconds between two looks whether credentials are renewed
 
 Address = t.Tuple[int, t.Any]  #: family and address, as a socket takes it
@@ -108,21 +115,29 @@ Take = t.Callable[[Sample], bool]
 class Rate:
     """Not more than `limit` requests begin in any second; with 0, as many as can.
 
-    The first ones of a second may begin at once. `steady` spreads them out evenly instead.
+    The first ones of a second begin with random gaps, half as long on average as if they were spread out over it, so
+    that where a proxy goes round its endpoints other clients do not always take the same places. `steady` spreads them
+    out evenly instead.
     """
 
-    def __init__(self, limit: float, *, steady: bool = False) -> None:
+    def __init__(self, limit: float, *, steady: bool = False, chance: random.Random | None = None) -> None:
         self._count = 1 if steady else max(1, int(limit))
         self._span = self._count / limit if limit else 0.0
         self._begun: collections.deque[float] = collections.deque(maxlen=self._count)
+        self._dense = 0.0 if steady else 2 * limit  #: requests a second while they begin
+        self._chance = chance or random.Random()
+        self._due = -math.inf
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may begin."""
-        return self._begun[0] + self._span - now if len(self._begun) == self._count else 0.0
+        full = self._begun[0] + self._span - now if len(self._begun) == self._count else 0.0
+        return max(full, self._due - now)
 
     def begin(self, now: float) -> None:
         """One begins."""
         self._begun.append(now)
+        if self._dense:
+            self._due = max(now, self._due) + self._chance.expovariate(self._dense)
 
 
 def come_from(sock: socket.socket, source: str) -> None:
@@ -160,6 +175,10 @@ def sample(
 
     Through an API server, a request whose credentials that does not accept (401) is no Sample: it is made
     again with new ones, and no other begins meanwhile. Raises Failure where there are none that it accepts.
+
+    What this machine cannot do is no Sample either: the name is resolved beside the requests, in a time of its own, and
+    a request for which there are no files or ports left is made again when there are. Raises Failure where there are
+    none for SHORT seconds, or the resolver does not answer in RESOLVED seconds.
     """
     loop = _Loop(target, read_version, take, timeout, sources)
     made = 0
@@ -169,6 +188,7 @@ def sample(
         while True:
             let_in = loop.let_in()
             now = time.monotonic()
+            let_in = let_in and (loop.enough or loop.resolved(now))
             if made == most or now >= until:
                 loop.enough = True
             pause = min(timeout, until - now)
@@ -182,6 +202,12 @@ def sample(
                 loop.begin(now)
                 loop.hand_over()  # a name that is not known is an error at once
                 now = time.monotonic()
+                if loop.unmade:
+                    made -= loop.unmade
+                    loop.put_off(now)
+                    pause = min(pause, LOOK)
+                    break
+            loop.enough = loop.enough or made == most
             if loop.enough and not loop.asked and not loop.refused:
                 return
             if loop.asked:
@@ -209,14 +235,13 @@ class _Loop:
             self._request = target.request()
         self.refused: list[_Request] = []  #: to be made again with other credentials
         self._read_version, self._take = read_version, take
-        self._addresses: list[Address] = []
-        self._resolved = 0.0
+        self._names = _Names(target)
+        self.unmade = 0  #: requests that were not made because this machine is short of something
+        self._short: tuple[float, str] | None = None  #: since when, and of what
         self._sources = itertools.cycle(sources or [None])
 
     def begin(self, now: float) -> None:
         """Make a request."""
-        if now >= self._resolved + FRESH:
-            self._addresses, self._resolved = [], now
         self._make(_Request(now, next(self._sources)))
 
     def _make(self, request: _Request) -> None:
@@ -225,10 +250,23 @@ class _Loop:
             self._target = self._target.showing(self._shown)
             self._request = self._target.request()
         request.credential = self._shown
-        request.steps = request.made(self._target, self._request, self._read_version, self._addresses)
+        request.steps = request.made(self._target, self._request, self._read_version, self._names)
         self.asked.append(request)
         self.active += 1
         self._go_on(request)
+
+    def resolved(self, now: float) -> bool:
+        """Whether it is known where requests go. Raises Failure."""
+        return self._names.ready(now)
+
+    def put_off(self, now: float) -> None:
+        """Let requests that could not be made wait. Raises Failure where there has been no use in that for long."""
+        self.unmade = 0
+        if self._short and now >= self._short[0] + SHORT and not self.active:
+            raise Failure(
+                f"This machine cannot make requests ({self._short[1]}), so nothing is known of what is asked: give "
+                "it more open files (ulimit -n) or free ports, or lower concurrency and rate_limit."
+            )
 
     def let_in(self) -> bool:
         """Whether requests can be made now: not while credentials are renewed. Raises Failure where that failed."""
@@ -282,6 +320,12 @@ class _Loop:
         request.awaited = events
 
     def _over(self, request: _Request, version: str | None, error: str | None) -> None:
+        if error and error.startswith(HERE):
+            self.asked.remove(request)
+            self.unmade += 1
+            self._short = self._short or (time.monotonic(), error[len(HERE) :])
+        elif not error:
+            self._short = None
         if error == NOT_LET_IN and self._pass is not None:
             self._pass.refused(request.credential, again=request.again)
             self.asked.remove(request)
@@ -293,6 +337,57 @@ class _Loop:
         if request.socket is not None:
             request.socket.close()
         self.active -= 1
+
+
+class _Names:
+    """Where requests go, resolved beside them."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._found: list[Address] = []
+        self._why: OSError | None = None
+        self._due = -math.inf  #: when it is resolved again
+        self._since: float | None = None  #: since when that is tried
+        self._thread: threading.Thread | None = None
+
+    def addresses(self) -> list[Address]:
+        """The addresses. Raises OSError where the name has none."""
+        if not self._found:
+            raise self._why or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        return self._found
+
+    def ready(self, now: float) -> bool:
+        """Whether it is known where to go, or that there is nowhere. Raises Failure where the resolver is silent."""
+        if self._thread is None and now >= self._due:
+            self._since = now if self._since is None else self._since
+            self._thread = threading.Thread(target=self._resolve, daemon=True)
+            self._thread.start()
+        if self._thread is not None:
+            if not self._found:
+                self._thread.join(LOOK)
+            if not self._thread.is_alive():
+                self._thread = None
+                self._due = now + (AGAIN if self._is_temporary else FRESH)
+                self._since = self._since if self._is_temporary else None
+        if self._found or (self._why is not None and not self._is_temporary):
+            return True  # what is known holds while a resolver is slow
+        if self._since is not None and now >= self._since + RESOLVED:
+            host = self._target.proxy.host if self._target.proxy else self._target.host
+            raise Failure(
+                f"The resolver of this machine has not said in {RESOLVED:g} s where {host} is, so nothing is known of "
+                "what is asked; see its resolv.conf, or give an address."
+            )
+        return False
+
+    @property
+    def _is_temporary(self) -> bool:
+        return isinstance(self._why, socket.gaierror) and self._why.errno == socket.EAI_AGAIN
+
+    def _resolve(self) -> None:
+        try:
+            self._found, self._why = self._target.addresses(), None
+        except OSError as error:
+            self._why = error
 
 
 @functools.lru_cache(maxsize=16)  # most answers of a second have the same
@@ -388,15 +483,15 @@ class _Request:
         self.awaited = FORGET  #: the event that the selector was asked for
         self.sample: Sample | None = None
 
-    def made(self, target: Target, request: bytes, read_version: Reader, addresses: list[Address]) -> Steps:
-        """Ask and be answered: a version, an error, or both. `addresses` are found once and kept there."""
+    def made(self, target: Target, request: bytes, read_version: Reader, names: _Names) -> Steps:
+        """Ask and be answered: a version, an error, or both."""
         try:
-            if not addresses:
-                addresses.extend(target.addresses())
-            yield from self._connect(addresses)
+            yield from self._connect(names.addresses())
         except ConnectionRefusedError:
             return None, "connection refused"
         except OSError as error:
+            if error.errno in LOCAL and self.source is None and not isinstance(error, socket.gaierror):
+                return None, f"{HERE}{error.strerror}"
             return None, f"no connection ({error.strerror or type(error).__name__})"
         try:
             if target.proxy:

@@ -121,9 +121,12 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
     return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
 
 
+MOST_CLIENTS = 1000  #: clients that ask at most, where that is not said
+
+
 def clients(target: _sampler.Target, options: t.Mapping[str, t.Any]) -> list[str]:
     """The addresses to ask from, each of which can reach what is asked; none where any will do. Raises Failure."""
-    most = options["samples"] or options["max_samples"]
+    most = options["samples"] or options["max_samples"] or MOST_CLIENTS
     found = _clients.addresses(options["source_addresses"], most)
     if found and options["samples"] and len(found) < most:
         raise Failure(f"samples is {most}, and source_addresses are {len(found)} clients; give more of them.")

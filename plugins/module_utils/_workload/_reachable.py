@@ -107,15 +107,22 @@ def _version(pod: Object, container: str, rule: _images.Rule) -> str:
 
 
 def judge(
-    counts: t.Mapping[str, int], expected: t.Mapping[str, float], tolerance: float, what: str, name: str
+    counts: t.Mapping[str, int],
+    expected: t.Mapping[str, float],
+    tolerated: t.Callable[[float], float],
+    what: str,
+    name: str,
 ) -> tuple[t.Literal["pass", "fail"], str]:
-    """Whether counts of `what` (such as "ready endpoints") are shared out as expected. Nothing is estimated."""
+    """Whether counts of `what` (such as "ready endpoints") are shared out as expected. Nothing is estimated.
+
+    `tolerated` is how far a share may be off.
+    """
     total = sum(counts.values())
     if not total:
         return "fail", f"{name} has no {what}"
     for version in sorted(set(expected) | set(counts)):
         wanted, seen = expected.get(version, 0.0), counts.get(version, 0)
-        room = 0.0 if wanted in (0.0, 1.0) else tolerance
+        room = 0.0 if wanted in (0.0, 1.0) else tolerated(wanted)
         if expected and abs(seen / total - wanted) > room + 1e-9:
             around = f" ± {room * 100:g}" if room else "%"
             return "fail", f"{name} {version} is {seen} of {total} {what}, expected {wanted * 100:g}{around}"

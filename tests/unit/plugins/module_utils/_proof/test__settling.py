@@ -14,9 +14,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof._settling im
         ({"verdict": "pass"}, False, 1, True),
         ({"errors": {}, "too_slow": False}, True, 1, False),
         ({"errors": {}, "too_slow": False}, True, 31, False),
-        ({"errors": {"HTTP 500": 1}}, True, 1, True),
-        ({"errors": {}, "too_slow": True}, True, 2, False),
-        ({"errors": {}, "too_slow": True}, True, 3, True),
+        ({"errors": {"HTTP 500": 1}, "losing": True}, True, 1, True),
+        ({"errors": {"HTTP 500": 1}, "losing": False}, True, 1, False),  # as many as may be lost
+        ({"verdict": "inconclusive"}, False, 1, False),
+        ({"verdict": "inconclusive"}, False, 2, True),
+        ({"errors": {}, "slow_looks": 2}, True, 2, False),
+        ({"errors": {}, "slow_looks": 1}, True, 3, False),  # the other two failed for their shares
+        ({"errors": {}, "slow_looks": 3}, True, 3, True),
         ({}, True, 3, False),  # the API server could not be reached
     ],
 )

@@ -168,7 +168,7 @@ def test_only_a_canary_that_is_yet_to_be_created_is_rendered() -> None:
         ("hello", {}, {"steps": [{"weight": 25.0, "pause": "soon"}]}, "'soon' cannot be read"),
         ("hello", {}, {"weight_tolerance": -1.0}, "canary_weight_tolerance is -1.0"),
         ("hello", {}, {"timeout": 0}, "canary_timeout is 0; the least that works is 1."),
-        ("hello", {}, {"samples": 0}, "canary_samples is 0"),
+        ("hello", {}, {"samples": -1}, "canary_samples is -1"),
         ("hello", {}, {"settle": -1}, "canary_settle is -1"),
     ],
 )

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
 import ipaddress
 import itertools
+import math
+import os
+import random
+import socket
 import ssl
+import statistics
+import threading
 import typing as t
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _sampler
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample, Target
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import reader
@@ -227,6 +235,100 @@ def test_no_second_sees_more_requests_than_the_rate(limit: float, late: float) -
 def test_a_steady_rate_is_spread_out() -> None:
     begun = begins(_sampler.Rate(20, steady=True))
     assert min(b - a for a, b in itertools.pairwise(begun)) == pytest.approx(0.05)
+
+
+def test_gaps_are_random_so_that_turns_of_others_are_not_always_the_same_ones() -> None:
+    begun = begins(_sampler.Rate(20, chance=random.Random(1)))
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
+    inside = [gap for gap in gaps if gap < 0.2]
+    assert statistics.stdev(inside) > statistics.mean(inside) / 2
+    assert begins(_sampler.Rate(20, chance=random.Random(2))) != begun
+
+
+def test_the_last_request_is_not_waited_for_once_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    real = _sampler._Loop.turn
+
+    def turn(self: t.Any, pause: float, stop: t.Any) -> None:
+        waited.append(len(self.asked))
+        real(self, 0.0, stop)
+
+    monkeypatch.setattr(_sampler._Loop, "turn", turn)
+    assert len(taken(Target("nope.invalid", 80, "/"), 5)) == 5
+    assert len(taken(Target("127.0.0.1", 1, "/"), 5, sources=["203.0.113.9"])) == 5
+    assert 0 not in waited
+
+
+def short_of_files(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
+    """Have this machine be out of files for so many sockets."""
+    real, left = socket.socket, [times]
+
+    def made(*what: t.Any, **how: t.Any) -> socket.socket:
+        if left[0] > 0:
+            left[0] -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*what, **how)
+
+    monkeypatch.setattr(_sampler.socket, "socket", made)
+
+
+def test_a_request_that_this_machine_has_no_files_for_is_made_later_and_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for _connection in range(4):
+            threading.Thread(target=lambda: server.accept()[0].sendall(OK), daemon=True).start()
+        short_of_files(monkeypatch, 3)
+        assert [sample.version for sample in taken(Target("127.0.0.1", port, "/"), 4)] == ["1.0.0"] * 4
+
+
+def test_a_machine_that_stays_out_of_files_is_told_of_and_no_request_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_of_files(monkeypatch, math.inf)
+    monkeypatch.setattr(_sampler, "SHORT", 0.0)
+    with pytest.raises(Failure, match=r"This machine cannot make requests \(Too many open files\).*ulimit -n"):
+        taken(Target("127.0.0.1", 80, "/"), 4)
+
+
+def test_a_resolver_that_is_slow_stops_no_request_whose_address_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sampler, "FRESH", 0.0)
+    asked, silent = [0], threading.Event()
+    real = _sampler.Target.addresses
+
+    def addresses(self: Target) -> list[_sampler.Address]:
+        asked[0] += 1
+        if asked[0] > 1:
+            silent.wait()
+        return real(self)
+
+    monkeypatch.setattr(_sampler.Target, "addresses", addresses)
+    seen = sampled(says(OK), 20)
+    silent.set()
+    assert seen.outcomes == {("1.0.0", None)}
+    assert asked[0] == 2
+
+
+def test_a_resolver_that_says_nothing_is_this_machines_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+    monkeypatch.setattr(_sampler, "RESOLVED", 0.0)
+    monkeypatch.setattr(_sampler.Target, "addresses", lambda _self: silent.wait())
+    with pytest.raises(Failure, match=r"The resolver of this machine has not said .* where shop.example is"):
+        taken(Target("shop.example", 80, "/"), 4)
+    silent.set()
+
+
+def test_a_resolver_that_is_out_of_order_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sampler, "AGAIN", 0.0)
+    real, fails = _sampler.Target.addresses, [2]
+
+    def addresses(self: Target) -> list[_sampler.Address]:
+        if fails[0]:
+            fails[0] -= 1
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real(self)
+
+    monkeypatch.setattr(_sampler.Target, "addresses", addresses)
+    assert sampled(says(OK), 5).outcomes == {("1.0.0", None)}
 
 
 def test_samples_come_in_the_order_in_which_they_were_made() -> None:

@@ -87,10 +87,10 @@ def test_ready_pods_count_by_their_images() -> None:
 
 def test_what_is_counted_is_judged_as_it_is() -> None:
     canary = {"1": 0.75, "2": 0.25}
-    assert judge({"1": 3, "2": 1}, canary, 0.0, "ready endpoints", "hello") == ("pass", "")
-    assert judge({"1": 1, "2": 1}, canary, 0.1, "ready endpoints", "hello") == (
+    assert judge({"1": 3, "2": 1}, canary, lambda _share: 0.0, "ready endpoints", "hello") == ("pass", "")
+    assert judge({"1": 1, "2": 1}, canary, lambda _share: 0.1, "ready endpoints", "hello") == (
         "fail",
         "hello 1 is 1 of 2 ready endpoints, expected 75 ± 10",
     )
-    assert judge({"1": 99, "2": 1}, {"1": 1.0}, 0.1, "ready pods", "hello")[1].endswith("expected 100%")
-    assert judge({}, {}, 0.1, "ready pods", "hello") == ("fail", "hello has no ready pods")
+    assert judge({"1": 99, "2": 1}, {"1": 1.0}, lambda _share: 0.1, "ready pods", "hello")[1].endswith("expected 100%")
+    assert judge({}, {}, lambda _share: 0.1, "ready pods", "hello") == ("fail", "hello has no ready pods")

@@ -1,0 +1,115 @@
+"""Verdicts on servers that answer in rotation, in bunches, by chance, and with a share that turns in a pause."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import threading
+import typing as t
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._pausing import Pause
+
+QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
+
+
+@contextlib.contextmanager
+def answering(version: Callable[[int], str]) -> Iterator[str]:
+    """The URL of a server whose answers name what `version` says of the first, second and further request (from 0)."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+
+        def serve() -> None:
+            for number in itertools.count():
+                try:
+                    connection, _address = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    body = f'{{"version":"{version(number)}"}}'
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                    connection.sendall((head + body).encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/version"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def looked(url: str, **asked: t.Any) -> dict[str, t.Any]:
+    """What a look sees, one request after the other and as fast as it can."""
+    how = {"url": url, "expected": QUARTER, "concurrency": 1, "rate_limit": 0.0, "fail_on": "never", **asked}
+    return _version_distribution.looked(_called.options(_version_distribution.ARGUMENTS, {}, **how), {})
+
+
+def rotation(new: int, pods: int) -> Callable[[int], str]:
+    """A proxy that goes round its endpoints, of which those of a version stand side by side."""
+    return lambda number: "2.0.0" if number % pods < new else "1.0.0"
+
+
+@pytest.mark.parametrize(("new", "pods"), [(1, 4), (2, 8), (4, 16), (10, 40)])
+def test_a_rotation_that_gives_the_share_passes_and_is_told(new: int, pods: int) -> None:
+    with answering(rotation(new, pods)) as url:
+        found = looked(url)
+    assert (found["verdict"], found["effective"]) == ("pass", found["samples"])
+    assert "the answers take turns" in found["guards"][0]
+
+
+def test_a_rotation_that_gives_another_share_fails_with_words_that_say_so() -> None:
+    with answering(rotation(8, 16)) as url, pytest.raises(Failure, match=r"2\.0\.0 answers \d\d% .*expected 25 ± 10$"):
+        looked(url, fail_on="fail")
+
+
+def test_answers_over_connections_that_are_kept_are_worth_less_and_not_told_by_a_number() -> None:
+    random, last = Random(3), ["1.0.0"]
+
+    def kept(_number: int) -> str:
+        if random.random() > 0.8:
+            last[0] = "2.0.0" if random.random() < 0.25 else "1.0.0"
+        return last[0]
+
+    with answering(kept) as url:
+        found = looked(url)
+    assert found["verdict"] == "inconclusive"
+    assert found["effective"] < found["samples"] / 4
+    assert found["missing"] is None
+    assert f"worth about {found['effective']} single choices, too few to tell" in found["message"]
+
+
+@pytest.mark.parametrize(("weight", "verdict"), [(0.02, "pass"), (0.04, "fail"), (0.0, "fail")])
+def test_a_small_weight_is_told_from_its_double_and_from_none(weight: float, verdict: str) -> None:
+    few = Random(5)
+
+    def version(_number: int) -> str:
+        return "2.0.0" if few.random() < weight else "1.0.0"
+
+    with answering(version) as url:
+        assert looked(url, expected={"1.0.0": 0.98, "2.0.0": 0.02})["verdict"] == verdict
+
+
+HOUR, EACH = 360, 10  #: slices of ten seconds, and requests in each, of a clock that goes by them
+
+
+def test_a_share_that_turns_after_an_hour_is_found_within_minutes_and_not_before() -> None:
+    """An hour is as many requests as are made in it, whatever a clock says meanwhile."""
+    random, turned = Random(8), threading.Event()
+
+    def version(_number: int) -> str:
+        return "2.0.0" if random.random() < (0.75 if turned.is_set() else 0.25) else "1.0.0"
+
+    watch = Pause(("1.0.0", "2.0.0"), 2 * HOUR, 0.01, min_success=0.999)
+    with answering(version) as url:
+        for _slice in range(HOUR):
+            assert not watch.add(looked(url, samples=EACH), QUARTER)
+        turned.set()
+        late = 1
+        while not (why := watch.add(looked(url, samples=EACH), QUARTER)):
+            late += 1
+    assert late < 20  # slices of ten requests; a real pause makes a hundred
+    assert "expected 25 ± 10: its share has changed during the pause" in why
