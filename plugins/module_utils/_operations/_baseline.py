@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline, _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
 
 REQUESTS = 5
+MORE = 495  #: requests beside them, where it will be judged how many are lost: so a service that loses 1% is known
+SECONDS = 5.0  #: that those may take
 KEPT = ("samples", "counts", "errors", "via", "url", "message")
 
 
@@ -60,6 +63,8 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
         if needs_entry:
             raise
         found = {"by": "nothing", "answered": False, "versions": [], "errors": {}, "message": failure.message}
+    if found["answered"] and "min_success" in options["request"] and not task.check_mode:
+        found = _counted_on(options, task, plan.service, found)
     if found["answered"]:
         kept = {key: found[key] for key in KEPT}
         journal.note("verified", what="before", final=False, verdict="pass", **kept)
@@ -72,3 +77,23 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
             "leads to the Deployment."
         )
     return found
+
+
+def _counted_on(
+    options: t.Mapping[str, t.Any], task: Task, service: str, found: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """What was found, and what more requests get: how many of them are lost before anything is changed."""
+    given = {"samples": MORE, "timeout": SECONDS, "fail_on": "never", "unversioned": True}
+    try:
+        seen = _version_distribution.looked(asked(options, service, **given), task.environ)
+    except Failure:
+        return dict(found)  # a few requests were answered, which is enough to go on
+    counts = Counter(found["counts"]) + Counter(seen["counts"])
+    errors = Counter(found["errors"]) + Counter(seen["errors"])
+    return {
+        **found,
+        "samples": found["samples"] + seen["samples"],
+        "counts": dict(counts),
+        "errors": dict(errors),
+        "message": _statistics.said(counts, errors),
+    }

@@ -57,7 +57,8 @@ class Work:
     def tests(self) -> int:
         """How many times the run may be taken back for what users get; they share one error probability out."""
         steps = self.plan["steps"]
-        return max(1, len(steps) + sum(step["pause"] > 0 for step in steps))
+        ends = 2 * bool(self.plan["promote"])  # all of the traffic, beside the canary and then without it
+        return max(1, len(steps) + sum(step["pause"] > 0 for step in steps) + ends)
 
     @property
     def min_success(self) -> float:

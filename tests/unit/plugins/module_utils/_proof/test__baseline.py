@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard, judge
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
 
@@ -44,3 +48,29 @@ def test_an_application_that_is_down_is_told_from_a_wrong_entry(
 def test_how_answers_are_judged_is_no_place() -> None:
     assert _baseline.names_a_place({"service": "frontend"})
     assert not _baseline.names_a_place({"max_p99": 0.5, "version_from": {"header": "x"}, "service": None})
+
+
+@pytest.mark.parametrize(
+    ("samples", "lost", "share"),
+    [(500, 0, 0.999), (500, 5, 0.979), (500, 50, 0.874), (5, 5, 0.0), (0, 0, 0.999), (100_000, 10, 0.999)],
+)
+def test_what_was_lost_before_may_be_lost_after(samples: int, lost: int, share: float) -> None:
+    baseline = {"samples": samples, "errors": {"timeout": lost} if lost else {}}
+    assert _baseline.least(0.999, baseline) == pytest.approx(share, abs=0.001)
+    assert _baseline.least(0.999, None) == 0.999
+
+
+@pytest.mark.parametrize("loses", [0.001, 0.003, 0.005, 0.01, 0.02, 0.1])
+def test_a_service_that_loses_as_many_as_before_is_rarely_taken_back(loses: float) -> None:
+    random, runs, back = Random(4), 300, 0
+    standard = Standard({"2": 1.0}, min_success=0.999, family=2)
+    for _run in range(runs):
+        lost = sum(random.random() < loses for _request in range(500))
+        judged = replace(standard, min_success=_baseline.least(0.999, {"samples": 500, "errors": {"timeout": lost}}))
+        answered = 0
+        for total in range(1, 1001):
+            answered += random.random() >= loses
+            if (said := judge({"2": answered}, total, judged)[0]) != "inconclusive":
+                back += said == "fail"
+                break
+    assert back / runs < 0.03
