@@ -21,8 +21,9 @@ options:
         given up, it takes back what that prepared.
       - V(retired) ends what was verified. A rollback is noted as done. Unless O(keep), the traffic is watched for
         O(delay) seconds, and where no container of the new colour crashed, the old one is scaled to 0.
-      - V(back) takes back what failed, as far as the run got. Before the switch, it removes what was created and gives
-        the Services their selectors back; after it, it points them back and verifies that the old version answers.
+      - V(back) takes back what failed, as far as the run got. Before the switch, it removes what was created, gives the
+        other colour what it ran, and the Services their selectors; after it, it points them back and verifies that the
+        old version answers.
     type: str
     choices: [prepared, switched, retired, back]
     required: true

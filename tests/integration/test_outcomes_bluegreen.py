@@ -59,16 +59,15 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     assert lab.selector() == {"app": "hello"}
 
 
-def test_a_third_version_that_fails_names_the_replicas_that_it_leaves(lab: Lab, tmp_path: Path) -> None:
+def test_a_third_version_that_fails_gives_the_way_back_back(lab: Lab, tmp_path: Path) -> None:
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
     (_first, failed, back), _run = Outcomes(lab, tmp_path, "bluegreen", TO_2, never, BACK).run()
     assert said(failed) == ("failed", "fail", "2.0.0", "2.0.0", True, True)
-    assert "Deployment hello keeps its 3 replicas, of 0.0.0-nowhere by now, and has no traffic" in failed["message"]
-    assert f"kubectl -n {lab.namespace} scale deployment/hello --replicas=0" in failed["message"]
-    # Where 1.0.0 was before, there is something else by now.
-    assert said(back) == ("refused", "fail", None, None, False, True)
-    assert "Deployment hello, which had it, has 0.0.0-nowhere by now" in back["reason"]
-    assert lab.versions() == {"2.0.0": 20}
+    assert "Deployment hello has kelseyhightower/hello:1.0.0 back, in 3 replicas" in failed["message"]
+    assert said(back) == ("success", "pass", "2.0.0", "1.0.0", True, False)
+    assert lab.versions() == {"1.0.0": 20}
+    metadata = lab.core.read_namespaced_service("hello", lab.namespace).metadata
+    assert "convoy.rollout/unfinished" not in (metadata.annotations or {})
 
 
 def test_a_colour_that_fails_once_it_has_the_traffic_goes_back(lab: Lab, tmp_path: Path) -> None:

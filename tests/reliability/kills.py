@@ -503,8 +503,8 @@ instead (`rollback=true`, `abort=true`, `rollback.yml -e revision=N`, `scale.yml
 has to take all traffic. Where `abort=true` finds the promotion complete it says so, and names `rollback.yml`, which is
 run then. All the while users ask the frontend.
 
-A way back knows of a run only what that had changed. Killed before its first change, or when it had only pinned the
-Service to the version that had all traffic anyway, a run leaves nothing to tell that it was there:
+A way back knows of a run only what that had changed. Killed before its first change, a run leaves nothing to tell that
+it was there:
 `bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or
 says that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever
 had happened. The tasks of a run end with it, also where only its process is killed; a request that was sent is answered

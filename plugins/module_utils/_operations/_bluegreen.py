@@ -147,19 +147,26 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
             *([] if preview["exists"] else [f"Deployment {preview['deployment']}"]),
             *([] if _place.there(api, Place("Service", namespace, tried)) else [f"Service {tried}"]),
         ]
-    scales = preview["deployment"] if preview["exists"] and not preview["replicas"] else ""
+        changes = {"creates": tuple(creates), **(_running(api, namespace, preview) if preview["exists"] else {})}
     results = []
     for number, service in enumerate(plan["services"]):
-        first = number == 0
-        noted = functools.partial(
-            _bluegreen.begun,
-            selector=service["active"],
-            creates=creates if first else [],
-            scales=scales if first else "",
-        )
+        noted = functools.partial(_bluegreen.begun, changes={"to": plan["version"], **({} if number else changes)})
         said = f"Service {service['name']} is pinned to its active version"
         results.append(_pointed(options, task, run, service["name"], service["active"], said, noted))
     return _together(results)
+
+
+def _running(api: _api.Api, namespace: str, preview: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the other colour runs before it is given another version. Raises Failure."""
+    place = Place("Deployment", namespace, preview["deployment"])
+    deployment = _place.found(api, place)
+    replica_sets, _pods = _place.around(api, place, deployment)
+    current = _workloads.current(_workloads.revisions(deployment, replica_sets))
+    return {
+        "deployment": place.name,
+        "replica_set": current.name if current else "",
+        "replicas": deployment["spec"].get("replicas", 1),
+    }
 
 
 def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -420,15 +427,14 @@ def _withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dic
     said: list[str] = []
     with contextlib.closing(_api.api(options, task.environ)) as api:
         services = [_place.found(api, Place("Service", namespace, item["name"])) for item in plan["services"]]
-        began = [_bluegreen.unfinished_of(item) for item in services]
-        created = [each for item in began if item for each in item.creates]
-        scaled = next((item.scales for item in began if item and item.scales), "")
+        began = [item for item in map(_bluegreen.unfinished_of, services) if item]
+        created = [each for item in began for each in item.creates]
         preview = Place("Deployment", namespace, plan["preview"]["deployment"])
         changed = next((item["metadata"]["name"] for item in services if not _bluegreen.live(item, plan)), "")
         if changed:
             raise Failure(
                 f"Service {changed} was changed by somebody else meanwhile; see where it leads to, and remove what is "
-                f"not needed: {_bluegreen.removal(namespace, created, scaled)}."
+                f"not needed: {_bluegreen.removal(namespace, began)}."
             )
         for each in created:
             kind, name = each.split(" ", 1)
@@ -439,23 +445,41 @@ def _withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dic
                 )
                 run.journal.note("changed", message=f"{each} is removed")
                 said.append(f"{each} was removed")
-        if scaled and _to_none(options, task, run, preview)["changed"]:
-            said.append(f"{preview} was scaled back to 0")
+        given = next((item for item in began if item.deployment), None)
+        if given:
+            said += _given_back(api, task, run, Place("Deployment", namespace, given.deployment), given)
         if not task.check_mode:
-            _see_gone(api, preview, options["timeout"], bool(created or scaled))
+            _see_gone(api, preview, options["timeout"], bool(created or (given and not given.replicas)))
         deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     for service, item in [(each, _bluegreen.unfinished_of(each)) for each in services]:
         if item:
             said += _unpinned(options, task, run, service, item, deployments)
-    there = next((item for item in deployments if item["metadata"]["name"] == preview.name), None)
-    replicas = there["spec"].get("replicas", 1) if there else 0
-    if replicas and not created and not scaled and plan["phase"] != "done":
-        said.append(
-            f"{preview} keeps its {replicas} replicas, of {plan['version']} by now, and has no traffic; run again, or "
-            f"remove them: kubectl -n {namespace} scale deployment/{preview.name} --replicas=0"
-        )
     message = "; ".join(said)
     return {"changed": bool(said), "message": f"{message}." if message else ""}
+
+
+def _given_back(api: _api.Api, task: Task, run: _run.Run, place: Place, began: _bluegreen.Unfinished) -> list[str]:
+    """Give the other colour back what it ran, where its revision is still there, else take its replicas away."""
+    deployment = _place.there(api, place)
+    if deployment is None:
+        return []
+    replica_sets, _pods = _place.around(api, place, deployment)
+    known = _workloads.revisions(deployment, replica_sets)
+    to = next((item for item in known if began.replica_set and item.name == began.replica_set), None)
+    replicas = began.replicas if to else 0
+
+    def patch(there: _api.Object) -> list[_api.Object]:
+        template = _workloads.undone(there, to) if to else []
+        same = there["spec"].get("replicas", 1) == replicas
+        return [*template, *([] if same else [{"op": "add", "path": "/spec/replicas", "value": replicas}])]
+
+    after = _place.changed(api, place, deployment, patch, dry_run=task.check_mode, before_write=run.check)
+    if not _place.difference(deployment, after)["changed"]:
+        return []
+    ran = f"{', '.join(_workloads.images(to.template))} back, in {replicas} replicas" if to else "0 replicas"
+    message = f"{place} has {ran}"
+    run.journal.note("changed", message=message)
+    return [message]
 
 
 def _unpinned(

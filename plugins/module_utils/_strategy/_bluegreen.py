@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
@@ -32,37 +32,43 @@ UNFINISHED = "convoy.rollout/unfinished"
 class Unfinished:
     """What a rollout that has not come to its switch changed, so that it can be taken back."""
 
+    to: str  #: the version that it goes to
     selector: t.Mapping[str, str]  #: of the Service, as it was
     creates: tuple[str, ...] = ()  #: the Deployments and Services that were not there, such as Deployment hello-green
-    scales: str = ""  #: the Deployment that had no replicas
+    deployment: str = ""  #: the one that was there, and is given another version
+    replica_set: str = ""  #: what it ran
+    replicas: int = 0  #: and in how many replicas
 
     def text(self) -> str:
         """The value of the annotation."""
-        return json.dumps({"selector": self.selector, "creates": self.creates, "scales": self.scales}, sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 def unfinished_of(service: Object) -> Unfinished | None:
     """What a rollout noted at a Service before it changed that, None where there is none under way."""
     try:
         noted = json.loads((service["metadata"].get("annotations") or {})[UNFINISHED])
-        return Unfinished(dict(noted["selector"]), tuple(map(str, noted["creates"])), str(noted["scales"]))
+        return Unfinished(
+            str(noted["to"]),
+            dict(noted["selector"]),
+            tuple(map(str, noted["creates"])),
+            str(noted["deployment"]),
+            str(noted["replica_set"]),
+            int(noted["replicas"]),
+        )
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def begun(
-    service: Object, selector: t.Mapping[str, str | None], creates: t.Sequence[str], scales: str
-) -> dict[str, str | None]:
-    """The annotation of a Service that is to be pinned by a selector, none where there will be nothing to take back.
+def begun(service: Object, changes: t.Mapping[str, t.Any]) -> dict[str, str | None]:
+    """The annotation of a Service that a rollout is about to pin, beside the `changes` that it makes elsewhere.
 
-    What an earlier run noted that was cut off stays: it knows how things were.
+    What an earlier run noted that was cut off stays, but for where it goes: it knows how things were.
     """
-    if unfinished_of(service):
-        return {}
-    there = service["spec"].get("selector") or {}
-    pinned = {key: value for key, value in selector.items() if value is not None}
-    changes = creates or scales or there != pinned
-    return {UNFINISHED: Unfinished(there, tuple(creates), scales).text() if changes else None}
+    earlier = unfinished_of(service)
+    if earlier:
+        return {UNFINISHED: replace(earlier, to=changes["to"]).text()}
+    return {UNFINISHED: Unfinished(selector=service["spec"].get("selector") or {}, **changes).text()}
 
 
 def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
@@ -74,11 +80,14 @@ def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
     return selector in (pinned, known["selector"], began.selector if began else pinned)
 
 
-def removal(namespace: str, created: t.Iterable[str], scaled: str) -> str:
-    """The commands that remove what a rollout created, and take the replicas away that it gave."""
-    commands = [f"kubectl -n {namespace} delete {each.replace(' ', '/').lower()}" for each in created]
-    if scaled:
-        commands.append(f"kubectl -n {namespace} scale deployment/{scaled} --replicas=0")
+def removal(namespace: str, began: t.Iterable[Unfinished]) -> str:
+    """The commands that remove what a rollout created, and give a Deployment back what it ran."""
+    commands = []
+    for item in began:
+        commands += [f"kubectl -n {namespace} delete {each.replace(' ', '/').lower()}" for each in item.creates]
+        if item.deployment:
+            commands.append(f"kubectl -n {namespace} rollout undo deployment/{item.deployment}")
+            commands.append(f"kubectl -n {namespace} scale deployment/{item.deployment} --replicas={item.replicas}")
     return "; ".join(commands) or "nothing"
 
 
@@ -125,8 +134,11 @@ def plan(
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     prepared = [item for item in map(unfinished_of, (service, *others)) if item]
     # Where somebody has given the traffic to what a rollout created, that is no preview any more.
-    unfinished = bool(prepared) and not any(f"Deployment {active['deployment']}" in item.creates for item in prepared)
-    target = _rolled_back_to(name, active, preview, before, unfinished) if rollback else version
+    touched = {name for item in prepared for name in (*item.creates, f"Deployment {item.deployment}")}
+    unfinished = bool(prepared) and f"Deployment {active['deployment']}" not in touched
+    # A rollback that was cut off before its switch goes on.
+    gives_up = unfinished and (not before or all(item.to != before for item in prepared))
+    target = _rolled_back_to(name, active, preview, before, gives_up) if rollback else version
     if target == active["version"] or not target:
         phase = "done"
     elif preview["complete"] and preview["replicas"] and preview["version"] == target == before:
@@ -159,10 +171,10 @@ def plan(
     }
 
 
-def _rolled_back_to(name: str, active: Object, preview: Object, before: str, unfinished: bool) -> str:
+def _rolled_back_to(name: str, active: Object, preview: Object, before: str, gives_up: bool) -> str:
     """The version that a rollback leads to. Raises Failure where it would change nothing."""
     # Of a rollout that was cut off before its switch, what it prepared is taken back.
-    if unfinished:
+    if gives_up:
         return str(active["version"])
     # A rollback that was cut off after its switch is verified.
     if before and before in (active["version"], preview["version"]):
@@ -347,7 +359,6 @@ def begin(
         way_back=f"-e version={active['version']}" if not done else "",
         hints=hints,
         endings=endings,
-        warnings=_warnings(application, found),
         service=found["service"],
         facts={
             **found,
@@ -368,18 +379,6 @@ def endings(found: t.Mapping[str, t.Any], deployments: t.Iterable[Object], servi
     if not old["exists"] or not old["replicas"]:
         return []
     return [_drain.ending(named[old["deployment"]], [service], version=old["version"], takes_traffic=False)]
-
-
-def _warnings(application: str, found: t.Mapping[str, t.Any]) -> list[str]:
-    """What is to be said of the way back before anything is changed."""
-    preview, before, target = found["preview"], found["previous_version"], found["version"]
-    if found["phase"] != "preview" or not before or preview["version"] != before or before == target:
-        return []
-    return [
-        f"Deployment {preview['deployment']}, which is kept for the way back from {application} "
-        f"{found['active']['version']} to {before}, is given {target}: until that takes the traffic, rollback=true "
-        "leads nowhere"
-    ]
 
 
 def _manifests(

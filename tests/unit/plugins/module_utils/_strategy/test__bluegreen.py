@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegreen import (
     PREVIOUS,
     UNFINISHED,
+    Unfinished,
     begin,
     begun,
     following,
     plan,
+    removal,
     unfinished_of,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import Namespace, subject
@@ -102,10 +105,9 @@ def test_a_run_cut_off_before_the_switch_is_verified_again() -> None:
     assert (found["phase"], found["pinned"], found["preview"]["exists"]) == ("preview", True, True)
 
 
-def prepared(live: Object, creates: t.Sequence[str] = ("Deployment hello-green",), scales: str = "") -> Object:
+def prepared(live: Object, to: str = "2.0.0", creates: t.Sequence[str] = ("Deployment hello-green",)) -> Object:
     """A Service that a rollout has pinned and that selected app=hello before, while the other colour comes up."""
-    before = service(app="hello")
-    noted = begun(before, live["spec"]["selector"], creates, scales)
+    noted = begun(service(app="hello"), {"to": to, "creates": tuple(creates)})
     live["metadata"]["annotations"].update(noted)
     return live
 
@@ -123,7 +125,20 @@ def test_what_somebody_gave_the_traffic_to_meanwhile_is_not_taken_back() -> None
     assert not plan(live, [BLUE, GREEN], version="2.0.0", rollback=False)["unfinished"]
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"selector": 1, "creates": [], "scales": ""}'])
+def test_a_rollback_that_was_cut_off_before_its_switch_goes_on() -> None:
+    live = prepared(service("1.0.0", app="hello", version="2.0.0", color="green"), to="1.0.0", creates=())
+    idle = deployment("hello", "1.0.0", 0)
+    found = plan(live, [idle, GREEN], version="", rollback=True)
+    assert (found["version"], found["phase"]) == ("1.0.0", "preview")
+    # Of a third version it is given up.
+    third = prepared(service("1.0.0", app="hello", version="2.0.0", color="green"), to="3.0.0", creates=())
+    found = plan(third, [deployment("hello", "3.0.0"), GREEN], version="", rollback=True)
+    assert (found["version"], found["phase"], found["unfinished"]) == ("2.0.0", "done", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", "{}", '{"to": "", "selector": 1, "creates": [], "deployment": "", "replicas": 0}']
+)
 def test_a_note_that_is_nobodys_is_none(text: str) -> None:
     live = service(app="hello", version="1.0.0")
     live["metadata"]["annotations"][UNFINISHED] = text
@@ -131,20 +146,26 @@ def test_a_note_that_is_nobodys_is_none(text: str) -> None:
 
 
 def test_what_is_taken_back_is_what_was_there_first() -> None:
-    pinned = prepared(
-        service(app="hello", version="1.0.0"), creates=["Deployment hello-green", "Service hello-preview"]
+    changes = {"deployment": "hello-green", "replica_set": "hello-green-7d9", "replicas": 2}
+    before = service(app="hello")
+    before["metadata"]["annotations"].update(begun(before, {"to": "2.0.0", **changes}))
+    found = unfinished_of(before)
+    assert found == Unfinished("2.0.0", {"app": "hello"}, (), "hello-green", "hello-green-7d9", 2)
+    # A run that goes on finds the Service pinned and another version in green, and does not take that for how it was.
+    before["spec"]["selector"] = {"app": "hello", "version": "1.0.0"}
+    before["metadata"]["annotations"].update(begun(before, {"to": "3.0.0", **changes, "replica_set": "another"}))
+    assert unfinished_of(before) == replace(found, to="3.0.0")
+
+
+def test_what_is_left_by_hand_is_removed_by_commands() -> None:
+    created = Unfinished("2", {}, ("Deployment hello-green", "Service hello-preview"))
+    given = Unfinished("2", {}, (), "hello", "hello-7d9", 3)
+    assert removal("shop", [created]) == (
+        "kubectl -n shop delete deployment/hello-green; kubectl -n shop delete service/hello-preview"
     )
-    found = unfinished_of(pinned)
-    assert found is not None
-    assert (found.selector, found.creates) == ({"app": "hello"}, ("Deployment hello-green", "Service hello-preview"))
-    # A run that goes on finds the Service pinned and green there, and does not take that for how it was.
-    assert begun(pinned, pinned["spec"]["selector"], [], "") == {}
-
-
-def test_where_nothing_is_changed_there_is_nothing_to_take_back() -> None:
-    live = service(app="hello", version="1.0.0")
-    assert begun(live, {"app": "hello", "version": "1.0.0", "color": None}, [], "") == {UNFINISHED: None}
-    assert begun(live, {"app": "hello", "version": "1.0.0"}, [], "hello-green") != {UNFINISHED: None}
+    assert removal("shop", [given]) == (
+        "kubectl -n shop rollout undo deployment/hello; kubectl -n shop scale deployment/hello --replicas=3"
+    )
 
 
 def test_a_rollback_that_was_cut_off_after_its_switch_is_verified() -> None:
@@ -266,16 +287,3 @@ def test_what_is_refused(live: Object, deployments: list[Object], rollback: bool
 def test_of_two_colours_that_are_picked_the_one_with_copies_is_active() -> None:
     gone = deployment("hello-green", "2.0.0", 0, color="green")
     assert plan(service(app="hello"), [BLUE, gone], version="3", rollback=False)["active"]["color"] == "blue"
-
-
-def test_a_way_back_that_a_third_version_takes_the_place_of_is_said_before() -> None:
-    described = {"image": "hello", "version": "1.0.0", "service": {"ports": [{"port": 80}]}}
-    request = {"replicas": 0, "keep_previous": True, "preview_path": ""}
-    live = service("1.0.0", app="hello", version="2.0.0", color="green")
-
-    def warned(version: str) -> t.Sequence[str]:
-        found = plan(live, [BLUE, GREEN], version=version, rollback=False)
-        return begin(found, "hello", described, request, {}).warnings
-
-    assert "the way back from hello 2.0.0 to 1.0.0, is given 3.0.0" in warned("3.0.0")[0]
-    assert warned("1.0.0") == []  # that is the way back
