@@ -29,7 +29,7 @@ class Ending:
     #: When the run may have ended pods that nobody sees any more, None where it has ended none.
     changed: float | None = None
     pods: dict[str, str] = field(default_factory=dict)  #: the version of each pod that was seen to end, by name
-    lost: Counter[str] = field(default_factory=Counter)  #: how many requests, by why
+    lost: Counter[str] = field(default_factory=Counter)  #: how many requests, by why: those that pods may have lost
     first: float | None = None  #: when the first of the pods was seen
     newest: float | None = None  #: when the newest of them was
 
@@ -54,7 +54,7 @@ class Ending:
         follow = FOLLOW_SLOWLY if all(map(is_lost, errors)) else FOLLOW
         if begun - since >= follow:
             return False
-        self.lost.update(errors)
+        self.lost.update({error: count for error, count in errors.items() if is_lost(error)})
         return True
 
 
