@@ -72,7 +72,10 @@ def test_pods_that_never_get_ready_are_left_and_told(lab: Lab, tmp_path: Path) -
     (outcome,), _run = Outcomes(lab, tmp_path, "scale", {"scale_replicas": "4"}).run()
     assert said(outcome) == ("failed", "fail", 3, 4, True, True)
     assert "Deployment hello did not become complete: pod hello-" in outcome["reason"]
-    assert "pods ready, and nothing was taken back." in outcome["message"]
+    assert (
+        "pods ready, and nothing was taken back. To have 3 replicas again: "
+        f"kubectl -n {lab.namespace} scale deployment/hello --replicas=3."
+    ) in outcome["message"]
 
 
 @pytest.fixture

@@ -219,14 +219,12 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             return {"changed": False, "message": failure.message}
         there, ready = _scale.replicas_of(deployment), deployment.get("status", {}).get("readyReplicas", 0)
         changed = not task.check_mode and any(event["kind"] == "changed" for event in run.journal.events())
-        left = f"{place} has {ready} of {there} pods ready"
-        before = (options["run"].get("plan") or {}).get("before")
-        if changed:
-            left += ", and nothing was taken back"
-        if changed and isinstance(before, int) and before != there:
-            left += f"; to have {before} again: kubectl -n {place.namespace} scale deployment/{place.name}"
-            left += f" --replicas={before}"
-        left += "."
+        left = f"{place} has {ready} of {there} pods ready{', and nothing was taken back' if changed else ''}."
+        plan = options["run"].get("plan") or {}
+        before = plan.get("before")
+        if changed and before is not None and before != there == plan["target"]:  # else it is somebody else's number
+            again = f"kubectl -n {place.namespace} scale deployment/{place.name} --replicas={before}"
+            left += f" To have {before} replicas again: {again}."
         run.journal.note("left", message=left)
         run.journal.note("serving", version=there)
         return {"changed": False, "message": left}
