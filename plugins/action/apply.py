@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _kubeconfig
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _api, _kubeconfig
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply, _looking
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.plugin_utils import _in_process
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
@@ -45,6 +46,10 @@ class ActionModule(OperationAction):
             return {"changed": False, "objects": [], "changes": [], "message": "nothing to apply: there are no objects"}
         if task.check_mode and run.handle.get("missing_namespace") == namespace:
             return _apply.untried(items, namespace)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            adoptions = _looking.looked(api, items, namespace, options["others"])
+            if not task.check_mode:
+                _looking.adopt(api, adoptions, run.check)
         with _kubeconfig.arguments(_access.resolve(options, task.environ)) as access:
             self._leave_access_out_of_environment()
             for attempt in range(1, _apply.ATTEMPTS + 1):

@@ -11,6 +11,8 @@ version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Has C(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout), all in one call.
+  - Before anything is applied, the API server tries each object. Where it refuses one, none is applied, and where that
+    is something that nobody may change, the message names the way out.
   - It looks at the run's lock right before, gives the module the access that all other tasks of the run have, and calls
     it again where the API server fails for a moment.
   - What is in Secrets is shown nowhere, at any verbosity and with C(--diff), nor are credentials. Of a Secret that
@@ -27,6 +29,17 @@ options:
       in this order.
     type: raw
     required: true
+  others:
+    description:
+      - What becomes of what others set in the same objects and the manifests do not have, such as a second container, a
+        variable or a port, which a server-side apply leaves where it is.
+      - V(keep) leaves it. V(refuse) fails and names it, with who set it, before anything is applied. V(take) has it
+        taken away by the apply.
+      - Replicas, pauses, labels and annotations are always left to whoever sets them. What an earlier run of this
+        collection set by a patch goes with V(refuse) too.
+    type: str
+    choices: [keep, refuse, take]
+    default: keep
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._run

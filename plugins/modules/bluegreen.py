@@ -14,8 +14,9 @@ description:
 options:
   state:
     description:
-      - V(prepared) sees that there is room for the other colour and that nothing would stay with the one that loses the
-        traffic, and pins each Service that leads to the active one, so that only that takes traffic.
+      - V(prepared) sees that there is room for the other colour, has the API server try its manifests, sees that
+        nothing would stay with the one that loses the traffic, and pins each Service that leads to the active one, so
+        that only that takes traffic.
       - V(switched) points each of those Services at the other colour, in one patch, and has the
         HorizontalPodAutoscalers of the old one scale the new one. Where a rollout that was cut off before its switch is
         given up, it takes back what that prepared.
@@ -43,6 +44,9 @@ options:
   template:
     description: The pod template of the other colour, for V(prepared).
     type: dict
+  definition:
+    description: The manifests of the other colour, as M(convoy.rollout.apply) takes them, for V(prepared).
+    type: raw
   samples:
     description: How many requests have to be answered by the old version, for V(back).
     type: int

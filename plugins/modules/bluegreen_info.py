@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   version:
-    description: The version that is to take the traffic, as the pods' label C(version) says it.
+    description: The version that is to take the traffic, as the image's tag says it.
     type: str
   rollback:
     description: >-
@@ -36,6 +36,7 @@ options:
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
+  - convoy.rollout._version
 """
 
 EXAMPLES = r"""
@@ -68,7 +69,14 @@ active:
       type: bool
     version:
       description: >-
-        The tag of its image, or where that cannot be told the label C(version) of its pods, which leads the traffic.
+        What its pods answer: the tag of the image of O(container), as O(version_of) makes it, or where no container is
+        known the label C(version) that says the tag of one.
+      type: str
+    tag:
+      description: What is given as O(version) to have it take the traffic.
+      type: str
+    image:
+      description: The image of the container that carries the version; empty where none is known.
       type: str
     replicas:
       description: How many copies it is to have.
@@ -77,7 +85,10 @@ active:
       description: Whether its rollout is complete.
       type: bool
     match_labels:
-      description: Its selector.
+      description: The labels that its selector names.
+      type: dict
+    label_selector:
+      description: Its whole selector, as its Deployment has it.
       type: dict
     selector:
       description: >-
@@ -99,10 +110,15 @@ pinned:
   returned: success
   type: bool
 version:
-  description: The version that was asked for, also by O(rollback).
+  description: The version that was asked for, also by O(rollback), as it answers.
   returned: success
   type: str
   sample: 2.0.0
+tag:
+  description: The same as the image's tag says it.
+  returned: success
+  type: str
+  sample: v2.0.0
 previous_version:
   description: The version before the last switch, empty where there was none.
   returned: success

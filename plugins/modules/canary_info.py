@@ -123,7 +123,13 @@ stable:
       description: Its name.
       type: str
     version:
-      description: Its version.
+      description: Its version, as it answers.
+      type: str
+    tag:
+      description: Its image's tag, which is what is given as a version.
+      type: str
+    image:
+      description: The image of the container that carries the version; empty where none is known to.
       type: str
     replicas:
       description: How many replicas it is to have.

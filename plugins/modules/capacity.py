@@ -13,11 +13,14 @@ description:
   - Counts how many copies of a pod template the nodes can take beside what runs on them, and what the
     namespace's quotas
     leave, before anything is created.
-  - Looks at requests (a limit is the request where none is given) of all resources, also of init containers,
-    sidecars and the pod's overhead, the number of pods a node takes, cordons, taints, node selectors and
-    required node affinity, and at the quotas whose scopes hold for the pods.
-  - Affinity to other pods, topology spreads, ports, volumes and what a LimitRange adds are left to the
-    scheduler and the API server.
+  - What admits pods are the quotas whose scopes hold for them, also those on what the template does not name, and
+    the defaults, minimums, maximums and ratios of LimitRanges.
+  - What places them are requests (a limit is the request where none is given) of all resources, also of init
+    containers, native sidecars and the pod's overhead, the number of pods a node takes, cordons, taints, node
+    selectors, required affinity to nodes and to pods in both directions, host ports, and topology spreads that must
+    hold.
+  - What decides too and cannot be judged from here is named in RV(unjudged), such as volumes that only some nodes can
+    use. Neither pods of a lower priority, which would have to go, nor nodes that an autoscaler would add count as room.
 options:
   namespace:
     description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
@@ -34,6 +37,11 @@ options:
       - A Deployment whose pods that have their node are counted as being there already.
       - It has to exist only where O(template) is not given.
     type: str
+  objects:
+    description: >-
+      How many of what else is to be created, by resource as V(deployments.apps) or V(services), which quotas may count.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
@@ -70,15 +78,25 @@ copies:
   returned: success
   type: int
 room:
-  description: How many more such pods there is room for.
+  description: >-
+    How many more such pods there is room for. Where host ports, affinity to pods or topology spreads count, no more
+    than O(replicas) are looked for.
   returned: success
   type: int
   sample: 2
 limited_by:
-  description: The resource, of the nodes or of a quota, that sets this limit; none where no node takes them.
+  description: >-
+    The resource, of the nodes or of a quota, or the field of the template (such as V(hostPort)) that sets this limit;
+    none where no node takes them.
   returned: success
   type: str
   sample: cpu
+unjudged:
+  description: What decides too whether the pods run, and could not be judged, in words.
+  returned: success
+  type: list
+  elements: str
+  sample: [on which nodes the volumes data can be used]
 message:
   description: What is missing.
   returned: success

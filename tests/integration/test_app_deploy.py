@@ -92,6 +92,30 @@ def test_a_field_that_leaves_the_description_leaves_the_cluster(lab: Lab) -> Non
     assert pod.containers[0].env is None
 
 
+def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leaves_the_selector(lab: Lab) -> None:
+    variable = {"name": "hello", "env": [{"name": "DEBUG", "value": "1"}]}
+    patch = {"spec": {"template": {"spec": {"containers": [variable]}}}}
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="kubectl-set")
+    applications = description()
+    applications["hello"]["labels"] = {**applications["hello"].get("labels", {}), "team": "red"}
+    before = lab.spec_versions()
+    run = lab.play("app_deploy", applications=applications)
+    assert run.code != 0, run.output
+    assert "variable DEBUG of container hello (by kubectl-set)" in " ".join(run.output.split())
+    assert lab.spec_versions() == before
+
+    selector = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec.selector.match_labels
+    run = lab.play("app_deploy", applications=applications, app_deploy_others="take")
+    assert run.code == 0, run.output
+    assert "which nobody may change" in run.output
+    spec = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec
+    assert spec.selector.match_labels == selector
+    assert spec.template.metadata.labels["team"] == "red"
+    assert spec.template.spec.containers[0].env is None
+    again = lab.play("app_deploy", applications=applications)
+    assert (again.code, again.changed) == (0, 0), again.output
+
+
 def test_own_templates(empty: Lab, tmp_path: Path) -> None:
     ours = (ROOT / "roles/app_deploy/templates/deployment.yaml.j2").read_text()
     ours = ours.replace("metadata:\n  name:", "metadata:\n  annotations: {team: blue}\n  name:")

@@ -26,7 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access im
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._retries import Refusal
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 
-__all__ = ["ARGUMENTS", "Access", "Api", "ApiError", "Object", "api", "path_of", "secrets"]
+__all__ = ["ARGUMENTS", "Access", "Api", "ApiError", "Object", "api", "path_for", "path_of", "secrets"]
 
 Result = t.TypeVar("Result")
 Object = t.Dict[str, t.Any]
@@ -306,16 +306,18 @@ class Api:
         finally:
             connection.close()
 
-    def _write(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str = "") -> Object:
+    def _write(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str = "", **more: str) -> Object:
         repeatable = dry_run or _retries.is_conditional(method, body)
-        return self._tried(lambda: self._write_once(method, path, body, dry_run, content_type), repeatable)
+        return self._tried(lambda: self._write_once(method, path, body, dry_run, content_type, more), repeatable)
 
-    def _write_once(self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str) -> Object:
+    def _write_once(
+        self, method: str, path: str, body: t.Any, dry_run: bool, content_type: str, more: t.Mapping[str, str]
+    ) -> Object:
         # Over a connection of its own: one that was kept may be closed already, and a write whose answer
         # never came must not be sent again by itself.
         connection = self.connect()
         try:
-            query = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}
+            query = {"fieldManager": FIELD_MANAGER, **more} if method != "DELETE" else {}
             if dry_run:
                 query["dryRun"] = "All"
             response = self._send(connection, path, query, method, body, content_type or "application/json")
@@ -344,6 +346,11 @@ class Api:
         """
         kind = "json-patch" if isinstance(change, list) else "merge-patch"
         return self._write("PATCH", path, change, dry_run, f"application/{kind}+json")
+
+    def tried(self, path: str, manifest: Object) -> Object:
+        """The object as a server-side apply of the manifest would make it, with conflicts decided for us. Nothing is
+        changed. Raises ApiError."""
+        return self._write("PATCH", path, manifest, True, "application/apply-patch+yaml", force="true")
 
     def delete(self, path: str, options: Object | None = None, *, dry_run: bool = False) -> Object:
         """Delete an object, with the fields of a DeleteOptions such as preconditions. Raises ApiError."""
@@ -380,6 +387,32 @@ def api(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Api:
 
 def _article(kind: str) -> str:
     return f"{'an' if kind[0] in 'AEIOaeio' else 'a'} {kind}"
+
+
+Known = t.Dict[str, t.List[Object]]  # by the root of a version: the resources that it has
+
+
+def path_for(api: Api, manifest: Object, namespace: str, known: Known | None = None) -> str | None:
+    """The path of the collection that an object of a manifest is in, None where the cluster does not know its kind.
+
+    What the cluster has is asked once and kept in `known`. Raises ApiError.
+    """
+    version = str(manifest.get("apiVersion") or "")
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    known = {} if known is None else known
+    if root not in known:
+        try:
+            known[root] = api.get(root).get("resources") or []
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            known[root] = []
+    for item in known[root]:
+        if item["kind"] == manifest["kind"] and "/" not in item["name"]:
+            where = (manifest.get("metadata") or {}).get("namespace") or namespace
+            within = f"/namespaces/{quote(where, safe='')}" if item.get("namespaced") else ""
+            return f"{root}{within}/{item['name']}"
+    return None
 
 
 def path_of(plural: str, namespace: str | None = None, name: str | None = None, group: str = "") -> str:

@@ -40,13 +40,16 @@ def namespace_is_missing(said: str, namespace: str) -> bool:
     return re.search(rf'namespaces \\*"{re.escape(namespace)}\\*" not found', said) is not None
 
 
+SECRETLESS = (
+    "The API server refused a Secret of the application; its words are not shown, as they may quote the Secret."
+)
+
+
 def refusal(said: str, namespace: str) -> str:
     """Why objects were refused, in the API server's own words, unless those may quote a Secret."""
     if namespace_is_missing(said, namespace):
         return f"There is no namespace {namespace}; create it with kubectl create namespace {namespace}."
     if re.search(r'Secret "|Secret in version|Kind=Secret|"kind": ?"secrets"', said):
-        return (
-            "The API server refused a Secret of the application; its words are not shown, as they may quote the Secret."
-        )
+        return SECRETLESS
     found = re.findall(r'"message": ?"(.*?)", ?"', said)
     return re.sub(r'\\+"', '"', found[0] if found else said)

@@ -73,7 +73,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         *_ASKED,
     ),
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
-    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_SHARES, Right("", "services", ("list",))),
+    "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ROOM, *_SHARES, Right("", "services", ("list",))),
     "canary": (
         *_CHANGED,
         _CREATED,

@@ -193,18 +193,53 @@ _container: dict[str, Check] = {
     "image": text,
     "resources": resources,
     "restartPolicy": text,
-    "ports": several(named({"name": text, "containerPort": number})),
+    "ports": several(
+        named({"name": text, "containerPort": number, "hostPort": number, "hostIP": text, "protocol": text})
+    ),
     "lifecycle": named({"preStop": _hook}),
 }
 container = named(_container, {"name", "image"})
+_operators = one_of("In", "NotIn", "Exists", "DoesNotExist")
+selector = named(
+    {
+        "matchLabels": texts,
+        "matchExpressions": several(
+            named({"key": text, "operator": _operators, "values": several(text)}, {"key", "operator"})
+        ),
+    }
+)
 _rule = named({"key": text, "operator": text, "values": several(text)}, {"key", "operator"})
 _term = named({"matchExpressions": several(_rule), "matchFields": several(_rule)})
+_pods = {
+    "topologyKey": text,
+    "labelSelector": selector,
+    "namespaces": several(text),
+    "namespaceSelector": selector,
+    "matchLabelKeys": several(text),
+    "mismatchLabelKeys": several(text),
+}
+_of_pods = named({"requiredDuringSchedulingIgnoredDuringExecution": several(named(_pods, {"topologyKey"}))})
 affinity = named(
     {
         "nodeAffinity": named(
             {"requiredDuringSchedulingIgnoredDuringExecution": named({"nodeSelectorTerms": several(_term)})}
-        )
+        ),
+        "podAffinity": _of_pods,
+        "podAntiAffinity": _of_pods,
     }
+)
+_spread = named(
+    {
+        "maxSkew": number,
+        "minDomains": number,
+        "topologyKey": text,
+        "whenUnsatisfiable": text,
+        "labelSelector": selector,
+        "matchLabelKeys": several(text),
+        "nodeAffinityPolicy": text,
+        "nodeTaintsPolicy": text,
+    },
+    {"maxSkew", "topologyKey"},
 )
 _pod: dict[str, Check] = {
     "containers": several(container, 1),
@@ -218,6 +253,11 @@ _pod: dict[str, Check] = {
     "activeDeadlineSeconds": number,
     "terminationGracePeriodSeconds": number,
     "priorityClassName": text,
+    "runtimeClassName": text,
+    "schedulerName": text,
+    "hostNetwork": truth,
+    "topologySpreadConstraints": several(_spread),
+    "volumes": several(named({"name": text}, {"name"})),
 }
 pod_spec = named(_pod, {"containers"})
 _own_metadata = named({"labels": texts, "annotations": texts})
@@ -241,15 +281,6 @@ given_template = named(
     }
 )
 
-_operators = one_of("In", "NotIn", "Exists", "DoesNotExist")
-selector = named(
-    {
-        "matchLabels": texts,
-        "matchExpressions": several(
-            named({"key": text, "operator": _operators, "values": several(text)}, {"key", "operator"})
-        ),
-    }
-)
 _rolling = named({"maxSurge": share, "maxUnavailable": share, "partition": number})
 _workload_spec: dict[str, Check] = {
     "replicas": number,
@@ -327,6 +358,8 @@ _remembered = named(
     }
 )
 _scope = named({"scopeName": text, "operator": text, "values": several(text)}, {"scopeName", "operator"})
+
+_LIMITS = ("default", "defaultRequest", "min", "max", "maxLimitRequestRatio")
 
 #: By the plural that a path has: the kind, and what its objects are like.
 KINDS: dict[str, tuple[str, Check]] = {
@@ -413,8 +446,16 @@ KINDS: dict[str, tuple[str, Check]] = {
         "LimitRange",
         _object(
             spec=named(
-                {"limits": several(named({"type": text, "default": quantities, "defaultRequest": quantities}))},
+                {"limits": several(named({"type": text, **dict.fromkeys(_LIMITS, quantities)}))},
             ),
+        ),
+    ),
+    "priorityclasses": ("PriorityClass", _object(globalDefault=truth)),
+    "runtimeclasses": (
+        "RuntimeClass",
+        _object(
+            overhead=named({"podFixed": quantities}),
+            scheduling=named({"nodeSelector": texts, "tolerations": several(named({"key": text, "effect": text}))}),
         ),
     ),
     "poddisruptionbudgets": (
@@ -499,7 +540,7 @@ _a_schema = named(
     }
 )
 _resource = named(
-    {"name": text, "kind": text, "singularName": text, "shortNames": several(text)},
+    {"name": text, "kind": text, "singularName": text, "shortNames": several(text), "namespaced": truth},
     {"name", "kind"},
 )
 _preferred = named({"preferredVersion": named({"groupVersion": text}, {"groupVersion"})}, {"preferredVersion"})

@@ -14,7 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _applications, _namespace
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _applications, _images, _namespace
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "deployments": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},
+    "version_of": _images.RULE_OPTION,
     "failure": {"type": "raw", "default": ""},
 }
 
@@ -65,6 +66,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         kept,
         begin.entry,
         sleeps=_planning.sleeps(api),
+        rule=_images.rule(begin.request["version_of"]),
+        others=begin.request["others"],
     )
 
 
@@ -121,7 +124,8 @@ def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
 def _rows(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """What runs of the application."""
     there = _namespace.workloads(api, options["namespace"])
-    every = [_applications.application(item, there) for item in there.deployments]
+    rule = _images.rule(options["version_of"])
+    every = [_applications.application(item, there, rule=rule) for item in there.deployments]
     rows = _app_deploy.shown(every, options["deployments"], options["services"])
     return sorted(rows, key=lambda row: str(row["deployment"]))
 

@@ -13,8 +13,10 @@ from dataclasses import replace
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _apply,
     _called,
     _capacity,
+    _looking,
     _pointing,
     _rollout,
     _version_distribution,
@@ -26,6 +28,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import L
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _images,
     _managers,
     _namespace,
     _place,
@@ -49,6 +52,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "plan": {"type": "dict", "default": {}},
     "template": {"type": "dict"},
+    "definition": {"type": "raw", "no_log": True},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "samples": {"type": "int", "default": 500},
     "min_success": {"type": "float", "default": MIN_SUCCESS},
@@ -78,6 +82,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         rollback=request["rollback"],
         application=name,
         others=others,
+        container=request["container"],
+        rule=_images.rule(request["version_of"]),
     )
     endings = [] if request["keep_previous"] else _bluegreen.endings(found, there.deployments, service)
     plan = _bluegreen.begin(found, name, begin.drained(api), request, begin.entry, endings)
@@ -114,12 +120,16 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 
 
 def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """See that there is room for the other colour and nothing stays behind, and pin the Services to the active one.
+    """See that there is room for the other colour, that it can be made and that nothing stays behind, and pin the
+    Services to the active one.
 
     What is created and changed until the switch is noted at the Services first, so that it can be taken back.
     """
     plan, namespace = options["plan"], options["namespace"]
     preview = plan["preview"]
+    tried = plan["preview_entry"]["service"]
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        service = _place.there(api, Place("Service", namespace, tried))
     room = _capacity.run(
         _called.options(
             _capacity.ARGUMENTS,
@@ -128,11 +138,14 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
             deployment=preview["deployment"],
             replicas=plan["replicas"],
             template=options["template"],
+            objects=_bluegreen.created(preview["exists"], service is not None),
         ),
         task,
     )
     if not room["fits"]:
         raise Failure(room["message"])
+    if room["unjudged"]:
+        task.tell(f"{options['name']}: {room['message']}")
     with contextlib.closing(_api.api(options, task.environ)) as api:
         active = _place.found(api, Place("Deployment", namespace, plan["active"]["deployment"]))
         labels = ((options["template"] or {}).get("metadata") or {}).get("labels") or {}
@@ -142,10 +155,11 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
             _pointers.Colour(preview["deployment"], labels),
             [item["name"] for item in plan["services"]],
         )
-        tried = f"{options['name']}-preview"
+        manifests = _apply.documents(_apply.text_of(options["definition"]))
+        _looking.looked(api, manifests, namespace, "refuse", "delete it, as it has no traffic")
         creates = [
             *([] if preview["exists"] else [f"Deployment {preview['deployment']}"]),
-            *([] if _place.there(api, Place("Service", namespace, tried)) else [f"Service {tried}"]),
+            *([] if service else [f"Service {tried}"]),
         ]
         changes = {"creates": tuple(creates), **(_running(api, namespace, preview) if preview["exists"] else {})}
     results = []

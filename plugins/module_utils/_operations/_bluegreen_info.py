@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -16,11 +17,14 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     "rollback": {"type": "bool", "default": False},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
 }
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
+    rule = _images.rule(options["version_of"])
     api = _api.api(options, task.environ)
     namespace, name = options["namespace"], options["name"]
     try:
@@ -31,5 +35,12 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         raise
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     api.close()
-    plan = _bluegreen.plan(service, deployments, version=options["version"] or "", rollback=options["rollback"])
+    plan = _bluegreen.plan(
+        service,
+        deployments,
+        version=options["version"] or "",
+        rollback=options["rollback"],
+        container=options["container"] or "",
+        rule=rule,
+    )
     return {"changed": False, **plan}

@@ -115,11 +115,14 @@ def _prepared(work: Work) -> dict[str, t.Any]:
                 namespace=work.options["namespace"],
                 replicas=found["needed"],
                 template=found["template"],
+                objects={} if seen.canary else {"deployments.apps": 1, "replicasets.apps": 1},
             ),
             work.task,
         )
         if not room["fits"]:
             raise Failure(room["message"])
+        if room["unjudged"]:
+            work.task.tell(f"{work.stable}: {room['message']}")
     manifest: dict[str, t.Any] = {}
     if seen.canary is None and found["steps"]:
         new = _canary_manifests.made(seen, asked)

@@ -190,7 +190,7 @@ class Step:
         if plan["phase"] != "done" or _history.is_noted(there.deployment):
             self.settle(verified=seen["verdict"] == "pass")
         self.run.journal.note("serving", version=plan["target"])
-        headline = f"{place.name} {plan['target']} runs in all {len(pods)} pods."
+        headline = f"{plan['named']} {plan['target']} runs in all {len(pods)} pods."
         if not pods:
             headline = f"{place} has 0 replicas, so nothing runs; its version is {plan['target']}."
         if plan["kind"] == "rollback":
@@ -239,7 +239,14 @@ class Step:
             return self.seen(by, expected={self.plan["target"]: 1})
         seen = self.seen(by)
         named = [version for version in seen["counts"] if version != UNNAMED]
-        names = f"name {', '.join(named)}, which is no version of the pods" if named else "name no version"
+        names = "name no version"
+        if named and self.plan["answering"]:
+            names = f"name {', '.join(named)}, which may be the version of {' or '.join(self.plan['answering'])}"
+        elif named:
+            names = (
+                f"name {', '.join(named)}, which is no version of the pods (where it comes from the tag by a rule, "
+                "give that as rolling_update_version_of)"
+            )
         answered, lost = sum(seen["counts"].values()), sum(seen["errors"].values())
         seen["message"] = (
             f"{answered} of {seen['samples']} requests were answered, {lost} lost; the answers {names}, so the pods' "
@@ -310,7 +317,7 @@ class Step:
     def back(self) -> Facts:
         """Roll back to what served last, and verify that; what becomes of it is the outcome's to say."""
         name, back = self.place.name, self.way_back
-        failed = f"{name} {self.plan['target']} failed verification"
+        failed = f"{self.plan['named']} {self.plan['target']} failed verification"
         try:
             there = self.found()
             if not self.is_ours(there):

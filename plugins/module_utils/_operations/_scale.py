@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
@@ -58,6 +59,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
                 "; make room, or request fewer replicas.",
                 {"before": plan.before},
             )
+        if room.unjudged:
+            plan = dataclasses.replace(plan, hints=[*plan.hints, f"room was not judged by {'; '.join(room.unjudged)}"])
     return plan
 
 

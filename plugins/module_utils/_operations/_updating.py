@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _capacity
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
@@ -66,12 +67,13 @@ def _update_planned(api: _api.Api, begin: Begin) -> Plan:
     back = next((item for item in there.revisions if item.uid == plan.facts["way_back"].get("replica_set")), None)
     gone = missing(api, begin.namespace, back.template) if back and plan.changes else []
     if not gone or not back:
-        return plan
+        return _with_room(api, begin, plan, there, tried["spec"]["template"])
     said = (
         f"revision {back.number} of {place} cannot run any more, so there is no way back where {plan.target} fails "
         f"verification: {_gone(gone)}"
     )
-    return replace(plan, warnings=[*plan.warnings, said])
+    plan = replace(plan, warnings=[*plan.warnings, said])
+    return _with_room(api, begin, plan, there, tried["spec"]["template"])
 
 
 def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
@@ -92,8 +94,21 @@ def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
             f"deployment/{place.name} lists them.",
             {"before": plan.before},
         )
-    _place.changed(api, place, there.deployment, undoing(there, plan.facts["revision"]), dry_run=True)
-    return plan
+    tried = _place.changed(api, place, there.deployment, undoing(there, plan.facts["revision"]), dry_run=True)
+    return _with_room(api, begin, plan, there, tried["spec"]["template"])
+
+
+def _with_room(api: _api.Api, begin: Begin, plan: Plan, there: _update.Found, template: _api.Object) -> Plan:
+    """The plan, where the cluster admits and places pods of the new template. Raises Failure where it does not."""
+    if plan.facts["phase"] != "update":
+        return plan  # what is under way is judged by what becomes of it
+    new = all(revision.template != _workloads.bare(template) for revision in there.revisions)
+    room = _capacity.for_update(api, begin.namespace, there.deployment, template, new=new)
+    hints = _update.room_hints(room.unjudged if room else None)
+    if room and room.missing is not None:
+        why = {"before": plan.before}
+        raise Failure(_update.no_room(there.deployment, room.message), why)
+    return replace(plan, hints=[*plan.hints, *hints])
 
 
 def missing(api: _api.Api, namespace: str, template: _api.Object) -> list[str]:

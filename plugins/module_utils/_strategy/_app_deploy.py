@@ -11,6 +11,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _d
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
     _images,
+    _managers,
     _selectors,
     _workloads,
 )
@@ -22,6 +23,8 @@ Described = t.Mapping[str, t.Mapping[str, t.Any]]
 REQUEST: dict[str, t.Any] = {
     "create_namespace": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 600},
+    "version_of": _images.RULE_OPTION,
+    "others": {"type": "str", "choices": ["keep", "refuse", "take"], "default": "refuse"},
 }
 LEAST = {"timeout": 1}
 
@@ -36,6 +39,7 @@ def check(applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
     if not applications:
         raise Failure("app_deploy_applications describes no application, so there is nothing to deploy; describe one.")
     _plan.check_least("app_deploy", request, LEAST)
+    _images.rule(request["version_of"])
 
 
 def no_namespace(namespace: str) -> str:
@@ -61,25 +65,46 @@ def begin(
     entry: t.Mapping[str, t.Any],
     *,
     sleeps: bool = True,
+    rule: _images.Rule = _images.PLAIN,
+    others: str = "refuse",
 ) -> _plan.Plan:
     """The plan of a run. There is no Secret in it, as it is shown.
 
     `services` and `deployments` are those of the namespace, `certificates` the names of the Secrets that are there,
-    `sleeps` says whether the cluster knows the preStop hook `sleep`.
+    `sleeps` says whether the cluster knows the preStop hook `sleep`, `rule` how the versions that answer come from the
+    tags, `others` what becomes of what others made. Raises Failure for what would stand beside what is described.
     """
     selectors = pinned(applications, services)
     check_colours(applications, selectors, services, deployments)
+    there = {item["metadata"]["name"]: item for item in deployments}
+    kept = {
+        name: selecting(name, item, there[name])
+        for name, item in applications.items()
+        if name in there and name not in selectors
+    }
+    beside = standing_beside(applications, there, selectors)
+    renamed, unused = beside_services(applications, services)
+    if (beside or renamed) and others == "refuse":
+        raise Failure([*beside, *renamed][0])
     names = sorted(applications)
     listed = ", ".join(names)
     return _plan.Plan(
-        before=versions(applications, deployments),
-        target={name: item["version"] for name, item in applications.items() if name not in selectors},
+        before=versions(applications, deployments, rule),
+        target={name: rule.answer(item["version"]) for name, item in applications.items() if name not in selectors},
         changes=True,
         headline=f"{listed} in namespace {namespace} {'runs' if len(names) == 1 else 'run'} as described",
         would=f"{listed} would be deployed in namespace {namespace}",
         endings=endings(applications, services, deployments, selectors),
+        hints=[
+            *beside,
+            *renamed,
+            *unused,
+            *(hint for item in kept.values() for hint in item.pop("hints")),
+            *filter(None, (repinned(name, applications[name], there[name]) for name in kept)),
+        ],
         facts={
             "selectors": selectors,
+            "kept": {name: item for name, item in kept.items() if item},
             "deployments": [name for name in names if name not in selectors],
             "services": [name for name in names if "service" in applications[name]],
             "certificates": [
@@ -92,6 +117,30 @@ def begin(
             "sleeps": sleeps,
         },
     )
+
+
+def beside_services(applications: Described, services: t.Sequence[Object]) -> tuple[list[str], list[str]]:
+    """Services that are not described and find the same pods as one that is created, in sentences.
+
+    The first are those that an earlier description had made, so that it was renamed; the others are somebody else's.
+    """
+    there = {item["metadata"]["name"]: item for item in services}
+    ours, others = [], []
+    for name, described in sorted(applications.items()):
+        if "service" not in described or name in there:
+            continue
+        selector = described["service"].get("selector") or {"app": name}
+        for other, item in sorted(there.items()):
+            if other in applications or other.endswith("-preview") or item["spec"].get("selector") != selector:
+                continue
+            said = (
+                f"Service {other} is not described, and finds the same pods as Service {name}, which is created: "
+                f"whoever comes in by {other} goes on to do so. Delete it once nobody does, describe it, or leave it "
+                f"with -e app_deploy_others=keep."
+            )
+            applied = _managers.applied_by_us(item)
+            (ours if applied else others).append(said)
+    return ours, others
 
 
 def endings(
@@ -112,6 +161,62 @@ def endings(
         drains = _description.drained(described, sleeps=True) != described
         if f"{described['image']}:{described['version']}" not in images or (ending.drain is None and drains):
             found.append(ending)
+    return found
+
+
+def selecting(name: str, described: t.Mapping[str, t.Any], there: Object) -> dict[str, t.Any]:
+    """What of a Deployment's description gives way to its selector, which nobody may change, and hints of that.
+
+    The selector stays, and so do the labels that it needs. Where the description says another selector, or another
+    value of such a label, nothing gives way, and the API server refuses it.
+    """
+    live = there["spec"].get("selector") or {}
+    labels = {"app": name, **described.get("labels", {})}
+    if not live or "selector" in described or live == {"matchLabels": labels}:
+        return {"hints": []}
+    matched = live.get("matchLabels") or {}
+    missing = {key: value for key, value in matched.items() if key not in (*labels, "version")}
+    if _selectors.unmet(live, {**labels, **missing, "version": described["version"]}):
+        return {"hints": []}
+    hint = f"Deployment {name} keeps its selector {_selectors.query(live)}, which nobody may change"
+    if missing:
+        hint += f", and so the labels {','.join(f'{key}={value}' for key, value in missing.items())}"
+    kept = {"label_selector": live, "labels": {**described.get("labels", {}), **missing}}
+    return {**kept, **({"selector": matched} if matched else {}), "hints": [hint]}
+
+
+def repinned(name: str, described: t.Mapping[str, t.Any], there: Object) -> str:
+    """That a Deployment's image was pinned by a digest and is not as described, in words; empty where it stays."""
+    found = _images.container(there["spec"]["template"], name, repository=described["image"])
+    new = _images.parse(_images.with_tag(described["image"], described["version"]))
+    return _images.repinned(_images.parse(found.get("image", "")), new) if found else ""
+
+
+def standing_beside(
+    applications: Described,
+    there: t.Mapping[str, Object],
+    selectors: t.Container[str],
+) -> list[str]:
+    """Deployments that are not described and would take traffic beside one that is created, in sentences.
+
+    That is what a Deployment leaves which was renamed in the description. Colours and canaries are known.
+    """
+    known = {f"{name}{suffix}" for name in applications for suffix in ("", *_images.SUFFIXES)}
+    found = []
+    for name, described in sorted(applications.items()):
+        if "service" not in described or name in selectors or name in there:
+            continue
+        selector = described["service"].get("selector") or {"app": name}
+        for other, item in sorted(there.items()):
+            if other in known or not item["spec"].get("replicas", 1):
+                continue
+            if _selectors.selects(selector, _workloads.pod_labels(item)):
+                said = _selectors.query({"matchLabels": selector})
+                found.append(
+                    f"Deployment {other} is not described, and its pods have {said}, by which Service {name} finds its "
+                    f"own: users would get both. Delete it, scale it to 0, describe it, or leave it with "
+                    f"-e app_deploy_others=keep."
+                )
     return found
 
 
@@ -175,10 +280,12 @@ def certificate(name: str, described: t.Mapping[str, t.Any]) -> dict[str, t.Any]
     }
 
 
-def versions(applications: Described, deployments: t.Iterable[Object]) -> dict[str, str]:
+def versions(
+    applications: Described, deployments: t.Iterable[Object], rule: _images.Rule = _images.PLAIN
+) -> dict[str, str]:
     """The version of each described Deployment that is there."""
     return {
-        item["metadata"]["name"]: _images.version_of(item["spec"]["template"], item["metadata"]["name"])
+        item["metadata"]["name"]: _images.version_of(item["spec"]["template"], item["metadata"]["name"], rule=rule)
         for item in deployments
         if item["metadata"]["name"] in applications
     }
@@ -212,7 +319,10 @@ def manifests(
         "selectors": dict(selectors),
         # The Deployments behind a Service that is pinned to a version are that rollout's.
         "deployments": {
-            name: _description.drained(item, sleeps=bool(plan.get("sleeps", True)))
+            name: {
+                **_description.drained(item, sleeps=bool(plan.get("sleeps", True))),
+                **(plan.get("kept") or {}).get(name, {}),
+            }
             for name, item in applications.items()
             if name not in selectors
         },

@@ -99,12 +99,16 @@ def plan(
     rollback: bool,
     application: str = "",
     others: t.Sequence[Object] = (),
+    container: str = "",
+    rule: _images.Rule = _images.PLAIN,
 ) -> dict[str, t.Any]:
     """What a blue/green rollout finds, and the phase it has to begin with.
 
     `service` is the Service that decides which colour has the traffic, `others` are those that go with it.
-    `deployments` are those of the namespace. Blue is the Deployment of the application's name (by default the
-    Service's), where there is one, else NAME-blue; green is NAME-green. Raises Failure where that is not what is found.
+    `deployments` are those of the namespace. `version` is a tag; a version here is what is answered, which comes from
+    the tag by the `rule`, and a tag is what has to be given to get it. Blue is the Deployment of the application's name
+    (by default the Service's), where there is one, else NAME-blue; green is NAME-green. Raises Failure where that is
+    not what is found.
     """
     served = service["metadata"]["name"]
     name = application or served
@@ -113,7 +117,9 @@ def plan(
         raise Failure(f"Service {served} has no selector, so no Deployment can take its traffic.")
     named = {item["metadata"]["name"]: item for item in deployments}
     names = _subject.colours(name, named)
-    colours = {colour: _colour(name, colour, names[colour], named.get(names[colour])) for colour in names}
+    colours = {
+        colour: _colour(name, colour, names[colour], named.get(names[colour]), container, rule) for colour in names
+    }
     behind = [
         colour for colour, item in names.items() if item in named and _selectors.selects(live, pod_labels(named[item]))
     ]
@@ -138,14 +144,17 @@ def plan(
     unfinished = bool(prepared) and f"Deployment {active['deployment']}" not in touched
     # A rollback that was cut off before its switch goes on.
     gives_up = unfinished and (not before or all(item.to != before for item in prepared))
-    target = _rolled_back_to(name, active, preview, before, gives_up) if rollback else version
+    target, tag = rule.answer(version), version
+    if rollback:
+        target = _rolled_back_to(name, active, preview, before, gives_up)
+        tag = next((item["tag"] for item in (active, preview) if item["version"] == target), target)
     if target == active["version"] or not target:
         phase = "done"
     elif preview["complete"] and preview["replicas"] and preview["version"] == target == before:
         phase = "switch"
     else:
         phase = "preview"
-    labels = (active["label"], target if phase == "preview" else preview["label"])
+    labels = (active["label"], tag if phase == "preview" else preview["label"])
     selectors = _selectors_of(service, active, preview, labels)
     return {
         key: {name: value for name, value in item.items() if name not in ("label", "labelled")}
@@ -164,6 +173,7 @@ def plan(
         "uid": service["metadata"].get("uid", ""),
         "pinned": "version" in live,
         "version": target,
+        "tag": tag or active["tag"],
         "previous_version": before,
         "phase": phase,
         "unfinished": unfinished,
@@ -245,30 +255,46 @@ def is_of_one(service: str, selector: t.Mapping[str, str], application: str) -> 
     )
 
 
-def _colour(application: str, colour: str, name: str, deployment: Object | None) -> dict[str, t.Any]:
-    """A colour. Traffic is led by what the label `version` of its pods says, its version is what they answer."""
+def _colour(
+    application: str, colour: str, name: str, deployment: Object | None, container: str, rule: _images.Rule
+) -> dict[str, t.Any]:
+    """A colour. Traffic is led by what the label `version` of its pods says, its version is what they answer.
+
+    Raises Failure where several containers may have its version.
+    """
     if deployment is None:
         return {
             "color": colour,
             "deployment": name,
             "exists": False,
             "version": "",
+            "tag": "",
+            "image": "",
             "replicas": 0,
             "complete": False,
             "match_labels": {},
+            "label_selector": {},
             "label": "",
             "labelled": colour,
         }
     spec = deployment["spec"]
     labels = pod_labels(deployment)
+    version = _images.version_of(spec["template"], application, container, rule=rule)
+    carrying = _images.container(spec["template"], application, container)
+    if not version:
+        _images.container_of(deployment, container)  # raises Failure, which says what to name
+    image = _images.parse(carrying["image"]) if carrying else None
     return {
         "color": colour,
         "deployment": name,
         "exists": True,
-        "version": _images.version_of(spec["template"], application) or labels.get("version", ""),
+        "version": version,
+        "tag": (image.tag if image else "") or labels.get("version") or version,
+        "image": image.reference if image else "",
         "replicas": spec.get("replicas", 1),
         "complete": progress(deployment) is None,
         "match_labels": spec["selector"].get("matchLabels") or {},
+        "label_selector": spec["selector"],
         "label": labels.get("version", ""),
         "labelled": labels.get("color"),
     }
@@ -292,6 +318,8 @@ REQUEST: dict[str, t.Any] = {
     "previous_delay": {"type": "int", "default": 30},
     "keep_previous": {"type": "bool", "default": True},
     "preview_path": {"type": "str", "default": ""},
+    "container": {"type": "str", "default": ""},
+    "version_of": _images.RULE_OPTION,
 }
 LEAST = {
     "family_size": 1,
@@ -329,6 +357,7 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
         )
     _plan.check_least("bluegreen", request, LEAST)
     _plan.check_share("bluegreen", "min_success", request)
+    _images.rule(request["version_of"])
 
 
 def begin(
@@ -349,21 +378,25 @@ def begin(
     if old.get("exists") and old["version"]:
         kept = f"{application} {old['version']} ({old['color']}, Deployment {old['deployment']})"
         replicas = old["replicas"] if request["keep_previous"] else 0
-        hints = [f"kept for the way back: {kept}, {replicas} replicas; -e version={old['version']}"]
+        hints = [f"kept for the way back: {kept}, {replicas} replicas; -e version={old['tag']}"]
+    if found["phase"] == "preview" and preview["image"]:
+        # The other colour's image is made of the description, whatever it was pinned by.
+        new = _images.with_tag(described["image"], found["tag"])
+        hints += filter(None, [_images.repinned(_images.parse(preview["image"]), _images.parse(new))])
     return _plan.Plan(
         before=active["version"],
         target=target,
         changes=not done or found["unfinished"],
         headline=f"takes all traffic: {name}",
         would=f"would take all traffic: {name}",
-        way_back=f"-e version={active['version']}" if not done else "",
+        way_back=f"-e version={active['tag']}" if not done else "",
         hints=hints,
         endings=endings,
         service=found["service"],
         facts={
             **found,
             "replicas": copies,
-            "manifests": _manifests(application, described, preview, target, copies),
+            "manifests": _manifests(application, described, preview, found["tag"], copies),
             "preview_entry": _preview_entry(application, found["service"], entry, request["preview_path"]),
             "old": old,
             # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
@@ -382,7 +415,7 @@ def endings(found: t.Mapping[str, t.Any], deployments: t.Iterable[Object], servi
 
 
 def _manifests(
-    application: str, described: t.Mapping[str, t.Any], preview: Object, target: str, copies: int
+    application: str, described: t.Mapping[str, t.Any], preview: Object, tag: str, copies: int
 ) -> dict[str, t.Any]:
     """What the templates make the other colour of: the application as described, under the colour's name.
 
@@ -392,16 +425,20 @@ def _manifests(
     labels = {"app": application, **described.get("labels", {}), **color}
     deployment = {
         **described,
-        "version": target,
+        "version": tag,
         "replicas": copies,
         "labels": {**labels, **preview["match_labels"]},
-        **({"selector": preview["match_labels"]} if preview["exists"] else {}),
+        **(
+            {"selector": preview["match_labels"], "label_selector": preview["label_selector"]}
+            if preview["exists"]
+            else {}
+        ),
     }
     service = f"{application}-preview"
     return {
         "deployments": {preview["deployment"]: deployment},
         "services": {service: {"labels": {"app": application}, "service": {"ports": _ports(described["service"])}}},
-        "selectors": {service: {**labels, "version": target}},
+        "selectors": {service: {**labels, "version": tag}},
     }
 
 
@@ -411,6 +448,12 @@ PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
 
 def _ports(service: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     return [{key: port[key] for key in PORT_FIELDS if key in port} for port in service["ports"]]
+
+
+def created(colour_there: bool, service_there: bool) -> dict[str, int]:
+    """What a preview creates, by resource, as quotas count it."""
+    found = {} if colour_there else {"deployments.apps": 1, "replicasets.apps": 1}
+    return found if service_there else {**found, "services": 1}
 
 
 def _preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:

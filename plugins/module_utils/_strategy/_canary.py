@@ -24,15 +24,17 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     Asked,
     Object,
     Seen,
+    image_of,
     in_percent,
     named,
     number,
     replicas_of,
     running,
     scaler_of,
+    tag_of,
     version_of,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
@@ -53,6 +55,8 @@ REQUEST: dict[str, t.Any] = {
     "weight": {"type": "float", "default": 0.0},
     "weight_tolerance": {"type": "float", "default": 5.0},
     "container": {"type": "str", "default": ""},
+    "image": {"type": "str", "default": ""},
+    "version_of": _images.RULE_OPTION,
     "service": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
     "tolerance": {"type": "float", "default": 0.0},
@@ -90,6 +94,8 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
     _plan.check_least("canary", request, LEAST)
     _plan.check_share("canary", "min_success", request)
     _canary_steps.weights(steps_of(request))
+    _images.rule(request["version_of"])
+    _images.check_repository("canary_image", request["image"])
 
 
 def steps_of(request: Request) -> list[Object]:
@@ -106,6 +112,8 @@ def asked(request: Request, *, described: bool) -> Asked:
         abort=request["abort"],
         tolerance=min(request["weight_tolerance"], 100.0),
         container=request["container"],
+        image=request["image"],
+        rule=_images.rule(request["version_of"]),
         templated=described,
     )
 
@@ -153,6 +161,8 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "stable": {
             "deployment": name,
             "version": old,
+            "tag": tag_of(stable, asked),
+            "image": image_of(stable, asked),
             "replicas": replicas_of(stable),
             "whole": whole,
             "complete": progress(stable) is None,
@@ -161,6 +171,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
             "deployment": named(name),
             "exists": canary is not None,
             "version": version if there else "",
+            "tag": (tag_of(canary, asked) if canary else asked.version) if there else "",
             "replicas": replicas_of(canary),
             "complete": canary is not None and progress(canary) is None,
             "weight": in_percent(number(canary, WEIGHT)),
@@ -207,13 +218,21 @@ def begin(
     advances = bool(steps or found["promote"])
     headline, would, hints = _words(found, request)
     templated = bool(described) and advances and not canary["exists"]
+    repository = described.get("image") or request["image"]
+    if steps and not canary["exists"] and repository and stable["image"]:
+        new_image = _images.parse(_images.with_tag(repository, canary["tag"]))
+        hints += filter(None, [_images.repinned(_images.parse(stable["image"]), new_image)])
     return _plan.Plan(
         before=before,
         target=new if advances else old,
         changes=advances or found["abort"],
         headline=headline,
         would=would,
-        way_back="" if not advances else f"-e version={old} -e promote=true" if found["promote"] else "-e abort=true",
+        way_back=""
+        if not advances
+        else f"-e version={stable['tag']} -e promote=true"
+        if found["promote"]
+        else "-e abort=true",
         hints=hints,
         endings=endings,
         service=found["service"],
@@ -262,7 +281,8 @@ def _words(found: t.Mapping[str, t.Any], request: Request) -> tuple[str, str, li
         )
     if steps:
         share = f"beside {old}; {steps[-1]['message']}"
-        go_on = f"to go on: -e version={new} -e canary_weight=...; to end it: -e promote=true, or -e abort=true"
+        tag = found["canary"]["tag"]
+        go_on = f"to go on: -e version={tag} -e canary_weight=...; to end it: -e promote=true, or -e abort=true"
         return (
             f"{name} {new} (canary, Deployment {named(name)}) now receives its share {share}",
             f"{name} {new} (canary, Deployment {named(name)}) would receive its share {share}",

@@ -19,7 +19,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     replicas_of,
     version_of,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _managers, _selectors, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     annotations_of,
@@ -54,8 +54,8 @@ def made(seen: Seen, asked: Asked) -> Object:
     name = stable["metadata"]["name"]
     template = bare(asked.template or stable["spec"]["template"])
     if not asked.template:
-        image = _images.container_of(stable, asked.container)["image"]
-        template["spec"] = _with_image(template["spec"], image, _images.with_tag(image, version))
+        image = _images.container_of(stable, asked.container, asked.image)["image"]
+        template["spec"] = _with_image(template["spec"], image, _images.with_tag(image, version, asked.image))
     own, selector = _selecting(stable)
     labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own
     template["metadata"] = dict(template["metadata"], labels=labels | _version_label(stable, asked))
@@ -68,7 +68,8 @@ def made(seen: Seen, asked: Asked) -> Object:
         "kind": "Deployment",
         "metadata": {
             "name": named(name),
-            "labels": (stable["metadata"].get("labels") or {}) | own,
+            # Pods are found by their own labels; by these another tool would take it for its own, and prune it.
+            "labels": _managers.of_nobody(stable["metadata"].get("labels") or {}) | own,
             "annotations": {_workloads.CHANGE_CAUSE: cause},
         },
         "spec": {**kept, "selector": selector, "template": template},

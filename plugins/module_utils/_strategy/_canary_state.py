@@ -53,6 +53,7 @@ class Asked:
     abort: bool = False
     tolerance: float = 5.0  #: percentage points that a reachable share may be away from a weight
     container: str = ""
+    image: str = ""  #: the repository of the new image, by default the container's own
     template: t.Optional[Object] = None  #: the new version's pod template, by default stable's with its tag
     rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
     templated: bool = False  #: the new version's pod template is yet to be made, by a template of the role
@@ -91,6 +92,19 @@ def version_of(deployment: Object, asked: Asked) -> str:
     if not found:
         _images.container_of(deployment, asked.container)
     return found
+
+
+def image_of(deployment: Object, asked: Asked) -> str:
+    """The image of the container that carries a Deployment's version, empty where none is known to."""
+    name = _images.application_of(deployment["metadata"]["name"])
+    found = _images.container(deployment["spec"]["template"], name, asked.container)
+    return str(found.get("image", "")) if found else ""
+
+
+def tag_of(deployment: Object, asked: Asked) -> str:
+    """What is given as version to have what a Deployment has: its image's tag."""
+    image = image_of(deployment, asked)
+    return _images.parse(image).version if image else version_of(deployment, asked)
 
 
 def running(canary: Object, asked: Asked) -> str:

@@ -24,6 +24,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     replicas_of,
     scaler_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
 
 PAUSE = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 
@@ -124,9 +125,17 @@ def needed(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> 
     """How many more pods there are to be at most at one time."""
     at_most = max([step["canary"] for step in steps], default=replicas_of(seen.canary))
     ready = _canary_standing.endpoints(seen)["ready"]
+    # A pod that has its node and is not ready yet needs no other one.
+    canary = max(ready["canary"], _placed(seen.canary, seen))
     if not promote:
-        return max(0, at_most - ready["canary"])
-    return max(0, at_most + whole + _surge(seen.stable, whole) - sum(ready.values()))
+        return max(0, at_most - canary)
+    stable = max(ready["stable"], _placed(seen.stable, seen))
+    return max(0, at_most + whole + _surge(seen.stable, whole) - stable - canary)
+
+
+def _placed(deployment: Object | None, seen: Seen) -> int:
+    """How many pods a Deployment has on nodes."""
+    return _capacity.placed(deployment, seen.pods) if deployment is not None else 0
 
 
 def _surge(deployment: Object, whole: int) -> int:

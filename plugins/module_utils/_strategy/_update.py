@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import typing as t
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _pause, _plan
@@ -50,8 +50,7 @@ def check(wish: Wish) -> None:
     """Raise Failure for a wish that no Deployment can have."""
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", wish.version):
         raise Failure(f"version is {wish.version!r}; it must be an image's tag and a label, such as 2.0.0.")
-    if wish.image and re.search(r"[:@][^/]*$", wish.image):
-        raise Failure(f"image is {wish.image}; give it without a tag or a digest, version is the tag.")
+    _images.check_repository("image", wish.image)
     for name, said in (("max_surge", wish.max_surge), ("max_unavailable", wish.max_unavailable)):
         if said and not re.fullmatch(r"\d+%?", said):
             raise Failure(f"{name} is {said!r}; give a number of pods as 1, or a share of them as 25%.")
@@ -164,6 +163,24 @@ def patch(deployment: Object, wish: Wish) -> list[Object]:
     return steps
 
 
+def no_room(deployment: Object, why: str) -> str:
+    """That an update would not come to its end, and what to do."""
+    spec = deployment["spec"]
+    recreated = (spec.get("strategy") or {}).get("type") == "Recreate"
+    help_ = "" if recreated else ", or let old pods go first (maxSurge 0 and maxUnavailable 1)"
+    return (
+        f"Deployment {deployment['metadata']['name']} was left as it is, as its new pods would not all run: {why}. "
+        f"Make room{help_}, and run again."
+    )
+
+
+def room_hints(unjudged: t.Sequence[str] | None) -> list[str]:
+    """What is said where nobody could judge whether there is room; None is where nothing of it could be read."""
+    if unjudged is None:
+        return ["room was not judged: this user may not list the nodes and pods of the cluster"]
+    return [f"room was not judged by {'; '.join(unjudged)}"] if unjudged else []
+
+
 # -- what a run is asked for, and what it finds ------------------------------------------------------------------------
 
 TEXTS = ("image", "container", "max_surge", "max_unavailable", "change_cause", "pause_at")
@@ -237,6 +254,28 @@ class Carrier:
         """The image in a template or a pod, empty where it has no such container."""
         item = _images.container(template, "", self.container)
         return str(item.get("image", "")) if item else ""
+
+    def answering(self, found: Found) -> list[str]:
+        """The other containers whose version answers name; none where it is this one's.
+
+        That is the one that carries the version where none is asked for. Init containers answer no requests, and where
+        a native sidecar does, it hands on what the others answer.
+        """
+        template = found.deployment["spec"]["template"]
+        main = _images.container(template, found.name)
+        proper = [str(item["name"]) for item in _images.containers(template)]
+        names = [str(main["name"])] if main else [] if self.container in proper else proper
+        return [name for name in names if name != self.container]
+
+    def named(self, found: Found) -> str:
+        """What the version is of, in words."""
+        return f"container {self.container} of {found.name}" if self.answering(found) else found.name
+
+    def named_by_others(self, found: Found) -> set[str]:
+        """The versions in answers that are another container's, or may be: where both have one, nobody can tell."""
+        others = [Carrier(name, self.rule) for name in self.answering(found)]
+        template = found.deployment["spec"]["template"]
+        return {version for other in others for version in (other.version(template), *other.ready(found))}
 
     def ready(self, found: Found) -> list[str]:
         """The version of each ready pod."""
@@ -317,14 +356,15 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
     second = begins == "paused" and resume == "next_run" and paused_at == wish.pause_at
     pauses = bool(wish.pause_at) and begins != "done" and not second
     target = wish.rule.answer(wish.version)
-    return _planned(
+    before = _images.parse(container(deployment, wish)["image"])
+    plan = _planned(
         found,
         carrier,
         begins,
         _way_back(found, carrier, leaving=leaves),
         leading=services(deployment, wish, found.services),
         target=target,
-        headline=f"{name} {target} runs in all {deployment['spec'].get('replicas', 1)} pods.",
+        headline=f"{carrier.named(found)} {target} runs in all {deployment['spec'].get('replicas', 1)} pods.",
         would=f"Deployment {name} {'has' if begins == 'done' else 'would go to'} version {wish.version} ({image}).",
         facts={
             "kind": "update",
@@ -337,6 +377,8 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
             "resume": resume,
         },
     )
+    pinned = _images.repinned(before, _images.parse(image))
+    return replace(plan, hints=[pinned]) if pinned else plan
 
 
 def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str) -> _plan.Plan:
@@ -417,7 +459,8 @@ def _planned(
     earlier = _history.before(found.deployment, found.revisions)
     those = [item for item in found.services if item["metadata"]["name"] in leading]
     uneven = [_reachable.uneven(item, [], entry=entry) for item in those for entry in (True, False)]
-    running = sorted(set(carrier.ready(found)))
+    ready = set(carrier.ready(found))
+    running = sorted(ready - carrier.named_by_others(found))
     return _plan.Plan(
         before=serving.version if serving else None,
         target=target,
@@ -429,11 +472,13 @@ def _planned(
         endings=_endings(found, serving) if begins != "done" else (),
         service=next(iter(leading), ""),
         running=running,
-        needs_entry=bool(running),
+        needs_entry=bool(ready),
         facts={
             "deployment": found.name,
             "phase": begins,
             "carrier": asdict(carrier),
+            "answering": carrier.answering(found),
+            "named": carrier.named(found),
             "template": fingerprint(found.deployment["spec"]["template"]),
             "services": list(leading),
             "uneven": next(filter(None, uneven), ""),
@@ -504,8 +549,8 @@ def kept(patch: t.Sequence[Object], deployment: Object, known: t.Sequence[Revisi
 def _changed_container(one: Object, other: Object, name: str) -> str:
     """The container whose version is another one in two templates: the main one, unless only another one differs."""
     main = _images.container(other, name)
-    before = {item["name"]: item.get("image", "") for item in _images.containers(one)}
-    there = _images.containers(other)
+    before = {item["name"]: item.get("image", "") for item in _images.containers(one, every=True)}
+    there = _images.containers(other, every=True)
     differing = [item["name"] for item in there if before.get(item["name"]) != item.get("image", "")]
     if len(differing) == 1 and (main is None or main["name"] not in differing):
         return str(differing[0])

@@ -1,137 +1,81 @@
 # Copyright: the convoy.rollout authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether a cluster can hold more pods of a template. Pure functions of plain objects."""
+"""Whether a cluster admits more pods of a template and has a place for them. Pure functions of plain objects."""
 
 from __future__ import annotations
 
-import re
+import math
 import typing as t
-from dataclasses import dataclass
-from decimal import Decimal
+from collections import Counter
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _quotas, _selectors, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _amounts,
+    _images,
+    _limit_ranges,
+    _placement,
+    _quotas,
+    _workloads,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._amounts import Amounts, quantity, shown
 
 Object = t.Dict[str, t.Any]
-Amounts = t.Dict[str, Fraction]
 
 #: What the controllers taint a cordoned node with; a pod that tolerates it may go there.
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
-FACTORS: dict[str, Fraction] = {
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 1000),
-    "": Fraction(1),
-    **{suffix: Fraction(1000**power) for power, suffix in enumerate(("k", "M", "G", "T", "P", "E"), 1)},
-    **{suffix: Fraction(1024**power) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
-}
-QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
+#: The value of pod-template-hash that pods of a template will have which no ReplicaSet has yet.
+NEW = "(new)"
+HASH = "pod-template-hash"
 
 
-def quantity(text: str | float) -> Fraction:
-    """A Kubernetes quantity (200m, 10Mi, 0.5, 1e3) as a number. Raises ValueError."""
-    found = QUANTITY.match(str(text))
-    if not found:
-        raise ValueError(f"{text!r} is not a quantity such as 200m, 0.5 or 10Mi")
-    number, exponent, suffix = found.groups()
-    return Fraction(Decimal(number)) * (Fraction(10) ** int(exponent) if exponent else FACTORS[suffix or ""])
+@dataclass(frozen=True)
+class Scene:
+    """What decides whether pods of a namespace are admitted and placed."""
+
+    namespace: str = "default"
+    nodes: t.Sequence[Object] = ()
+    pods: t.Sequence[Object] = ()  #: of all namespaces
+    quotas: t.Sequence[Object] = ()
+    limit_ranges: t.Sequence[Object] | None = ()  #: None where this user may not read them
+    priority_classes: t.Sequence[Object] | None = ()
+    runtime_classes: t.Sequence[Object] | None = ()
 
 
-def shown(name: str, amount: Fraction) -> str:
-    """An amount of a resource as people write it."""
-    if name.endswith("cpu"):
-        return str(int(amount)) if amount.denominator == 1 else f"{int(amount * 1000)}m"
-    if name.endswith(("memory", "storage")):
-        for suffix in ("Gi", "Mi", "Ki"):
-            if amount and amount % FACTORS[suffix] == 0:
-                return f"{int(amount / FACTORS[suffix])}{suffix}"
-        if amount >= FACTORS["Mi"]:
-            return f"{int(amount / FACTORS['Mi'])}Mi"
-    return str(int(amount))
+@dataclass(frozen=True)
+class Room:
+    """Whether `copies` more pods fit."""
 
+    copies: int
+    most: int  #: how many more would fit; where rules of placement count, no more than `copies` are looked for
+    limited_by: str | None  #: the resource or rule that sets that limit, None where no node takes such pods at all
+    missing: str | None  #: what is missing for the copies, in words; None when they fit
+    unjudged: tuple[str, ...] = field(default=())  #: what decides too, and could not be judged
 
-def requests(pod_spec: Object) -> Amounts:
-    """What the scheduler sets aside for a pod."""
-    return _total(pod_spec, _wanted)
-
-
-def _total(pod_spec: Object, of: t.Callable[[Object], Amounts]) -> Amounts:
-    """What a pod's containers come to, as Kubernetes counts it.
-
-    That is the sum of the containers and sidecars, or an init container with the sidecars that start before it
-    where that is more; `of` says what one of them has. The pod's own resources take their place, its overhead
-    is added.
-    """
-    total: Amounts = {}
-    sidecars: Amounts = {}
-    largest: Amounts = {}
-    for container in pod_spec.get("initContainers") or []:
-        if container.get("restartPolicy") == "Always":
-            _add(sidecars, of(container))
-            continue
-        beside = dict(sidecars)
-        _add(beside, of(container))
-        for name, amount in beside.items():
-            largest[name] = max(largest.get(name, Fraction(0)), amount)
-    for container in pod_spec.get("containers") or []:
-        _add(total, of(container))
-    _add(total, sidecars)
-    for name, amount in largest.items():
-        total[name] = max(total.get(name, Fraction(0)), amount)
-    total.update(of(pod_spec))
-    _add(total, {name: quantity(value) for name, value in (pod_spec.get("overhead") or {}).items()})
-    return total
-
-
-def _wanted(container: Object) -> Amounts:
-    resources = container.get("resources") or {}
-    # A limit is the request where none is given.
-    wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: quantity(value) for name, value in wanted.items()}
-
-
-def _limits(container: Object) -> Amounts:
-    limits = (container.get("resources") or {}).get("limits") or {}
-    return {name: quantity(value) for name, value in limits.items()}
-
-
-def _add(total: Amounts, more: Amounts) -> None:
-    for name, amount in more.items():
-        total[name] = total.get(name, Fraction(0)) + amount
+    @property
+    def message(self) -> str:
+        """The answer in words."""
+        said = self.missing or (f"{self.copies} more pods fit" if self.copies else "no more pods are needed")
+        return f"{said} (not judged: {'; '.join(self.unjudged)})" if self.unjudged and self.copies else said
 
 
 def schedulable(node: Object, pod_spec: Object) -> bool:
     """Whether the scheduler may put such a pod on the node: ready, not cordoned, tolerated, selected."""
-    spec, labels = node.get("spec", {}), node["metadata"].get("labels") or {}
+    spec = node.get("spec") or {}
+    named = pod_spec.get("nodeName")
+    if named:
+        return bool(named == node["metadata"]["name"])  # no scheduler is asked
     conditions = node.get("status", {}).get("conditions") or []
     if any(item["type"] == "Ready" and item["status"] != "True" for item in conditions):
         return False
-    if any(labels.get(name) != value for name, value in (pod_spec.get("nodeSelector") or {}).items()):
-        return False
-    if not _affine(node, pod_spec):
+    if not _placement.selected(node, pod_spec):
         return False
     taints = [*(spec.get("taints") or []), *([CORDONED] if spec.get("unschedulable") else [])]
     return all(
         any(_tolerates(toleration, taint) for toleration in pod_spec.get("tolerations") or [])
         for taint in taints
         if taint.get("effect") in ("NoSchedule", "NoExecute")
-    )
-
-
-def _affine(node: Object, pod_spec: Object) -> bool:
-    """Whether the node is one that the required node affinity of a pod allows: any of its terms, if it has some."""
-    affinity = (pod_spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    if not required:
-        return True
-    labels = node["metadata"].get("labels") or {}
-    name = {"metadata.name": node["metadata"]["name"]}
-    return any(
-        all(_selectors.holds(rule, labels) for rule in term.get("matchExpressions") or [])
-        and all(_selectors.holds(rule, name) for rule in term.get("matchFields") or [])
-        for term in required.get("nodeSelectorTerms") or []
-        if term.get("matchExpressions") or term.get("matchFields")
     )
 
 
@@ -149,84 +93,179 @@ def free(node: Object, pods: t.Iterable[Object]) -> Amounts:
     """What is left of a node beside the pods on it."""
     left = {name: quantity(value) for name, value in (node.get("status", {}).get("allocatable") or {}).items()}
     for pod in pods:
-        _add(left, {name: -amount for name, amount in requests(pod.get("spec", {})).items() if name in left})
-        _add(left, {"pods": Fraction(-1)})
+        taken = _amounts.requests(pod.get("spec", {}))
+        _amounts.add(left, {name: -amount for name, amount in taken.items() if name in left})
+        _amounts.add(left, {"pods": Fraction(-1)})
     return left
 
 
-@dataclass(frozen=True)
-class Room:
-    """Whether `copies` more pods fit."""
+def is_over(pod: Object) -> bool:
+    """Whether a pod has ended, so that it takes no room and no quota counts it."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
-    copies: int
-    most: int  #: how many more would fit
-    limited_by: str | None  #: the resource that sets that limit, None where no node takes such pods at all
-    missing: str | None  #: what is missing for the copies, in words; None when they fit
 
-    @property
-    def message(self) -> str:
-        """The answer in words."""
-        return self.missing or (f"{self.copies} more pods fit" if self.copies else "no more pods are needed")
+def own(deployment: Object, pods: t.Iterable[Object]) -> list[Object]:
+    """The pods of a Deployment that are there to stay, whether they have a node or not."""
+    return [
+        pod
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"] and not is_over(pod) and _workloads.is_own(pod, deployment)
+    ]
 
 
 def placed(deployment: Object, pods: t.Iterable[Object]) -> int:
     """How many pods of a Deployment have their place on a node already."""
-    return sum(
-        _workloads.is_own(pod, deployment)
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"] and pod.get("spec", {}).get("nodeName")
-    )
+    return sum(bool(pod.get("spec", {}).get("nodeName")) for pod in own(deployment, pods))
 
 
 def room(
-    pod_spec: Object,
+    template: Object,
     copies: int,
-    nodes: t.Sequence[Object],
-    pods: t.Sequence[Object],
-    quotas: t.Sequence[Object],
-    limit_ranges: t.Sequence[Object] | None = (),
+    scene: Scene,
+    *,
+    admitted: int = 0,
+    leaving: t.Sequence[Object] = (),
+    objects: t.Mapping[str, int] | None = None,
 ) -> Room:
-    """How many more such pods there is room for, and what is missing for `copies` of them.
+    """How many more pods of a template there is room for, and what is missing for `copies` of them.
 
-    Looks at what the scheduler and the quotas count: requests, the number of pods, cordons, taints, node
-    selectors and required node affinity. All copies are alike, so what each node takes adds up exactly.
-    Affinity to other pods, topology spreads, ports and volumes are the scheduler's own to weigh. Where a quota has
-    containers name what these do not, and no LimitRange gives it to them, no pod is admitted at all; where this user
-    may not read LimitRanges, None, that is not judged.
+    Looks at what admits a pod (quotas and LimitRanges of the namespace) and at what places it: requests, the number of
+    pods of a node, cordons, taints, node selectors and affinity, host ports, affinity to other pods and topology
+    spread. So many of the copies are `admitted` already, and only wait for a node. Pods that are `leaving` are as good
+    as gone. `objects` are what else is to be created, by resource (deployments.apps, services), which quotas may count.
+    What decides and cannot be judged from here is named. Raises ValueError for an amount that cannot be read.
     """
-    counting = _quotas.applying(quotas, pod_spec, limit_ranges)
-    pod_spec = _quotas.defaulted(pod_spec, limit_ranges or ())
-    each = {name: amount for name, amount in requests(pod_spec).items() if amount > 0}
+    ranges = scene.limit_ranges
+    spec, unjudged = _completed(template.get("spec") or {}, scene)
+    counting = _quotas.applying(scene.quotas, spec, ranges)
+    spec = _limit_ranges.defaulted(spec, ranges or ())
+    candidate = _placement.Candidate(spec, (template.get("metadata") or {}).get("labels") or {}, scene.namespace)
+    unjudged += _placement.unjudged(candidate)
+    if ranges is None:
+        unjudged.append("LimitRanges, which this user may not list")
+    refusal = _refusal(spec, counting, ranges or (), copies, objects or {}, scene.quotas)
+    if refusal:
+        return Room(copies, 0, refusal[0], refusal[1] if copies > 0 else None, tuple(unjudged))
+    most, limited_by, missing = _on_nodes(candidate, copies, scene, leaving)
+    if limited_by is None:
+        return Room(copies, 0, None, missing, tuple(unjudged))
+    new = max(0, copies - admitted)
+    for quota in scene.quotas:
+        given_back = [_spent(pod, quota) for pod in leaving if pod["metadata"].get("namespace") == scene.namespace]
+        for name, amount, spare in _quota_lines(spec, quota):
+            left = spare + sum((each.get(name, Fraction(0)) for each in given_back), Fraction(0))
+            if left // amount + admitted < most:
+                most, limited_by = max(0, int(left // amount)) + admitted, name
+            if missing is None and new * amount > left:
+                spared = shown(name, max(left, Fraction(0)))
+                missing = f"needs {_times(new, name, amount)}, left of quota {quota['metadata']['name']}: {spared}"
+    return Room(copies, most, limited_by, missing if copies > 0 else None, tuple(unjudged))
+
+
+def _completed(spec: Object, scene: Scene) -> tuple[Object, list[str]]:
+    """A pod's specification with what the API server adds of classes, and what could not be read for that."""
+    unjudged = []
+    runtime = spec.get("runtimeClassName")
+    if runtime and scene.runtime_classes is None:
+        unjudged.append(f"RuntimeClass {runtime}, which this user may not read")
+    for item in scene.runtime_classes or ():
+        if item["metadata"]["name"] == runtime:
+            scheduling = item.get("scheduling") or {}
+            spec = dict(
+                spec,
+                overhead=(item.get("overhead") or {}).get("podFixed") or spec.get("overhead") or {},
+                nodeSelector={**(spec.get("nodeSelector") or {}), **(scheduling.get("nodeSelector") or {})},
+                tolerations=[*(spec.get("tolerations") or []), *(scheduling.get("tolerations") or [])],
+            )
+    if not spec.get("priorityClassName") and any(_quotas.is_of_priority(item) for item in scene.quotas):
+        if scene.priority_classes is None:
+            unjudged.append("the default PriorityClass, by which a quota counts and which this user may not list")
+        for item in scene.priority_classes or ():
+            if item.get("globalDefault"):
+                spec = dict(spec, priorityClassName=item["metadata"]["name"])
+    return spec, unjudged
+
+
+def _refusal(
+    spec: Object,
+    counting: t.Sequence[_quotas.Quota],
+    ranges: t.Sequence[Object],
+    copies: int,
+    objects: t.Mapping[str, int],
+    quotas: t.Sequence[Object],
+) -> tuple[str, str] | None:
+    """Why no such pod, or nothing that is to be created beside them, is admitted at all: by what, and in words."""
+    for quota in counting:
+        if quota.refusal:
+            said = f"{quota.refusal}; give them, or a LimitRange with defaults, and no pod is refused"
+            return min(quota.lacking), said
+    for name, said in _limit_ranges.refusals(spec, ranges):
+        return name, f"{said}; no pod is admitted before that is changed"
+    for item in quotas if copies > 0 else ():
+        for name, count, left in _quotas.objects_short(item, objects):
+            return name, f"needs {count} more of {name}, left of quota {item['metadata']['name']}: {left}"
+    return None
+
+
+def _on_nodes(
+    candidate: _placement.Candidate, copies: int, scene: Scene, leaving: t.Sequence[Object]
+) -> tuple[int, str | None, str | None]:
+    """How many the nodes take, what limits that, and what is missing for the copies, in words."""
+    gone = {id(pod) for pod in leaving}
+    there = [pod for pod in scene.pods if id(pod) not in gone and not is_over(pod)]
+    each = {name: amount for name, amount in _amounts.requests(candidate.spec).items() if amount > 0}
     each["pods"] = Fraction(1)
-    usable = [node for node in nodes if schedulable(node, pod_spec)]
+    usable = [node for node in scene.nodes if schedulable(node, candidate.spec)]
     if not usable:
-        nowhere = f"needs a node for {copies} pods, but none of {len(nodes)} nodes takes them"
-        return Room(copies, 0, None, nowhere if copies > 0 else None)
+        nowhere = f"needs a node for {copies} pods, but none of {len(scene.nodes)} nodes takes them"
+        return 0, None, nowhere if copies > 0 else None
     by_node: dict[str, list[Object]] = {}
-    for pod in pods:
-        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-            by_node.setdefault(pod.get("spec", {}).get("nodeName", ""), []).append(pod)
+    for pod in there:
+        by_node.setdefault(pod.get("spec", {}).get("nodeName", ""), []).append(pod)
     left = [free(node, by_node.get(node["metadata"]["name"], [])) for node in usable]
+
+    def take(amounts: Amounts, names: t.Iterable[str]) -> int:
+        return max(0, int(min(amounts.get(name, Fraction(0)) // each[name] for name in names)))
 
     def taken(names: t.Iterable[str]) -> int:
         """How many copies the nodes take where only these resources count."""
-        return sum(max(0, int(min(amounts.get(name, Fraction(0)) // each[name] for name in names))) for amounts in left)
+        names = list(names)
+        return sum(take(amounts, names) for amounts in left)
 
     most = taken(each)
     limited_by = min(sorted(each), key=lambda name: taken([name]))
-    missing = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
-    for refused in counting:
-        if refused.refusal:
-            said = f"{refused.refusal}; give them, or a LimitRange with defaults, and no pod is refused"
-            return Room(copies, 0, min(refused.lacking), said if copies > 0 else None)
-    for quota in quotas:
-        for name, amount, spare in _quota_lines(pod_spec, quota):
-            if spare // amount < most:
-                most, limited_by = max(0, int(spare // amount)), name
-            if missing is None and copies * amount > spare:
-                spared = shown(name, max(spare, Fraction(0)))
-                missing = f"needs {_times(copies, name, amount)}, left of quota {quota['metadata']['name']}: {spared}"
-    return Room(copies, most, limited_by, missing if copies > 0 else None)
+    short = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
+    rules = _placement.rules(candidate, scene.nodes, there, usable)
+    if not rules:
+        return most, limited_by, short
+    found, refused = _one_by_one(rules, usable, [take(amounts, each) for amounts in left], max(copies, 1))
+    if short is not None or not refused:
+        return found, limited_by, short
+    reasons = ", ".join(f"{count} {'has' if count == 1 else 'have'} {why}" for why, count in refused.items())
+    limits = next((rule.name for rule in rules if rule.why in refused), limited_by)
+    said = (
+        f"needs a node for {copies} pods, and {found or 'none'} of them would get one: of {len(usable)} nodes {reasons}"
+    )
+    return found, limits, said if copies > 0 else None
+
+
+def _one_by_one(
+    rules: t.Sequence[_placement.Rule], nodes: t.Sequence[Object], fits: list[int], copies: int
+) -> tuple[int, dict[str, int]]:
+    """How many of the copies get a node one after the other, and of the nodes in the end: why they take no more."""
+    for number in range(copies):
+        open_ = [at for at, node in enumerate(nodes) if fits[at] and all(rule.allows(node) for rule in rules)]
+        if not open_:
+            whys = Counter(
+                next((rule.why for rule in rules if not rule.allows(node)), "no room left") for node in nodes
+            )
+            return number, dict(whys)
+        # Where there are fewest of those that are to be spread, and then where there is most room.
+        best = min(open_, key=lambda at: (sum(rule.crowd(nodes[at]) for rule in rules), -fits[at]))
+        fits[best] -= 1
+        for rule in rules:
+            rule.put(nodes[best])
+    return copies, {}
 
 
 def _short_on_nodes(scarce: str, amount: Fraction, copies: int, left: t.Sequence[Amounts]) -> str:
@@ -240,20 +279,85 @@ def _short_on_nodes(scarce: str, amount: Fraction, copies: int, left: t.Sequence
 
 
 def _times(copies: int, name: str, amount: Fraction) -> str:
-    return f"{copies} pods" if name == "pods" else f"{copies} x {shown(name, amount)} {name}"
+    return f"{copies} pods" if name in ("pods", "count/pods") else f"{copies} x {shown(name, amount)} {name}"
 
 
 def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fraction, Fraction]]:
     """By resource that a quota limits: its name, what one pod takes of it, and what is left of it."""
-    if not _quotas.counts(quota, pod_spec):
-        return
-    each = {"pods": Fraction(1), "count/pods": Fraction(1)}
-    for name, amount in requests(pod_spec).items():
-        each[f"requests.{name}"] = amount
-        if name in ("cpu", "memory", "ephemeral-storage"):
-            each[name] = amount
-    each.update({f"limits.{name}": amount for name, amount in _total(pod_spec, _limits).items()})
-    status = quota.get("status", {})
-    for name, hard in sorted((status.get("hard") or {}).items()):
+    each, used = _counted(pod_spec, quota), quota.get("status", {}).get("used") or {}
+    for name, hard in sorted(_quotas.hard(quota).items()):
         if each.get(name):
-            yield name, each[name], quantity(hard) - quantity((status.get("used") or {}).get(name, 0))
+            yield name, each[name], quantity(hard) - quantity(used.get(name, 0))
+
+
+def _counted(pod_spec: Object, quota: Object) -> Amounts:
+    """What a quota counts of a pod, by the names that quotas have for it; nothing where it does not count it."""
+    if not _quotas.counts(quota, pod_spec):
+        return {}
+    each = {"pods": Fraction(1), "count/pods": Fraction(1)}
+    for name, amount in _amounts.requests(pod_spec).items():
+        each[f"requests.{name}"] = amount
+        if name in ("cpu", "memory", "ephemeral-storage") or name.startswith("hugepages-"):
+            each[name] = amount
+    return {**each, **{f"limits.{name}": amount for name, amount in _amounts.limits(pod_spec).items()}}
+
+
+def _spent(pod: Object, quota: Object) -> Amounts:
+    """What a pod that is there gives back to a quota when it goes."""
+    return _counted(pod.get("spec") or {}, quota)
+
+
+# -- rolling updates ---------------------------------------------------------------------------------------------------
+
+
+def moves(deployment: Object) -> tuple[int, int]:
+    """How many pods an update of a Deployment may have more than its replicas, and how many fewer."""
+    spec = deployment["spec"]
+    replicas = spec.get("replicas", 1)
+    strategy = spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return 0, replicas
+    given = strategy.get("rollingUpdate") or {}
+    surge = _share(given.get("maxSurge", "25%"), replicas, math.ceil)
+    fewer = _share(given.get("maxUnavailable", "25%"), replicas, math.floor)
+    return surge, fewer if surge or fewer else 1  # as the controller has it, or nothing would ever move
+
+
+def _share(said: t.Any, replicas: int, rounded: t.Callable[[float], int]) -> int:
+    text = str(said)
+    return rounded(int(text[:-1]) * replicas / 100) if text.endswith("%") else int(text)
+
+
+def hashed(template: Object, deployment: Object | None, there: t.Sequence[Object]) -> Object:
+    """A template with the label pod-template-hash of its pods, which rules of placement may compare.
+
+    It is that of the newest pods that are `there` where they are made of the Deployment's own template, else a new one.
+    """
+    same = deployment is not None and deployment["spec"]["template"] == template
+    newest = max(there if same else [], key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
+    label = _images.labels(newest).get(HASH, NEW) if newest else NEW
+    metadata = template.get("metadata") or {}
+    return dict(template, metadata=dict(metadata, labels={**(metadata.get("labels") or {}), HASH: label}))
+
+
+def update_room(deployment: Object, template: Object, scene: Scene, objects: t.Mapping[str, int] | None = None) -> Room:
+    """Whether a Deployment's pods can be replaced by those of another template, one after the other.
+
+    Where all of its replicas have to be available at any time, one more pod needs a place beside them. Else it gets the
+    place of one that goes. In the end all of the new ones need a place where the old ones are.
+    """
+    replicas, (_surge, fewer) = deployment["spec"].get("replicas", 1), moves(deployment)
+    there = own(deployment, scene.pods)
+    if not replicas:
+        return room(template, 0, scene)
+    whole = room(template, replicas, scene, leaving=there, objects=objects)
+    if whole.missing is not None or fewer >= replicas:
+        return whole
+    beside = room(template, 1, scene)
+    if beside.missing is None:
+        return beside
+    if not fewer:
+        said = f"no old pod may go before a new one is ready (maxUnavailable 0), and one more pod {beside.missing}"
+        return Room(beside.copies, beside.most, beside.limited_by, said, beside.unjudged)
+    instead = [room(template, 1, scene, leaving=[pod]) for pod in there]
+    return next((found for found in instead if found.missing is None), instead[0] if instead else whole)

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._rights import Right
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _workloads
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _amounts, _capacity, _workloads
 
 Object = t.Dict[str, t.Any]
 
@@ -46,7 +46,7 @@ def capacity(nodes: t.Sequence[Object] | None) -> Capacity | None:
     usable = [node for node in nodes if _workloads.is_ready(node) and not node.get("spec", {}).get("unschedulable")]
     free = [_capacity.free(node, []) for node in usable]
     total = {
-        name: _capacity.shown(name, sum((each[name] for each in free if name in each), start=_capacity.quantity(0)))
+        name: _amounts.shown(name, sum((each[name] for each in free if name in each), start=_amounts.quantity(0)))
         for name in ("cpu", "memory")
     }
     return Capacity(len(nodes), len(usable), total)

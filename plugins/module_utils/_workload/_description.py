@@ -8,6 +8,8 @@ import json
 import re
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
+
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,53}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?")
@@ -130,6 +132,10 @@ def _is_text(value: t.Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_repository(value: t.Any) -> bool:
+    return _fits(IMAGE)(value) and not _images.parse(value).tag
+
+
 def _is_count(value: t.Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
@@ -150,7 +156,7 @@ def _is_secret(value: t.Any) -> bool:
 
 
 FIELDS: Checks = {
-    "image": (_fits(IMAGE), "the name of an image without its tag"),
+    "image": (_is_repository, "the name of an image without its tag"),
     "version": (_fits(VERSION), 'a text in quotes that can be a label, such as "1.0.0"'),
     "replicas": (_is_count, "a number of replicas that is not negative"),
     "drain": (_is_count, "a number of seconds that is not negative"),

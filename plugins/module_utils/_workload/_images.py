@@ -55,6 +55,13 @@ def parse(reference: str) -> Image:
     return Image(reference, repository, tag, digest)
 
 
+def check_repository(name: str, repository: str) -> None:
+    """Raise Failure for what is no image without tag and digest, by the name of the variable that has it."""
+    image = parse(repository)
+    if image.tag or image.digest:
+        raise Failure(f"{name} is {repository}; give it without a tag or a digest ({image.repository}).")
+
+
 def with_tag(reference: str, tag: str, repository: str = "") -> str:
     """The same image, or one of another repository, with another tag.
 
@@ -68,6 +75,14 @@ def with_tag(reference: str, tag: str, repository: str = "") -> str:
             f"name without tag and digest ({image.repository}) to pin it by a tag from now on."
         )
     return f"{repository or image.repository}:{tag}"
+
+
+def repinned(old: Image, new: Image) -> str:
+    """That an image which was pinned by a digest is so no longer, or by another one, in words; empty where it stays."""
+    if not old.digest or old.digest == new.digest:
+        return ""
+    now = new.digest or f"tag {new.version}"
+    return f"{old.repository} was pinned by {old.digest}, and is by {now} now"
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,35 @@ MANAGERS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: By what their labels and annotations begin: tools that prune, adopt or judge the objects that have these.
+PREFIXES = (
+    "addonmanager.kubernetes.io/",
+    "applyset.kubernetes.io/",
+    "argocd.argoproj.io/",
+    "config.k8s.io/",
+    "config.kubernetes.io/",
+    "deployment.kubernetes.io/",
+    "fleet.cattle.io/",
+    "helm.toolkit.fluxcd.io/",
+    "kapp.k14s.io/",
+    "kubectl.kubernetes.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+    "objectset.rio.cattle.io/",
+    "operators.coreos.com/",
+    "skaffold.dev/",
+    "tanka.dev/",
+    "werf.io/",
+)
+#: Labels that say which release or application an object is of, by which the same tools find what is theirs.
+OF_A_RELEASE = ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "helm.sh/chart")
+
+
+def of_nobody(labels: t.Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations of an object for a copy of it, without those by which a tool would take it for its own."""
+    return {key: value for key, value in labels.items() if key not in OF_A_RELEASE and not key.startswith(PREFIXES)}
+
+
 def owner_of(item: Object) -> Owner | None:
     """Who looks after an object besides us, None where nobody does.
 
@@ -75,6 +104,14 @@ def owner_of(item: Object) -> Owner | None:
         if reference.get("controller"):
             return Owner(reference.get("kind", ""), reference.get("name", ""), "ownerReferences")
     return None
+
+
+def applied_by_us(item: Object) -> bool:
+    """Whether this collection has applied an object, so that it was described once."""
+    return any(
+        entry.get("manager") == OURS and entry.get("operation") == "Apply"
+        for entry in item["metadata"].get("managedFields") or []
+    )
 
 
 def writers(item: Object, path: str) -> list[Writer]:

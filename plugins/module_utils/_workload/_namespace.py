@@ -51,7 +51,7 @@ def workloads(api: _api.Api, name: str) -> Namespace:
     )
 
 
-def optional(api: _api.Api, plural: str, namespace: str, group: str = "") -> list[_api.Object] | None:
+def optional(api: _api.Api, plural: str, namespace: str | None, group: str = "") -> list[_api.Object] | None:
     """The objects of a list, None where this user may not read it or the cluster does not have it. Raises ApiError."""
     try:
         return api.items(_api.path_of(plural, namespace, group=group))

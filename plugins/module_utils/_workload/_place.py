@@ -57,6 +57,16 @@ def found(api: _api.Api, place: Place) -> _api.Object:
     raise Failure(f"There is no {place} in namespace {place.namespace}; create it, or name another.")
 
 
+def there(api: _api.Api, place: Place) -> _api.Object | None:
+    """The workload or Service, None where there is none. Raises ApiError."""
+    try:
+        return api.get(place.path)
+    except _api.ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
 def check_namespace(api: _api.Api, namespace: str) -> None:
     """Raise Failure where a namespace is known to be missing."""
     try:
@@ -123,16 +133,6 @@ def changed(
                 time.sleep(_retries.growing(TRIES - left))
             workload = newest
     return workload
-
-
-def there(api: _api.Api, place: Place) -> _api.Object | None:
-    """The object, None where there is none. Raises ApiError."""
-    try:
-        return api.get(place.path)
-    except _api.ApiError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def deleted(

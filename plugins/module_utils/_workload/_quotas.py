@@ -7,7 +7,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _amounts,
+    _images,
+    _limit_ranges,
+    _selectors,
+)
 
 Object = t.Dict[str, t.Any]
 
@@ -45,11 +50,11 @@ def applying(
 
     Where LimitRanges cannot be read, None, they may well give what is lacking, so nothing is said of that.
     """
-    whole = defaulted(pod_spec, limit_ranges or ())
+    whole = _limit_ranges.defaulted(pod_spec, limit_ranges or ())
     return tuple(
         Quota(
             name=item["metadata"]["name"],
-            hard=dict(_hard(item)),
+            hard=dict(hard(item)),
             used=dict(item.get("status", {}).get("used") or {}),
             lacking=lacking(item, whole) if limit_ranges is not None else {},
         )
@@ -58,39 +63,40 @@ def applying(
     )
 
 
-def _hard(quota: Object) -> t.Mapping[str, str]:
+def hard(quota: Object) -> t.Mapping[str, str]:
+    """What a quota limits: as its controller has taken it in, else as it is asked for."""
     return quota.get("status", {}).get("hard") or (quota.get("spec") or {}).get("hard") or {}
 
 
-def defaulted(pod_spec: Object, limit_ranges: t.Iterable[Object]) -> Object:
-    """A pod's specification with what the LimitRanges of its namespace give containers that name no amount.
+def objects_short(quota: Object, objects: t.Mapping[str, int]) -> t.Iterator[tuple[str, int, int]]:
+    """Of what is to be created by resource, such as deployments.apps: what a quota does not have left, and how many.
 
-    Like the API server does: a limit that was given is the request where none is given.
+    A quota with scopes counts pods and claims only.
     """
-    limits: dict[str, t.Any] = {}
-    requests: dict[str, t.Any] = {}
-    for item in limit_ranges:
-        for rule in (item.get("spec") or {}).get("limits") or []:
-            if rule.get("type") == "Container":
-                default = rule.get("default") or {}
-                limits.update(default)
-                requests.update({**default, **(rule.get("defaultRequest") or {})})
+    spec = quota.get("spec") or {}
+    if spec.get("scopes") or spec.get("scopeSelector"):
+        return
+    used = quota.get("status", {}).get("used") or {}
+    for resource, count in objects.items():
+        for name in (f"count/{resource}", resource):
+            if name in hard(quota):
+                left = max(0, int(_amounts.quantity(hard(quota)[name]) - _amounts.quantity(used.get(name, 0))))
+                if count > left:
+                    yield name, count, left
 
-    def whole(container: Object) -> Object:
-        there = container.get("resources") or {}
-        given = there.get("limits") or {}
-        asked = {**given, **(there.get("requests") or {})}
-        return dict(container, resources=dict(there, limits={**limits, **given}, requests={**requests, **asked}))
 
-    kinds = [kind for kind in ("containers", "initContainers") if pod_spec.get(kind)]
-    return dict(pod_spec, **{kind: [whole(item) for item in pod_spec[kind]] for kind in kinds})
+def is_of_priority(quota: Object) -> bool:
+    """Whether a quota counts pods by their PriorityClass."""
+    spec = quota.get("spec") or {}
+    rules = (spec.get("scopeSelector") or {}).get("matchExpressions") or []
+    return "PriorityClass" in [*(spec.get("scopes") or []), *(rule["scopeName"] for rule in rules)]
 
 
 def lacking(quota: Object, pod_spec: Object) -> dict[str, tuple[str, ...]]:
     """What a quota has every container name, by the containers that do not: such pods are not admitted."""
     of_pod = pod_spec.get("resources") or {}
     found: dict[str, tuple[str, ...]] = {}
-    for resource in _hard(quota):
+    for resource in hard(quota):
         if resource not in NAMED:
             continue
         part, name = NAMED[resource]
@@ -119,7 +125,13 @@ def counts(quota: Object, pod_spec: Object) -> bool:
     ends = pod_spec.get("activeDeadlineSeconds") is not None
     there = [*_images.containers({"spec": pod_spec}, every=True), pod_spec]
     asks = any(_asks(item.get("resources") or {}, name) for item in there for name in ("cpu", "memory"))
-    held = {"Terminating": ends, "NotTerminating": not ends, "BestEffort": not asks, "NotBestEffort": asks}
+    held = {
+        "Terminating": ends,
+        "NotTerminating": not ends,
+        "BestEffort": not asks,
+        "NotBestEffort": asks,
+        "CrossNamespacePodAffinity": _crosses(pod_spec),
+    }
     priority = pod_spec.get("priorityClassName")
     return all(
         _selectors.holds({**rule, "key": "name"}, {"name": priority} if priority else {})
@@ -127,6 +139,19 @@ def counts(quota: Object, pod_spec: Object) -> bool:
         else held.get(rule["scopeName"], False)
         for rule in rules
     )
+
+
+def _crosses(pod_spec: Object) -> bool:
+    """Whether a pod's affinity means pods of other namespaces."""
+    affinity = pod_spec.get("affinity") or {}
+    terms = [
+        term
+        for kind in ("podAffinity", "podAntiAffinity")
+        for rules in (affinity.get(kind) or {}).values()
+        for term in rules
+    ]
+    terms = [term.get("podAffinityTerm") or term for term in terms]
+    return any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms)
 
 
 def _asks(resources: Object, name: str) -> bool:

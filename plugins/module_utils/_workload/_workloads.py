@@ -303,13 +303,16 @@ def deployment_of(pod: Object) -> str:
 def is_own(pod: Object, deployment: Object) -> bool:
     """Whether a pod is a Deployment's own: its selector picks it, and no other controller owns it.
 
-    Selectors of several Deployments may overlap.
+    Selectors of several Deployments may overlap. One that nobody owns is adopted only where it has a hash that a
+    ReplicaSet selects by.
     """
     if pod["metadata"].get("namespace") != deployment["metadata"].get("namespace"):
         return False
     if not _selectors.matches(deployment["spec"]["selector"], _images.labels(pod)):
         return False
-    return owner(pod) is None or deployment_of(pod) == deployment["metadata"]["name"]
+    if owner(pod) is None:
+        return "pod-template-hash" in _images.labels(pod)
+    return deployment_of(pod) == deployment["metadata"]["name"]
 
 
 def annotated(item: Object, noted: t.Mapping[str, str | None]) -> list[Object]:

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy, _plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
 
 Object = dict[str, t.Any]
 HELLO: Object = {
@@ -33,7 +34,8 @@ def service(name: str, **selector: str) -> Object:
 def deployment(name: str, version: str) -> Object:
     """A Deployment."""
     containers = [{"name": name, "image": f"{name}:{version}"}]
-    return {"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": {"spec": {"containers": containers}}}
+    return {"metadata": {"name": name}, "spec": spec}
 
 
 def begun(*services: Object, certificates: t.Container[str] = (), entry: Object | None = None) -> _plan.Plan:
@@ -173,3 +175,101 @@ def test_what_a_failed_run_leaves_is_named_with_what_removes_it() -> None:
     said = _app_deploy.left("shop", changes, {})
     assert "Service hello was applied; Deployment hello was applied, taken back by kubectl -n shop delete" in said
     assert "kubectl -n shop rollout undo deployment/hello." in _app_deploy.left("shop", changes, {"hello": "1.0.0"})
+
+
+# -- what is there already ---------------------------------------------------------------------------------------------
+
+
+def selecting(described: Object, live: Object) -> Object:
+    """What gives way to the selector of a Deployment that is there."""
+    return _app_deploy.selecting("web", {"version": "1.0.0", **described}, {"spec": {"selector": live}})
+
+
+def test_a_label_that_is_added_later_leaves_the_selector_as_it_is() -> None:
+    live = {"matchLabels": {"app": "web"}}
+    kept = selecting({"labels": {"team": "red"}}, live)
+    assert (kept["label_selector"], kept["selector"], kept["labels"]) == (live, {"app": "web"}, {"team": "red"})
+    assert kept["hints"] == ["Deployment web keeps its selector app=web, which nobody may change"]
+
+
+@pytest.mark.parametrize(
+    ("described", "live"),
+    [
+        ({}, {"matchLabels": {"app": "web"}}),  # as it would be made
+        ({"selector": {"app": "web", "team": "red"}}, {"matchLabels": {"app": "web"}}),  # another one is asked for
+        ({"labels": {"app": "shop"}}, {"matchLabels": {"app": "web"}}),  # pods would not be found any more
+        ({}, {"matchLabels": {"app": "web", "version": "0.9.0"}}),
+    ],
+)
+def test_nothing_gives_way_where_it_fits_or_cannot(described: Object, live: Object) -> None:
+    assert selecting(described, live) == {"hints": []}
+
+
+def test_a_label_that_leaves_the_description_stays_where_the_selector_needs_it() -> None:
+    kept = selecting({}, {"matchLabels": {"app": "web", "team": "red"}})
+    assert kept["labels"] == {"team": "red"}
+    assert "and so the labels team=red" in kept["hints"][0]
+
+
+def test_a_selector_of_expressions_is_kept_whole() -> None:
+    live = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "shop"]}]}
+    kept = selecting({}, live)
+    assert kept["label_selector"] == live
+    assert "selector" not in kept
+
+
+def renamed(others: str = "refuse", replicas: int = 2, name: str = "greeter", **labels: str) -> _plan.Plan:
+    """The plan of a run that finds a Deployment which is not described."""
+    left = deployment(name, "1.0.0")
+    left["spec"]["replicas"] = replicas
+    left["spec"]["template"]["metadata"] = {"labels": labels or {"app": "hello"}}
+    return _app_deploy.begin(APPLICATIONS, "shop", [], [left], (), {}, others=others)
+
+
+def test_a_deployment_that_was_renamed_is_not_left_behind_the_same_service() -> None:
+    with pytest.raises(Failure, match=r"Deployment greeter is not described.*app=hello, by which Service hello finds"):
+        renamed()
+    assert "greeter" in renamed("keep").hints[0]
+
+
+def test_what_takes_no_traffic_or_is_known_is_left() -> None:
+    assert not renamed(replicas=0).hints
+    assert not renamed(app="other").hints
+    assert not renamed(name="hello-canary").hints
+
+
+def test_that_an_image_was_pinned_by_a_digest_is_said() -> None:
+    there = deployment("hello", "1.0.0@sha256:12")
+    plan = _app_deploy.begin(APPLICATIONS, "shop", [], [there], (), {})
+    assert "hello was pinned by sha256:12, and is by tag 2.0.0 now" in plan.hints
+    assert not begun().hints
+
+
+def test_what_answers_comes_from_the_tags_by_a_rule() -> None:
+    applications = {"hello": {**HELLO, "version": "v2.0.0"}}
+    there = [deployment("hello", "v1.0.0")]
+    plan = _app_deploy.begin(applications, "shop", [], there, (), {}, rule=Rule(prefix="v"))
+    assert (plan.before, plan.target) == ({"hello": "1.0.0"}, {"hello": "2.0.0"})
+
+
+@pytest.mark.parametrize(
+    ("there", "refused", "told"),
+    [
+        ([service("greeter", app="hello")], False, True),  # somebody else's, which stays useful
+        ([service("greeter", app="other")], False, False),
+        ([service("hello-preview", app="hello")], False, False),
+        ([service("greeter", app="hello"), service("hello", app="hello")], False, False),  # nothing is created
+    ],
+)
+def test_a_service_that_finds_the_same_pods_is_told(there: list[Object], refused: bool, told: bool) -> None:
+    ours, others = _app_deploy.beside_services(APPLICATIONS, there)
+    assert (bool(ours), bool(others)) == (refused, told)
+
+
+def test_a_service_that_was_renamed_in_the_description_is_not_left_beside_the_new_one() -> None:
+    left = service("greeter", app="hello")
+    left["metadata"]["managedFields"] = [{"manager": "convoy.rollout", "operation": "Apply"}]
+    with pytest.raises(Failure, match="Service greeter is not described, and finds the same pods as Service hello"):
+        begun(left)
+    plan = _app_deploy.begin(APPLICATIONS, "shop", [left], [], (), {}, others="keep")
+    assert "greeter" in plan.hints[0]

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegreen import (
     PREVIOUS,
+    REQUEST,
     UNFINISHED,
     Unfinished,
     begin,
@@ -18,6 +19,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegree
     removal,
     unfinished_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import Namespace, subject
 
 Object = dict[str, t.Any]
@@ -29,7 +31,9 @@ def service(previous: str = "", **selector: str) -> Object:
     return {"metadata": {"name": "hello", "annotations": annotations}, "spec": {"selector": selector}}
 
 
-def deployment(name: str, version: str, replicas: int = 3, *, complete: bool = True, color: str = "") -> Object:
+def deployment(
+    name: str, version: str, replicas: int = 3, *, complete: bool = True, color: str = "", image: str = ""
+) -> Object:
     """A Deployment of hello."""
     labels = {"app": "hello", **({"version": version} if version else {}), **({"color": color} if color else {})}
     ready = replicas if complete else 0
@@ -38,7 +42,10 @@ def deployment(name: str, version: str, replicas: int = 3, *, complete: bool = T
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {k: v for k, v in labels.items() if k != "version"}},
-            "template": {"metadata": {"labels": labels}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "hello", "image": f"kelseyhightower/hello:{image or version}"}]},
+            },
         },
         "status": {
             "observedGeneration": 1,
@@ -50,6 +57,8 @@ def deployment(name: str, version: str, replicas: int = 3, *, complete: bool = T
 
 
 BLUE = deployment("hello", "1.0.0")
+DESCRIBED = {"image": "kelseyhightower/hello", "version": "1.0.0", "service": {"ports": [{"port": 80}]}}
+REQUESTED = {name: option.get("default") for name, option in REQUEST.items()}
 GREEN = deployment("hello-green", "2.0.0", color="green")
 
 
@@ -287,3 +296,101 @@ def test_what_is_refused(live: Object, deployments: list[Object], rollback: bool
 def test_of_two_colours_that_are_picked_the_one_with_copies_is_active() -> None:
     gone = deployment("hello-green", "2.0.0", 0, color="green")
     assert plan(service(app="hello"), [BLUE, gone], version="3", rollback=False)["active"]["color"] == "blue"
+
+
+# -- tag and answer ----------------------------------------------------------------------------------------------------
+
+V = Rule(prefix="v")
+
+
+def test_what_answers_comes_from_the_tag_by_a_rule_and_what_is_typed_is_the_tag() -> None:
+    there = [deployment("hello", "v1.0.0"), deployment("hello-green", "v0.9.0", color="green")]
+    found = plan(service(app="hello", version="v1.0.0"), there, version="v2.0.0", rollback=False, rule=V)
+    assert (found["version"], found["tag"], found["phase"]) == ("2.0.0", "v2.0.0", "preview")
+    assert (found["active"]["version"], found["active"]["tag"]) == ("1.0.0", "v1.0.0")
+    # Traffic is led by labels, which have the tag.
+    assert found["active"]["selector"]["version"] == "v1.0.0"
+    assert found["preview"]["selector"]["version"] == "v2.0.0"
+    planned = begin(found, "hello", DESCRIBED, REQUESTED, {})
+    assert (planned.before, planned.target, planned.way_back) == ("1.0.0", "2.0.0", "-e version=v1.0.0")
+    made = planned.facts["manifests"]
+    assert made["deployments"]["hello-green"]["version"] == "v2.0.0"
+    assert made["selectors"]["hello-preview"]["version"] == "v2.0.0"
+    assert "-e version=v0.9.0" not in "".join(planned.hints)
+    again = plan(service(app="hello", version="v1.0.0"), there, version="v1.0.0", rollback=False, rule=V)
+    assert again["phase"] == "done"
+
+
+def test_going_back_brings_a_colour_that_was_scaled_away_up_with_its_tag() -> None:
+    blue, green = deployment("hello", "v1.0.0", 0), deployment("hello-green", "v2.0.0", color="green")
+    live = service("1.0.0", app="hello", version="v2.0.0", color="green")
+    found = plan(live, [blue, green], version="", rollback=True, rule=V)
+    assert (found["version"], found["tag"], found["phase"]) == ("1.0.0", "v1.0.0", "preview")
+    assert found["preview"]["selector"]["version"] == "v1.0.0"
+
+
+def test_a_label_that_is_somebody_elses_leads_the_traffic_and_is_no_version() -> None:
+    blue = deployment("hello", "v1", image="1.20.1")  # a mesh's subset
+    found = plan(service(app="hello"), [blue], version="1.20.2", rollback=False)
+    assert (found["active"]["version"], found["active"]["selector"]["version"]) == ("1.20.1", "v1")
+
+
+def test_of_several_containers_the_version_is_that_of_the_one_that_is_named_or_it_is_refused() -> None:
+    blue = deployment("hello", "1.0.0", image="9")
+    pod = blue["spec"]["template"]["spec"]
+    pod["containers"] = [{"name": "proxy", "image": "nginx:9"}, {"name": "backend", "image": "shop:3"}]
+    found = plan(service(app="hello"), [blue], version="4", rollback=False, container="backend")
+    assert found["active"]["version"] == "3"
+    with pytest.raises(Failure, match="has several containers \\(proxy, backend\\); name the one"):
+        plan(service(app="hello"), [blue], version="4", rollback=False)
+
+
+def test_that_a_colour_was_pinned_by_a_digest_is_said_where_the_description_takes_its_place() -> None:
+    green = deployment("hello-green", "0.9.0", color="green", image="0.9.0@sha256:12")
+    found = plan(service(app="hello", version="1.0.0"), [BLUE, green], version="2.0.0", rollback=False)
+    hints = begin(found, "hello", DESCRIBED, REQUESTED, {}).hints
+    assert "kelseyhightower/hello was pinned by sha256:12, and is by tag 2.0.0 now" in hints
+
+
+# -- the preview's Service ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "owned",
+    [
+        {"nodePort": 30001},
+        {"nodePort": 30001, "name": "web", "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
+    ],
+)
+def test_a_preview_service_has_what_a_preview_needs_and_nothing_of_one_service_alone(owned: Object) -> None:
+    described = {
+        **DESCRIBED,
+        "service_session_affinity": "ClientIP",
+        "service": {
+            "type": "LoadBalancer",
+            "clusterIP": "10.0.0.1",
+            "clusterIPs": ["10.0.0.1"],
+            "healthCheckNodePort": 30002,
+            "loadBalancerIP": "192.0.2.1",
+            "loadBalancerClass": "x",
+            "externalIPs": ["192.0.2.2"],
+            "externalTrafficPolicy": "Local",
+            "selector": {"app": "hello"},
+            "ports": [{"port": 80, **owned}],
+            "publishNotReadyAddresses": True,
+        },
+    }
+    found = plan(service(app="hello"), [BLUE], version="2.0.0", rollback=False)
+    made = begin(found, "hello", described, REQUESTED, {}).facts["manifests"]["services"]["hello-preview"]
+    kept = {key: value for key, value in owned.items() if key != "nodePort"}
+    assert made == {"labels": {"app": "hello"}, "service": {"ports": [{"port": 80, **kept}]}}
+
+
+def test_a_colour_keeps_the_whole_selector_that_it_has() -> None:
+    rules = [{"key": "app", "operator": "In", "values": ["hello"]}]
+    green = deployment("hello-green", "0.9.0", color="green")
+    green["spec"]["selector"] = {"matchExpressions": rules, "matchLabels": {"color": "green"}}
+    found = plan(service(app="hello", version="1.0.0"), [BLUE, green], version="2.0.0", rollback=False)
+    made = begin(found, "hello", DESCRIBED, REQUESTED, {}).facts["manifests"]["deployments"]["hello-green"]
+    assert made["label_selector"] == green["spec"]["selector"]
+    assert made["selector"] == {"color": "green"}

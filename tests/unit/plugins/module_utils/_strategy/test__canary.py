@@ -20,7 +20,7 @@ from unit.plugins.module_utils._strategy.canaries import (
     weights,
 )
 
-REQUEST: Object = {name: option["default"] for name, option in _canary.REQUEST.items()} | {
+REQUEST: Object = {name: option.get("default") for name, option in _canary.REQUEST.items()} | {
     "version": "2.0.0",
     "steps": [{"weight": 25.0, "pause": "0"}],
 }
@@ -69,6 +69,7 @@ def test_what_is_found_of_a_canary_that_is_yet_to_be_created() -> None:
         "deployment": "hello-canary",
         "exists": False,
         "version": "2.0.0",
+        "tag": "2.0.0",
         "replicas": 0,
         "complete": False,
         "weight": 0,
@@ -204,3 +205,48 @@ def test_a_canary_that_was_given_another_image_is_still_held_to_what_was_asked()
     with pytest.raises(Failure, match=r"canary of hello broken runs already"):
         planned(seen(beside=changed), version="2.0.0", steps=STEPS)
     assert planned(seen(beside=changed), version="2.0.0", abort=True)["abort"] is True
+
+
+def test_what_answers_comes_from_the_tag_by_a_rule_and_what_is_typed_is_the_tag() -> None:
+    request = {**REQUEST, "version": "v2.0.0", "version_of": {"prefix": "v"}, "steps": STEPS}
+    stable = deployment(version="v1.0.0")
+    found = _canary.plan(seen(stable), _canary.asked(request, described=False))
+    assert (found["stable"]["version"], found["stable"]["tag"]) == ("1.0.0", "v1.0.0")
+    assert (found["canary"]["version"], found["canary"]["tag"]) == ("2.0.0", "v2.0.0")
+    assert found["template"]["spec"]["containers"][0]["image"].endswith(":v2.0.0")
+    begun = _canary.begin(found, "1.0.0", {}, request, {})
+    assert (begun.before, begun.target) == ("1.0.0", "2.0.0")
+    assert "-e version=v2.0.0" in begun.hints[0]
+    promoted = _canary.begin({**found, "promote": True}, "1.0.0", {}, request, {})
+    assert promoted.way_back == "-e version=v1.0.0 -e promote=true"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"version_of": {"replace": "x"}}, "version_of has replace without a pattern"),
+        ({"image": "shop:1.0.0"}, "canary_image is shop:1.0.0; give it without a tag"),
+        ({"image": "reg:5000/shop@sha256:1"}, "without a tag or a digest \\(reg:5000/shop\\)"),
+    ],
+)
+def test_a_rule_or_an_image_that_cannot_work_is_refused_before_the_cluster_is_touched(more: Object, said: str) -> None:
+    with pytest.raises(Failure, match=said):
+        _canary.check("hello", {}, {**REQUEST, "version": "2.0.0", "steps": STEPS, **more})
+
+
+@pytest.mark.parametrize(
+    ("described", "image", "said"),
+    [
+        ({"image": "kelseyhightower/hello"}, "", True),
+        ({}, "reg/hello", True),
+        ({}, "", False),
+    ],
+)
+def test_that_an_image_was_pinned_by_a_digest_is_said(described: Object, image: str, said: bool) -> None:
+    stable = deployment()
+    pinned = f"kelseyhightower/hello:1.0.0{'@sha256:12' if said else ''}"
+    stable["spec"]["template"]["spec"]["containers"][0]["image"] = pinned
+    request = {**REQUEST, "image": image}
+    found = _canary.plan(seen(stable), _canary.asked(request, described=bool(described)))
+    hints = _canary.begin(found, "1.0.0", described, request, {}).hints
+    assert ("kelseyhightower/hello was pinned by sha256:12, and is by tag 2.0.0 now" in hints) is said

@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     WEIGHT,
     Asked,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import CHANGE_CAUSE as CAUSE
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import FAILED
 from unit.plugins.module_utils._strategy.canaries import (
@@ -160,3 +161,68 @@ def test_of_several_containers_the_one_that_is_named_gets_the_version() -> None:
     stable["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "web"}
     annotated = planned(seen(stable), version="2.0.0", steps=STEPS)
     assert annotated["template"]["spec"]["containers"][0] == {"name": "web", "image": "kelseyhightower/hello:2.0.0"}
+
+
+def test_what_another_tool_finds_its_own_by_is_not_copied_to_the_canarys_deployment_but_its_pods_keep_it() -> None:
+    labels = {"app": "hello", "app.kubernetes.io/instance": "shop", "track": "stable", "version": "1.0.0"}
+    stable = deployment(labels=labels, selector={"app": "hello", "track": "stable"})
+    stable["metadata"]["labels"] = {
+        **labels,
+        "team": "red",
+        "helm.sh/chart": "shop-1",
+        "app.kubernetes.io/managed-by": "Helm",
+        "kustomize.toolkit.fluxcd.io/name": "apps",
+        "tanka.dev/environment": "x",
+    }
+    stable["metadata"]["annotations"] = {
+        "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:default/hello",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "deployment.kubernetes.io/revision": "7",
+    }
+    stable["metadata"]["ownerReferences"] = [{"kind": "Rollout", "name": "x", "uid": "1"}]
+    stable["metadata"]["finalizers"] = ["example.com/x"]
+    new = _canary_manifests.made(seen(stable), Asked(version="2.0.0"))
+    assert new["metadata"]["labels"] == {"app": "hello", "track": "canary", "version": "1.0.0", "team": "red"}
+    assert set(new["metadata"]) == {"name", "labels", "annotations"}
+    assert list(new["metadata"]["annotations"]) == ["kubernetes.io/change-cause"]
+    assert new["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("image", "given", "expected"),
+    [
+        ("reg:5000/team/hello:v1.0.0", "", "reg:5000/team/hello:v2.0.0"),
+        ("reg:5000/team/hello", "", "reg:5000/team/hello:v2.0.0"),
+        ("reg/hello:v1.0.0@sha256:12", "reg/other", "reg/other:v2.0.0"),
+    ],
+)
+def test_the_image_of_a_canary(image: str, given: str, expected: str) -> None:
+    stable = deployment()
+    stable["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    new = _canary_manifests.made(seen(stable), Asked(version="v2.0.0", image=given))
+    assert new["spec"]["template"]["spec"]["containers"][0]["image"] == expected
+
+
+def test_an_image_that_is_pinned_by_a_digest_takes_no_version_unless_the_image_is_given() -> None:
+    stable = deployment()
+    stable["spec"]["template"]["spec"]["containers"][0]["image"] = "reg/hello@sha256:12"
+    with pytest.raises(Failure, match=r"pinned by its digest.*give the image's name without tag and digest"):
+        _canary_manifests.made(seen(stable), Asked(version="2.0.0"))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"key": "app", "operator": "In", "values": ["hello", "other"]},
+        {"key": "legacy", "operator": "DoesNotExist"},
+        {"key": "tier", "operator": "NotIn", "values": ["batch"]},
+    ],
+)
+def test_a_canary_selects_its_own_pods_by_expressions_too(rule: Object) -> None:
+    stable = deployment(selector={"app": "hello"})
+    stable["spec"]["selector"] = {"matchExpressions": [rule, {"key": "track", "operator": "NotIn", "values": ["x"]}]}
+    new = _canary_manifests.made(seen(stable), Asked(version="2.0.0"))
+    selector, labels = new["spec"]["selector"], new["spec"]["template"]["metadata"]["labels"]
+    assert selector == {"matchLabels": {"track": "canary"}, "matchExpressions": [rule]}
+    assert _selectors.matches(selector, labels)
+    assert not _selectors.matches(selector, stable["spec"]["template"]["metadata"]["labels"])

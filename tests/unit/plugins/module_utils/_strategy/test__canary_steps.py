@@ -84,3 +84,19 @@ def test_stable_is_whole_with_the_replicas_that_it_had_before_the_canary(
 )
 def test_pauses(pause: object, count: int) -> None:
     assert seconds(pause) == count
+
+
+def test_a_pod_that_has_its_node_and_is_not_ready_yet_needs_no_other_one() -> None:
+    beside = canary()
+    pod = {
+        "metadata": {
+            "name": "hello-canary-1-x",
+            "namespace": "default",
+            "labels": {"app": "hello", "track": "canary", "version": "2.0.0", "pod-template-hash": "1"},
+            "ownerReferences": [{"controller": True, "name": "hello-canary-1", "uid": "1"}],
+        },
+        "spec": {"nodeName": "a", "containers": []},
+    }
+    asked: Object = {"version": "2.0.0", "steps": STEPS[:1]}
+    assert planned(seen(beside=beside), **asked)["needed"] == 1
+    assert planned(seen(beside=beside, pods=[pod]), **asked)["needed"] == 0

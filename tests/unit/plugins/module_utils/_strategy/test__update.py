@@ -338,3 +338,62 @@ def test_a_complete_version_that_a_cut_off_run_never_verified_is_not_done() -> N
     assert (plan.facts["phase"], plan.facts["way_back"]["version"]) == ("going", "1")
     noted["convoy.rollout/served"] = "shop-1,shop-2"
     assert plan_of(there, Wish("2")).facts["phase"] == "done"
+
+
+# -- containers whose version answers do not name ----------------------------------------------------------------------
+
+
+def with_sidecar(sidecar: str = "1.0.0", main: str = "shop", application: str = "1.0.0", **more: t.Any) -> Object:
+    """A Deployment with a native sidecar."""
+    found = deployment()
+    found["spec"]["template"]["spec"] = {
+        "containers": [{"name": main, "image": f"team/shop:{application}"}],
+        "initContainers": [{"name": "mesh", "image": f"team/sidecar:{sidecar}", "restartPolicy": "Always"}],
+        **more,
+    }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "answering"),
+    [
+        ("mesh", with_sidecar(), ["shop"]),
+        ("shop", with_sidecar(), []),
+        ("mesh", with_sidecar(main="web"), ["web"]),
+        (
+            "mesh",
+            with_sidecar(containers=[{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]),
+            ["a", "b"],
+        ),
+        ("b", with_sidecar(containers=[{"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]), []),
+        ("b", with_sidecar(containers=[{"name": "shop", "image": "a:1"}, {"name": "b", "image": "b:1"}]), ["shop"]),
+    ],
+)
+def test_whose_version_answers_name(asked: str, there: Object, answering: list[str]) -> None:
+    there["metadata"]["name"] = "shop"
+    assert _update.Carrier(asked).answering(_update.Found(there, [], [], [])) == answering
+
+
+def test_a_version_that_two_containers_have_does_not_tell_which_one_answered() -> None:
+    there = with_sidecar("1.0.0")
+    there["metadata"]["name"] = "shop"
+    found = _update.Found(there, [], [], [])
+    assert _update.Carrier("mesh").named_by_others(found) == {"1.0.0"}
+    assert _update.Carrier("mesh").named(found) == "container mesh of shop"
+    assert _update.Carrier("shop").named_by_others(found) == set()
+
+
+def test_going_back_is_by_the_container_whose_image_differs_also_where_it_is_a_native_sidecar() -> None:
+    one, other = (with_sidecar(version)["spec"]["template"] for version in ("2.0.0", "1.0.0"))
+    assert _update._changed_container(one, other, "shop") == "mesh"
+    assert _update._changed_container(one, with_sidecar("2.0.0", application="9")["spec"]["template"], "shop") == "shop"
+
+
+def test_that_an_image_was_pinned_by_a_digest_is_said_where_it_is_replaced() -> None:
+    there = with_sidecar(application="1.0.0@sha256:12")
+    there["metadata"]["name"] = "shop"
+    found = _update.Found(there, [], [], [])
+    plan = _update.begin(found, Wish("2.0.0", image="team/shop"), "auto", "team/shop:2.0.0")
+    assert plan.hints == ["team/shop was pinned by sha256:12, and is by tag 2.0.0 now"]
+    kept = _update.begin(found, Wish("1.0.0", image="team/shop"), "auto", "team/shop:1.0.0@sha256:12")
+    assert not kept.hints

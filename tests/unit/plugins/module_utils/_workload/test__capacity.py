@@ -6,16 +6,31 @@ import typing as t
 from fractions import Fraction
 
 import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._amounts import quantity, requests, shown
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._capacity import (
+    Room,
+    Scene,
     placed,
-    quantity,
-    requests,
-    room,
     schedulable,
-    shown,
+    update_room,
 )
 
 Object = dict[str, t.Any]
+
+
+def room(
+    pod_spec: Object,
+    copies: int,
+    nodes: list[Object],
+    pods: list[Object],
+    quotas: list[Object],
+    ranges: t.Sequence[Object] | None = (),
+    **more: t.Any,
+) -> Room:
+    """The room for pods of a specification."""
+    scene = Scene(nodes=nodes, pods=pods, quotas=quotas, limit_ranges=ranges)
+    return _capacity.room({"spec": pod_spec}, copies, scene, **more)
 
 
 def spec(cpu: str = "200m", memory: str = "10Mi", **more: t.Any) -> Object:
@@ -298,11 +313,12 @@ def test_only_pods_that_have_their_node_are_placed() -> None:
         "spec": {"selector": {"matchLabels": {"app": "hello"}}},
     }
     pods = [
-        pod("a", labels={"app": "hello", "x": "y"}),
-        pod(None, labels={"app": "hello"}),
+        pod("a", labels={"app": "hello", "x": "y", "pod-template-hash": "1"}),
+        pod("a", labels={"app": "hello"}),  # no ReplicaSet would adopt it
+        pod(None, labels={"app": "hello", "pod-template-hash": "1"}),
         pod("a", labels={"app": "auth"}),
-        pod("a", labels={"app": "hello"}, deletionTimestamp="2026-11-24T00:00:00Z"),
-        pod("a", labels={"app": "hello"}) | {"metadata": {"namespace": "other", "labels": {"app": "hello"}}},
+        pod("a", labels={"app": "hello", "pod-template-hash": "1"}, deletionTimestamp="2026-11-24T00:00:00Z"),
+        pod("a") | {"metadata": {"namespace": "other", "labels": {"app": "hello", "pod-template-hash": "1"}}},
     ]
     assert placed(deployment, pods) == 1
 
@@ -317,3 +333,184 @@ def test_a_quota_on_what_containers_do_not_name_is_no_room_unless_a_limit_range_
     defaults = {"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "400m"}}]}}
     assert room(spec, 2, [node], [], [quota], [defaults]).most == 2  # and then they count
     assert room(spec, 2, [node], [], [quota], None).missing is None
+
+
+# -- what admits pods --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hard", "names"),
+    [
+        ({"requests.memory": "1Gi"}, "requests.memory"),
+        ({"limits.cpu": "4"}, "limits.cpu"),
+        ({"memory": "1Gi"}, "memory"),
+        ({"requests.ephemeral-storage": "1Gi"}, ""),  # only cpu and memory have to be named
+        ({"requests.nvidia.com/gpu": "0"}, ""),
+    ],
+)
+def test_a_quota_on_what_a_template_does_not_name(hard: Object, names: str) -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": hard}}
+    said = room({"containers": [{"name": "web"}]}, 1, [node("a")], [], [quota])
+    assert (said.limited_by if said.missing else "") == names
+
+
+def test_a_quota_that_its_controller_has_not_taken_in_yet_counts_as_asked_for() -> None:
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
+    assert room(spec(), 2, [node("a", cpu="10")], [], [quota]).missing == "needs 2 pods, left of quota q: 1"
+
+
+def test_pods_that_wait_for_a_node_are_admitted_already() -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"pods": "4"}, "used": {"pods": "3"}}}
+    # Of four replicas one has a node, two wait and one is new.
+    assert room(spec(), 3, [node("a", cpu="10")], [], [quota], admitted=2).missing is None
+    assert room(spec(), 4, [node("a", cpu="10")], [], [quota], admitted=2).missing == "needs 2 pods, left of quota q: 1"
+
+
+@pytest.mark.parametrize(
+    ("hard", "used", "missing"),
+    [
+        ({"count/deployments.apps": "2"}, {"count/deployments.apps": "2"}, "needs 1 more of count/deployments.apps"),
+        ({"services": "1"}, {"services": "1"}, "needs 1 more of services"),
+        ({"count/services": "3"}, {"count/services": "1"}, ""),
+        ({"count/replicasets.apps": "5"}, {"count/replicasets.apps": "5"}, ""),
+    ],
+)
+def test_quotas_count_what_is_created_beside_the_pods(hard: Object, used: Object, missing: str) -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": hard, "used": used}}
+    objects = {"deployments.apps": 1, "services": 1}
+    said = room(spec(), 1, [node("a")], [], [quota], objects=objects)
+    assert bool(said.missing) is bool(missing)
+    assert missing in str(said.missing)
+    assert room(spec(), 0, [node("a")], [], [quota], objects=objects).missing is None
+
+
+def test_the_default_priority_class_decides_which_quota_counts() -> None:
+    rule = {"scopeName": "PriorityClass", "operator": "In", "values": ["low"]}
+    quota = {
+        "metadata": {"name": "q"},
+        "spec": {"scopeSelector": {"matchExpressions": [rule]}},
+        "status": {"hard": {"pods": "0"}},
+    }
+    template = {"spec": spec()}
+    low = {"metadata": {"name": "low"}, "globalDefault": True}
+    scene = Scene(nodes=[node("a")], quotas=[quota], priority_classes=[low])
+    assert _capacity.room(template, 1, scene).missing == "needs 1 pods, left of quota q: 0"
+    scene = Scene(nodes=[node("a")], quotas=[quota], priority_classes=None)
+    assert "default PriorityClass" in _capacity.room(template, 1, scene).message
+
+
+def test_a_runtime_class_adds_overhead_and_says_which_nodes() -> None:
+    classes = [
+        {
+            "metadata": {"name": "kata"},
+            "overhead": {"podFixed": {"cpu": "300m"}},
+            "scheduling": {"nodeSelector": {"kubernetes.io/hostname": "a"}},
+        }
+    ]
+    template = {"spec": spec(runtimeClassName="kata")}
+    nodes = [node("a"), node("b")]
+    assert _capacity.room(template, 1, Scene(nodes=nodes, runtime_classes=classes)).most == 2
+    assert "RuntimeClass kata" in _capacity.room(template, 1, Scene(nodes=nodes, runtime_classes=None)).message
+
+
+def test_a_limit_range_that_refuses_the_pods_is_no_room() -> None:
+    ranges = [{"spec": {"limits": [{"type": "Container", "max": {"cpu": "100m"}}]}}]
+    found = room(spec(), 1, [node("a")], [], [], ranges)
+    assert (found.most, found.limited_by) == (0, "cpu")
+    assert str(found.missing).startswith("the LimitRange has a maximum of 100m cpu per Container")
+
+
+# -- rolling updates ---------------------------------------------------------------------------------------------------
+
+
+def deployment(replicas: int = 2, pod_spec: Object | None = None, **strategy: t.Any) -> Object:
+    """A Deployment whose pods have the label app=web."""
+    labels = {"app": "web"}
+    return {
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy} if strategy else {},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec or spec()},
+        },
+    }
+
+
+def owned(on: str, cpu: str = "200m", **more: t.Any) -> Object:
+    """A pod of that Deployment."""
+    found = pod(
+        on,
+        cpu,
+        labels={"app": "web", "pod-template-hash": "1"},
+        ownerReferences=[{"controller": True, "name": "web-1", "uid": "1"}],
+    )
+    return dict(found, spec={**found["spec"], **more})
+
+
+@pytest.mark.parametrize(
+    ("replicas", "strategy", "moves"),
+    [
+        (4, {}, (1, 1)),
+        (3, {}, (1, 0)),
+        (10, {"maxSurge": "25%", "maxUnavailable": "30%"}, (3, 3)),
+        (2, {"maxSurge": 0, "maxUnavailable": "10%"}, (0, 1)),  # rounded down it would never move
+        (2, {"maxSurge": "100%", "maxUnavailable": 0}, (2, 0)),
+    ],
+)
+def test_how_many_pods_an_update_moves_at_a_time(replicas: int, strategy: Object, moves: tuple[int, int]) -> None:
+    assert _capacity.moves(deployment(replicas, **strategy)) == moves
+
+
+def updated(there: Object, scene: Scene, **template: t.Any) -> Room:
+    """The room for an update of a Deployment."""
+    return update_room(there, template or there["spec"]["template"], scene)
+
+
+def test_an_update_without_a_free_place_works_where_old_pods_may_go_first() -> None:
+    nodes, pods = [node("a", cpu="500m")], [owned("a"), owned("a")]
+    scene = Scene(nodes=nodes, pods=pods)
+    assert updated(deployment(maxSurge=1, maxUnavailable=1), scene).missing is None
+    said = updated(deployment(maxSurge=1, maxUnavailable=0), scene).missing
+    assert said == (
+        "no old pod may go before a new one is ready (maxUnavailable 0), and one more pod needs 1 x 200m cpu, free on "
+        "schedulable nodes: 100m"
+    )
+    recreate = deployment()
+    recreate["spec"]["strategy"] = {"type": "Recreate"}
+    assert updated(recreate, scene).missing is None
+
+
+def test_an_update_by_surge_needs_a_free_host_port() -> None:
+    ports = spec()
+    ports["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": 80}]
+    pods = [owned("a", containers=ports["containers"]), owned("b", containers=ports["containers"])]
+    scene = Scene(nodes=[node("a"), node("b")], pods=pods)
+    assert "host port 80/TCP taken" in str(updated(deployment(pod_spec=ports), scene).missing)
+    assert updated(deployment(pod_spec=ports, maxSurge=0, maxUnavailable=1), scene).missing is None
+
+
+def test_an_update_whose_new_pods_have_no_place_in_the_end_is_refused() -> None:
+    scene = Scene(nodes=[node("a"), node("b", unschedulable=True)], pods=[owned("a", "600m"), owned("b", "600m")])
+    said = updated(deployment(pod_spec=spec("600m"), maxUnavailable=1), scene)
+    assert said.missing == "needs 2 x 600m cpu, free on schedulable nodes: 1"
+
+
+def test_a_quota_that_is_full_lets_an_update_work_where_old_pods_give_back_first() -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}}}
+    scene = Scene(nodes=[node("a")], pods=[owned("a"), owned("a")], quotas=[quota])
+    assert updated(deployment(maxSurge=1, maxUnavailable=1), scene).missing is None
+    assert "left of quota q: 0" in str(updated(deployment(maxSurge=1, maxUnavailable=0), scene).missing)
+
+
+def test_an_update_of_nothing_needs_no_room() -> None:
+    assert updated(deployment(0), Scene()).missing is None
+
+
+def test_pods_that_end_take_their_room_until_they_are_gone_and_are_not_counted_as_replicas() -> None:
+    going = owned("a", "600m")
+    going["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
+    assert _capacity.own(deployment(), [going, owned("a")]) == [owned("a")]
+    assert room(spec("600m"), 1, [node("a")], [going], []).missing == (
+        "needs 1 x 600m cpu, free on schedulable nodes: 400m"
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._workload._capacity import requests, room
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._amounts import requests
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._capacity import Scene, room
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._quotas import lacking
 from convoy_sandbox import quantities, quota
 from convoy_sandbox.controllers import scheduler
@@ -115,7 +116,7 @@ def test_as_many_fit_as_the_scheduler_places(
     running = [
         pod(other, where[number % len(where)]["metadata"]["name"]) for number, other in enumerate(others) if where
     ]
-    said = room(spec, copies, where, running, [])
+    said = room({"spec": spec}, copies, Scene(nodes=where, pods=running))
     assert said.most == placed_one_by_one(spec, where, running)
     assert (said.missing is None) == (copies <= said.most)
 
@@ -152,4 +153,4 @@ def test_as_many_fit_as_quotas_admit(containers: list[Object], hard: dict[str, s
     asked = {"metadata": {"name": "q"}, "status": {"hard": hard}}
     # A quota on requests has every container name one.
     lacks = any(lacking(asked, spec))
-    assert room(spec, 1, [node], [], [asked]).most == (0 if lacks else max(fits))
+    assert room({"spec": spec}, 1, Scene(nodes=[node], quotas=[asked])).most == (0 if lacks else max(fits))

@@ -8,9 +8,11 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import (
     Rule,
+    check_repository,
     container_of,
     parse,
     relabelled,
+    repinned,
     rule,
     says,
     version_of,
@@ -161,3 +163,38 @@ def test_labels_that_say_the_version_follow_it_and_others_stay() -> None:
     assert relabelled({"version": "v1"}, parse("reviews:1.20.1"), "1.20.2") == {}
     assert not says("", parse("shop"))
     assert not says(DIGEST, parse(f"shop@{DIGEST}"))
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "tag", "digest"),
+    [
+        ("localhost:5000/a/b@sha256:abc", "localhost:5000/a/b", "", "sha256:abc"),
+        ("reg.example.com/team/shop-v2", "reg.example.com/team/shop-v2", "", ""),
+        ("reg.example.com/team/shop-v2:v1.0.0-rc.1_build.7", "reg.example.com/team/shop-v2", "v1.0.0-rc.1_build.7", ""),
+        ("[::1]:5000/shop:1", "[::1]:5000/shop", "1", ""),
+        ("[::1]:5000/shop", "[::1]:5000/shop", "", ""),
+    ],
+)
+def test_references_of_other_forms(image: str, repository: str, tag: str, digest: str) -> None:
+    found = parse(image)
+    assert (found.repository, found.tag, found.digest) == (repository, tag, digest)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("a:1@sha256:1", "a:2", "a was pinned by sha256:1, and is by tag 2 now"),
+        ("a@sha256:1", "b:2@sha256:2", "a was pinned by sha256:1, and is by sha256:2 now"),
+        ("a:1@sha256:1", "a:1@sha256:1", ""),
+        ("a:1", "a:2", ""),
+    ],
+)
+def test_what_becomes_of_a_digest_is_said(old: str, new: str, said: str) -> None:
+    assert repinned(parse(old), parse(new)) == said
+
+
+@pytest.mark.parametrize("given", ["shop:1", "reg:5000/shop:1", "reg/shop@sha256:1"])
+def test_an_image_is_given_without_what_pins_it(given: str) -> None:
+    with pytest.raises(Failure, match=r"x is .*; give it without a tag or a digest"):
+        check_repository("x", given)
+    check_repository("x", parse(given).repository)
