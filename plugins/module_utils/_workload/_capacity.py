@@ -56,8 +56,10 @@ class Room:
     @property
     def message(self) -> str:
         """The answer in words."""
-        said = self.missing or (f"{self.copies} more pods fit" if self.copies else "no more pods are needed")
-        return f"{said} (not judged: {'; '.join(self.unjudged)})" if self.unjudged and self.copies else said
+        if self.missing or not self.copies:
+            return self.missing or "no more pods are needed"
+        unjudged = f" (not judged: {'; '.join(self.unjudged)})" if self.unjudged else ""
+        return f"{self.copies} more pods fit{unjudged}"
 
 
 def schedulable(node: Object, pod_spec: Object) -> bool:

@@ -61,7 +61,8 @@ def rules(
     blocked = _Apart(candidate, apart, known, placed)
     if apart or blocked.domains:
         found.append(blocked)
-    together = (affinity.get("podAffinity") or {}).get(REQUIRED) or []
+    # What cannot be judged from here is no reason to refuse.
+    together = [term for term in (affinity.get("podAffinity") or {}).get(REQUIRED) or [] if not _of_labels(term)]
     if together:
         found.append(_Together(candidate, together, known, placed))
     spread = [

@@ -697,7 +697,11 @@ def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: 
     (container,) = PODS_SPEC["containers"]
     hello["spec"]["template"]["spec"] = {"containers": [{**container, "resources": {"requests": {"cpu": "200m"}}}]}
     there = {
-        "metadata": {"name": "hello-1-a", "namespace": "default", "labels": {"app": "hello"}},
+        "metadata": {
+            "name": "hello-1-a",
+            "namespace": "default",
+            "labels": {"app": "hello", "pod-template-hash": "1"},
+        },
         "spec": {"nodeName": "n", "containers": [{**container, "resources": {"requests": {"cpu": "600m"}}}]},
     }
     node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}
