@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,15 @@ class OperationAction(ActionBase):
 
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
+
+    def __init_subclass__(cls) -> None:
+        """Have the processes of tasks share the memory of Ansible's own, which loads an action before it starts them.
+
+        Without it, the first garbage collection of each looks at all that there is, which takes two thirds of its time
+        and copies what was shared: some 25 MiB for each host that is worked on at once.
+        """
+        super().__init_subclass__()
+        gc.freeze()
 
     def operation(self, options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.convoy.rollout.plugins.plugin_utils import _operation
 
 COLLECTIONS = Path(__file__).resolve().parents[4] / ".collections"
 
@@ -40,3 +42,13 @@ def test_a_task_knows_its_run_and_ends_when_that_is_killed(first: str, said: byt
             run.kill()
         # The end of what they print: neither of the two is there any more, and no other process was taken for the run.
         assert run.communicate(timeout=30)[0] == b""
+
+
+def test_what_is_there_when_an_action_is_loaded_stays_shared_with_the_tasks_processes() -> None:
+    gc.unfreeze()
+    assert gc.get_freeze_count() == 0
+    try:
+        type("Action", (_operation.OperationAction,), {"arguments": {}})
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
