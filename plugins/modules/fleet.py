@@ -56,7 +56,7 @@ options:
   min_success:
     description: The share of them, from 0 to 1, that must be answered.
     type: float
-    default: 1.0
+    default: 0.999
   timeout:
     description: Seconds that one task on a cluster may take.
     type: int

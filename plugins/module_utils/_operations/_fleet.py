@@ -31,7 +31,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "on_failure": {"type": "str", "choices": ["stop", "rollback_wave", "rollback_all"], "default": "stop"},
     "soak": {"type": "int", "default": 0},
     "samples": {"type": "int", "default": 100},
-    "min_success": {"type": "float", "default": 1.0},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
     "timeout": {"type": "int", "default": 900},
     "skip_unreachable": {"type": "bool", "default": False},
     "entry": _version_distribution.ARGUMENTS["entry"],
@@ -176,7 +176,7 @@ def _judged(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
     wave = fleet["plan"][options["wave"] - 1]
     pool = _fleet.pooled(clusters, wave, options["min_success"], len(fleet["plan"]))
     tried = [name for each in fleet["plan"][: options["wave"]] for name in each["clusters"]]
-    together = pool["verdict"] == "pass" or not pool["samples"] or task.check_mode
+    together = pool["verdict"] != "fail" or not pool["samples"] or task.check_mode
     failed = not together or bool(_fleet.bad(clusters, tried))
     stopped = options["wave"] if failed else 0
     back = _fleet.going_back(fleet["plan"], stopped, options["on_failure"]) if stopped else []

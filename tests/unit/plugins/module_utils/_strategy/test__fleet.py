@@ -135,3 +135,17 @@ def test_a_cluster_that_is_lost_without_a_word_is_one_that_failed() -> None:
 )
 def test_who_goes_back(on_failure: str, names: list[str]) -> None:
     assert _fleet.going_back([wave(1, "a"), wave(2, "b", "c"), wave(3, "d")], 2, on_failure) == names
+
+
+def test_what_few_requests_cannot_tell_leaves_a_cluster_what_its_own_run_found() -> None:
+    result = {"verdict": "pass", "samples": 20, "lost": 0}
+    unsure = {"verdict": "inconclusive", "samples": 10, "counts": {"2.0.0": 10}, "errors": {}}
+    assert _fleet.verified(result, unsure)["verdict"] == "pass"
+    lossy = {**unsure, "errors": {"timeout": 1}}
+    assert _fleet.verified(result, lossy)["verdict"] == "inconclusive"
+    assert _fleet.verified({**result, "verdict": "unverified"}, unsure)["verdict"] == "inconclusive"
+    assert _fleet.verified(result, {**unsure, "verdict": "fail"})["verdict"] == "fail"
+
+
+def test_a_fleet_shares_its_doubt_out_over_all_verifications_of_its_clusters() -> None:
+    assert _fleet.family([wave(1, "a"), wave(2, "b", "c")]) == 9
