@@ -210,31 +210,34 @@ def many(rules: Sequence[Boundaries], share: float, runs: int, horizon: int, see
     return [Result(*map(np.concatenate, zip(*of_rule, strict=True))) for of_rule in zip(*chunks, strict=True)]
 
 
+MANY = 10  #: how many times as many clusters as runs are simulated
+
+
 def fleet_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str], dict[int, float]]:
-    """The table of fleets whose clusters all have a share at the edge of the tolerance.
+    """The table of fleets whose clusters all have a share at the edge of the tolerance, each for itself.
 
     With it in words each promise that is broken, and how often a fleet has a false alarm where the doubt is not shared.
     """
     rows, broken, alone = [], [], {}
     case = case._replace(horizon=min(case.horizon, FLEET_HORIZON))
+    edge = case.expected + case.tolerance  # where a false alarm is likeliest
     for clusters in FLEETS:
         family = own(case, case.horizon, alpha=RISK / clusters)
-        rules = [own(case, case.horizon), family]
-        edge = case.expected + case.tolerance  # where a false alarm is likeliest
-        by_rule = many(rules, edge, runs * clusters, case.horizon, seed)
-        alarms = [one.failed.reshape(runs, clusters).any(axis=1) for one in by_rule]
+        by_rule = many([own(case, case.horizon), family], edge, MANY * runs, case.horizon, seed)
+        single, shared = (float(one.failed.mean()) for one in by_rule)
         good, half, low = (
             simulate([family], share, runs, case.horizon, seed)[0] for share in (case.expected, 0.5, 0.1)
         )
-        for wrong, what in ((alarms[1], "a false alarm in a fleet"), (low.passed, "10% in a fleet")):
-            if not kept(int(wrong.sum()), runs):
-                broken.append(f"{what} of {clusters}")
-        alone[clusters] = float(alarms[0].mean())
+        if stats.binom.sf(int(by_rule[1].failed.sum()) - 1, MANY * runs, RISK / clusters) < 0.001:
+            broken.append(f"a false alarm in a fleet of {clusters}")
+        if not kept(int(low.passed.sum()), runs):
+            broken.append(f"10% in a fleet of {clusters}")
+        alone[clusters] = 1 - (1 - single) ** clusters
         rows.append(
             [
                 f"{clusters}",
                 percent(alone[clusters], 1),
-                f"**{percent(alarms[1].mean())}**",
+                f"**{percent(1 - (1 - shared) ** clusters)}**",
                 f"{good.samples.mean():.0f}",
                 f"{np.percentile(good.samples, 99):.0f}",
                 f"{half.samples.mean():.0f}",
