@@ -15,6 +15,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import _paus
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
+    _canary_steps,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD, Object, replicas_of
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
@@ -109,13 +110,8 @@ def _tell_needed(work: Work, step: Object) -> None:
     share, tolerance = step["share"], work.request["tolerance"] / 100 or None
     if not 0 < share < 1 or work.plan["affinity"]:
         return
-    standard = _statistics.Standard(
-        {"canary": share, "stable": 1 - share},
-        tolerance=tolerance,
-        min_success=work.min_success,
-        looks=work.request["settle"] + 1,
-    )
-    needed, room = _statistics.needed(standard), _statistics.tolerated(share, tolerance) * 100
+    needed = _statistics.needed(_canary_steps.standard(step, work.request, work.min_success))
+    room = _statistics.tolerated(share, tolerance) * 100
     if needed <= TOLD:
         return
     text = (

@@ -246,7 +246,7 @@ def begin(
             "application": name,
             "advances": advances,
             "ends": found["promote"] or found["abort"],
-            "longest": _canary_steps.longest(steps, request["timeout"], request["settle"]),
+            "longest": _canary_steps.longest(steps, request),
             "templated": templated,
             "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },

@@ -10,6 +10,7 @@ import typing as t
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_standing, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     BESIDE,
@@ -28,7 +29,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _c
 
 PAUSE = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 
-LOOK = 30  #: seconds that one look at the traffic may take
+LOOK = 30  #: seconds that one look at the traffic may take, and more where it takes many requests
+RATE = 200  #: requests a second of a look
 
 
 def seconds(pause: t.Any) -> int:
@@ -107,9 +109,26 @@ def without_canary(seen: Seen, asked: Asked, phase: str) -> int:
     return beside
 
 
-def longest(steps: t.Sequence[Object], timeout: int, settle: int) -> int:
+def standard(step: Object, request: t.Mapping[str, t.Any], min_success: float) -> _statistics.Standard:
+    """What the shares of a step are judged by."""
+    share = step["share"]
+    return _statistics.Standard(
+        {"canary": share, "stable": 1 - share},
+        tolerance=request["tolerance"] / 100 or None,
+        min_success=min_success,
+        looks=request["settle"] + 1,
+    )
+
+
+def longest(steps: t.Sequence[Object], request: t.Mapping[str, t.Any]) -> int:
     """Seconds that steps may take at most where all is well, however short the tasks of a caller are to be."""
-    return sum(2 * step["pause"] + timeout + LOOK * (settle + 1) for step in steps)
+    timeout, looks = request["timeout"], request["settle"] + 1
+    return sum(2 * step["pause"] + timeout + _seconds_of_a_look(step, request) * looks for step in steps)
+
+
+def _seconds_of_a_look(step: Object, request: t.Mapping[str, t.Any]) -> int:
+    most = request["samples"] or _statistics.needed(standard(step, request, request["min_success"]))
+    return max(LOOK, math.ceil(2 * most / RATE))
 
 
 def is_whole(stable: Object, canary: Object | None) -> bool:

@@ -59,8 +59,12 @@ def test_how_many_more_pods_there_will_be(steps: list[Object], promote: bool, sp
 
 
 def test_pauses_are_within_the_time_that_the_steps_may_take() -> None:
-    assert longest([{"pause": 3600}, {"pause": 0}], timeout=600, settle=10) == 7200 + 2 * (600 + 330)
-    assert longest([], timeout=600, settle=10) == 0
+    request = {"timeout": 600, "settle": 10, "samples": 1000, "tolerance": 0.0, "min_success": 0.999}
+    steps = [{"pause": 3600, "share": 0.25}, {"pause": 0, "share": 0.5}]
+    assert longest(steps, request) == 7200 + 2 * (600 + 330)
+    small = longest([{"pause": 0, "share": 0.01}], {**request, "samples": 0})
+    assert small > 600 + 11 * 30_000 / 200  # as many requests as tell 1% from its double
+    assert longest([], request) == 0
 
 
 @pytest.mark.parametrize(
