@@ -54,7 +54,7 @@ class ActionModule(OperationAction):
             self._leave_access_out_of_environment()
             for attempt in range(1, _apply.ATTEMPTS + 1):
                 if not task.check_mode:
-                    run.check()
+                    run.check_given()
                 result = self._called(_apply.module_args(options, text, access))
                 again = _apply.failed_for_a_moment(result)
                 if not again or attempt == _apply.ATTEMPTS:

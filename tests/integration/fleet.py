@@ -117,6 +117,11 @@ class Member:
         (version,) = {each["version"] for each in labels if selector.items() <= each.items()}
         return str(version)
 
+    def scaled(self) -> dict[str, int]:
+        """How many replicas each Deployment is to have."""
+        found = self.apps.list_namespaced_deployment("default").items
+        return {item.metadata.name: item.spec.replicas for item in found}
+
     def written(self) -> list[Any]:
         """What identifies the present wishes of everything in the namespace."""
         services = self.core.list_namespaced_service("default").items

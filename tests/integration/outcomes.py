@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,33 @@ class Outcomes:
             output, _ = started.communicate(timeout=300)
         assert started.returncode == 0, output
         return self.read(), Run(started.returncode, output)
+
+
+@contextlib.contextmanager
+def gateway(version: Callable[[], str | None]) -> Iterator[str]:
+    """The URL of what stands in front of an application: it answers a version, or 502 where `version` gives none."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server looks for
+            found = version()
+            body = json.dumps({"version": found} if found else {"error": "no upstream"}).encode()
+            self.send_response(200 if found else 502)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_line: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/version"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def said(outcome: dict[str, Any]) -> tuple[Any, ...]:

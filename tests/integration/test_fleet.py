@@ -123,12 +123,17 @@ def test_a_cluster_that_is_lost_in_wave_two_fails_it(clusters: Fleet) -> None:
 
 def test_a_cluster_that_answers_no_more_fails_its_wave_and_hangs_no_other(clusters: Fleet) -> None:
     names = [f"cluster-{number:02}" for number in (4, 5, 6, 7)]
-    frozen = clusters.members["cluster-05"]
+    frozen, good = clusters.members["cluster-05"], clusters.members["cluster-06"]
+    # The number that a cluster goes back to is that of the colour that has the traffic.
+    good.apps.patch_namespaced_deployment_scale("hello", "default", {"spec": {"replicas": 0}})
+    before = good.scaled()
+    assert before == {"hello": 0, "hello-green": 3}
     frozen.freeze(4)
     try:
         run = clusters.play(
             *("--limit", ",".join(names)),
             **{"fleet_strategy": "scale", "replicas": 4, "fleet_timeout": 20, "waves": [1, 2, 1], **QUICK},
+            on_failure="rollback_wave",
         )
     finally:
         frozen.thawed.set()
@@ -137,9 +142,10 @@ def test_a_cluster_that_answers_no_more_fails_its_wave_and_hangs_no_other(cluste
     assert {name: (rows[name]["VERDICT"], rows[name]["AFTER"]) for name in names} == {
         "cluster-04": ("pass", "4"),
         "cluster-05": ("fail", "-"),
-        "cluster-06": ("pass", "4"),
+        "cluster-06": ("rolled back", "3"),
         "cluster-07": ("skipped", rows["cluster-07"]["BEFORE"]),
     }
+    assert good.scaled() == before
     assert "Wave 2 of 3 failed, so no later wave was begun. cluster-05: " in run.output
 
 

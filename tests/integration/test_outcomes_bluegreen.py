@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from integration.outcomes import Outcomes, said
+from integration.outcomes import Outcomes, gateway, said
 from integration.playbooks import Lab, description
 from kubernetes import client
 
@@ -40,7 +40,8 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     applications["hello"]["image"] = "sandbox/hello"
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
     broken: dict[str, Any] = {"bluegreen_version": "broken", "bluegreen_applications": applications}
-    (waited, failed), _run = Outcomes(lab, tmp_path, "bluegreen", never, broken).run()
+    (waited, failed), run = Outcomes(lab, tmp_path, "bluegreen", never, broken).run()
+    assert run.output.count("Deployment hello-green did not become complete") == 1  # the reason is said once
 
     assert said(waited) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert "Deployment hello-green did not become complete" in waited["reason"]
@@ -71,20 +72,24 @@ def test_a_third_version_that_fails_gives_the_way_back_back(lab: Lab, tmp_path: 
 
 
 def test_a_colour_that_fails_once_it_has_the_traffic_goes_back(lab: Lab, tmp_path: Path) -> None:
-    # The preview is asked elsewhere than users ask, so that what they get shows only after the switch.
-    applications = description()
-    applications["hello"]["image"] = "sandbox/hello"
-    variables: dict[str, Any] = {
-        "bluegreen_version": "broken",
-        "bluegreen_applications": applications,
-        "bluegreen_preview_path": "/healthz",
-        "bluegreen_preview_samples": 1,
-    }
-    (outcome,), _run = Outcomes(lab, tmp_path, "bluegreen", variables).run()
-    if outcome["ending"] == "failed":  # its preview answers there with no version either: nothing was switched
-        assert (outcome["after"], lab.versions()) == ("1.0.0", {"1.0.0": 20})
-        return
+    # What users come in by cannot do with the new version, which shows only after the switch.
+    def version() -> str | None:
+        return "1.0.0" if lab.selector().get("version", "1.0.0") == "1.0.0" else None
+
+    with gateway(version) as url:
+        variables = TO_2 | {"bluegreen_entry": {"url": url}}
+        (outcome,), _run = Outcomes(lab, tmp_path, "bluegreen", variables).run()
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert "HTTP 502" in outcome["reason"]
+    assert outcome["message"].startswith(
+        "hello 2.0.0 failed verification and the traffic was switched back to 1.0.0, which answers every request again"
+    )
+    assert [(each["what"], each["verdict"]) for each in outcome["evidence"]] == [
+        ("before", "pass"),
+        ("preview", "pass"),
+        ("traffic", "fail"),
+    ]
+    assert lab.selector()["version"] == "1.0.0"
 
 
 def test_check_mode_proves_nothing(lab: Lab, tmp_path: Path) -> None:

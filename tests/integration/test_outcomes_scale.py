@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from convoy_sandbox.testing import sandbox
 from convoy_sandbox.writes import Write
-from integration.outcomes import Outcomes, said
+from integration.outcomes import Outcomes, gateway, said
 from integration.playbooks import Lab
 from kubernetes import client
 
@@ -76,6 +76,20 @@ def test_pods_that_never_get_ready_are_left_and_told(lab: Lab, tmp_path: Path) -
         "pods ready, and nothing was taken back. To have 3 replicas again: "
         f"kubectl -n {lab.namespace} scale deployment/hello --replicas=3."
     ) in outcome["message"]
+
+
+def test_pods_that_are_ready_and_fail_requests_fail_it(lab: Lab, tmp_path: Path) -> None:
+    with gateway(lambda: "1.0.0" if lab.replicas("hello") == 3 else None) as url:
+        variables = {"scale_replicas": "5", "scale_entry": {"url": url}, "scale_settle": 1}
+        (outcome,), _run = Outcomes(lab, tmp_path, "scale", variables).run()
+    assert said(outcome) == ("failed", "fail", 3, 5, True, True)
+    assert "HTTP 502" in outcome["reason"]
+    assert "Deployment hello has 5 of 5 pods ready, and nothing was taken back." in outcome["message"]
+    assert [(each["what"], each["verdict"]) for each in outcome["evidence"]] == [
+        ("before", "pass"),
+        ("pods", "pass"),
+        ("traffic", "fail"),
+    ]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Versions that do not hold and clusters that get in the way: what each strategy makes of it, and how soon."""
+"""Versions that fail and clusters that get in the way: what each strategy makes of it, and how soon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from integration.playbooks import Answer, Lab, Traffic, description
 from kubernetes import client
 from reliability.frame import Case, Result, Section, wrong
 from reliability.kills import Bench, Started, bench, said, until
-from reliability.scenarios import DEPLOY
+from reliability.scenarios import DEPLOY, phases
 
 Object = dict[str, Any]
 Act = Callable[[Bench, Lab], None]
@@ -23,8 +23,6 @@ Act = Callable[[Bench, Lab], None]
 TIMEOUT = 30  #: seconds that a rollout may take, by the roles' own variables
 NODE_GRACE = 40.0  #: seconds until a silent node counts as lost, as on a real cluster
 LONGEST = 240.0
-PREFIX = "[ERROR]: Task failed: Action failed: "  #: Ansible's own words before what a run says
-
 #: How each strategy is run towards a version, and the task with which the version comes to the cluster.
 STRATEGIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "bluegreen": ("bluegreen", {"bluegreen_timeout": TIMEOUT}, "Create the other colour"),
@@ -32,15 +30,6 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "rolling_update": ("rolling_update", {"rolling_update_timeout": TIMEOUT}, "Give the Deployment the new version"),
     "scale": ("scale", {"replicas": 5, "scale_timeout": TIMEOUT}, "Scale it"),
 }
-#: The tasks that a run comes to as soon as it knows that something does not hold.
-FOUND = (
-    "Take the canary back",
-    "See that no other run took the lock over before",
-    "Remember why",
-    "Say why",
-    "Keep what happened",
-    "failed | Say",
-)
 ROLLED = ("bluegreen", "canary", "rolling_update")
 
 
@@ -55,7 +44,7 @@ class Trouble:
     variables: Mapping[str, Any] = field(default_factory=dict)
     before: Act | None = None  #: what is done before the run
     when: Literal["before", "after"] = "after"  #: the first Deployment of hello has been changed
-    holds: bool = False  #: whether the version holds, so that the run has to end well
+    fine: bool = False  #: whether nothing is wrong with the version, so that the run has to end well
     unseen: str = ""  #: why a strategy cannot see it, where it cannot
 
 
@@ -154,9 +143,9 @@ TROUBLES = (
     Trouble("memory over its limit", "hungry"),
     Trouble("node lost", act=_node, strategies=(*ROLLED, "scale")),
     Trouble("quota lowered to what there is", act=_quota, when="before", strategies=(*ROLLED, "scale")),
-    Trouble("PodDisruptionBudget of 100%", before=_budget, strategies=(*ROLLED, "scale"), holds=True),
-    Trouble("HorizontalPodAutoscaler (4 to 6) appears", act=_autoscaler, strategies=(*ROLLED, "scale"), holds=True),
-    Trouble("somebody edits the Deployments", act=_editor, strategies=(*ROLLED, "scale"), holds=True),
+    Trouble("PodDisruptionBudget of 100%", before=_budget, strategies=(*ROLLED, "scale"), fine=True),
+    Trouble("HorizontalPodAutoscaler (4 to 6) appears", act=_autoscaler, strategies=(*ROLLED, "scale"), fine=True),
+    Trouble("somebody edits the Deployments", act=_editor, strategies=(*ROLLED, "scale"), fine=True),
 )  # fmt: skip
 BY_NAME = {trouble.name: trouble for trouble in TROUBLES}
 
@@ -221,11 +210,9 @@ def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result
             time.sleep(1)  # what users get right after it
         tasks = started.started()
         began = acted[0] if acted else next((at for at, name in tasks if brings in name), None)
-        found = (
-            next((at for at, name in tasks if began and at > began and any(word in name for word in FOUND)), None)
-            if run.code
-            else None
-        )
+        # A run comes to its rescue as soon as it knows that something is wrong.
+        turns = phases(playbook)["rescue"][0]
+        found = next((at for at, name in tasks if began and at > began and turns in name), None) if run.code else None
         left = traffic.last_not("1.0.0")
         ask = lab.asker()
         version = " and ".join(
@@ -239,7 +226,7 @@ def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result
             "failed": run.code != 0,
             "found": round(found - began, 1) if found and began else None,
             "back": None if run.code == 0 or not began else round(max(0.0, (left or 0) - began), 1),
-            "said": said(run).removeprefix(PREFIX) if run.code else _observed(run.output),
+            "said": said(run) if run.code else _observed(run.output),
             "requests": len(traffic.answers),
             "lost": len(traffic.lost),
             "version": version,
@@ -293,7 +280,7 @@ def _observed(output: str) -> str:
 
 def _problems(trouble: Trouble, result: Mapping[str, Any]) -> list[str]:
     problems = []
-    if trouble.holds and result["failed"]:
+    if trouble.fine and result["failed"]:
         problems.append("it failed")
     if result["failed"] and result["version"] != "1.0.0":
         problems.append(f"it failed, and users get {result['version']}")
@@ -321,32 +308,30 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
                 found = f"{item['found']:.1f} s" if item["found"] is not None else "before it began"
                 back = f"{item['back']:.1f} s" if item["back"] else "it never lost any"
             else:
-                found = (
-                    "not needed" if trouble.holds else "**not found**" if trouble.version != "2.0.0" else "ends well"
-                )
+                found = "not needed" if trouble.fine else "**not found**" if trouble.version != "2.0.0" else "ends well"
                 back = "-"
             words = item["said"].replace("|", "\\|")
             rows.append(
                 f"| {trouble.name} | {strategy} | {found} | {words} | {item['requests']} | {item['lost']} | "
                 f"{item['version']} | {back} |"
             )
-    return "\n".join([WORDS, *rows, "", *wrong(results, " with a version that does not hold")])
+    return "\n".join([WORDS, *rows, "", *wrong(results, " with a version that fails")])
 
 
 WORDS = f"""\
-An application that serves 1.0.0 in three copies is rolled out to a version that does not hold, or the cluster gets in
-the way as the first Deployment is changed. The roles' timeouts are {TIMEOUT} s here (600 s by default): what
-is found after about that long is found by running out of it. All the while users ask the frontend, one request after
-the other. *Found* is from the version's coming, or the act, to the run's turning back. A node that is lost is known to
-be after {NODE_GRACE:g} s, as on a real cluster: until then a Service goes on sending requests to its pods, whatever a
-rollout does.
+An application that serves 1.0.0 with three replicas is rolled out to a version that fails, or something happens to the
+cluster as the first Deployment is changed. The roles' timeouts are {TIMEOUT} s here (600 s by default): what is found
+after about that long is found as the timeout runs out. All the while users ask the frontend, one request after the
+other. *Found* is the time from the version's rollout, or from what happened, to the run's first step back. A lost node
+is known to be lost after {NODE_GRACE:g} s, as on a real cluster: until then a Service goes on sending requests to its
+pods, whatever a rollout does.
 
-What a strategy cannot see is in the table as well: a version that runs well for as long as it is looked at holds. A
+What a strategy cannot see is in the table as well: a version that runs well for as long as it is watched passes. A
 crash after 20 s takes a soak time: `minReadySeconds` of the Deployment, a pause of the canary, or for blue/green the
-seconds that the old colour is kept; a container that ended in that time is found also where no request met it. Slow
-answers are judged where `max_p99` of the entry says what slow is. Twice as many of them as may be take hundreds of
-requests to be sure of: with the roles' own numbers such a version passes as a rule.
+seconds for which the old colour is kept; a container that crashed in that time is found also where no request met it.
+Slow answers are judged where `max_p99` of the entry says what slow is. To be sure of twice as many slow answers as
+allowed takes hundreds of requests: with the roles' own numbers such a version passes as a rule.
 
 """
 
-SECTION = Section("A version that does not hold", plan, worker, text)
+SECTION = Section("A version that fails", plan, worker, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import os
 import signal
@@ -459,10 +460,14 @@ def _untouched(known: Mapping[str, Any], left: Mapping[str, Any]) -> bool:
 
 
 def said(run: Run) -> str:
-    """The last words of a run."""
-    lines = [line.strip() for line in run.output.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("[ERROR]")]
-    return (said or lines or ["nothing"])[-1][:600]
+    """Why a run failed: what is shown below the last task that did."""
+    lines = run.output.splitlines()
+    last = next((number for number in reversed(range(len(lines))) if lines[number].startswith("failed: [")), None)
+    if last is not None:
+        words = itertools.takewhile(lambda line: line.startswith("  "), lines[last + 1 :])
+        return " ".join(line.strip() for line in words)[:600]
+    errors = [line.strip() for line in lines if line.startswith(("[ERROR]", "ERROR!", "fatal:"))]
+    return (errors or [line.strip() for line in lines if line.strip()] or ["nothing"])[-1][:600]
 
 
 def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:

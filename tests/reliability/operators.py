@@ -15,7 +15,7 @@ from convoy_sandbox import resources
 from integration.playbooks import Run, Traffic
 from reliability.frame import Case, Result, Section, wrong
 from reliability.kills import LONGEST, SETTLE, Bench, bench, until
-from reliability.scenarios import DEPLOY, Play
+from reliability.scenarios import DEPLOY, Play, phases
 
 RUNS = 10
 DEAD = "somebody@elsewhere (1-00000000-1)"
@@ -141,7 +141,7 @@ def find(it: Bench, start: Mapping[str, Any], case: Case) -> Result:
     run, started = it.run(lab, ("scale", {"replicas": 4, **case["variables"]}))
     over.set()
     looking.join()
-    reached = [when for when, task in started.started() if task == "Take the lock"]
+    reached = [when for when, task in started.started() if task == phases("scale")["block"][0]]
     problems = []
     if run.code and (case["variables"] or _why(run) != "refused"):
         problems.append(f"it did not work: {_why(run)}")
@@ -198,8 +198,8 @@ def _short(problem: str) -> str:
 
 WORDS = """\
 Ten runs of one playbook begin at once; five want 2.0.0 and five 3.0.0. Either the others are refused (the one that has
-the lock is held at its first change until they have ended), or they wait (`-e lock_wait=3600`), or each takes the lock
-from the one before it (`-e takeover=true`). In the end one of the two versions has to have all of the traffic.
+the lock is stopped at its first change until they have ended), or they wait (`-e lock_wait=3600`), or each takes the
+lock from the one before it (`-e takeover=true`). In the end one of the two versions has to have all of the traffic.
 """
 
 LEFT_WORDS = """\

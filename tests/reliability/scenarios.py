@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 Play = tuple[str, dict[str, Any]]  #: a playbook and its variables
 
@@ -24,6 +30,29 @@ class Scenario:
     earlier: str = ""
     #: What `back` says to run where the killed run had ended its work.
     undo: Play | None = None
+
+
+@cache
+def phases(role: str) -> dict[str, list[str]]:
+    """The names of a role's tasks: in the block of its run, in its rescue and in its always.
+
+    Files that the block includes count to it.
+    """
+
+    def names(tasks: list[dict[str, Any]]) -> list[str]:
+        found = []
+        for task in tasks:
+            found.append(str(task["name"]).rpartition(" | ")[2])
+            included = task.get("ansible.builtin.include_tasks")
+            found += names(_read(role, str(included))) if included else []
+        return found
+
+    (run,) = (task for task in _read(role, "main.yml") if "rescue" in task)
+    return {phase: names(run[phase]) for phase in ("block", "rescue", "always")}
+
+
+def _read(role: str, file: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load((ROLES / role / "tasks" / file).read_text()))
 
 
 STEPS: dict[str, Any] = {"canary_steps": [{"weight": 25}, {"weight": 50, "pause": "1s"}]}

@@ -11,7 +11,6 @@ from typing import Any
 
 from convoy_sandbox.faults import Fault
 from integration.playbooks import Lab, Traffic
-from reliability.application_faults import PREFIX
 from reliability.frame import Case, Result, Section, told, wrong
 from reliability.kills import SETTLE, Bench, bench, said, until
 from reliability.scenarios import DEPLOY, Play
@@ -110,7 +109,7 @@ def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result
             "key": case["key"],
             "group": case["group"],
             "finished": run.code == 0,
-            "said": "" if run.code == 0 else said(run).removeprefix(PREFIX),
+            "said": "" if run.code == 0 else said(run),
             "faults": faults,
             "seconds": round(seconds, 1),
             "requests": len(traffic.answers) if traffic else 0,
@@ -176,14 +175,14 @@ Each role is run while the API server fails by chance, with a seed: one kind of 
 Where nothing else is said, 3% of all requests meet with it, discovery included; a tenth of the updates conflicts (409),
 three tenths of the watches and of the further pages of lists have expired (410), every watch is dropped, a fifth of
 the requests comes late. At random, 1% of all requests meet with each of the first ones (429 to 1 s late). The roles are
-app_deploy, scale, rolling_update (held at 50% on its way), canary (promoted), bluegreen and rollback. A run has to end
-with the Deployments, copies and the version that it is to end with and no Lease left, or to fail with one reason and
-the old version serving. Blue/green asks its preview by way of the API server, whose failures count as lost requests
-there: it fails before it switches where they are many.
+app_deploy, scale, rolling_update (paused at 50% on its way), canary (promoted), bluegreen and rollback. A run has to
+end with the Deployments, the replicas and the version that it is to end with and no Lease left, or to fail with one
+reason and the old version serving. Blue/green asks its preview by way of the API server, whose failures count as lost
+requests there: it fails before it switches where they are many.
 
 The collection's own modules try again up to 6 times within 30 s, after growing pauses with jitter and none sooner than
-Retry-After asks, and only where doing it twice is doing it once. A task of kubernetes.core is done again up to 5 times
-where it failed of something that passes.
+Retry-After asks, and only where doing it twice is doing it once. Manifests are applied again up to 5 times where that
+failed for a moment.
 
 """
 

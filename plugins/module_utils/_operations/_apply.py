@@ -12,6 +12,8 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _client_errors, _retries, _yaml
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _given
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -161,9 +163,14 @@ def judged(
     found = result.get("result") or {}
     every = found.get("results") if "results" in found else [{**result, "result": found}]
     changes, differences, objects = [], [], []
+    manifests = {name_of(item): item for item in items}
     for each in every or []:
         made = each.get("result") or {}
         objects.append(name_of(made))
+        if not check_mode and objects[-1] in manifests:
+            metadata = made["metadata"]
+            place = Place(made["kind"], metadata.get("namespace") or options["namespace"], metadata["name"])
+            run.gave(place, _given.fields_of(made, manifests[objects[-1]]))
         if each.get("changed"):
             changes.append(objects[-1])
             differences.append(_difference(made, each.get("diff") or {}))

@@ -28,8 +28,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import L
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _given,
     _images,
-    _managers,
     _namespace,
     _place,
     _selectors,
@@ -147,7 +147,10 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     if room["unjudged"]:
         task.tell(f"{options['name']}: {room['message']}")
     with contextlib.closing(_api.api(options, task.environ)) as api:
-        active = _place.found(api, Place("Deployment", namespace, plan["active"]["deployment"]))
+        place = Place("Deployment", namespace, plan["active"]["deployment"])
+        active = _place.found(api, place)
+        if not task.check_mode:
+            run.gave(place, _given.images(active))  # the way back
         labels = ((options["template"] or {}).get("metadata") or {}).get("labels") or {}
         _pointers.check(
             _pointing.read(api, namespace),
@@ -218,7 +221,7 @@ def _scalers_moved(
         for name in plan["autoscalers"]:
             place = Place("HorizontalPodAutoscaler", options["namespace"], name)
             before = _place.found(api, place)
-            after = _place.changed(api, place, before, moved, dry_run=task.check_mode, before_write=run.check)
+            after = _place.changed(api, place, before, moved, dry_run=task.check_mode, before_write=run.check_given)
             result = _place.difference(before, after)
             message = f"{place} scales Deployment {new}"
             if result["changed"]:
@@ -252,27 +255,28 @@ def _pointed(
     Without a selector it keeps its own.
     """
     place = Place("Service", options["namespace"], name)
-    expected = _given(known or {})
+    expected = _without_nulls(known or {})
 
     def plan(service: _api.Object) -> list[_api.Object]:
         there = service["spec"].get("selector") or {}
-        wanted = there if selector is None else _given(selector)
+        wanted = there if selector is None else _without_nulls(selector)
         if known is not None and there not in (expected, wanted):
-            why = _managers.changed_by(service, "spec.selector", _said(expected), _said(there))
-            raise Failure(f"{why}. Have whoever did that leave the Service to the rollout, and run again.")
+            _given.check(service, _given.Given("Service", name, {_given.SELECTOR: expected}))
         patch = _workloads.annotated(service, noted(service) if callable(noted) else noted)
         return [*patch, *([{"op": "add", "path": "/spec/selector", "value": wanted}] if there != wanted else [])]
 
     with contextlib.closing(_api.api(options, task.environ)) as api:
         before = _place.found(api, place)
-        after = _place.changed(api, place, before, plan, dry_run=task.check_mode, before_write=run.check)
+        after = _place.changed(api, place, before, plan, dry_run=task.check_mode, before_write=run.check_given)
+    if not task.check_mode:
+        run.gave(place, {_given.SELECTOR: after["spec"].get("selector") or {}})
     result = _place.difference(before, after)
     if result["changed"]:
         run.journal.note("changed", message=message)
     return {**result, "message": f"{message}."}
 
 
-def _given(selector: t.Mapping[str, str | None]) -> dict[str, str]:
+def _without_nulls(selector: t.Mapping[str, str | None]) -> dict[str, str]:
     """A selector without the keys that are to be taken away."""
     return {key: value for key, value in selector.items() if value is not None}
 
@@ -334,7 +338,7 @@ def _to_none(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, place: P
 
     with contextlib.closing(_api.api(options, task.environ)) as api:
         before = _place.found(api, place)
-        after = _place.changed(api, place, before, scaled, dry_run=task.check_mode, before_write=run.check)
+        after = _place.changed(api, place, before, scaled, dry_run=task.check_mode, before_write=run.check_given)
     result = _place.difference(before, after)
     if result["changed"]:
         run.journal.note("changed", message=f"{place} is scaled to 0")
@@ -398,6 +402,7 @@ def _back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
         if task.check_mode or not options["plan"]:
             return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+        run.let_go()
         if not any(event["kind"] == "switching" for event in events):
             return _left(options, task, run)
         try:
@@ -424,12 +429,26 @@ def _left(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str
         return {"changed": False, "message": run.failed(lost).message}
     except Failure as failure:
         message = f"What was prepared could not be taken back: {failure.message}"
+        _kept_apart(options, task, run)
         run.journal.note("left", message=message)
         return {"changed": False, "message": message}
+    if _kept_apart(options, task, run):
+        kept = options["plan"]["preview"]["deployment"]
+        said = f"Deployment {kept} was scaled to 0, as the Service led to it as well."
+        result = {"changed": True, "message": f"{result['message']} {said}".strip()}
     if result["message"]:
         said = f"{result['message']} Users get {options['plan']['active']['version']} as before."
         run.journal.note("left", message=said)
     return result
+
+
+def _kept_apart(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> bool:
+    """Have the other colour, which was not switched to, get no traffic, and say whether it was scaled away for that."""
+    try:
+        return _scaled_where_both_are_live(options, task, run)
+    except Failure as failure:
+        run.failed(failure)
+        return False
 
 
 def _withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -552,15 +571,56 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         said = f"Service {service['name']} is switched back to {old}"
         results.append(_pointed(options, task, run, service["name"], service["active"], said, noted))
     result = _together([*results, *_scalers_moved(options, task, run, "preview", "active")])
-    answers = _version_distribution.looked(
+    run.let_go()
+    kept = plan["preview"]["deployment"]
+    rest = (
+        f"Deployment {kept} keeps its replicas of {version} and has no traffic, remove them with kubectl -n "
+        f"{options['namespace']} scale deployment/{kept} --replicas=0"
+    )
+    answers = _answers(options, task, run, old)
+    if answers["verdict"] != "pass" and _scaled_where_both_are_live(options, task, run):
+        rest = f"Deployment {kept} was scaled to 0, as the Service led to it again"
+        answers = _answers(options, task, run, old)
+    complete = answers["verdict"] == "pass"
+    ends = "answers every request again" if complete else "does not get every request either"
+    others = any(event.get("by_others") for event in run.journal.events())
+    failed = "was not verified" if others else "failed verification"
+    run.journal.note(
+        "taken_back",
+        message=f"{options['name']} {version} {failed} and the traffic was switched back to {old}, which {ends} "
+        f"({answers['message']}); {rest}",
+        complete=complete,
+    )
+    run.journal.note("serving", version=old if complete else None)
+    return result
+
+
+def _scaled_where_both_are_live(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> bool:
+    """Scale the other colour to 0 where a Service leads to both, and say whether it did.
+
+    What somebody else made of the Service is left as it is: whoever puts its selector back would do so again.
+    """
+    plan, namespace = options["plan"], options["namespace"]
+    pair = plan["active"]["deployment"], plan["preview"]["deployment"]
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        services = [_place.found(api, Place("Service", namespace, item["name"])) for item in plan["services"]]
+        deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
+    if not any(_bluegreen.takes_both(service, deployments, *pair) for service in services):
+        return False
+    return bool(_to_none(options, task, run, Place("Deployment", namespace, pair[1]))["changed"])
+
+
+def _answers(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, version: str) -> dict[str, t.Any]:
+    """What users get after something was taken back, which is to be `version` alone."""
+    return _version_distribution.looked(
         _called.options(
             _version_distribution.ARGUMENTS,
             options,
             namespace=options["namespace"],
-            name=plan["service"],
+            name=options["plan"]["service"],
             entry=options["entry"],
             samples=options["samples"],
-            expected={old: 1},
+            expected={version: 1},
             min_success=_baseline.least(options["min_success"], run.handle.get("baseline")),
             settle=options["settle"],
             settles="verdict",
@@ -568,15 +628,3 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         ),
         task.environ,
     )
-    complete = answers["verdict"] == "pass"
-    ends = "answers every request again" if complete else "does not get every request either"
-    kept = plan["preview"]["deployment"]
-    run.journal.note(
-        "taken_back",
-        message=f"{options['name']} {version} failed verification and the traffic was switched back to {old}, which "
-        f"{ends} ({answers['message']}); Deployment {kept} keeps its replicas of {version} and has no traffic, remove "
-        f"them with kubectl -n {options['namespace']} scale deployment/{kept} --replicas=0",
-        complete=complete,
-    )
-    run.journal.note("serving", version=old if complete else None)
-    return result

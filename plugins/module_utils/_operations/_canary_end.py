@@ -162,6 +162,7 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
         if task.check_mode or not any(event["kind"] == "advancing" for event in run.journal.events()):
             return {"changed": False, "message": "Nothing was begun, so there is nothing to take back."}
+        run.let_go()
         plan = options["run"]["plan"]
         old, version, name = plan["stable"]["version"], plan["canary"]["version"], plan["stable"]["deployment"]
         try:

@@ -28,6 +28,9 @@ TOLD = 1000  #: requests of one verification, more of which are said beforehand
 def stepped(work: Work) -> dict[str, t.Any]:
     """Take the steps that are left, one after the other. Raises Failure."""
     plan, stable = work.plan, work.plan["stable"]["replicas"]
+    seen = work.seen()
+    for deployment in [seen.stable, *([seen.canary] if seen.canary else [])]:
+        work.relies_on(deployment)
     for step in plan["steps"]:
         last = step is plan["steps"][-1] and not plan["promote"]
         if not work.task.check_mode:
@@ -39,11 +42,11 @@ def stepped(work: Work) -> dict[str, t.Any]:
         before, stable = stable, _reduce(work, step, stable)
         # A step that ends no pods has no excuse for a lost request.
         endings = work.endings(work.versions[1]) if stable < before else None
-        seen = _verified(work, step, endings, final=last)
+        found = _verified(work, step, endings, final=last)
         work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
         if step["pause"] or not last:  # what is said last of all is the same
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
-            work.task.tell(f"{work.stable}: {step['message']}; observed: {seen['message']}{by_one}")
+            work.task.tell(f"{work.stable}: {step['message']}; observed: {found['message']}{by_one}")
         if step["pause"]:
             _pause(work, step, pods, endings)
     return work.result(f"The canary of {work.stable}: {plan['steps'][-1]['message']}.")
@@ -136,6 +139,17 @@ def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
     return _canary_standing.shares(found["ready"], *work.versions)
 
 
+def _expected_now(work: Work, step: Object) -> dict[str, float]:
+    """The shares during a pause; none while pods come and go, as then only lost requests and slow answers count.
+
+    Raises Failure where somebody changed the weight.
+    """
+    seen = work.seen()
+    _canary_standing.check_weight(seen, step, work.asked.tolerance)
+    settled = _canary_standing.endpoints(seen)["settled"]
+    return (_expected(work, step, last=False) or {}) if settled else {}
+
+
 def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings.Endings | None) -> None:
     """Watch the traffic and the canary's containers for as long as it stays at this weight. Raises Failure."""
     counts: Counter[str] = Counter()
@@ -150,12 +164,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
         max_p99=(work.plan["entry"] or {}).get("max_p99"),
     )
     for begun in range(0, step["pause"], SLICE):
-        work.run.check()
-        seen = work.seen()
-        _canary_standing.check_weight(seen, step, work.asked.tolerance)
-        # While pods come and go there are no shares to expect: then only lost requests and slow answers count.
-        settled = _canary_standing.endpoints(seen)["settled"]
-        expected = (_expected(work, step, last=False) or {}) if settled else {}
+        expected = _expected_now(work, step)
         looks = work.looks(
             evidence,
             final=False,
@@ -165,11 +174,12 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
             expected=expected,
             fail_on="never",  # the slices are judged together
         )
-        found = _version_distribution.looked(looks, work.task.environ, endings=endings)
+        found = _version_distribution.looked(looks, work.task.environ, endings=endings, run=work.run)
         counts.update(found["counts"])
         errors.update(found["errors"])
         crashed = _crashed(step, pods, work.pods(work.canary))
-        wrong = watch.add(found, expected)
+        # Where endpoints came or went meanwhile, the shares are those of neither.
+        wrong = watch.add(found, expected if _expected_now(work, step) == expected else {})
         if wrong:
             message = f"{_statistics.said(counts, errors)}: {wrong}"
             work.run.verified(evidence, _paused(counts, errors, "fail", message), final=False)

@@ -21,7 +21,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import _base
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _given, _place, _reachable
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 Patch = t.Callable[[Object], "list[Object]"]
@@ -81,11 +81,21 @@ class Work:
         """A Deployment after a change that holds only for what was read, under the run's lock. Raises Failure."""
         place = self.place(before["metadata"]["name"])
         dry_run = self.task.check_mode
-        after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check)
+        after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check_given)
+        self.relies_on(after)
         difference = _place.difference(before, after)
         if difference["changed"]:
             self._noted(place, difference["diff"], message)
         return after
+
+    def relies_on(self, deployment: Object) -> None:
+        """Note that a Deployment is to keep its images: they are what is verified, or what it would go back to.
+
+        Its replicas may change within the tolerance, which each look sees to.
+        """
+        if not self.task.check_mode:
+            place = self.place(deployment["metadata"]["name"])
+            self.run.gave(place, {**_given.images(deployment), _given.REPLICAS: None})
 
     def create(self, manifest: Object, message: str) -> None:
         """Create a Deployment, under the run's lock. Raises Failure."""
@@ -93,9 +103,9 @@ class Work:
         path = _api.path_of("deployments", self.options["namespace"], group="apps")
         for attempt in range(1, _retries.ATTEMPTS + 1):
             if not self.task.check_mode:
-                self.run.check()
+                self.run.check_given()
             try:
-                self.api.create(path, manifest, dry_run=self.task.check_mode)
+                self.relies_on(self.api.create(path, manifest, dry_run=self.task.check_mode))
                 break
             except _api.ApiError as error:
                 # Of a request whose answer was lost only the Deployment itself can tell whether it was done.
@@ -111,7 +121,8 @@ class Work:
     def delete(self, deployment: Object, message: str) -> None:
         """Delete a Deployment as it was read, under the run's lock. Raises Failure."""
         place = self.place(deployment["metadata"]["name"])
-        _place.deleted(self.api, place, deployment, dry_run=self.task.check_mode, before_write=self.run.check)
+        self.run.let_go(place)
+        _place.deleted(self.api, place, deployment, dry_run=self.task.check_mode, before_write=self.run.check_given)
         self._noted(place, {"before": {"spec": deployment["spec"]}, "after": {}}, message)
 
     def there(self, place: Place) -> Object | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _fleet, _plan, _waves
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._fleet import Cluster
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _subject
 
 STATES = ("checked", "read", "planned", "changed", "verified", "judged", "restored", "told")
 
@@ -104,15 +106,26 @@ def _colours(options: Options, task: Task) -> dict[str, t.Any]:
 
 
 def _deployment(options: Options, task: Task) -> dict[str, t.Any]:
-    asked = _called.options(_rollout.ARGUMENTS, options, namespace=options["namespace"], name=options["application"])
+    scales = options["strategy"] == "scale"
+    name = _with_the_traffic(options, task) if scales else options["application"]
+    asked = _called.options(_rollout.ARGUMENTS, options, namespace=options["namespace"], name=name)
     found = _rollout.run(asked, replace(task, check_mode=True))
-    if options["strategy"] == "scale":
+    if scales:
         known = found["replicas"]["wanted"]
     else:
         versions = [pod["version"] for pod in found["pods"] if pod["revision"] == found["revision"]]
         current = next((each for each in found["history"] if each["current"]), {"images": [""]})
         known = versions[0] if versions else current["images"][0]
     return {"known": known, "revision": found["revision"], "uid": found["uid"]}
+
+
+def _with_the_traffic(options: Options, task: Task) -> str:
+    """The Deployment that is scaled, and scaled back: the one that has the application's traffic. Raises Failure."""
+    with contextlib.closing(_api.api(options, task.environ)) as api:
+        there = _namespace.read(api, options["namespace"])
+    service = (options["entry"] or {}).get("service") or ""
+    known = service if any(item["metadata"]["name"] == service for item in there.services) else ""
+    return _subject.taking(_subject.subject(there, options["application"], service=known)).name
 
 
 def _planned(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:

@@ -29,12 +29,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _p
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _given,
     _history,
     _images,
     _place,
     _reachable,
     _workloads,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._given import ChangedError
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 VERIFICATIONS = 2  #: how often the run may be taken back for what users get: at its pause and at its end
@@ -61,10 +63,6 @@ COLUMNS = ("name", "revision", "images", "ready", "node")
 UNREADABLE = "no Service answers with a version, so only the pods' images were looked at"
 
 Facts = t.Dict[str, t.Any]
-
-
-class ChangedError(Failure):
-    """Somebody else changed what this run rolls out."""
 
 
 class Step:
@@ -131,8 +129,11 @@ class Step:
                 there.deployment,
                 keeping,
                 dry_run=self.task.check_mode,
-                before_write=self.run.check,
+                before_write=self.run.check_given,
             )
+        if not self.task.check_mode:
+            paused = None if plan.get("pause_at") else bool(after["spec"].get("paused"))
+            self.run.gave(place, {**_given.images(after), _given.PAUSED: paused})
         result = _place.difference(there.deployment, after)
         if result["changed"]:
             self.run.journal.note("changed", message=said)
@@ -142,6 +143,8 @@ class Step:
         """Go on to the point to pause at, and verify that each version gets its share of the traffic."""
         plan, name = self.plan, self.place.name
         result = self.rollout(state="paused", at=plan["pause_at"])
+        if not self.task.check_mode:
+            self.run.gave(self.place, {_given.PAUSED: True})
         by = self.how()["by"]
         if by == "nothing":
             seen: Facts = {"verdict": "unverified", "message": UNREADABLE}
@@ -169,7 +172,11 @@ class Step:
         """Resume the Deployment where this collection paused it, and wait until its rollout is complete."""
         with self.api() as api:
             paused = _pause.is_ours(_place.found(api, self.place))
+        if not self.task.check_mode:
+            self.run.gave(self.place, {_given.PAUSED: None})
         resumed = self.rollout(state="resumed") if paused else {"changed": False}
+        if not self.task.check_mode:
+            self.run.gave(self.place, {_given.PAUSED: False})
         return {**_change_of(resumed), "message": self.rollout(state="complete")["message"]}
 
     def verified(self) -> Facts:
@@ -186,7 +193,7 @@ class Step:
         self.run.verified("pods", images, final=False)
         seen = self.traffic(there)
         self.run.verified("traffic", seen, final=True)
-        self.run.check()
+        self.run.stand()
         if plan["phase"] != "done" or _history.is_noted(there.deployment):
             self.settle(verified=seen["verdict"] == "pass")
         self.run.journal.note("serving", version=plan["target"])
@@ -298,7 +305,7 @@ class Step:
             **{"expected": {}, **given},
         )
         try:
-            return _version_distribution.looked(asked, self.task.environ, expecting, self.endings())
+            return _version_distribution.looked(asked, self.task.environ, expecting, self.endings(), self.run)
         except Failure as failure:
             if "verdict" in failure.facts:
                 self.run.verified("traffic", failure.facts, final=True)
@@ -317,7 +324,9 @@ class Step:
     def back(self) -> Facts:
         """Roll back to what served last, and verify that; what becomes of it is the outcome's to say."""
         name, back = self.place.name, self.way_back
-        failed = f"{self.plan['named']} {self.plan['target']} failed verification"
+        self.run.let_go()
+        others = any(event.get("by_others") for event in self.run.journal.events())
+        failed = f"{self.plan['named']} {self.plan['target']} {'was not verified' if others else 'failed verification'}"
         try:
             there = self.found()
             if not self.is_ours(there):

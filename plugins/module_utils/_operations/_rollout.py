@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import _endi
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _scale
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _given,
     _history,
     _images,
     _place,
@@ -23,6 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _rollout,
     _workloads,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._given import ChangedError
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -47,6 +50,7 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 LOG_LINES = 10
+LOOK = 1.0  #: seconds between two looks at the run's lock, and at what it gave other objects, during a wait
 
 #: What is returned of a workload that is not there, as in check mode before it is made.
 NOTHING: dict[str, t.Any] = {
@@ -90,6 +94,8 @@ class Rollout:
         self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
         self.ended = _ending.Ending()  #: the pods that were seen to end while it was waited for
+        #: What the run gave this workload: it is held against what is there at every change.
+        self.given = [given for place, given in run.given() if place == self.place]
 
     def complete(self) -> dict[str, t.Any]:
         """Watch until the rollout is complete. In check mode, say how far it is."""
@@ -311,7 +317,12 @@ class Awaited:
             (item for item in objects["workloads"].values() if item["metadata"]["name"] == place.name), None
         )
         if workload is None:
-            raise Failure(f"{place} was deleted while its rollout was waited for.")
+            raise ChangedError(
+                f"{place} was deleted by somebody else while its rollout was waited for. Find out who did that, and "
+                "run the playbook again."
+            )
+        for given in rollout.given:
+            _given.check(workload, given)
         self.seen = seen = _own(workload, objects["remembered"].values(), objects["pods"].values())
         rollout.ended.saw(_reachable.ending(seen.pods, rollout.container, rollout.rule), time.monotonic())
         self.waited = self._waits_for(seen)
@@ -354,12 +365,18 @@ def watched(
     if not missing:
         return
     mirror = Mirror(api.access, lists, max(0.0, end - time.monotonic()))
+    run, checked = missing[0].rollout.run, time.monotonic()
     try:
         while missing and time.monotonic() < end:
-            until = min((each.until for each in missing if each.until is not None), default=None)
-            if not mirror.wait(until) and until is None:
-                break
-            missing = [each for each in missing if not each.looked(mirror.objects)]
+            due = [each.until for each in missing if each.until is not None]
+            changed = mirror.wait(min([checked + LOOK, *due]))
+            if changed or any(until <= time.monotonic() for until in due):
+                missing = [each for each in missing if not each.looked(mirror.objects)]
+            # Locks and Services may be read, but are not watched: few have the right to watch them.
+            if missing and time.monotonic() >= checked + LOOK:
+                with contextlib.suppress(_api.ApiError):  # that it is out of reach is the end's to judge
+                    run.check_given()
+                checked = time.monotonic()
     finally:
         mirror.close()
     if missing:
@@ -419,7 +436,7 @@ def brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
         api.close()
         _endings.note(run, rollout.ended)
     if not task.check_mode:
-        run.check()  # whatever was waited for, another run may have begun meanwhile
+        run.check_given()  # whatever was waited for, another run may have begun meanwhile
     if state == "complete":
         run.journal.note("complete", name=options["name"], pods=result["pods"])
     elif result["changed"]:

@@ -22,13 +22,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import Lock, identity
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _given
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 #: How each strategy checks a request and plans it.
 STRATEGIES: dict[str, Planning] = {
@@ -92,6 +93,8 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             handle["missing_namespace"] = begin.namespace  # in which nothing can be tried
         with contextlib.closing(_api.api(options, task.environ)) as api:
             plan = planning.plan(api, begin)
+            if plan.service and not task.check_mode:
+                _relied_on(api, begin.namespace, plan.service, handle)
         warnings = [*plan.warnings, *filter(None, [_drain.warning(plan.endings)])]
         noted.append(
             {
@@ -126,6 +129,18 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         "run": handle,
         "plan": {**_shown(plan.facts), "before": plan.before, "target": plan.target, "made": list(made)},
     }
+
+
+def _relied_on(api: _api.Api, namespace: str, service: str, handle: t.Mapping[str, t.Any]) -> None:
+    """Note the selector of the Service that users come in by: where that changes, they get something else."""
+    place = Place("Service", namespace, service)
+    try:
+        selector = api.get(place.path).get("spec", {}).get("selector")
+    except _api.ApiError as error:
+        if error.status in (403, 404):
+            return
+        raise
+    _run.Run(dict(handle), lambda: api).gave(place, {_given.SELECTOR: selector} if selector else {})
 
 
 def _shown(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -21,7 +21,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place, _reachable, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _given,
+    _namespace,
+    _place,
+    _reachable,
+    _subject,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -100,7 +106,9 @@ def _scaled(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
                 return []
             return [{"op": "add", "path": "/spec/replicas", "value": requested}]
 
-        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check)
+        after = _place.changed(api, place, deployment, plan, dry_run=task.check_mode, before_write=run.check_given)
+    if not task.check_mode:
+        run.gave(place, _given.images(after))  # its number is looked at by itself
     said = f"has {there} replicas" if there == requested else f"was scaled from {there} to {requested} replicas"
     difference = _place.difference(deployment, after)
     if difference["changed"]:
@@ -146,7 +154,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     if baseline.get("answered") and requested:
         unversioned = baseline["by"] != "versions"
         _ask(options, task, run, requested, _scale.standard(baseline), unversioned=unversioned)
-    run.check()
+    run.stand()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
 
@@ -165,6 +173,7 @@ def _ask(
 
     def expecting(_last: bool) -> dict[str, float]:
         with contextlib.closing(_api.api(options, task.environ)) as api:
+            run.check_given()
             _scale.check_unchanged(_place.found(api, place), str(place), requested)
         return {}
 

@@ -310,14 +310,14 @@ def verified(
     family = options["family_size"] * run.handle.get("family", 1)
     options = {**options, "min_success": min_success, "family_size": family}
     try:
-        result = looked(options, environ, expecting, endings)
+        result = looked(options, environ, expecting, endings, run)
+        if options["final"]:
+            run.stand()
     except Failure as failure:
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
         raise
     run.verified(options["evidence"], result, final=options["final"])
-    if run.handle:
-        run.check()
     only = next(iter(options["expected"]), None) if len(options["expected"]) == 1 else None
     if options["final"] and only is not None and result["verdict"] == "pass":
         run.journal.note("serving", version=only)
@@ -329,14 +329,16 @@ def looked(
     environ: t.Mapping[str, str],
     expecting: Expecting | None = None,
     endings: _endings.Endings | None = None,
+    run: _run.Run | None = None,
 ) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
     The probability of error is split over the looks, so that what is wrong has no more chances to pass than once. Where
     a change ends pods, `endings` looks out for them: a look that lost requests for it is no look, and is repeated.
+    With a `run`, what that gave the cluster is held against what is there before each look and after the last one.
     """
     try:
-        return _settled(options, environ, expecting, endings)
+        return _settled(options, environ, expecting, endings, run)
     finally:
         if endings:
             endings.note()
@@ -347,6 +349,7 @@ def _settled(
     environ: t.Mapping[str, str],
     expecting: Expecting | None,
     endings: _endings.Endings | None,
+    run: _run.Run | None,
 ) -> dict[str, t.Any]:
     if options["settle"] < 0:
         raise Failure(f"settle is {options['settle']}; it must not be negative.")
@@ -359,6 +362,8 @@ def _settled(
     attempt, slow_looks = 1, 0
     while attempt <= options["settle"] + 1:
         last = attempt == options["settle"] + 1
+        if run:
+            run.check_given()
         expected = expecting(last) if expecting else options["expected"]
         if endings:
             endings.look()
@@ -372,12 +377,16 @@ def _settled(
                 time.sleep(1)
                 continue
             slow_looks += bool(result.get("too_slow"))
-            if last or settled({**result, "slow_looks": slow_looks}, failure is not None, attempt):
+            # Endpoints that came or went during a look make its shares those of neither; a lost request is lost.
+            moved = expecting is not None and not last and not result.get("errors") and expecting(False) != expected
+            if last or (not moved and settled({**result, "slow_looks": slow_looks}, failure is not None, attempt)):
                 break
         attempt += 1
         time.sleep(1)
     if failure:
         raise failure
+    if run:
+        run.check_given()
     return result
 
 

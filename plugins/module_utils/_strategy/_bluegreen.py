@@ -255,6 +255,19 @@ def is_of_one(service: str, selector: t.Mapping[str, str], application: str) -> 
     )
 
 
+def takes_both(service: Object, deployments: t.Sequence[Object], active: str, preview: str) -> Object | None:
+    """The preview Deployment where a Service leads to it and to the active one, both of which have replicas."""
+    live = service.get("spec", {}).get("selector") or {}
+    named = {item["metadata"]["name"]: item for item in deployments}
+    pair = [named.get(active), named.get(preview)]
+    if any(
+        item is None or not item["spec"].get("replicas", 1) or not _selectors.selects(live, pod_labels(item))
+        for item in pair
+    ):
+        return None
+    return pair[1]
+
+
 def _colour(
     application: str, colour: str, name: str, deployment: Object | None, container: str, rule: _images.Rule
 ) -> dict[str, t.Any]:

@@ -120,7 +120,7 @@ def writers(item: Object, path: str) -> list[Writer]:
     A path is as spec.replicas, spec.template.spec.containers[name=web].image or
     metadata.annotations[example.com/key].
     """
-    steps = [_step(step) for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path)]
+    steps = [_step(step) for step in _steps(path)]
     found = [
         Writer(
             entry.get("manager", ""),
@@ -139,6 +139,22 @@ def last_writer(item: Object, path: str) -> str:
     return next((writer.manager for writer in writers(item, path)), "")
 
 
+def value(item: Object, path: str) -> t.Any:
+    """What an object has at a path as `writers` takes it, None where it has nothing there."""
+    found: t.Any = item
+    for step in (_step(step) for step in _steps(path)):
+        if isinstance(step, str):
+            found = found.get(step[2:]) if isinstance(found, dict) else None
+        else:
+            items = found if isinstance(found, list) else []
+            found = next((each for each in items if _is(each, step)), None)
+    return found
+
+
+def _is(item: Object, keys: Object) -> bool:
+    return all(str(item.get(key)) == str(said) for key, said in keys.items())
+
+
 def changed_by(item: Object, path: str, before: t.Any, after: t.Any) -> str:
     """That somebody changed a field, in words: the field, from what to what, and the field manager."""
     manager = last_writer(item, path)
@@ -153,6 +169,10 @@ def _shown(value: t.Any) -> str:
     if isinstance(value, dict) and all(not isinstance(item, (dict, list)) for item in value.values()):
         return ",".join(f"{key}={item}" for key, item in sorted(value.items())) or "nothing"
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _steps(path: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+|\[[^\]]*\]", path)
 
 
 def _step(said: str) -> str | Object:
