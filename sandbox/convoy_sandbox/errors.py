@@ -87,6 +87,13 @@ def conflict(resource: Resource, name: str, why: str) -> ApiError:
     )
 
 
+def precondition(resource: Resource, name: str, why: str) -> ApiError:
+    """409: what a deletion was to be of is not what is there. It names the kind where others name the resource."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = _details(resource, name, kind=resource.kind)
+    return ApiError(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
+
+
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
     """403: an admission check or an authorizer says no."""
     return ApiError(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _details(resource, name))

@@ -104,20 +104,25 @@ def admit(store: Store, resource: Resource, new: Object, old: Object | None = No
     """Raises ApiError 403 where a quota of the namespace has no room for an object."""
     namespace = new["metadata"].get("namespace", "")
     quotas = store.list(resources.RESOURCEQUOTAS, namespace) if namespace else []
+    quotas = [quota for quota in quotas if in_scope(quota, resource, new)]
+    for quota in quotas if resource == resources.PODS and old is None else ():
+        _require(quota, new)
     for quota in quotas:
-        if in_scope(quota, resource, new):
-            _admit(store, quota, resource, new, old)
+        _admit(store, quota, resource, new, old)
+
+
+def _require(quota: Object, pod: Object) -> None:
+    """Raises ApiError 403 where a container does not say how much it wants of what a quota counts."""
+    missing = {name: _without(pod, name) for name in sorted(quota["spec"].get("hard") or {}) if name in _POD_NAMES}
+    texts = [f"{name} for: {','.join(containers)}" for name, containers in missing.items() if containers]
+    if texts:
+        why = f"failed quota: {quota['metadata']['name']}: must specify {'; '.join(texts)}"
+        raise errors.forbidden(resources.PODS, pod["metadata"]["name"], why)
 
 
 def _admit(store: Store, quota: Object, resource: Resource, new: Object, old: Object | None) -> None:
     hard = {name: quantities.parse(value) for name, value in (quota["spec"].get("hard") or {}).items()}
     object_name, quota_name = new["metadata"]["name"], quota["metadata"]["name"]
-    if resource == resources.PODS and old is None:
-        missing = {name: _without(new, name) for name in sorted(hard) if name in _POD_NAMES}
-        texts = [f"{name} for: {','.join(containers)}" for name, containers in missing.items() if containers]
-        if texts:
-            why = f"failed quota: {quota_name}: must specify {'; '.join(texts)}"
-            raise errors.forbidden(resource, object_name, why)
     wanted = usage_of(resource, new)
     for name, amount in (usage_of(resource, old) if old and in_scope(quota, resource, old) else {}).items():
         wanted[name] = wanted.get(name, Decimal(0)) - amount

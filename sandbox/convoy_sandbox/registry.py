@@ -187,7 +187,9 @@ class Registry:
         if definition is not None and definition["metadata"].get("deletionTimestamp"):
             raise errors.forbidden(resource, name, "create not allowed while custom resource definition is terminating")
 
-    def _decoded(self, resource: Resource, obj: Object, validation: str, kind: str = "") -> Object:
+    def _decoded(
+        self, resource: Resource, obj: Object, validation: str, kind: str = "", *, patched: bool = False
+    ) -> Object:
         expected = kind or resource.kind
         if not isinstance(obj, dict):
             raise errors.bad_request(f"the body of the request is not a {expected}: it must be an object")
@@ -215,6 +217,9 @@ class Registry:
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
                 f"strict decoding error: {texts}"
             )
+        problem = "" if kind else kinds.kind_of(resource).decode(decoded)
+        if problem:
+            raise _unreadable(resource, obj, problem, patched=patched)
         decoded["kind"], decoded["apiVersion"] = expected, resource.api_version
         return copy.deepcopy(decoded)
 
@@ -366,6 +371,9 @@ class Registry:
 
         An update that changes nothing is not stored and keeps the resourceVersion.
         """
+        kind = kinds.kind_of(conversion.stored_as(resource))
+        if kind.created_by_update and not subresource and self.store.get(resource, namespace, name) is None:
+            return self.create(resource, namespace, obj, manager=manager, validation=validation, dry_run=dry_run)
         old = self._stored(resource, namespace, name)
         given = obj.get("metadata") if isinstance(obj, dict) else None
         if not isinstance(given, dict) or not given.get("name"):
@@ -381,6 +389,8 @@ class Registry:
             self._check_version(resource, name, given, old)
         else:
             new = self._converted(resource, self._decoded(resource, obj, validation))
+            if not kind.unconditional_update and not new["metadata"].get("resourceVersion"):
+                raise _unconditional(resource, name)
             self._check_version(resource, name, new["metadata"], old, whole=True)
         stored = self._replace(
             conversion.stored_as(resource), old, new,
@@ -501,7 +511,9 @@ class Registry:
         new = _ordered(resource, new)
         if _same(new, old):
             return old
-        if subresource != "status":
+        if subresource == "scale":
+            admission.ask_policies(self.store, resource, scale_of(new, resource), scale_of(old, resource), subresource=subresource)
+        elif subresource != "status":
             admission.check(self.store, resource, new, old)
         if dry_run:
             return new
@@ -580,7 +592,7 @@ class Registry:
             self._check_version(resource, name, patched["metadata"], old)
             new = self._scaled(old, self._scale_replicas(patched), resource)
         else:
-            new = self._decoded(resource, patched, validation)
+            new = self._decoded(resource, patched, validation, patched=True)
             if new["metadata"].get("name") != name:
                 raise errors.bad_request(
                     f"the name of the object ({new['metadata'].get('name')}) does not match the name on the URL "
@@ -671,15 +683,20 @@ class Registry:
         resource = conversion.stored_as(resource)
         old = self.get(resource, namespace, name)
         meta = old["metadata"]
-        for key, label in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        for key, label, hint in (
+            ("uid", "UID", "deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "modified"),
+        ):
             wanted = (preconditions or {}).get(key)
             if wanted and wanted != meta[key] and resource.custom is not None:
                 raise custom.other_object(resource, name, key, wanted, meta[key])
             if wanted and wanted != meta[key]:
-                raise errors.conflict(
+                raise errors.precondition(
                     resource, name,
-                    f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {meta[key]}",
+                    f"the {label} in the precondition ({wanted}) does not match the {label} in record ({meta[key]}). "
+                    f"The object might have been {hint}",
                 )  # fmt: skip
+        admission.ask_policies(self.store, resource, None, old)
         kind = kinds.kind_of(resource)
         if not meta.get("deletionTimestamp"):
             old = copy.deepcopy(old)
@@ -741,6 +758,27 @@ def _not_typed(config: Object, resource: Resource, texts: list[str]) -> errors.A
     what = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {resource.group}/{resource.version}"
     text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
     return errors.ApiError(500, "", f"failed to create typed patch object ({what}, Kind={resource.kind}): {text}")
+
+
+def _unconditional(resource: Resource, name: str) -> errors.ApiError:
+    message = "Invalid value: 0: must be specified for an update"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": "metadata.resourceVersion"}
+    return errors.ApiError(
+        422, "Invalid", f'{resource.qualified} "{name}" is invalid: {cause["field"]}: {message}',
+        {"name": name, "group": resource.group, "kind": resource.plural, "causes": [cause]},
+    )  # fmt: skip
+
+
+def _unreadable(resource: Resource, obj: Object, problem: str, *, patched: bool) -> errors.ApiError:
+    """A value of the right type that says nothing: in a body, or in what a patch would make."""
+    if not patched:
+        return errors.bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
+        )
+    shown = json.dumps(json.dumps(obj, separators=(",", ":")))
+    message = f"Invalid value: {shown}: {problem}"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
+    return errors.ApiError(422, "Invalid", f' "" is invalid: patch: {message}', {"causes": [cause]})
 
 
 def scale_of(obj: Object, resource: Resource) -> Object:

@@ -19,6 +19,11 @@ VOLATILE: dict[str, str] = {
     "clusterIP": "allocated at random from the cluster's own range",
     "clusterIPs": "allocated at random from the cluster's own range",
     "nodePort": "allocated at random",
+    "healthCheckNodePort": "allocated at random",
+    "token": "signed by the cluster's own key",
+    "continue": "holds a resourceVersion",
+    "goVersion": "what the recorder's API server was compiled with",
+    "authentication.kubernetes.io/credential-id": "made at random",
     "podIP": "the cluster's own network",
     "podIPs": "the cluster's own network",
     "hostIP": "the cluster's own network",
@@ -45,14 +50,18 @@ _PATTERNS: list[tuple[re.Pattern[str], str, str]] = [
         "<uid>",
         "made at random",
     ),
+    (re.compile(r"Too large resource version: \d+, current: \d+"), "<version>", "counts every write of its cluster"),
+    (re.compile(r"(in (?:the )?(?:precondition|record)) \(\d+\)"), r"\1 (<version>)", "counts every write"),
+    (re.compile(r"too old resource version: \d+ \(\d+\)"), "<too old>", "counts every write of its cluster"),
+    (re.compile(r"-----BEGIN CERTIFICATE-----[^\"]*"), "<certificate>", "the cluster's own authority"),
     (re.compile(r'"docker\.io/[^"]*"'), '"<image>"', "the recorder's image was one image under many names"),
 ]
 #: `NAME-HASH` and `NAME-HASH-SUFFIX`: the hash must map one to one, the suffix is random.
-_GENERATED = re.compile(
-    rf"\b(hello(?:-green|-canary)?)-([{_ALPHABET}]{{7,10}})(?:-([{_ALPHABET}]{{5}}))?(?![a-z0-9]|-[a-z0-9])"
-)
+_NAMES = r"(?:hello(?:-green|-canary)?|web|twin-[ab]|[bc])"
+_GENERATED = re.compile(rf"\b({_NAMES})-([{_ALPHABET}]{{7,10}})(?:-([{_ALPHABET}]{{5}}))?(?![a-z0-9]|-[a-z0-9])")
 _HASH = re.compile(rf"[{_ALPHABET}]{{7,10}}")
-_SLICE = re.compile(rf"^(hello(?:-green|-canary)?)-[{_ALPHABET}0-9]{{5}}$")
+#: Names of what a Service, a Job or a DaemonSet makes.
+_SLICE = re.compile(rf"^({_NAMES}|agent|good|bad|brief|db)-[{_ALPHABET}0-9]{{5}}$")
 _AGE = re.compile(r"^(\d+[smhdy])+$|^<unknown>$")
 
 

@@ -26,7 +26,10 @@ def tracks(events: Iterable[Event]) -> dict[str, Track]:
     for event in events:
         obj = event["object"]
         if obj["kind"] == "ReplicaSet":
-            owner = obj["metadata"]["ownerReferences"][0]["name"]
+            owners = obj["metadata"].get("ownerReferences")
+            if not owners:  # an orphan, until somebody adopts it
+                continue
+            owner = owners[0]["name"]
             names = order.setdefault(owner, [])
             if obj["metadata"]["name"] not in names:
                 names.append(obj["metadata"]["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -18,6 +19,8 @@ from conformance.recordings import Exchange
 #: How long an answer may take to become the recorded one: the cluster works while the client asks again.
 PATIENCE_SECONDS = 20.0
 _BRIEF_SECONDS = 1.0
+#: The cluster IP of the Service `kubernetes` as recorded.
+_API_SERVICE = "10.96.0.1"
 _ASK_AGAIN_SECONDS = 0.05
 #: By how much the times of requests and of events may differ in a recording.
 _CLOCKS_SECONDS = 0.1
@@ -69,13 +72,17 @@ class Replay:
         self._watches: dict[int, Watching] = {}
         self._since: list[int] = []  # where in each history the present state may begin
 
-    def run(self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int]) -> list[Result]:
+    def run(
+        self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int], speed: float = 0
+    ) -> list[Result]:
         """The results, in the order of the recording.
 
         `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
         request was sent must have been shown here as well before it is sent. What is `known` to differ
-        is not waited for.
+        is not waited for. With `speed` no exchange is begun earlier than that many times sooner than it was
+        recorded: where a scenario slept, the cluster has its time here as well.
         """
+        began = time.monotonic()
         results = []
         ended: dict[int, list[str]] = {}
         self._histories = [
@@ -97,6 +104,8 @@ class Replay:
                 if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"] - _CLOCKS_SECONDS:
                     ended[open_] = self._end_watch(exchanges[open_], watching)
             title = f"{exchange['method']} {exchange['path']}"
+            if speed:
+                time.sleep(max(0.0, began + (exchange["t"] - exchanges[0]["t"]) / speed - time.monotonic()))
             if "watch" not in exchange:
                 found = self._exchange(exchange, _BRIEF_SECONDS if index in known else PATIENCE_SECONDS)
             elif index in ended:
@@ -145,7 +154,9 @@ class Replay:
 
     def _ask(self, exchange: Exchange) -> Answer:
         body: bytes | None = None
-        if "body" in exchange and exchange["body"] is not None:
+        if "body_base64" in exchange:
+            body = base64.b64decode(exchange["body_base64"])
+        elif "body" in exchange and exchange["body"] is not None:
             body = json.dumps(self._translated(exchange["body"])).encode()
         elif exchange.get("body_text"):
             body = exchange["body_text"].encode()
@@ -157,7 +168,7 @@ class Replay:
                 name = f"{deployment}-{hash_}-{suffix}"
                 path = path.replace(name, self._pods.get(name, name))
         for recorded, ours in self._tokens.items():
-            path = path.replace(recorded, ours)
+            path = path.replace(f"continue={recorded}", f"continue={ours}")
         return re.sub(r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path)
 
     def _translated(self, body: Any, key: str = "") -> Any:
@@ -170,6 +181,8 @@ class Replay:
             return [self._translated(item) for item in body]
         if key == "resourceVersion":
             return self._versions.get(body, body)
+        if key == "clusterIP" and body == _API_SERVICE:
+            return self._send("GET", "/api/v1/namespaces/default/services/kubernetes", {}, None).body["spec"][key]
         if key == "pod-template-hash":
             return self._names.forward.get(body, body)
         return body
@@ -219,6 +232,7 @@ class Replay:
             self._versions[a] = b
         a, b = ((value.get("metadata") or {}).get("continue") for value in (recorded, ours))
         if a and b:
+            self._tokens[urllib.parse.quote(a, safe="")] = urllib.parse.quote(b, safe="")
             self._tokens[a] = b
         if len(recorded.get("items") or ()) == len(ours.get("items") or ()):
             for pair in zip(recorded.get("items") or (), ours.get("items") or (), strict=True):
@@ -310,18 +324,36 @@ class HttpCluster:
     """A cluster behind a kubeconfig, for `Replay`."""
 
     def __init__(self, pool: urllib3.PoolManager, server: str) -> None:
-        self._pool = pool
+        self._pool = pool  # the administrator's
         self._server = server
+        self._anonymous = urllib3.PoolManager(cert_reqs="CERT_NONE")
+        self._tokens: dict[str, str] = {}
 
     def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
-        """Ask once."""
-        response = self._pool.request(
-            method, self._server + path, headers=headers, body=body, timeout=30, retries=False
-        )
+        """Ask once, as the user that the headers name."""
+        pool = self._pool
+        if "authorization" in headers:
+            pool = self._anonymous
+            headers = {**headers, "authorization": self._credentials(headers["authorization"])}
+        response = pool.request(method, self._server + path, headers=headers, body=body, timeout=30, retries=False)
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
         text = response.data.decode(errors="replace")
         body_ = json.loads(text) if content_type == "application/json" and text else text
         return Answer(response.status, content_type, body_)
+
+    def _credentials(self, recorded: str) -> str:
+        """`Bearer <token of SUBJECT>` with a token of this cluster."""
+        subject = re.fullmatch(r"Bearer <token of system:serviceaccount:([^:]+):([^>]+)>", recorded)
+        if subject is None:
+            return recorded
+        if recorded not in self._tokens:
+            path = "/api/v1/namespaces/{}/serviceaccounts/{}/token".format(*subject.groups())
+            body = b'{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{}}'
+            answer = self.send("POST", path, {"content-type": "application/json"}, body)
+            if answer.status != 201:
+                return recorded
+            self._tokens[recorded] = answer.body["status"]["token"]
+        return f"Bearer {self._tokens[recorded]}"
 
     def open_watch(self, path: str, headers: dict[str, str]) -> Watching:
         """Start to watch in a thread, which ends with the watch."""

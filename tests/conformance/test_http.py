@@ -6,6 +6,7 @@ Deployment, held against the recorded timelines.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +25,16 @@ _REQUIRED = 0.95
 _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_text())
 
 #: The recorded node's pace: states that a client saw there must last long enough to be seen here.
+_SPEED = {"policy": 3.0, "pods": 3.0}  # of the long ones, in which scenarios slept
 _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 
 
 def replay(name: str) -> tuple[list[Result], list[Event]]:
     """The results of one recording against a sandbox of its own, and the states that its workloads had."""
     images = {"kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6)}
-    with sandbox(nodes=1, node_cpu="2", timing=_PACE, load_balancer=False, images=images) as cluster:
+    long = name in _SPEED
+    timing = _PACE if not long else dataclasses.replace(_PACE, pull=0.2, start=0.4, stop=0.7, autoscaler_period=5.0)
+    with sandbox(nodes=1, node_cpu="2", timing=timing, load_balancer=long, images=images) as cluster:
         client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
         kubernetes.client.CoreV1Api(client).create_namespace({"metadata": {"name": name}})
         http = HttpCluster(client.rest_client.pool_manager, client.configuration.host)
@@ -42,7 +46,9 @@ def replay(name: str) -> tuple[list[Result], list[Event]]:
             http.open_watch(f"/apis/apps/v1/namespaces/{name}/{kind}?watch=true", {})
             for kind in ("deployments", "replicasets")
         ]
-        results = Replay(http.send, http.open_watch).run(recordings.read(f"{name}.http"), name, times, known)
+        results = Replay(http.send, http.open_watch).run(
+            recordings.read(f"{name}.http"), name, times, known, _SPEED.get(name, 0)
+        )
         return results, _states(workloads, recorded_tracks(name))
 
 
@@ -69,11 +75,10 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
 # A recording is replayed once, by the one process that runs its tests.
 @pytest.fixture(
     scope="module",
-    params=["lab", "faults", "core", "crd"],
+    params=["lab", "faults", "core", "crd", "policy", "pods"],
 )
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""
-    recordings.require()
     return request.param, *replay(request.param)
 
 

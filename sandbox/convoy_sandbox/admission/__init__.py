@@ -11,7 +11,7 @@ from ..kinds.base import wrong
 from ..resources import Resource
 from ..selectors import labels_of
 from ..store import Object, Store
-from . import context, limits, pods, security
+from . import context, limits, pods, policies, security
 
 _TEMPLATES = frozenset(
     {
@@ -31,12 +31,21 @@ def complete(store: Store, resource: Resource, new: Object) -> None:
 
 
 def check(store: Store, resource: Resource, new: Object, old: Object | None = None) -> None:
-    """Refuse what the rules of a namespace forbid. Raises ApiError 403."""
+    """Refuse what the rules of a namespace and of policies forbid. Raises ApiError 403, or what a policy says."""
     if old is None or resource == resources.PERSISTENTVOLUMECLAIMS:
         _within_limits(store, resource, new)
     _secure(store, resource, new, old)
+    ask_policies(store, resource, new, old)
     if old is None or resource in quota.RECOUNTED:
         quota.admit(store, resource, new, old)
+
+
+def ask_policies(
+    store: Store, resource: Resource, new: Object | None, old: Object | None, *, subresource: str = ""
+) -> None:
+    """Refuse what a ValidatingAdmissionPolicy denies: of a creation, an update or (without `new`) a deletion."""
+    operation = "DELETE" if new is None else "UPDATE" if old is not None else "CREATE"
+    policies.enforce(store, policies.Attempt(resource, subresource, operation, new, old))
 
 
 def _within_limits(store: Store, resource: Resource, new: Object) -> None:

@@ -13,6 +13,7 @@ from ..kinds.custom import as_version
 from ..resources import Resource
 from ..store import Object, Store
 
+_TOO_OLD = "The resourceVersion for the provided list is too old."
 Predicate = Callable[[Object], bool]
 
 _EXPIRED = (
@@ -30,14 +31,31 @@ def predicate(resource: Resource, query: Any) -> Predicate:
     return lambda obj: labels(obj) and fields(obj)
 
 
-def number(query: Any, name: str) -> int:
-    """A query parameter that is a number from 0 on, 0 where it is not given. Raises ApiError 400."""
+def number(query: Any, name: str, *, negative: bool = False) -> int:
+    """A query parameter that is a number, 0 where it is not given. Raises ApiError 400."""
     text = query.get(name) or "0"
-    if not text.isdigit():
-        raise errors.bad_request(
-            f'unable to convert {name}: strconv.ParseInt: parsing "{text}": it must be a number from 0 on'
-        )
+    if not (text.removeprefix("-") if negative else text).isdigit():
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)
+
+
+def _version(query: Any) -> int:
+    """The resourceVersion that a list asks for, 0 for any. Raises ApiError 400 or 422."""
+    text, match = query.get("resourceVersion") or "", query.get("resourceVersionMatch", "")
+    if text and not text.isdigit():
+        raise errors.bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
+            "invalid syntax"
+        )
+    if match and not text:
+        raise _no_match("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    if match == "Exact" and text == "0":
+        raise _no_match('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    return int(text or 0)
+
+
+def _no_match(why: str) -> errors.ApiError:
+    return errors.invalid_options("ListOptions", "resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {why}")
 
 
 def page(store: Store, resource: Resource, namespace: str, query: Any) -> tuple[list[Object], Object]:
@@ -47,20 +65,22 @@ def page(store: Store, resource: Resource, namespace: str, query: Any) -> tuple[
     """
     fits = predicate(resource, query)
     resource = conversion.stored_as(resource)
-    limit = number(query, "limit")
-    asked = number(query, "resourceVersion")
+    limit = max(0, number(query, "limit", negative=True))
+    asked = _version(query)
+    if query.get("resourceVersion") == "0" and not query.get("continue"):
+        limit = 0  # whatever is at hand: that is everything
     start: tuple[str, str] | None = None
     if query.get("continue"):
         if asked:
             raise errors.bad_request("specifying resource version is not allowed when using continue")
-        revision, start = _token(query["continue"])
+        revision, start = _token(query["continue"], namespace)
         try:
-            found = at(store, resource, namespace, revision) if revision else store.list(resource, namespace)
+            found = at(store, resource, namespace, revision) if revision > 0 else store.list(resource, namespace)
         except errors.ApiError as gone:
             raise errors.ApiError(
-                gone.code, gone.reason, _EXPIRED, metadata={"continue": _make_token(0, start)}
+                gone.code, gone.reason, _EXPIRED, metadata={"continue": _make_token(-1, start, namespace)}
             ) from None
-        revision = revision or store.revision
+        revision = revision if revision > 0 else store.revision
     else:
         revision = store.revision
         if asked > revision:
@@ -68,13 +88,16 @@ def page(store: Store, resource: Resource, namespace: str, query: Any) -> tuple[
         match = query.get("resourceVersionMatch", "")
         if asked and (match == "Exact" or (limit and not match)):
             revision = asked
-        found = at(store, resource, namespace, revision)
+        try:
+            found = at(store, resource, namespace, revision)
+        except errors.ApiError as gone:
+            raise errors.ApiError(gone.code, gone.reason, _TOO_OLD) from None
     found = [obj for obj in found if (start is None or _key(obj) > start) and fits(obj)]
     meta: Object = {"resourceVersion": str(revision)}
     if limit and len(found) > limit:
         rest = len(found) - limit
         found = found[:limit]
-        meta["continue"] = _make_token(revision, _key(found[-1]))
+        meta["continue"] = _make_token(revision, _key(found[-1]), namespace)
         if not query.get("labelSelector") and not query.get("fieldSelector"):
             meta["remainingItemCount"] = rest
     return found, meta
@@ -122,16 +145,18 @@ def _key(obj: Object) -> tuple[str, str]:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
-def _make_token(revision: int, key: tuple[str, str]) -> str:
-    """Where a list goes on; revision 0 stands for whatever is there by then."""
-    text = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": list(key)})
+def _make_token(revision: int, key: tuple[str, str], namespace: str) -> str:
+    """Where a list goes on: behind a key; revision -1 stands for whatever is there by then."""
+    start = key[1] if namespace or not key[0] else "/".join(key)
+    text = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": f"{start}\0"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _token(text: str) -> tuple[int, tuple[str, str]]:
+def _token(text: str, namespace: str) -> tuple[int, tuple[str, str]]:
     try:
         data = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        namespace, name = data["start"]
-        return int(data["rv"]), (str(namespace), str(name))
+        start = str(data["start"]).rstrip("\0").lstrip("/")
+        first, slash, name = start.partition("/")
+        return int(data["rv"]), (first, name) if slash else (namespace, start)
     except (binascii.Error, ValueError, KeyError, TypeError):
         raise errors.bad_request(f"continue key is not valid: {text}") from None

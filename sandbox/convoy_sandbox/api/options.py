@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from multidict import MultiDict
+
 from .. import errors
 from ..errors import ApiError
 from ..registry import Propagation
@@ -66,6 +68,8 @@ def deletion(query: Any, body: Any) -> Deletion:
     """DeleteOptions of the body, or of the query where the body says nothing. Raises ApiError 400 or 422."""
     if body is None:
         body = {}
+    else:
+        query = MultiDict()  # a body hides the query, a dry run included
     if not isinstance(body, dict):
         raise errors.bad_request("the body of a deletion must be a DeleteOptions object")
     propagation = body.get("propagationPolicy") or query.get("propagationPolicy")

@@ -51,6 +51,21 @@ def parse(path: str, catalog: Catalog) -> Target | None:
     return Target(resource, namespace, name, subresource)
 
 
+def _unknown(verb: str, path: str) -> Action:
+    """What has to be allowed for a path of no resource that is served: in an API group, a resource's rights."""
+    parts = path.split("/")[1:]
+    if parts[0] != "apis" or len(parts) < 4:
+        return Action(verb, path=path)
+    group, rest = parts[1], parts[3:]
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        namespace, rest = unquote(rest[1]), rest[2:]
+    name = unquote(rest[1]) if len(rest) > 1 else ""
+    if not name:
+        verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
+    return Action(verb, group, rest[0], rest[2] if len(rest) > 2 else "", namespace, name)
+
+
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -58,7 +73,7 @@ def action(target: Target | None, method: str, path: str, query: Any) -> Action:
     """What has to be allowed for a request; `target` is None for a path that is no resource's."""
     verb = _VERBS.get(method, method.lower())
     if target is None:
-        return Action(verb, path=path)
+        return _unknown(verb, path)
     name = target.name
     if not name:
         if verb == "delete":

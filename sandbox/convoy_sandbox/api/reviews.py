@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..authorization import AUTHENTICATED, Action, Authorizer, User
 from ..errors import ApiError
+from ..registry import timestamp
 from ..resources import Resource
 from ..store import Object
 
@@ -20,6 +21,7 @@ def answer(
 ) -> Object | None:
     """The review with its status, or None where the resource is none that is answered so. Raises ApiError 422."""
     spec = review.get("spec") or {}
+    shown = spec
     status: Object
     if resource.plural in ("selfsubjectaccessreviews", "subjectaccessreviews", "localsubjectaccessreviews"):
         asked = user
@@ -35,6 +37,7 @@ def answer(
             "nonResourceRules": [_kept(rule, "nonResourceURLs") for rule in rules if rule.get("nonResourceURLs")],
             "incomplete": False,
         }  # fmt: skip
+        shown = {}
     elif resource.plural == "selfsubjectreviews":
         status = {"userInfo": _info(user)}
     elif resource.plural == "tokenreviews":
@@ -48,8 +51,8 @@ def answer(
     return {
         "kind": resource.kind,
         "apiVersion": resource.api_version,
-        "metadata": {"creationTimestamp": None},
-        "spec": spec,
+        "metadata": {"creationTimestamp": timestamp()} if resource.plural == "selfsubjectreviews" else {},
+        **({} if resource.plural == "selfsubjectreviews" else {"spec": shown}),
         "status": status,
     }
 
@@ -60,9 +63,9 @@ def _action(resource: Resource, spec: Object) -> Action:
         message = f"Invalid value: null: {_MUST}"
         field = "spec.resourceAttributes"
         raise ApiError(
-            422, "Invalid", f'{resource.kind}.{resource.group} "" is invalid: {field}: {message}',
+            422, "Invalid", f'.{resource.group} "" is invalid: {field}: {message}',
             {
-                "group": resource.group, "kind": resource.kind,
+                "group": resource.group,
                 "causes": [{"reason": "FieldValueInvalid", "message": message, "field": field}],
             },
         )  # fmt: skip

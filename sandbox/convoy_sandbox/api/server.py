@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import ssl
@@ -467,19 +468,41 @@ class ApiServer:
         """Delete a pod unless a PodDisruptionBudget forbids it."""
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
         body = await _body(request) or {}
-        for budget in self._store.list(resources.PODDISRUPTIONBUDGETS, target.namespace):
-            if (
-                selectors.matches(budget["spec"].get("selector"), selectors.labels_of(pod))
-                and (budget.get("status") or {}).get("disruptionsAllowed", 0) < 1
-            ):
+        if (body.get("metadata") or {}).get("name", target.name) != target.name:
+            raise errors.bad_request("name in URL does not match name in Eviction object")
+        how = options.deletion(request.query, body.get("deleteOptions"))
+        if options.dry_run("CreateOptions", [value for value in request.query.getall("dryRun", []) if value]):
+            how = dataclasses.replace(how, dry_run=True)
+        if pod["status"].get("phase") not in ("Succeeded", "Failed"):
+            self._within_budget(pod)
+        self._delete(target, how)
+        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+    def _within_budget(self, pod: Object) -> None:
+        """Raises ApiError 429 where a PodDisruptionBudget keeps a pod, 500 where two of them are about it."""
+        budgets = [
+            budget
+            for budget in self._store.list(resources.PODDISRUPTIONBUDGETS, pod["metadata"]["namespace"])
+            if selectors.matches(budget["spec"].get("selector"), selectors.labels_of(pod))
+        ]
+        if len(budgets) > 1:
+            raise ApiError(
+                500, "",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            )  # fmt: skip
+        for budget in budgets:
+            status = budget.get("status") or {}
+            if status.get("disruptionsAllowed", 0) < 1:
+                wanted, healthy = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+                name = budget["metadata"]["name"]
+                message = f"The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently"
                 raise ApiError(
                     429,
                     "TooManyRequests",
                     "Cannot evict pod as it would violate the pod's disruption budget.",
+                    {"causes": [{"reason": "DisruptionBudget", "message": message}]},
                     retry_after=10,
                 )
-        self._delete(target, options.deletion(request.query, body.get("deleteOptions")))
-        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, 201)
 
     def _shown(
         self,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..certificates import Certificates
     from ..store import Object, Store
 
-_ISSUER = "https://kubernetes.default.svc.cluster.local"
+_ISSUER = "https://kubernetes.default.svc"
 _ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 #: Seconds that a token is good for: the least that may be asked for, and what is given where nothing is asked.
 _SHORTEST, _USUAL = 600, 3600
@@ -116,7 +116,12 @@ class Authenticator:
         return {
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "creationTimestamp": _now()},
+            "metadata": {
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+                "creationTimestamp": _now(),
+            },
             "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": None},
             "status": {"token": token, "expirationTimestamp": when},
         }
@@ -128,7 +133,9 @@ def impersonated(request: web.Request, user: User, authorizer: Authorizer) -> Us
     groups = tuple(request.headers.getall("Impersonate-Group", ()))
     if not name:
         if groups:
-            raise errors.bad_request("requested [] without impersonating a user")
+            listed = ", ".join(json.dumps(group) for group in groups)
+            who = f'&user.DefaultInfo{{Name:"", UID:"", Groups:[]string{{{listed}}}, Extra:map[string][]string(nil)}}'
+            raise errors.bad_request(f"requested {who} without impersonating a user name")
         return user
     other = User(name).service_account
     if other is not None:

@@ -20,6 +20,7 @@ from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpointslice import EndpointSliceController
 from .garbage import GarbageCollector
+from .job import CronJobController, JobController
 from .kubelet import Kubelet
 from .namespaces import NamespaceController
 from .node_lifecycle import NodeLifecycle
@@ -77,6 +78,8 @@ def start_all(
             ReplicaSetController(store, registry, index),
             StatefulSetController(store, registry, index),
             DaemonSetController(store, registry, index),
+            JobController(store, registry, index, settings),
+            CronJobController(store, registry),
             EndpointSliceController(store, registry),
             NamespaceController(store, registry, ca),
             QuotaController(store, registry),

@@ -45,7 +45,10 @@ class AutoscalerController(Controller[tuple[str, str]]):
         if change.resource != resources.HORIZONTALPODAUTOSCALERS or change.type == "DELETED":
             return
         if change.old is None or change.old["spec"] != change.object["spec"]:
-            self._queue.add((change.object["metadata"]["namespace"], change.object["metadata"]["name"]))
+            # A real one, too, looks at a new autoscaler after its period and not at once.
+            self._queue.add_after(
+                (change.object["metadata"]["namespace"], change.object["metadata"]["name"]), self._period
+            )
 
     def _reconcile(self, key: tuple[str, str]) -> None:
         scaler = self._store.get(resources.HORIZONTALPODAUTOSCALERS, *key)

@@ -8,6 +8,11 @@ from ..registry import Registry
 from ..store import Change, Object, Store
 from .runtime import Controller
 
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
 INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -40,9 +45,8 @@ class NamespaceController(Controller[str]):
             self._empty(name)
             return
         self._ensure(resources.SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
-        self._ensure(
-            resources.CONFIGMAPS, name, {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": self._ca}}
-        )
+        meta = {"name": "kube-root-ca.crt", "annotations": {"kubernetes.io/description": _DESCRIPTION}}
+        self._ensure(resources.CONFIGMAPS, name, {"metadata": meta, "data": {"ca.crt": self._ca}})
 
     def _ensure(self, resource: resources.Resource, namespace: str, obj: Object) -> None:
         if self._store.get(resource, namespace, obj["metadata"]["name"]) is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .. import resources
 from ..resources import Resource
+from .admission import PolicyBindingKind, PolicyKind, WebhookKind
 from .apps import ControllerRevisionKind, DaemonSetKind, DeploymentKind, ReplicaSetKind, StatefulSetKind
 from .autoscaling import HorizontalPodAutoscalerKind
 from .base import Kind
@@ -28,7 +29,13 @@ from .pods import PodKind
 from .rbac import BindingKind, RoleKind
 from .services import ServiceKind
 
+_ADMISSION = ("admissionregistration.k8s.io", "v1")
+
 _KINDS: dict[Resource, Kind] = {
+    resources.RESOURCES[*_ADMISSION, "mutatingwebhookconfigurations"]: WebhookKind(mutates=True),
+    resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicies"]: PolicyKind(),
+    resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicybindings"]: PolicyBindingKind(),
+    resources.RESOURCES[*_ADMISSION, "validatingwebhookconfigurations"]: WebhookKind(mutates=False),
     resources.CLUSTERROLEBINDINGS: BindingKind(namespaced=False),
     resources.CLUSTERROLES: RoleKind(namespaced=False),
     resources.CONFIGMAPS: ConfigMapKind(),

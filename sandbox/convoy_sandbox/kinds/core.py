@@ -107,7 +107,24 @@ class EndpointSliceKind(Kind):
         return []
 
 
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
+
+
 class LeaseKind(Kind):
+    created_by_update = True
+    unconditional_update = False
+
+    def decode(self, obj: Object) -> str:
+        for key in ("acquireTime", "renewTime"):
+            value = (obj.get("spec") or {}).get(key)
+            if value is not None and not _MICRO_TIME.fullmatch(str(value)):
+                form = "2006-01-02T15:04:05.000000Z07:00"
+                at = re.match(r"[-\d:T]{0,19}", str(value))
+                rest = str(value)[at.end() if at else 0 :]
+                expected = ".000000" if len(str(value)) - len(rest) == 19 else "2006"
+                return f'parsing time "{value}" as "{form}": cannot parse "{rest}" as "{expected}"'
+        return ""
+
     def default(self, obj: Object) -> None:
         obj.setdefault("spec", {})
 

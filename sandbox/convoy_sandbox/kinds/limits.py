@@ -146,13 +146,17 @@ class PodDisruptionBudgetKind(Kind):
 
     def default(self, obj: Object) -> None:
         obj.setdefault("spec", {})
-        obj.setdefault("status", {})
+        status = obj.setdefault("status", {})
+        for key in ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"):
+            status.setdefault(key, 0)
 
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
         causes: list[Cause] = []
         if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-            causes.append(wrong("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+            names = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+            shown = {f"{name[0].upper()}{name[1:]}": spec.get(name) for name in names}  # as Go writes it out
+            causes.append(wrong("spec", shown, "minAvailable and maxUnavailable cannot be both set"))
         for key in ("minAvailable", "maxUnavailable"):
             causes += _share_causes(spec.get(key), f"spec.{key}")
         policy = spec.get("unhealthyPodEvictionPolicy")

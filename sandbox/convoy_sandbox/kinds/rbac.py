@@ -55,7 +55,8 @@ class BindingKind(Kind):
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         role = obj["roleRef"]
         if old is not None and old["roleRef"] != role:
-            return [wrong("roleRef", role, "cannot change roleRef")]
+            shown = {"APIGroup": role.get("apiGroup"), "Kind": role.get("kind"), "Name": role.get("name")}
+            return [wrong("roleRef", shown, "cannot change roleRef")]
         causes = []
         if role.get("kind") not in self._roles:
             causes.append(unsupported("roleRef.kind", role.get("kind", ""), self._roles))

@@ -43,7 +43,8 @@ class Image:
     delay: float = 0.0  #: seconds that an answer takes
     delay_share: float = 1.0  #: share (0..1) of the answers that take so long
     stops: str = "drains"  #: what it does on SIGTERM, one of STOPS
-    crash_after: float | None = None  #: seconds until the container ends with exit code 1
+    crash_after: float | None = None  #: seconds until the container ends
+    exit_code: int = 1  #: ... and with which exit code
     memory: str = ""  #: what it comes to need, as 512Mi; over the container's limit it is OOMKilled
     memory_after: float = 1.0  #: seconds until it needs that
 
@@ -57,6 +58,7 @@ _LAB = {
 _FAULTS = {
     "kelseyhightower/hello:crash": Image("hello", crash_after=0.0),
     "sandbox/hello:crash": Image("hello", crash_after=0.0),
+    "sandbox/hello:done": Image("hello", crash_after=0.5, exit_code=0),
     "sandbox/hello:crash-later": Image("hello", crash_after=20.0),
     "sandbox/hello:hungry": Image("hello", memory="1Gi"),
     "sandbox/hello:unready": Image("hello", ready=False),

@@ -318,7 +318,7 @@ class App(Base):
             sock = self._ports.bind(self._ip, port)
         except PortTakenError:
             self._say(f"listen tcp 0.0.0.0:{port}: bind: address already in use")
-            self._end(1)
+            self._end(self._image.exit_code)
             return False
         self._bound.append(port)
         self._servers.append(Server(sock, handle, delay=delay, delay_share=delay_share))
@@ -330,7 +330,7 @@ class App(Base):
 
     def _crash(self) -> None:
         self._say(f"panic: version {self._image.version} of this image is made to fail")
-        self._end(1)
+        self._end(self._image.exit_code)
 
     def _handle_health(self, request: Request) -> Response:
         check, slash, rest = request.path[1:].partition("/")

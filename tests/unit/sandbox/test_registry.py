@@ -224,7 +224,7 @@ def test_preconditions_of_a_deletion(registry: Registry) -> None:
     registry.create(resources.DEPLOYMENTS, "lab", deployment())
     with refused(409) as error:
         registry.delete(resources.DEPLOYMENTS, "lab", "hello", preconditions={"uid": "other"})
-    assert "UID in precondition: other" in error.message
+    assert "the UID in the precondition (other) does not match the UID in record" in error.message
 
 
 def test_scale(registry: Registry) -> None:

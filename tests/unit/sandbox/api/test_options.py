@@ -47,7 +47,11 @@ def test_force_belongs_to_an_apply_with_a_manager() -> None:
     [
         ({}, None, options.Deletion(None, None, None, False)),
         ({"gracePeriodSeconds": "3"}, None, options.Deletion(None, 3, None, False)),
-        ({"propagationPolicy": "Orphan"}, {}, options.Deletion("Orphan", None, None, False)),
+        (
+            {"propagationPolicy": "Orphan", "dryRun": "All"},
+            {},
+            options.Deletion(None, None, None, False),
+        ),  # a body hides it
         (
             {"propagationPolicy": "Orphan", "gracePeriodSeconds": "3"},
             {"propagationPolicy": "Foreground", "gracePeriodSeconds": 0, "preconditions": {"uid": "u"}},

@@ -107,8 +107,8 @@ def test_the_type_of_a_secret_stays(registry: Registry) -> None:
         (
             resources.PODDISRUPTIONBUDGETS,
             {"spec": {"minAvailable": 1, "maxUnavailable": 1}},
-            'spec: Invalid value: {"minAvailable":1,"maxUnavailable":1}: minAvailable and maxUnavailable cannot be '
-            "both set",
+            'spec: Invalid value: {"MinAvailable":1,"Selector":null,"MaxUnavailable":1,'
+            '"UnhealthyPodEvictionPolicy":null}: minAvailable and maxUnavailable cannot be both set',
         ),
         (
             resources.LEASES,

@@ -1,0 +1,134 @@
+"""ValidatingAdmissionPolicies, their bindings, and the configurations of webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import expressions
+from ..errors import Cause
+from ..store import Object
+from .base import Kind, required, unsupported, wrong
+
+_ACTIONS = ["Audit", "Deny", "Warn"]
+
+
+def _default_rules(rules: list[Object] | None) -> None:
+    for rule in rules or ():
+        rule.setdefault("scope", "*")
+
+
+def _default_match(match: Object) -> None:
+    match.setdefault("matchPolicy", "Equivalent")
+    match.setdefault("namespaceSelector", {})
+    match.setdefault("objectSelector", {})
+    for key in ("resourceRules", "excludeResourceRules"):
+        _default_rules(match.get(key))
+
+
+class PolicyKind(Kind):
+    """ValidatingAdmissionPolicy."""
+
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("failurePolicy", "Fail")
+        if spec.get("matchConstraints"):
+            _default_match(spec["matchConstraints"])
+        obj.setdefault("status", {})
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        spec = obj["spec"]
+        causes: list[Cause] = []
+        if not (spec.get("matchConstraints") or {}).get("resourceRules"):
+            causes.append(required("spec.matchConstraints"))
+        if not spec.get("validations") and not spec.get("auditAnnotations"):
+            causes.append(
+                required("spec.validations", "validations or auditAnnotations must contain at least one item")
+            )
+        for key in ("variables", "matchConditions", "validations"):
+            for index, item in enumerate(spec.get(key) or ()):
+                causes += _expression_causes(item.get("expression", ""), f"spec.{key}[{index}].expression")
+        for index, item in enumerate(spec.get("validations") or ()):
+            if item.get("messageExpression"):
+                where = f"spec.validations[{index}].messageExpression"
+                causes += _expression_causes(item["messageExpression"], where)
+        return causes
+
+
+def _expression_causes(expression: str, field: str) -> list[Cause]:
+    if not expression.strip():
+        return [required(field, "expression is not specified")]
+    try:
+        expressions.check(expression)
+    except expressions.ExpressionError as error:
+        return [wrong(field, expression, str(error))]
+    return []
+
+
+class PolicyBindingKind(Kind):
+    """ValidatingAdmissionPolicyBinding."""
+
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        match = obj.setdefault("spec", {}).get("matchResources")
+        if match:
+            _default_match(match)
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        spec = obj["spec"]
+        causes: list[Cause] = []
+        if not spec.get("policyName"):
+            causes.append(required("spec.policyName"))
+        actions: list[Any] = spec.get("validationActions") or []
+        if not actions:
+            causes.append(required("spec.validationActions", "at least one validation action is required"))
+        causes += [unsupported("spec.validationActions", one, _ACTIONS) for one in actions if one not in _ACTIONS]
+        if {"Deny", "Warn"} <= set(actions):
+            message = (
+                "must not contain both Deny and Warn (repeating the same validation failure information in the API "
+                "response and headers serves no purpose)"
+            )
+            causes.append(wrong("spec.validationActions", actions, message))
+        return causes
+
+
+class WebhookKind(Kind):
+    """Mutating and ValidatingWebhookConfiguration."""
+
+    has_generation = True
+
+    def __init__(self, *, mutates: bool) -> None:
+        self._mutates = mutates
+
+    def default(self, obj: Object) -> None:
+        for webhook in obj.get("webhooks") or ():
+            webhook.setdefault("failurePolicy", "Fail")
+            webhook.setdefault("timeoutSeconds", 10)
+            webhook.setdefault("matchPolicy", "Equivalent")
+            webhook.setdefault("namespaceSelector", {})
+            webhook.setdefault("objectSelector", {})
+            if self._mutates:
+                webhook.setdefault("reinvocationPolicy", "Never")
+            _default_rules(webhook.get("rules"))
+            service = (webhook.get("clientConfig") or {}).get("service")
+            if service is not None:
+                service.setdefault("port", 443)
+
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        causes: list[Cause] = []
+        for index, webhook in enumerate(obj.get("webhooks") or ()):
+            where = f"webhooks[{index}]"
+            client = webhook.get("clientConfig") or {}
+            if bool(client.get("url")) == bool(client.get("service")):
+                causes.append(required(f"{where}.clientConfig", "exactly one of url or service is required"))
+            if not webhook.get("admissionReviewVersions"):
+                causes.append(required(f"{where}.admissionReviewVersions", "must specify one of v1, v1beta1"))
+            if webhook.get("sideEffects") not in ("None", "NoneOnDryRun"):
+                allowed = ["None", "NoneOnDryRun"]
+                causes.append(unsupported(f"{where}.sideEffects", webhook.get("sideEffects", ""), allowed))
+            if not 1 <= webhook["timeoutSeconds"] <= 30:
+                message = "the timeout value must be between 1 and 30 seconds"
+                causes.append(wrong(f"{where}.timeoutSeconds", webhook["timeoutSeconds"], message))
+        return causes

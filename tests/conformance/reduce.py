@@ -1,0 +1,68 @@
+"""Makes the recordings that the tests read, in `recordings/`, out of those of a real Kubernetes.
+
+    python -m conformance.reduce FOLDER [NAME ...]
+
+What a replay does not look at is left out: managedFields, all events of a watch but the last, and of the
+timelines everything but the Deployments, and the sizes of their ReplicaSets. Descriptions of other people's
+schemas (definitions, OpenAPI documents) are never taken over.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+NAMES = ("lab", "faults", "core", "policy", "pods")
+_HERE = Path(__file__).with_name("recordings")
+#: Never part of what is kept, wherever they stand.
+_LEFT_OUT = frozenset({"managedFields", "openAPIV3Schema"})
+
+
+def pruned(value: Any) -> Any:
+    """A value without what no replay looks at."""
+    if isinstance(value, dict):
+        return {key: pruned(item) for key, item in value.items() if key not in _LEFT_OUT}
+    return [pruned(item) for item in value] if isinstance(value, list) else value
+
+
+def exchange(line: dict[str, Any]) -> dict[str, Any]:
+    """An exchange as it is replayed."""
+    kept = {key: value for key, value in line.items() if key not in ("response", "watch", "response_base64")}
+    if "response" in line:
+        kept["response"] = pruned(line["response"])
+    if "watch" in line:
+        kept["watch"] = [pruned(event) for event in line["watch"][-1:]]
+    return kept
+
+
+def state(line: dict[str, Any]) -> dict[str, Any]:
+    """A watch event as the orders of states look at it."""
+    obj = line["object"]
+    meta = {
+        "name": obj["metadata"]["name"],
+        "resourceVersion": obj["metadata"]["resourceVersion"],
+        "ownerReferences": [{"name": each["name"]} for each in obj["metadata"].get("ownerReferences") or ()],
+    }
+    kept: dict[str, Any] = {"kind": line["kind"], "metadata": meta}
+    if line["kind"] == "Deployment":
+        kept = pruned(obj)
+    elif line["kind"] == "ReplicaSet":
+        kept["spec"] = {"replicas": obj["spec"]["replicas"]}
+    return {"t": line["t"], "kind": line["kind"], "object": kept}
+
+
+def write(source: Path, name: str) -> None:
+    """Write one recording's two files, the same bytes each time."""
+    for part, keep in (("http", exchange), ("timeline", state)):
+        lines = [keep(json.loads(line)) for line in (source / f"{name}.{part}.jsonl").read_text().splitlines()]
+        text = "".join(json.dumps(line, separators=(",", ":"), sort_keys=True) + "\n" for line in lines)
+        (_HERE / f"{name}.{part}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+if __name__ == "__main__":
+    _HERE.mkdir(exist_ok=True)
+    for each in sys.argv[2:] or NAMES:
+        write(Path(sys.argv[1]), each)
