@@ -26,9 +26,12 @@ _NOT_OWNED = frozenset(
 )  # fmt: skip
 
 
-def fields_of(obj: dict[str, Any], node: schema.Node) -> Fields:
-    """The field set of a whole object, without what nobody owns."""
-    return _fields(_owned_part(obj), node)
+def fields_of(obj: dict[str, Any], node: schema.Node, *, maps: bool = True) -> Fields:
+    """The field set of a whole object, without what nobody owns.
+
+    With `maps` the maps themselves belong to it: an update makes them, an apply owns their entries only.
+    """
+    return _fields(_owned_part(obj), node, maps=maps)
 
 
 def _owned_part(obj: dict[str, Any]) -> dict[str, Any]:
@@ -80,12 +83,12 @@ def _children(value: Any, node: schema.Node) -> list[tuple[str, Any, schema.Node
     return None
 
 
-def _fields(value: Any, node: schema.Node) -> Fields:
+def _fields(value: Any, node: schema.Node, *, maps: bool) -> Fields:
     children = _children(value, node)
     if children is None:
         return {}
-    found: Fields = {key: _fields(item, child) for key, item, child in children}
-    if _is_map(value, node):
+    found: Fields = {key: _fields(item, child, maps=maps) for key, item, child in children}
+    if maps and _is_map(value, node):
         found = {".": {}, **found}
     for key in found:
         if key.startswith("k:"):
@@ -225,7 +228,7 @@ def server_side_apply(
     now: str,
 ) -> dict[str, Any]:
     """The object after an apply, with its new managedFields. Raises ApiError 409 on conflicts."""
-    wanted = leaves(fields_of(config, node))
+    wanted = leaves(fields_of(config, node, maps=False))
     if live is None:
         merged = copy.deepcopy(config)
         merged["metadata"]["managedFields"] = [_entry(manager, "Apply", api_version, subresource, now, wanted)]

@@ -1,8 +1,8 @@
 """Kubernetes' protobuf bodies: what kubectl's typed clients send, decoded to plain objects.
 
-Only requests are decoded; answers are JSON, which those clients accept as well. The tables give the
-field numbers of the messages; source: the `generated.proto` files that Kubernetes publishes with its
-API types. A field that a table does not have is refused by name of its message, never dropped.
+Only requests are decoded; answers are JSON, which those clients accept as well. The tables in protobuf.json
+give the field numbers of the messages; `generate.py` makes them of the `generated.proto` files that Kubernetes
+publishes with its API types. A field that a table does not have is refused by name of its message, never dropped.
 """
 
 from __future__ import annotations
@@ -10,170 +10,27 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import struct
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from .errors import ApiError, bad_request
 
 MAGIC = b"k8s\x00"
 
-_MessageTable = dict[int, tuple[str, str]]
+#: Message to field number to (JSON name, type); "" stands for a message whose fields stand in its place.
+#: Types: string, bytes, int, bool, double, time, microtime, quantity, intorstring, fieldsv1, raw, strings, message
+#: names; a prefix `[]` repeats, `{}` maps strings to the type.
+_Messages = dict[str, dict[str, tuple[str, str]]]
 
-#: Message to field number to (JSON name, type). Types: string, bytes, int, bool, time, quantity,
-#: intorstring, fieldsv1, message names; a prefix `[]` repeats, `{}` maps strings to the type.
-_MESSAGES: dict[str, _MessageTable] = {
-    "ObjectMeta": {
-        1: ("name", "string"), 2: ("generateName", "string"), 3: ("namespace", "string"),
-        4: ("selfLink", "string"), 5: ("uid", "string"), 6: ("resourceVersion", "string"),
-        7: ("generation", "int"), 8: ("creationTimestamp", "time"), 9: ("deletionTimestamp", "time"),
-        10: ("deletionGracePeriodSeconds", "int"), 11: ("labels", "{}string"),
-        12: ("annotations", "{}string"), 13: ("ownerReferences", "[]OwnerReference"),
-        14: ("finalizers", "[]string"), 17: ("managedFields", "[]ManagedFieldsEntry"),
-    },
-    "OwnerReference": {
-        1: ("kind", "string"), 3: ("name", "string"), 4: ("uid", "string"), 5: ("apiVersion", "string"),
-        6: ("controller", "bool"), 7: ("blockOwnerDeletion", "bool"),
-    },
-    "ManagedFieldsEntry": {
-        1: ("manager", "string"), 2: ("operation", "string"), 3: ("apiVersion", "string"),
-        4: ("time", "time"), 6: ("fieldsType", "string"), 7: ("fieldsV1", "fieldsv1"), 8: ("subresource", "string"),
-    },
-    "Namespace": {1: ("metadata", "ObjectMeta"), 2: ("spec", "NamespaceSpec"), 3: ("status", "NamespaceStatus")},
-    "NamespaceSpec": {1: ("finalizers", "[]string")},
-    "NamespaceStatus": {1: ("phase", "string")},
-    "Secret": {
-        1: ("metadata", "ObjectMeta"), 2: ("data", "{}bytes"), 3: ("type", "string"),
-        4: ("stringData", "{}string"), 5: ("immutable", "bool"),
-    },
-    "ConfigMap": {
-        1: ("metadata", "ObjectMeta"), 2: ("data", "{}string"), 3: ("binaryData", "{}bytes"),
-        4: ("immutable", "bool"),
-    },
-    "ServiceAccount": {1: ("metadata", "ObjectMeta"), 4: ("automountServiceAccountToken", "bool")},
-    "ResourceQuota": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "ResourceQuotaSpec"), 3: ("status", "ResourceQuotaStatus"),
-    },
-    "ResourceQuotaSpec": {1: ("hard", "{}quantity"), 2: ("scopes", "[]string")},
-    "ResourceQuotaStatus": {1: ("hard", "{}quantity"), 2: ("used", "{}quantity")},
-    "PodDisruptionBudget": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "PodDisruptionBudgetSpec"),
-        3: ("status", "PodDisruptionBudgetStatus"),
-    },
-    "PodDisruptionBudgetSpec": {
-        1: ("minAvailable", "intorstring"), 2: ("selector", "LabelSelector"), 3: ("maxUnavailable", "intorstring"),
-        4: ("unhealthyPodEvictionPolicy", "string"),
-    },
-    "PodDisruptionBudgetStatus": {
-        1: ("observedGeneration", "int"), 3: ("disruptionsAllowed", "int"), 4: ("currentHealthy", "int"),
-        5: ("desiredHealthy", "int"), 6: ("expectedPods", "int"),
-    },
-    "LabelSelector": {
-        1: ("matchLabels", "{}string"), 2: ("matchExpressions", "[]LabelSelectorRequirement"),
-    },
-    "LabelSelectorRequirement": {1: ("key", "string"), 2: ("operator", "string"), 3: ("values", "[]string")},
-    "Service": {1: ("metadata", "ObjectMeta"), 2: ("spec", "ServiceSpec"), 3: ("status", "ServiceStatus")},
-    "ServiceSpec": {
-        1: ("ports", "[]ServicePort"), 2: ("selector", "{}string"), 3: ("clusterIP", "string"),
-        4: ("type", "string"), 5: ("externalIPs", "[]string"), 7: ("sessionAffinity", "string"),
-        8: ("loadBalancerIP", "string"), 9: ("loadBalancerSourceRanges", "[]string"),
-        10: ("externalName", "string"), 11: ("externalTrafficPolicy", "string"),
-        12: ("healthCheckNodePort", "int"), 13: ("publishNotReadyAddresses", "bool"),
-        17: ("ipFamilyPolicy", "string"), 18: ("clusterIPs", "[]string"), 19: ("ipFamilies", "[]string"),
-        20: ("allocateLoadBalancerNodePorts", "bool"), 21: ("loadBalancerClass", "string"),
-        22: ("internalTrafficPolicy", "string"),
-    },
-    "ServicePort": {
-        1: ("name", "string"), 2: ("protocol", "string"), 3: ("port", "int"), 4: ("targetPort", "intorstring"),
-        5: ("nodePort", "int"), 6: ("appProtocol", "string"),
-    },
-    "ServiceStatus": {1: ("loadBalancer", "LoadBalancerStatus")},
-    "LoadBalancerStatus": {},
-    "Deployment": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec"), 3: ("status", "DeploymentStatus"),
-    },
-    "DeploymentSpec": {
-        1: ("replicas", "int"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec"),
-        4: ("strategy", "DeploymentStrategy"), 5: ("minReadySeconds", "int"), 6: ("revisionHistoryLimit", "int"),
-        7: ("paused", "bool"), 9: ("progressDeadlineSeconds", "int"),
-    },
-    "DeploymentStrategy": {1: ("type", "string"), 2: ("rollingUpdate", "RollingUpdateDeployment")},
-    "RollingUpdateDeployment": {1: ("maxUnavailable", "intorstring"), 2: ("maxSurge", "intorstring")},
-    "DeploymentStatus": {
-        1: ("observedGeneration", "int"), 2: ("replicas", "int"), 3: ("updatedReplicas", "int"),
-        4: ("availableReplicas", "int"), 5: ("unavailableReplicas", "int"), 7: ("readyReplicas", "int"),
-    },
-    "PodTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
-    "PodSpec": {
-        2: ("containers", "[]Container"), 3: ("restartPolicy", "string"),
-        4: ("terminationGracePeriodSeconds", "int"), 6: ("dnsPolicy", "string"), 7: ("nodeSelector", "{}string"),
-        8: ("serviceAccountName", "string"), 10: ("nodeName", "string"), 11: ("hostNetwork", "bool"),
-        12: ("hostPID", "bool"), 13: ("hostIPC", "bool"), 14: ("securityContext", "PodSecurityContext"),
-        16: ("hostname", "string"), 17: ("subdomain", "string"), 19: ("schedulerName", "string"),
-    },
-    "PodSecurityContext": {},
-    "Container": {
-        1: ("name", "string"), 2: ("image", "string"), 3: ("command", "[]string"), 4: ("args", "[]string"),
-        5: ("workingDir", "string"), 6: ("ports", "[]ContainerPort"), 7: ("env", "[]EnvVar"),
-        8: ("resources", "ResourceRequirements"), 13: ("terminationMessagePath", "string"),
-        14: ("imagePullPolicy", "string"), 16: ("stdin", "bool"), 17: ("stdinOnce", "bool"), 18: ("tty", "bool"),
-        20: ("terminationMessagePolicy", "string"),
-    },
-    "ContainerPort": {
-        1: ("name", "string"), 2: ("hostPort", "int"), 3: ("containerPort", "int"), 4: ("protocol", "string"),
-        5: ("hostIP", "string"),
-    },
-    "EnvVar": {1: ("name", "string"), 2: ("value", "string")},
-    "ResourceRequirements": {1: ("limits", "{}quantity"), 2: ("requests", "{}quantity")},
-    "DeleteOptions": {
-        1: ("gracePeriodSeconds", "int"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "bool"),
-        4: ("propagationPolicy", "string"), 5: ("dryRun", "[]string"),
-    },
-    "SelfSubjectReview": {1: ("metadata", "ObjectMeta"), 2: ("status", "SelfSubjectReviewStatus")},
-    "SelfSubjectReviewStatus": {1: ("userInfo", "UserInfo")},
-    "UserInfo": {1: ("username", "string"), 2: ("uid", "string"), 3: ("groups", "[]string")},
-    "SelfSubjectAccessReview": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "SelfSubjectAccessReviewSpec"),
-        3: ("status", "SubjectAccessReviewStatus"),
-    },
-    "SelfSubjectAccessReviewSpec": {
-        1: ("resourceAttributes", "ResourceAttributes"), 2: ("nonResourceAttributes", "NonResourceAttributes"),
-    },
-    "ResourceAttributes": {
-        1: ("namespace", "string"), 2: ("verb", "string"), 3: ("group", "string"), 4: ("version", "string"),
-        5: ("resource", "string"), 6: ("subresource", "string"), 7: ("name", "string"),
-    },
-    "NonResourceAttributes": {1: ("path", "string"), 2: ("verb", "string")},
-    "SubjectAccessReviewStatus": {1: ("allowed", "bool"), 2: ("reason", "string")},
-    "SelfSubjectRulesReview": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "SelfSubjectRulesReviewSpec"),
-        3: ("status", "SubjectRulesReviewStatus"),
-    },
-    "SelfSubjectRulesReviewSpec": {1: ("namespace", "string")},
-    "SubjectRulesReviewStatus": {3: ("incomplete", "bool"), 4: ("evaluationError", "string")},
-    "TokenRequest": {
-        1: ("metadata", "ObjectMeta"), 2: ("spec", "TokenRequestSpec"), 3: ("status", "TokenRequestStatus"),
-    },
-    "TokenRequestSpec": {
-        1: ("audiences", "[]string"), 3: ("boundObjectRef", "BoundObjectReference"), 4: ("expirationSeconds", "int"),
-    },
-    "BoundObjectReference": {
-        1: ("kind", "string"), 2: ("apiVersion", "string"), 3: ("name", "string"), 4: ("uid", "string"),
-    },
-    "TokenRequestStatus": {1: ("token", "string"), 2: ("expirationTimestamp", "time")},
-    "Role": {1: ("metadata", "ObjectMeta"), 2: ("rules", "[]PolicyRule")},
-    "ClusterRole": {1: ("metadata", "ObjectMeta"), 2: ("rules", "[]PolicyRule")},
-    "PolicyRule": {
-        1: ("verbs", "[]string"), 2: ("apiGroups", "[]string"), 3: ("resources", "[]string"),
-        4: ("resourceNames", "[]string"), 5: ("nonResourceURLs", "[]string"),
-    },
-    "RoleBinding": {1: ("metadata", "ObjectMeta"), 2: ("subjects", "[]Subject"), 3: ("roleRef", "RoleRef")},
-    "ClusterRoleBinding": {1: ("metadata", "ObjectMeta"), 2: ("subjects", "[]Subject"), 3: ("roleRef", "RoleRef")},
-    "Subject": {
-        1: ("kind", "string"), 2: ("apiGroup", "string"), 3: ("name", "string"), 4: ("namespace", "string"),
-    },
-    "RoleRef": {1: ("apiGroup", "string"), 2: ("kind", "string"), 3: ("name", "string")},
-    "Preconditions": {1: ("uid", "string"), 2: ("resourceVersion", "string")},
-}  # fmt: skip
+
+@cache
+def _tables() -> tuple[dict[str, str], _Messages]:
+    """The messages of kinds, and the fields of messages, as `generate.py` has written them."""
+    data = json.loads(files(__package__).joinpath("protobuf.json").read_text())
+    return data["kinds"], data["messages"]
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -189,13 +46,15 @@ def decode(data: bytes) -> dict[str, Any]:
                 api_version, kind = (_bytes(meta.get(n, b"")).decode() for n in (1, 2))
             elif number == 2:
                 raw = _bytes(value)
-        if kind not in _MESSAGES:
+        kinds, _ = _tables()
+        message = kinds.get(f"{api_version} {kind}") or kinds.get(kind)
+        if message is None:
             raise ApiError(
                 415,
                 "UnsupportedMediaType",
                 f"the sandbox does not read a {kind or 'body'} in protobuf; send application/json",
             )
-        return {"kind": kind, "apiVersion": api_version, **_message(kind, raw)}
+        return {"kind": kind, "apiVersion": api_version, **_message(message, raw)}
     except (ValueError, IndexError, KeyError, OverflowError, OSError) as error:
         raise bad_request(f"error decoding protobuf: {error}") from None
 
@@ -209,6 +68,9 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         if wire == 0:
             value, at = _varint(data, at)
             yield number, value
+        elif wire == 1:
+            yield number, data[at : at + 8]
+            at += 8
         elif wire == 2:
             length, at = _varint(data, at)
             if at + length > len(data):
@@ -237,23 +99,27 @@ def _bytes(value: int | bytes) -> bytes:
 
 
 def _message(name: str, data: bytes) -> dict[str, Any]:
-    table = _MESSAGES[name]
+    table = _tables()[1][name]
     found: dict[str, Any] = {}
     for number, value in _fields(data):
-        if number not in table:
+        entry = table.get(str(number))
+        if entry is None:
             if value in (0, b""):
                 continue
+            what = name.rpartition(".")[2]
             raise ApiError(
                 415,
                 "UnsupportedMediaType",
-                f"the sandbox does not read field {number} of a {name} in protobuf; send application/json",
+                f"the sandbox does not read field {number} of a {what} in protobuf; send application/json",
             )
-        key, type_ = table[number]
+        key, type_ = entry
         if type_.startswith("[]"):
             found.setdefault(key, []).append(_value(type_[2:], value))
         elif type_.startswith("{}"):
-            entry = dict(_fields(_bytes(value)))
-            found.setdefault(key, {})[_bytes(entry.get(1, b"")).decode()] = _value(type_[2:], entry.get(2, b""))
+            pair = dict(_fields(_bytes(value)))
+            found.setdefault(key, {})[_bytes(pair.get(1, b"")).decode()] = _value(type_[2:], pair.get(2, b""))
+        elif not key:
+            found.update(_message(type_, _bytes(value)))
         else:
             decoded = _value(type_, value)
             if decoded is not None and decoded != "":  # Go writes empty strings out
@@ -268,7 +134,22 @@ def _value(type_: str, value: int | bytes) -> Any:
         return value - 2**64 if value >= 2**63 else value
     if type_ == "bool":
         return bool(value)
+    if type_ == "double":
+        return struct.unpack("<d", _bytes(value))[0]
     data = _bytes(value)
+    if type_ == "strings":
+        return [_bytes(item).decode() for number, item in _fields(data) if number == 1]
+    if type_ == "raw":  # JSON within protobuf
+        return json.loads(_bytes(dict(_fields(data)).get(1, b"null")) or b"null")
+    if type_ == "duration":
+        return f"{dict(_fields(data)).get(1, 0)}ns"
+    if type_ == "microtime":
+        parts = dict(_fields(data))
+        seconds, nanos = parts.get(1), parts.get(2, 0)
+        if not isinstance(seconds, int) or not isinstance(nanos, int):
+            return None
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06}Z"
     if type_ == "string":
         return data.decode()
     if type_ == "bytes":

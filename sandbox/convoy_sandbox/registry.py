@@ -160,12 +160,13 @@ class Registry:
         managed = meta.pop("managedFields", None) if applied else []
         if _has_status(resource):
             new.pop("status", None)
-        if not applied:
+        kind.default(new)
+        if not applied:  # what was defaulted is its author's, what admission adds is nobody's
+            owned = {key: value for key, value in new.items() if key != "status" or not _has_status(resource)}
             managed = ownership.record_update(
-                [], None, new, schema.root(resource),
+                [], None, owned, schema.root(resource),
                 manager=manager, api_version=api_version or resource.api_version, subresource="", now=timestamp(),
             )  # fmt: skip
-        kind.default(new)
         admission.complete(self.store, resource, new)
         kind.prepare_create(new)
         self._validated(resource, kind, new, None)
@@ -389,8 +390,6 @@ class Registry:
             self._check_version(resource, name, given, old)
         else:
             new = self._converted(resource, self._decoded(resource, obj, validation))
-            if not kind.unconditional_update and not new["metadata"].get("resourceVersion"):
-                raise _unconditional(resource, name)
             self._check_version(resource, name, new["metadata"], old, whole=True)
         stored = self._replace(
             conversion.stored_as(resource), old, new,
@@ -512,7 +511,9 @@ class Registry:
         if _same(new, old):
             return old
         if subresource == "scale":
-            admission.ask_policies(self.store, resource, scale_of(new, resource), scale_of(old, resource), subresource=subresource)
+            admission.ask_policies(
+                self.store, resource, scale_of(new, resource), scale_of(old, resource), subresource=subresource
+            )
         elif subresource != "status":
             admission.check(self.store, resource, new, old)
         if dry_run:
@@ -758,15 +759,6 @@ def _not_typed(config: Object, resource: Resource, texts: list[str]) -> errors.A
     what = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {resource.group}/{resource.version}"
     text = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in texts)
     return errors.ApiError(500, "", f"failed to create typed patch object ({what}, Kind={resource.kind}): {text}")
-
-
-def _unconditional(resource: Resource, name: str) -> errors.ApiError:
-    message = "Invalid value: 0: must be specified for an update"
-    cause = {"reason": "FieldValueInvalid", "message": message, "field": "metadata.resourceVersion"}
-    return errors.ApiError(
-        422, "Invalid", f'{resource.qualified} "{name}" is invalid: {cause["field"]}: {message}',
-        {"name": name, "group": resource.group, "kind": resource.plural, "causes": [cause]},
-    )  # fmt: skip
 
 
 def _unreadable(resource: Resource, obj: Object, problem: str, *, patched: bool) -> errors.ApiError:

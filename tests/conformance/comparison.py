@@ -22,7 +22,6 @@ VOLATILE: dict[str, str] = {
     "healthCheckNodePort": "allocated at random",
     "token": "signed by the cluster's own key",
     "continue": "holds a resourceVersion",
-    "goVersion": "what the recorder's API server was compiled with",
     "authentication.kubernetes.io/credential-id": "made at random",
     "podIP": "the cluster's own network",
     "podIPs": "the cluster's own network",

@@ -11,7 +11,7 @@ from ..kinds.base import wrong
 from ..resources import Resource
 from ..selectors import labels_of
 from ..store import Object, Store
-from . import context, limits, pods, policies, security
+from . import context, honesty, limits, pods, policies, security
 
 _TEMPLATES = frozenset(
     {
@@ -36,6 +36,8 @@ def check(store: Store, resource: Resource, new: Object, old: Object | None = No
         _within_limits(store, resource, new)
     _secure(store, resource, new, old)
     ask_policies(store, resource, new, old)
+    for text in honesty.unheeded(resource, new) if old is None else ():
+        context.warn(text)
     if old is None or resource in quota.RECOUNTED:
         quota.admit(store, resource, new, old)
 

@@ -52,8 +52,6 @@ class Kind:
 
     #: Whether an update of a name that is not there creates the object.
     created_by_update = False
-    #: Whether an update may leave out which resourceVersion it is based on.
-    unconditional_update = True
 
     def decode(self, obj: Object) -> str:
         """What keeps an object from being decoded, beyond what its schema says; "" where nothing does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from convoy_sandbox import apply as ownership
 from convoy_sandbox import patch, resources
 from convoy_sandbox.errors import ApiError
 from convoy_sandbox.registry import Registry
@@ -111,3 +112,17 @@ def test_dry_run_of_an_apply(registry: Registry) -> None:
     apply(registry, hello())
     assert container(apply(registry, hello("hello:2"), dry_run=True))["image"] == "hello:2"
     assert container(registry.get(resources.DEPLOYMENTS, "lab", "hello"))["image"] == "hello:1"
+
+
+@pytest.mark.parametrize(
+    ("live", "config", "merged"),
+    [
+        (["hello"], ["app"], ["hello", "app"]),
+        (["a", "b"], ["b", "a"], ["b", "a"]),
+        (["x", "a", "b"], ["b", "a"], ["x", "b", "a"]),
+        (["a", "x", "b"], ["a", "c"], ["a", "x", "b", "c"]),
+        ([], ["a"], ["a"]),
+    ],
+)
+def test_lists_keep_what_others_put_in_where_it_stood(live: list[str], config: list[str], merged: list[str]) -> None:
+    assert ownership._interleaved(live, config) == merged

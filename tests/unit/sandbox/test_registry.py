@@ -256,3 +256,36 @@ def test_a_quota_of_requests_wants_them_said(registry: Registry) -> None:
     with refused(403) as error:
         registry.create(resources.PODS, "lab", {"metadata": {"name": "a"}, "spec": TEMPLATE["spec"]})
     assert "failed quota: q: must specify requests.memory for: hello" in error.message
+
+
+def test_what_was_defaulted_belongs_to_who_made_the_object(registry: Registry) -> None:
+    registry.create(resources.DEPLOYMENTS, "lab", deployment("hello"), manager="kubectl-create")
+    config = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello"}}
+    body = {**config, "spec": {"revisionHistoryLimit": 5}}
+    with pytest.raises(ApiError) as caught:
+        registry.patch(resources.DEPLOYMENTS, "lab", "hello", patch.APPLY, body, manager="argocd")
+    assert 'conflict with "kubectl-create" using apps/v1: .spec.revisionHistoryLimit' in caught.value.message
+
+
+def test_an_owner_who_has_lost_every_entry_of_a_map_is_gone(registry: Registry) -> None:
+    def put(manager: str, value: str) -> dict[str, Any]:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ssa"}, "data": {"key": value}}
+        stored, _ = registry.patch(
+            resources.CONFIGMAPS, "lab", "ssa", patch.APPLY, body, manager=manager, force=manager == "m2"
+        )
+        return stored
+
+    put("m1", "0")
+    stored = put("m2", "1")
+    owners = [(entry["manager"], entry["fieldsV1"]) for entry in stored["metadata"]["managedFields"]]
+    assert owners == [("m2", {"f:data": {"f:key": {}}})]
+    with pytest.raises(ApiError, match=r'conflict with "m2": \.data\.key'):
+        put("m1", "2")
+
+
+def test_a_secret_written_twice_from_text_does_not_change(registry: Registry) -> None:
+    body = {"metadata": {"name": "key"}, "stringData": {"a": "b"}}
+    made = registry.create(resources.SECRETS, "lab", body)
+    assert made["metadata"]["managedFields"][0]["fieldsV1"] == {"f:data": {".": {}, "f:a": {}}, "f:type": {}}
+    again, _ = registry.patch(resources.SECRETS, "lab", "key", patch.MERGE, {"stringData": {"a": "b"}})
+    assert again["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]

@@ -1,0 +1,57 @@
+"""What the sandbox stores and does not act upon: said when it is written, where it could matter to a rollout.
+
+The table in the sandbox's README says the same of whole kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .. import resources
+from ..kinds.pods import containers_of
+from ..resources import Resource
+from ..store import Object
+
+#: Kinds that are served only, by group and plural, and what does not happen.
+STORED_ONLY = {
+    ("networking.k8s.io", "ingresses"): "no controller serves Ingresses: nothing listens for them",
+    ("networking.k8s.io", "networkpolicies"): "NetworkPolicies keep no traffic away",
+    ("", "persistentvolumes"): "no storage is behind PersistentVolumes",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaims stay Pending, and pods that name them run all the same",
+    ("", "replicationcontrollers"): "nothing acts on ReplicationControllers",
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): "MutatingAdmissionPolicies change nothing",
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): "webhooks are not called",
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): "webhooks are not called",
+    ("apiregistration.k8s.io", "apiservices"): "aggregated APIs are not asked",
+    ("resource.k8s.io", "resourceclaims"): "devices are not allocated",
+}
+_START = "the sandbox stores this and does not act upon it: "
+
+
+def unheeded(resource: Resource, obj: Object) -> Iterator[str]:
+    """What will not happen though an object asks for it."""
+    whole = STORED_ONLY.get((resource.group, resource.plural))
+    if whole:
+        yield _START + whole
+    spec: dict[str, Any] = obj.get("spec") or {}
+    if resource == resources.JOBS:
+        yield from (f"{_START}{key} of Jobs" for key in ("podFailurePolicy", "backoffLimitPerIndex") if key in spec)
+        if spec.get("completionMode") == "Indexed":
+            yield f"{_START}the indexes of Jobs; their pods are all alike"
+    if resource == resources.PRIORITYCLASSES and obj.get("value", 0) > 0:
+        yield f"{_START}pods of a higher priority do not preempt others"
+    template = _pod_spec(resource, spec)
+    for container in containers_of(template) if template else ():
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+            if "grpc" in (container.get(probe) or {}):
+                yield f"{_START}gRPC probes; that {probe} never passes"
+
+
+def _pod_spec(resource: Resource, spec: dict[str, Any]) -> dict[str, Any]:
+    if resource == resources.PODS:
+        return spec
+    if resource == resources.CRONJOBS:
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    found: dict[str, Any] = (spec.get("template") or {}).get("spec") or {}
+    return found if isinstance(found, dict) else {}

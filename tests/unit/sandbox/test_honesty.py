@@ -1,0 +1,47 @@
+"""What is stored and not acted upon is said to whoever writes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from convoy_sandbox import resources
+from convoy_sandbox.admission import context, honesty
+from convoy_sandbox.authorization import User
+from convoy_sandbox.registry import Registry
+from convoy_sandbox.resources import RESOURCES, Resource
+from convoy_sandbox.store import Store
+
+CONTAINER = {"name": "main", "image": "i"}
+BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
+INGRESS = {"spec": {"defaultBackend": BACKEND}}
+GRPC = {"spec": {"containers": [{**CONTAINER, "readinessProbe": {"grpc": {"port": 9}}}]}}
+
+
+def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
+    registry = Registry(Store())
+    registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
+    with context.request_of(User("jane")) as request:
+        registry.create(resource, "lab" if resource.namespaced else "", {"metadata": {"name": "a"}, **body})
+    return request.warnings
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "about"),
+    [
+        (resources.INGRESSES, INGRESS, ["no controller serves Ingresses: nothing listens for them"]),
+        (resources.PODS, GRPC, ["gRPC probes; that readinessProbe never passes"]),
+        (resources.PODS, {"spec": {"containers": [CONTAINER]}}, []),
+        (resources.PRIORITYCLASSES, {"value": 5}, ["pods of a higher priority do not preempt others"]),
+        (resources.PRIORITYCLASSES, {"value": -5}, []),
+        (resources.CONFIGMAPS, {"data": {"a": "b"}}, []),
+    ],
+)
+def test_what_is_not_acted_upon_is_a_warning(resource: Resource, body: dict[str, Any], about: list[str]) -> None:
+    start = "the sandbox stores this and does not act upon it: "
+    assert warnings(resource, body) == [start + text for text in about]
+
+
+def test_the_kinds_that_are_only_stored_are_served() -> None:
+    served = {(resource.group, resource.plural) for resource in RESOURCES.values()}
+    assert set(honesty.STORED_ONLY) <= served
