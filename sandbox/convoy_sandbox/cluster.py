@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from . import certificates, controllers, kubeconfig, resources
 from .api.server import ApiServer
+from .api.tokens import TokenSecrets
 from .network import nginx
 from .network.addresses import Addresses, Ports
 from .network.images import Catalog
@@ -113,6 +114,9 @@ class Cluster:
             dial=lambda ip, port: (ip, self.ports.real(ip, port)),
             port=settings.port,
         )
+        tokens = TokenSecrets(store, self.registry, self.api.authenticator, self.certificates.ca)
+        tokens.start()
+        stack.callback(tokens.close)
         self.api.faults.set(settings.faults, settings.faults_seed)
         stack.push_async_callback(self.api.close)
         try:

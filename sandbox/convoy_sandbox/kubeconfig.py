@@ -31,12 +31,10 @@ def certified(certificate: bytes, key: bytes) -> dict[str, str]:
 
 def write(path: Path, name: str, server: str, ca: bytes, user: str, credentials: dict[str, str]) -> None:
     """Write a kubeconfig that only its owner can read; an old one is replaced in one step."""
-    cluster = {
-        "server": server,
-        "certificate-authority-data": encoded(ca),
-        # Else Python's client goes to this machine through the proxy that HTTPS_PROXY names.
-        "proxy-url": "",
-    }
+    cluster = {"server": server, "certificate-authority-data": encoded(ca)}
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        # Else Python's client goes to this machine through that proxy. Not without one: kr8s takes "" for a wrong URL.
+        cluster["proxy-url"] = ""
     config = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -56,11 +56,11 @@ _PATTERNS: list[tuple[re.Pattern[str], str, str]] = [
     (re.compile(r'"docker\.io/[^"]*"'), '"<image>"', "the recorder's image was one image under many names"),
 ]
 #: `NAME-HASH` and `NAME-HASH-SUFFIX`: the hash must map one to one, the suffix is random.
-_NAMES = r"(?:hello(?:-green|-canary)?|web|twin-[ab]|[bc])"
+_NAMES = r"(?:hello(?:-green|-canary)?|web|twin-[ab]|mutated|free|other|db|agent|[bcd])"
 _GENERATED = re.compile(rf"\b({_NAMES})-([{_ALPHABET}]{{7,10}})(?:-([{_ALPHABET}]{{5}}))?(?![a-z0-9]|-[a-z0-9])")
 _HASH = re.compile(rf"[{_ALPHABET}]{{7,10}}")
 #: Names of what a Service, a Job or a DaemonSet makes.
-_SLICE = re.compile(rf"^({_NAMES}|agent|good|bad|brief|db)-[{_ALPHABET}0-9]{{5}}$")
+_SLICE = re.compile(rf"^({_NAMES}|good|bad|brief)-[{_ALPHABET}0-9]{{5}}$")
 _AGE = re.compile(r"^(\d+[smhdy])+$|^<unknown>$")
 
 

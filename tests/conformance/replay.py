@@ -358,7 +358,7 @@ class HttpCluster:
     def open_watch(self, path: str, headers: dict[str, str]) -> Watching:
         """Start to watch in a thread, which ends with the watch."""
         response = self._pool.request(
-            "GET", self._server + path, headers=headers, preload_content=False, timeout=120, retries=False
+            "GET", self._server + path, headers=headers, preload_content=False, timeout=900, retries=False
         )
         watching = Watching(response.status)
 

@@ -7,6 +7,7 @@ Deployment, held against the recorded timelines.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,11 @@ _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 
 def replay(name: str) -> tuple[list[Result], list[Event]]:
     """The results of one recording against a sandbox of its own, and the states that its workloads had."""
-    images = {"kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6)}
+    tool = (sys.executable, "-S", str(Path(__file__).with_name("tool.py")))
+    images = {
+        "kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6),
+        "lab/tool:1": Image(command=tool),
+    }
     long = name in _SPEED
     timing = _PACE if not long else dataclasses.replace(_PACE, pull=0.2, start=0.4, stop=0.7, autoscaler_period=5.0)
     with sandbox(nodes=1, node_cpu="2", timing=timing, load_balancer=long, images=images) as cluster:

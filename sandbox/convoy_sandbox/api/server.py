@@ -55,6 +55,10 @@ _RETURNED_WHEN_DELETED = frozenset(
         resources.NAMESPACES,
     }
 )  # fmt: skip
+_NO_STREAMS = (
+    "the sandbox has no {what}: look into a container by its log, and ask it through the API server's proxy or at its "
+    "own address"
+)
 _HOP_BY_HOP = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
@@ -217,7 +221,7 @@ class ApiServer:
             return await self._log(request, target)
         if target.resource == resources.PODS and target.subresource in ("exec", "attach", "portforward"):
             self._registry.get(target.resource, target.namespace, target.name)
-            raise errors.bad_request("Upgrade request required")
+            raise errors.bad_request(_NO_STREAMS.format(what=target.subresource))
         return await self._resource(request, target, user)
 
     def _document(self, request: web.Request, path: str) -> web.Response | None:
