@@ -49,8 +49,9 @@ def revision_of(obj: Object) -> int:
     return int((obj["metadata"].get("annotations") or {}).get(REVISION) or 0)
 
 
-def _age_key(obj: Object) -> tuple[str, int]:
-    return obj["metadata"]["creationTimestamp"], revision_of(obj)
+def _age_key(obj: Object) -> tuple[str, str]:
+    # By name within one second: a revision changes with what this chooses, and so would the choice.
+    return obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
 
 
 def find_new(deployment: Object, sets: list[Object]) -> Object | None:

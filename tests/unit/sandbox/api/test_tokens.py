@@ -28,14 +28,14 @@ def test_a_secret_of_an_account_is_filled_and_one_of_nobody_goes() -> None:
         registry.create(resources.SERVICEACCOUNTS, "lab", {"metadata": {"name": "robot"}})
         for name in ("robot", "nobody"):
             annotations = {"kubernetes.io/service-account.name": name}
-            body = {
-                "metadata": {"name": name, "annotations": annotations},
-                "type": "kubernetes.io/service-account-token",
-            }
-            registry.create(resources.SECRETS, "lab", body)
+            meta = {"name": name, "annotations": annotations}
+            registry.create(resources.SECRETS, "lab", {"metadata": meta, "type": "kubernetes.io/service-account-token"})
+        changed = asyncio.Event()
+        store.subscribe(lambda _: changed.set())
         async with asyncio.timeout(10):
             while len(store.list(resources.SECRETS)) > 1 or "data" not in store.list(resources.SECRETS)[0]:
-                await asyncio.sleep(0)
+                await changed.wait()
+                changed.clear()
         tokens.close()
         data = store.list(resources.SECRETS)[0]["data"]
         assert {key: base64.b64decode(value).decode() for key, value in data.items()} == {
