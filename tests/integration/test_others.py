@@ -97,7 +97,6 @@ def test_where_the_pin_is_gone_the_other_colour_is_not_created(
     field = f"spec.selector of Service hello was changed from app=hello,version=1.0.0 to {there} by {GIT} during"
     assert field in outcome["reason"]
     assert "Turn off self-heal in its Argo CD application" in outcome["reason"]
-    assert "Users get 1.0.0 as before." in outcome["message"]
     assert lab.deployments() == {"auth", "frontend", "hello"}
     assert lab.selector() == selector
 
@@ -139,7 +138,6 @@ def test_a_switch_that_is_put_back_ends_with_one_version_live(place: tuple[Bench
         (outcome,), _run = outcomes.run()
     assert said(outcome)[1:] == ("fail", "1.0.0", "1.0.0", True, True)
     assert "hello 2.0.0 was not verified and the traffic was switched back to 1.0.0" in outcome["message"]
-    assert "hello-green was scaled to 0, as the Service led to it again" in outcome["message"]
     assert f"from app=hello,color=green,version=2.0.0 to app=hello by {GIT}" in outcome["reason"]
     assert lab.versions() == {"1.0.0": 20}
     assert traffic.lost == []
