@@ -23,8 +23,10 @@ options:
         description: The URL to ask, where users do not come in by a Service of this cluster.
         type: str
       port:
-        description: The Service's port. By default its first one.
-        type: int
+        description: >-
+          The Service's port, by its number or its name. By default the one that users come in by, as what it is called
+          and its C(appProtocol) say. One for metrics or administration is asked only where there is no other.
+        type: str
       scheme:
         description: What is spoken there. By default what the port says.
         type: str
@@ -44,6 +46,24 @@ options:
       ca_cert:
         description: The path of the CA that the certificate is from, where this machine does not know that.
         type: path
+      headers:
+        description: >-
+          Headers that each request carries, such as C(Host) for an application that answers its own names only, or
+          C(Authorization). Their values are not shown anywhere.
+        type: dict
+      server_name:
+        description: >-
+          The name that TLS is spoken under and that the certificate must be for, where that is not the host that is
+          asked. Has no meaning through the proxy.
+        type: str
+      source:
+        description:
+          - What is judged. V(traffic), the default, makes requests.
+          - V(endpoints) counts the ready endpoints of the Service, and V(pods) the ready pods, by the versions of their
+            images, for what no HTTP/1.1 request can ask. It proves what Kubernetes sends users to, and not what these
+            are answered, and the verdict says so.
+        type: str
+        choices: [traffic, endpoints, pods]
       max_p99:
         description: Seconds that 99 of 100 answers may take at most.
         type: float

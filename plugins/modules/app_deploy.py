@@ -17,9 +17,12 @@ options:
   state:
     description:
       - V(complete) waits.
+      - V(verified) makes a few requests where users come in, by O(entry) or else by each of O(services). It fails where
+        the entry does not answer, and where a Service answers with errors or nothing listens there. A Service that no
+        such request can ask is said to be unverified.
       - V(back) takes nothing back. It says what runs when a run failed, and never fails.
     type: str
-    choices: [complete, back]
+    choices: [complete, verified, back]
     default: complete
   namespace:
     description:
@@ -32,10 +35,16 @@ options:
     elements: str
     default: []
   services:
-    description: The names of Services; Deployments that they lead to are read as well.
+    description: >-
+      The names of Services; Deployments that they lead to are read as well. With V(verified) those that are asked where
+      there is no entry.
     type: list
     elements: str
     default: []
+  settle:
+    description: Seconds that the cluster may take until requests are answered, for V(verified).
+    type: int
+    default: 30
   timeout:
     description: Seconds that the Deployments may take to become complete.
     type: int
@@ -61,6 +70,7 @@ options:
     type: raw
     default: ""
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._run

@@ -17,16 +17,18 @@ options:
       - V(prepared) sees that there is room for the other colour, has the API server try its manifests, sees that
         nothing would stay with the one that loses the traffic, and pins each Service that leads to the active one, so
         that only that takes traffic.
+      - V(previewed) verifies the other colour with requests by the Service C(NAME-preview), before it takes traffic.
       - V(switched) points each of those Services at the other colour, in one patch, and has the
         HorizontalPodAutoscalers of the old one scale the new one. Where a rollout that was cut off before its switch is
         given up, it takes back what that prepared.
+      - V(verified) verifies that every request gets the version, in the way that the run decided before the change.
       - V(retired) ends what was verified. A rollback is noted as done. Unless O(keep), the traffic is watched for
         O(delay) seconds, and where no container of the new colour crashed, the old one is scaled to 0.
       - V(back) takes back what failed, as far as the run got. Before the switch, it removes what was created, gives the
         other colour what it ran, and the Services their selectors; after it, it points them back and verifies that the
         old version answers.
     type: str
-    choices: [prepared, switched, retired, back]
+    choices: [prepared, previewed, switched, verified, retired, back]
     required: true
   namespace:
     description:
@@ -47,8 +49,11 @@ options:
   definition:
     description: The manifests of the other colour, as M(convoy.rollout.apply) takes them, for V(prepared).
     type: raw
+  path:
+    description: What is asked for, for V(previewed). By default what the entry says, else C(/version).
+    type: str
   samples:
-    description: How many requests have to be answered by the old version, for V(back).
+    description: How many requests have to be answered by the version, for V(previewed), V(verified) and V(back).
     type: int
     default: 500
   min_success:
@@ -59,7 +64,7 @@ options:
     default: 0.999
     version_added: 0.2.0
   settle:
-    description: Seconds that the cluster may take to send all traffic back, for V(back).
+    description: Seconds that the cluster may take to send all traffic there, for V(previewed), V(verified) and V(back).
     type: int
     default: 30
   keep:

@@ -16,6 +16,7 @@ description:
 options:
   state:
     description:
+      - V(stable) verifies that every request gets the stable version, while there is no canary.
       - V(prepared) sees that the cluster has room for every replica, and returns the manifest of a canary that is yet
         to be created.
       - V(stepped) takes the canary through the steps that are left. At each it gets its replicas, is waited for, stands
@@ -31,7 +32,7 @@ options:
       - V(gone) deletes the canary and verifies that stable answers every request.
       - V(back) takes back what a run that failed has changed. It never fails; the run's outcome says what became of it.
     type: str
-    choices: [prepared, stepped, promoted, restored, gone, back]
+    choices: [stable, prepared, stepped, promoted, restored, gone, back]
     required: true
   run:
     description: What the task with M(convoy.rollout.run) registered that began the run which this task belongs to.
@@ -56,6 +57,7 @@ options:
     type: raw
     default: ""
 extends_documentation_fragment:
+  - convoy.rollout._entry
   - convoy.rollout._auth
   - convoy.rollout._changes
 """

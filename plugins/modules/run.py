@@ -59,6 +59,13 @@ options:
       - Without it the run warns of them.
     type: bool
     default: false
+  unverified:
+    description:
+      - Whether to go on where what users get cannot be verified, as where nothing answers, or what answers is a
+        redirect. The run's verdict is V(unverified) then, and never V(pass); the run succeeds.
+      - Without it such a run is refused before anything is changed. What can be verified is verified all the same.
+    type: bool
+    default: false
   run:
     description: What the task that began the run registered, for O(state=ended).
     type: dict
@@ -153,6 +160,11 @@ outcome:
       type: raw
     verdict:
       description: V(pass), V(fail), V(inconclusive) or V(unverified).
+      type: str
+    verified_by:
+      description: >-
+        What the verdict rests on. V(versions) that answered; V(requests) of which none was lost, where answers name no
+        version; V(endpoints) or V(pods) by their images, without requests; or V(nothing).
       type: str
     ending:
       description: V(success), V(check mode), V(refused), V(failed), V(rolled back), V(taken over) or V(interrupted).

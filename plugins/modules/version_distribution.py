@@ -75,8 +75,10 @@ options:
     default: []
     version_added: 0.2.0
   port:
-    description: The Service's port, by default its first one.
-    type: int
+    description: >-
+      The Service's port, by its number or its name. By default the one that users come in by, as what it is called and
+      its C(appProtocol) say. One for metrics or administration is asked only where there is no other.
+    type: str
   scheme:
     description: What the Service speaks, by default what its port's C(appProtocol), name or number says.
     type: str
@@ -104,9 +106,15 @@ options:
     default: false
     version_added: 0.2.0
   headers:
-    description: Headers that each request carries.
+    description: Headers that each request carries. Their values are not shown anywhere.
     type: dict
     default: {}
+  server_name:
+    description: >-
+      The name that TLS is spoken under and that the certificate must be for, where that is not the host that is asked.
+      Has no meaning through the proxy.
+    type: str
+    version_added: 0.2.0
   target_validate_certs:
     description: Whether the certificate of what is sampled must be one that is trusted. Has no meaning
       through the proxy.
@@ -466,6 +474,15 @@ url:
   description: What was asked, a URL or without requests a Service.
   returned: always
   type: str
+port:
+  description: The Service's port that was asked, such as C(http (80)); empty where a URL was.
+  returned: with O(state=sampled) and requests
+  type: str
+other_ports:
+  description: The Service's other ports.
+  returned: with O(state=sampled) and requests
+  type: list
+  elements: str
 """
 
 from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation

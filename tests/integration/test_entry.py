@@ -23,7 +23,7 @@ ENTRY = {
 def test_every_role_takes_the_same(role: str) -> None:
     document = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())
     options = document["argument_specs"]["main"]["options"][f"{role}_entry"]["options"]
-    assert set(options) == {*ENTRY, "url", "ca_cert"}
+    assert set(options) == {*ENTRY, "url", "ca_cert", "headers", "server_name", "source"}
 
 
 def test_through_the_api_server_and_with_a_version_that_is_found_in_the_body(lab: Lab) -> None:

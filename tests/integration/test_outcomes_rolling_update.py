@@ -107,18 +107,28 @@ def test_where_no_answer_names_a_version_lost_requests_are_judged(lab: Lab, tmp_
     (good, bad), _run = Outcomes(lab, tmp_path, ROLE, TO_2 | entry, special("broken", **entry)).run()
     assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
     assert "the answers name no version, so the pods' images say which one runs" in good["evidence"][-1]["message"]
+    assert good["verified_by"] == "requests"
     assert said(bad) == ("rolled back", "fail", "2.0.0", "2.0.0", True, True)
     assert "HTTP 500" in bad["reason"]
 
 
-def test_where_nothing_can_be_asked_nothing_is_proved(empty: Lab, tmp_path: Path) -> None:
+def test_where_nothing_can_be_asked_nothing_is_changed_unless_that_is_allowed(empty: Lab, tmp_path: Path) -> None:
     site = Path(__file__).with_name("manifests") / "site.yaml"
     utils.create_from_yaml(empty.api, str(site), namespace=empty.namespace)
     own: dict[str, Any] = {"rolling_update_application": "site", "rolling_update_version": "1.29.0"}
-    (outcome,), _run = Outcomes(empty, tmp_path, ROLE, own).run()
-    assert said(outcome) == ("success", "unverified", "1.28.0", "1.29.0", True, False)
-    assert "unverified: no Service answers with a version, so only the pods' images were looked at" in outcome["lines"]
-    assert (outcome["samples"], outcome["lost"]) == (0, 0)
+    allowed = own | {"rolling_update_unverified": True}
+    by_pods = own | {"rolling_update_version": "1.28.0", "rolling_update_entry": {"source": "pods"}}
+    (refused, unverified, counted), _run = Outcomes(empty, tmp_path, ROLE, own, allowed, by_pods).run()
+    assert said(refused) == ("refused", "fail", "1.28.0", "1.28.0", False, True)
+    assert "no Service leads to Deployment site, and no entry says where users come in" in refused["reason"]
+
+    assert said(unverified) == ("success", "unverified", "1.28.0", "1.29.0", True, False)
+    assert (unverified["verified_by"], unverified["samples"], unverified["lost"]) == ("nothing", 0, 0)
+    assert any(line.startswith("unverified: what users get was not verified, as") for line in unverified["lines"])
+
+    assert said(counted) == ("success", "pass", "1.29.0", "1.28.0", True, False)
+    assert counted["verified_by"] == "pods"
+    assert "observed: 1.28.0 2 of 2 ready pods by their images; no requests were made" in counted["lines"]
 
 
 def test_check_mode_proves_nothing(bad_lab: Lab, tmp_path: Path) -> None:

@@ -52,4 +52,48 @@ def refusal(said: str, namespace: str) -> str:
     if re.search(r'Secret "|Secret in version|Kind=Secret|"kind": ?"secrets"', said):
         return SECRETLESS
     found = re.findall(r'"message": ?"(.*?)", ?"', said)
-    return re.sub(r'\\+"', '"', found[0] if found else said)
+    words = re.sub(r'\\+"', '"', found[0] if found else said)
+    out = way_out(words)
+    return f"{words.rstrip('.')}. {out}" if out else words
+
+
+#: What Kubernetes lets nobody change, by what it says of it, and what helps.
+FIXED = (
+    (
+        r"spec\.selector: .*field is immutable",
+        "Kubernetes lets nobody change a selector: keep the one that the cluster has, with selector in the "
+        "description, as selector: {{app: {name}}} (kubectl get {kind} {name} -o jsonpath={{.spec.selector}} shows "
+        "it), or delete {what} and deploy it anew.",
+    ),
+    (
+        r"clusterIPs?(\[\d+\])?: .*(field is immutable|may not change once set)",
+        "Kubernetes lets nobody change the address of a Service: leave clusterIP out of the description, or delete "
+        "{what} and deploy it anew.",
+    ),
+    (
+        r"field is immutable when `immutable` is set",
+        "{what} is marked as immutable: give the changed one another name, or delete {what} and deploy it anew.",
+    ),
+    (
+        r"updates to statefulset spec for fields other than",
+        "Of a StatefulSet only the fields that are named there can change: delete {what} with --cascade=orphan, which "
+        "keeps its pods, and deploy it anew.",
+    ),
+    (
+        r"spec\.template: .*field is immutable|spec: Forbidden: spec is immutable after creation|field is immutable",
+        "Kubernetes lets nobody change this field: keep it as the cluster has it, or delete {what} and deploy it anew.",
+    ),
+)
+
+
+def way_out(words: str) -> str:
+    """What helps where an object was refused because of a field that cannot change; empty where that is not why."""
+    named = re.match(r'(?:\S+: )*(\w+)(?:\.\S+)? "([^"]+)" is invalid', words) or re.search(
+        r'(\w+)(?:\.[\w.]+)? "([^"]+)" is invalid', words
+    )
+    kind, name = (named[1], named[2]) if named else ("", "")
+    what = f"{kind} {name}".strip() or "the object"
+    for pattern, remedy in FIXED:
+        if re.search(pattern, words, re.DOTALL):
+            return remedy.format(what=what, kind=kind.lower() or "deployment", name=name or "NAME")
+    return ""

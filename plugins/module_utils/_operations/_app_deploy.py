@@ -5,12 +5,20 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _planning, _rollout
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _baseline,
+    _called,
+    _planning,
+    _rollout,
+    _version_distribution,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
@@ -19,10 +27,12 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _a
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
-    "state": {"type": "str", "choices": ["complete", "back"], "default": "complete"},
+    "state": {"type": "str", "choices": ["complete", "verified", "back"], "default": "complete"},
     "namespace": {"type": "str"},
     "deployments": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
+    "entry": _version_distribution.ARGUMENTS["entry"],
+    "settle": {"type": "int", "default": 30},
     "timeout": {"type": "int", "default": 600},
     "version_of": _images.RULE_OPTION,
     "failure": {"type": "raw", "default": ""},
@@ -64,7 +74,6 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         api.items(_api.path_of("services", namespace)),
         api.items(_api.path_of("deployments", namespace, group="apps")),
         kept,
-        begin.entry,
         sleeps=_planning.sleeps(api),
         rule=_images.rule(begin.request["version_of"]),
         others=begin.request["others"],
@@ -96,7 +105,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Wait until every Deployment is complete, and read what runs. Raises Failure."""
     if options["state"] == "back":
         return _left(options, task)
-    return _run.in_run(_complete, options, task)
+    return _run.in_run({"complete": _complete, "verified": _verified}[options["state"]], options, task)
 
 
 def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -115,10 +124,57 @@ def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.check()  # whatever was waited for, another run may have begun meanwhile
     many = len(names) != 1
     message = f"{', '.join(names) or 'no Deployment'} {'are' if many else 'is'} complete: {_app_deploy.ready(rows)}"
-    run.verified("pods", {"verdict": "pass", "message": message}, final=True)
+    run.verified("pods", {"verdict": "pass", "by": "pods", "message": message}, final=True)
     run.journal.note("runs", applications=rows)
     run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})
     return {"changed": False, "applications": rows, "message": f"{message}."}
+
+
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """Ask as users do: by the entry, else by each Service. Raises Failure where users get no good answer."""
+    # How fast answers are is for other roles to judge.
+    entry = {**_called.given(options["entry"]), "max_p99": None}
+    if _proof.names_a_place(entry) or entry.get("source"):
+        proof = _baseline.Proof({**options, "entry": entry}, task, run)
+        settles = {"settle": options["settle"], "settles": "verdict"}
+        seen = proof.verified("traffic", final=True, samples=1, expected={}, unversioned=True, **settles)
+        return {"changed": False, "message": f"{seen['message']}."}
+    if not options["services"]:
+        message = "no Service is described and no entry is given, so nothing was asked"
+        run.verified("traffic", {"by": "nothing", "verdict": "unverified", "message": message}, final=True)
+    told = [f"{service}: {_asked(service, entry, options, task, run)}" for service in options["services"]]
+    return {"changed": False, "message": f"{'; '.join(told) or 'There is no Service to ask'}."}
+
+
+def _asked(
+    service: str, entry: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task, run: _run.Run
+) -> str:
+    """Ask one Service, while the cluster may settle, and note what it is worth. Raises Failure."""
+    looks = _baseline.asked(options, service, entry=entry)
+    evidence = f"Service {service}"
+    for attempt in range(options["settle"] + 1):
+        try:
+            seen = _baseline.seen(looks, task.environ, serves=True)
+        except Failure as failure:
+            seen = {"by": "nothing", "answered": False, "errors": {}, "message": failure.message}
+            break
+        if not seen["errors"] or not (seen["answered"] or _proof.may_pass(seen["errors"])):
+            break
+        if attempt < options["settle"]:
+            time.sleep(1)
+    bad = seen["errors"] and (
+        seen["answered"] or _proof.is_broken(seen["errors"]) or _proof.is_unserved(seen["errors"])
+    )
+    if bad:
+        run.verified(evidence, {**seen, "verdict": "fail"}, final=True)
+        raise Failure(
+            f"Service {service}: {_proof.silent(seen)} Nothing was taken back: fix {service}, and deploy again."
+        )
+    if not seen["answered"]:
+        why = _proof.summary(seen["errors"]) if seen["errors"] else seen["message"]
+        seen = {**seen, "by": "nothing", "message": f"Service {service} could not be asked: {why}"}
+    run.verified(evidence, {**seen, "verdict": "pass" if seen["answered"] else "unverified"}, final=True)
+    return str(seen["message"])
 
 
 def _rows(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

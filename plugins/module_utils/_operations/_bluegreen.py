@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _apply,
+    _baseline,
     _called,
     _capacity,
     _looking,
@@ -22,7 +23,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
@@ -47,13 +47,18 @@ Noted = t.Union[t.Mapping[str, t.Optional[str]], t.Callable[[_api.Object], t.Map
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
-    "state": {"type": "str", "choices": ["prepared", "switched", "retired", "back"], "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["prepared", "previewed", "switched", "verified", "retired", "back"],
+        "required": True,
+    },
     "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "plan": {"type": "dict", "default": {}},
     "template": {"type": "dict"},
     "definition": {"type": "raw", "no_log": True},
     "entry": _version_distribution.ARGUMENTS["entry"],
+    "path": {"type": "str"},
     "samples": {"type": "int", "default": 500},
     "min_success": {"type": "float", "default": MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
@@ -86,7 +91,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         rule=_images.rule(request["version_of"]),
     )
     endings = [] if request["keep_previous"] else _bluegreen.endings(found, there.deployments, service)
-    plan = _bluegreen.begin(found, name, begin.drained(api), request, begin.entry, endings)
+    plan = _bluegreen.begin(found, name, begin.drained(api), request, endings)
     if found["phase"] == "done":
         return plan
     pointers = _pointing.read(api, namespace)
@@ -115,7 +120,13 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Prepare the other colour, switch to it or back, or retire the old one. Raises Failure."""
     if options["state"] == "back":
         return _back(options, task)
-    work = {"prepared": _prepared, "switched": _switched, "retired": _retired}[options["state"]]
+    work = {
+        "prepared": _prepared,
+        "previewed": _previewed,
+        "switched": _switched,
+        "verified": _verified,
+        "retired": _retired,
+    }[options["state"]]
     return _run.in_run(work, options, task)
 
 
@@ -127,7 +138,7 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     """
     plan, namespace = options["plan"], options["namespace"]
     preview = plan["preview"]
-    tried = plan["preview_entry"]["service"]
+    tried = plan["preview_service"]
     with contextlib.closing(_api.api(options, task.environ)) as api:
         service = _place.there(api, Place("Service", namespace, tried))
     room = _capacity.run(
@@ -184,6 +195,44 @@ def _running(api: _api.Api, namespace: str, preview: t.Mapping[str, t.Any]) -> d
         "replica_set": current.name if current else "",
         "replicas": deployment["spec"].get("replicas", 1),
     }
+
+
+def _previewed(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """See that the other colour answers as it should, before it takes traffic. Raises Failure."""
+    name, version = f"{options['name']}-preview", options["plan"]["version"]
+    service = options["plan"]["service"]
+    entry = _bluegreen.preview_entry(options["name"], service, _called.given(options["entry"]), options["path"] or "")
+    proof = _baseline.Proof(options, task, run)
+    proof.by(_baseline.asked(options, name, entry=entry))
+    seen = proof.verified(
+        "preview",
+        final=False,
+        samples=options["samples"],
+        expected={version: 1},
+        settle=options["settle"],
+        settles="answers",
+        name=name,
+        application_service=name,
+        entry=entry,
+    )
+    return {"changed": False, "message": f"{version} in the preview: {seen['message']}."}
+
+
+def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
+    """See that every request gets the version and none is lost. Raises Failure."""
+    version = options["plan"]["version"]
+    seen = _asked(
+        options,
+        task,
+        run,
+        version,
+        final=True,
+        samples=options["samples"],
+        max_samples=5000,  # where some are lost and those do not tell
+        settle=options["settle"],
+    )
+    run.journal.note("serving", version=version)
+    return {"changed": False, "message": f"{version}: {seen['message']}."}
 
 
 def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -307,19 +356,18 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
     old = plan["old"]
     if old["replicas"] and not task.check_mode:
         if options["delay"]:
-            _asked(
+            seen = _asked(
                 options,
                 task,
                 run,
                 plan["version"],
-                samples=options["delay"] * 2,
-                rate_limit=2.0,
-                min_success=options["min_success"],
-                family_size=2,  # of the two times that a run may be taken back for what users get
-                on_inconclusive="pass",  # so few requests do not show that one in a thousand is lost at most
                 evidence="traffic while the old colour was kept",
                 final=False,
+                samples=options["delay"] * 2,
+                rate_limit=2.0,
             )
+            if seen["by"] not in ("versions", "requests"):
+                time.sleep(options["delay"])  # which requests would have taken
         if plan["phase"] == "preview":
             _see_none_restarted(options, task, run, plan["preview"]["deployment"])
     place = Place("Deployment", options["namespace"], old["deployment"])
@@ -345,20 +393,25 @@ def _to_none(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, place: P
     return {**result, "message": f"{place} has 0 replicas."}
 
 
-def _asked(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, version: str, **asked: t.Any) -> dict[str, t.Any]:
+def _asked(
+    options: t.Mapping[str, t.Any],
+    task: Task,
+    run: _run.Run,
+    version: str,
+    *,
+    final: bool,
+    evidence: str = "traffic",
+    **asked: t.Any,
+) -> dict[str, t.Any]:
     """What users get, which has to be `version`. Raises Failure."""
-    return _version_distribution.run(
-        _called.options(
-            _version_distribution.ARGUMENTS,
-            options,
-            run=run.handle or None,
-            namespace=options["namespace"],
-            name=options["plan"]["service"],
-            entry=options["entry"],
-            expected={version: 1},
-            **asked,
-        ),
-        task,
+    return _baseline.Proof(options, task, run).verified(
+        evidence,
+        final=final,
+        expected={version: 1},
+        min_success=options["min_success"],
+        family_size=2,  # of the two times that a run may be taken back for what users get
+        on_inconclusive="pass",  # few requests do not show that one in a thousand is lost at most
+        **asked,
     )
 
 
@@ -578,11 +631,13 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         f"{options['namespace']} scale deployment/{kept} --replicas=0"
     )
     answers = _answers(options, task, run, old)
-    if answers["verdict"] != "pass" and _scaled_where_both_are_live(options, task, run):
+    if answers["verdict"] not in ("pass", "unverified") and _scaled_where_both_are_live(options, task, run):
         rest = f"Deployment {kept} was scaled to 0, as the Service led to it again"
         answers = _answers(options, task, run, old)
-    complete = answers["verdict"] == "pass"
+    complete = answers["verdict"] in ("pass", "unverified")
     ends = "answers every request again" if complete else "does not get every request either"
+    if answers["verdict"] == "unverified":
+        ends = "has its endpoints again"
     others = any(event.get("by_others") for event in run.journal.events())
     failed = "was not verified" if others else "failed verification"
     run.journal.note(
@@ -612,19 +667,11 @@ def _scaled_where_both_are_live(options: t.Mapping[str, t.Any], task: Task, run:
 
 def _answers(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, version: str) -> dict[str, t.Any]:
     """What users get after something was taken back, which is to be `version` alone."""
-    return _version_distribution.looked(
-        _called.options(
-            _version_distribution.ARGUMENTS,
-            options,
-            namespace=options["namespace"],
-            name=options["plan"]["service"],
-            entry=options["entry"],
-            samples=options["samples"],
-            expected={version: 1},
-            min_success=_baseline.least(options["min_success"], run.handle.get("baseline")),
-            settle=options["settle"],
-            settles="verdict",
-            fail_on="never",
-        ),
-        task.environ,
+    return _baseline.Proof(options, task, run).looked(
+        samples=options["samples"],
+        expected={version: 1},
+        min_success=options["min_success"],
+        settle=options["settle"],
+        settles="verdict",
+        fail_on="never",
     )

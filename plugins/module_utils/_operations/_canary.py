@@ -16,6 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _canary_seen,
     _canary_steps,
     _capacity,
+    _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
@@ -29,10 +30,11 @@ ARGUMENTS: dict[str, t.Any] = {
     "run": {"type": "dict", "required": True},
     "state": {
         "type": "str",
-        "choices": ["prepared", "stepped", "promoted", "restored", "gone", "back"],
+        "choices": ["stable", "prepared", "stepped", "promoted", "restored", "gone", "back"],
         "required": True,
     },
     "namespace": {"type": "str"},
+    "entry": _version_distribution.ARGUMENTS["entry"],
     "template": {"type": "dict"},
     "definition": {"type": "dict", "default": {}},
     "failure": {"type": "raw", "default": ""},
@@ -57,7 +59,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         found = _canary.plan(seen, asked)
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
-    return _canary.begin(found, before, begin.drained(api), request, begin.entry, _canary.endings(seen, found))
+    return _canary.begin(found, before, begin.drained(api), request, _canary.endings(seen, found))
 
 
 def _check_live(api: _api.Api, begin: Begin) -> None:
@@ -81,6 +83,7 @@ PLANNING = Planning(
 )
 
 STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {
+    "stable": _canary_end.stable,
     "stepped": _canary_steps.stepped,
     "promoted": _canary_end.promoted,
     "restored": _canary_end.restored,

@@ -29,6 +29,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _h
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import bare
 
 
+def stable(work: Work) -> dict[str, t.Any]:
+    """See that every request gets the stable version, while there is no canary. Raises Failure."""
+    version = work.versions[0]
+    work.proof.verified("stable", final=not work.plan["advances"], expected={version: 1})
+    return work.result(f"{work.stable} {version} answers every request.")
+
+
 def promoted(work: Work) -> dict[str, t.Any]:
     """Give stable the template that was verified, and see that every request gets its version. Raises Failure."""
     seen = work.seen()
@@ -52,8 +59,9 @@ def promoted(work: Work) -> dict[str, t.Any]:
     if work.task.check_mode:
         return work.result(f"Check mode: {work.stable} would be given {version}.")
     work.complete(work.stable)
-    asked = work.looks("promotion", False, expected={version: 1})
-    _version_distribution.verified(asked, work.task.environ, work.run, endings=work.endings(version))
+    settle = work.request["settle"]
+    endings = work.endings(version)
+    work.proof.verified("promotion", final=False, endings=endings, settle=settle, expected={version: 1})
     return work.result(f"{work.stable} {version} is promoted.")
 
 
@@ -128,9 +136,8 @@ def gone(work: Work) -> dict[str, t.Any]:
     if work.task.check_mode:
         return work.result(f"Check mode: Deployment {work.canary} would be deleted.")
     version = version_of(work.seen().stable, work.asked)
-    _version_distribution.verified(
-        work.looks("stable alone", True), work.task.environ, work.run, _alone(work), work.endings(version)
-    )
+    settle, endings = work.request["settle"], work.endings(version)
+    work.proof.verified("stable alone", final=True, expecting=_alone(work), endings=endings, settle=settle)
     _settle(work, verified=True)
     work.run.journal.note("serving", version=version)
     return work.result(f"{work.stable} {version} runs without a canary.")
@@ -190,12 +197,13 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
         work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
     _settle(work, verified=False)
     old = version_of(work.seen().stable, work.asked)
-    looks = work.looks("taken back", False, settles="verdict", fail_on="never")
-    found = _version_distribution.looked(looks, work.task.environ, _alone(work), work.endings(old))
-    complete = found["verdict"] == "pass"
+    settle, endings = work.request["settle"], work.endings(old)
+    found = work.proof.looked(_alone(work), endings, settle=settle, settles="verdict", fail_on="never")
+    complete = found["verdict"] in ("pass", "unverified")
     failed = any(event["kind"] == "verified" and event["verdict"] == "fail" for event in work.run.journal.events())
     why = "failed verification and was" if failed else "was"
-    ends = "receives all traffic again" if complete else "does not answer every request either"
+    ends = "has all endpoints again" if found["verdict"] == "unverified" else "receives all traffic again"
+    ends = ends if complete else "does not answer every request either"
     work.run.journal.note(
         "taken_back",
         message=f"{work.stable} {version} {why} rolled back to {old}, which {ends}; its canary was removed "

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import time
 import typing as t
 from collections import Counter
 
@@ -98,14 +99,16 @@ def _verified(work: Work, step: Object, endings: _endings.Endings | None, *, fin
         return _expected(work, step, last)
 
     _tell_needed(work, step)
-    looks = work.looks(
+    return work.proof.verified(
         f"canary at {step['weight']:g}%",
-        final,
+        final=final,
+        expecting=expecting,
+        endings=endings,
         max_samples=work.request["samples"] or None,
         tolerance=work.request["tolerance"] / 100 or None,
         on_inconclusive="pass",  # a share near the edge of the tolerance is not shown to be wrong
+        settle=work.request["settle"],
     )
-    return _version_distribution.verified(looks, work.task.environ, work.run, expecting, endings)
 
 
 def _tell_needed(work: Work, step: Object) -> None:
@@ -161,34 +164,40 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
         _version_distribution.RISK / work.tests / work.run.handle.get("family", 1),
         min_success=work.min_success,
         tolerance=work.request["tolerance"] / 100 or None,
-        max_p99=(work.plan["entry"] or {}).get("max_p99"),
+        max_p99=(work.options["entry"] or {}).get("max_p99"),
     )
     for begun in range(0, step["pause"], SLICE):
         expected = _expected_now(work, step)
-        looks = work.looks(
-            evidence,
-            final=False,
+        seconds = min(SLICE, step["pause"] - begun)
+        found = work.proof.looked(
+            endings=endings,
+            stands=True,
             settle=0,
-            samples=min(SLICE, step["pause"] - begun) * RATE,
+            samples=seconds * RATE,
             rate_limit=float(RATE),
             expected=expected,
             fail_on="never",  # the slices are judged together
         )
-        found = _version_distribution.looked(looks, work.task.environ, endings=endings, run=work.run)
-        counts.update(found["counts"])
-        errors.update(found["errors"])
         crashed = _crashed(step, pods, work.pods(work.canary))
-        # Where endpoints came or went meanwhile, the shares are those of neither.
-        wrong = watch.add(found, expected if _expected_now(work, step) == expected else {})
-        if wrong:
+        if found["by"] in ("versions", "requests"):
+            counts.update(found["counts"])
+            errors.update(found["errors"])
+            # Where endpoints came or went meanwhile, the shares are those of neither.
+            judged = found["by"] == "versions" and _expected_now(work, step) == expected
+            wrong = watch.add(found, expected if judged else {})
             message = f"{_statistics.said(counts, errors)}: {wrong}"
-            work.run.verified(evidence, _paused(counts, errors, "fail", message), final=False)
-            raise Failure(f"{crashed} {found['url']}: {message}".strip())
+        else:
+            time.sleep(seconds)  # which requests would have taken
+            wrong, message = found["verdict"] == "fail", found["message"]
+        if wrong:
+            work.run.verified(evidence, {"by": found["by"], **_paused(counts, errors, "fail", message)}, final=False)
+            raise Failure(f"{crashed} {found.get('url', '')}: {message}".strip())
         if crashed:
             raise Failure(crashed)
     _check_crashed(step, pods, work.complete(work.canary))
     said = f"{sum(counts.values()) + sum(errors.values())} requests in {step['pause']} s, {sum(errors.values())} lost"
-    work.run.verified(evidence, _paused(counts, errors, "pass", said), final=False)
+    verdict, said = ("pass", said) if found["by"] in ("versions", "requests") else (found["verdict"], found["message"])
+    work.run.verified(evidence, {"by": found["by"], **_paused(counts, errors, verdict, said)}, final=False)
     over = _canary_manifests.Change(annotations={HELD: str(step["weight"])})
     canary = work.there(work.place(work.canary))
     if canary is None:

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _baseline,
     _called,
     _canary_seen,
     _endings,
     _rollout,
-    _version_distribution,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
@@ -42,6 +42,15 @@ class Work:
         self.request: t.Mapping[str, t.Any] = self.plan["request"]
         self.stable: str = self.plan["stable"]["deployment"]
         self.canary: str = self.plan["canary"]["deployment"]
+        self.proof = _baseline.Proof(
+            self.options,
+            self.task,
+            self.run,
+            container=self.request["container"],
+            version_of=asdict(self.asked.rule),
+            min_success=self.min_success,
+            family_size=self.tests,
+        )
 
     @property
     def versions(self) -> tuple[str, str]:
@@ -63,7 +72,7 @@ class Work:
     @property
     def min_success(self) -> float:
         """The share of requests that must be answered: as asked for, or as many as were before."""
-        return _baseline.least(self.request["min_success"], self.run.handle.get("baseline"))
+        return _proof.least(self.request["min_success"], self.run.handle.get("baseline"))
 
     def seen(self) -> Seen:
         """What the cluster has by now. Raises Failure."""
@@ -143,20 +152,6 @@ class Work:
         asked = self._asked_of(_rollout.ARGUMENTS, name=name)
         rollout = _rollout.Rollout(self.api, asked, self.task, self.run)
         return t.cast("list[Object]", rollout.result(rollout.read())["pods"])
-
-    def looks(self, evidence: str, final: bool, **asked: t.Any) -> dict[str, t.Any]:
-        """The options of looks at what users get."""
-        return self._asked_of(
-            _version_distribution.ARGUMENTS,
-            name=self.plan["service"],
-            application_service=self.plan["service"],
-            entry=self.plan["entry"],
-            evidence=evidence,
-            final=final,
-            min_success=self.min_success,
-            family_size=self.tests,
-            **{"settle": self.request["settle"], **asked},
-        )
 
     def endings(self, version: str, *, changed: bool = True) -> _endings.Endings:
         """What looks out for pods of the application that end while a version is judged."""

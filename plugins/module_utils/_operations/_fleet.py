@@ -159,16 +159,20 @@ def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
     if _fleet.bad(clusters, [cluster.name for cluster in clusters if cluster.result]):
         return {}
     result, soak = play.of(play.host, "fleet_result"), options["soak"]
+    by = result.get("verified_by", "nothing")
+    if by == "nothing":
+        return {}  # what could not be verified then cannot be now; its verdict stays unverified
     samples = max(options["samples"], soak * 5)
     asked = _called.options(
         _version_distribution.ARGUMENTS,
         options,
         namespace=options["namespace"],
         name=options["application"],
-        entry=options["entry"],
+        entry=options["entry"] if by in ("versions", "requests") else {**_called.given(options["entry"]), "source": by},
         samples=samples,
         rate_limit=samples / soak if soak else 200.0,
-        expected={} if options["strategy"] == "scale" else {str(result["after"]): 1},
+        expected={str(result["after"]): 1} if by != "requests" and options["strategy"] != "scale" else {},
+        unversioned=by == "requests",
         min_success=options["min_success"],
         # So that a fleet of good clusters gives no more false alarms than one cluster does.
         family_size=_fleet.family(options["fleet"]["plan"]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+from dataclasses import asdict
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
@@ -16,11 +17,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _rollout,
     _updating,
     _version_distribution,
-)
-from ansible_collections.convoy.rollout.plugins.module_utils._proof._baseline import (
-    least,
-    may_come_back,
-    names_a_place,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
@@ -58,9 +54,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "failure": {"type": "raw", "default": ""},
 }
 
-COME_BACK = 5  #: seconds that an application which was down may take to be found by its Service
 COLUMNS = ("name", "revision", "images", "ready", "node")
-UNREADABLE = "no Service answers with a version, so only the pods' images were looked at"
 
 Facts = t.Dict[str, t.Any]
 
@@ -72,8 +66,10 @@ class Step:
         self.options, self.task, self.run, self.plan = options, task, run, plan
         self.place = Place("Deployment", options["namespace"], plan["deployment"])
         self.carrier = _update.carrier_of(plan)
-        self.service: str = next(iter(plan["services"]), "")
-        self.entry = {key: value for key, value in (options["entry"] or {}).items() if value is not None}
+        self.entry = _called.given(options["entry"])
+        self.proof = _baseline.Proof(
+            options, task, run, container=self.carrier.container, version_of=asdict(self.carrier.rule)
+        )
 
     def api(self) -> contextlib.closing[_api.Api]:
         """A connection to the API server, for as long as it is used."""
@@ -145,15 +141,15 @@ class Step:
         result = self.rollout(state="paused", at=plan["pause_at"])
         if not self.task.check_mode:
             self.run.gave(self.place, {_given.PAUSED: True})
-        by = self.how()["by"]
-        if by == "nothing":
-            seen: Facts = {"verdict": "unverified", "message": UNREADABLE}
-        elif by == "versions" and not plan["uneven"]:
+        by = self.proof.by()
+        if by == "pods":
+            seen = self.counted(self.found())
+        elif by == "endpoints" or (by == "versions" and not plan["uneven"]):
             # Pods become ready and are lost meanwhile, so what is expected is read again for each look.
-            seen = self.seen(by, lambda _last: self.carrier.shares(self.found()), on_inconclusive="pass")
+            seen = self.seen(lambda _last: self.carrier.shares(self.found()), on_inconclusive="pass")
         else:
             # Where requests cannot tell the shares, as with session affinity, none may be lost all the same.
-            seen = self.seen(by, on_inconclusive="pass")
+            seen = self.seen(on_inconclusive="pass")
         self.run.verified("the share of each version", seen, final=plan["stays"])
         if plan["stays"]:
             self.run.journal.note("serving", version=" and ".join(self.carrier.shares(self.found())))
@@ -189,7 +185,7 @@ class Step:
         pods = _workloads.pods_of(
             there.deployment, there.revisions, there.pods, self.carrier.container, self.carrier.rule
         )
-        images = {"verdict": "pass", "message": f"each of the {len(pods)} pods has {plan['image']}"}
+        images = {"verdict": "pass", "by": "pods", "message": f"each of the {len(pods)} pods has {plan['image']}"}
         self.run.verified("pods", images, final=False)
         seen = self.traffic(there)
         self.run.verified("traffic", seen, final=True)
@@ -235,77 +231,48 @@ class Step:
 
     # -- what users get ------------------------------------------------------------------------------------------------
 
+    def counted(self, there: _update.Found) -> Facts:
+        """The versions of the ready pods by their images, where the user has chosen that in the place of requests."""
+        ready = self.carrier.ready(there)
+        counts = {version: ready.count(version) for version in sorted(set(ready))}
+        listed = ", ".join(f"{version} {count}" for version, count in counts.items())
+        message = f"{listed} of {len(ready)} ready pods by their images; no requests were made"
+        return {"verdict": "pass", "by": "pods", "counts": counts, "message": message}
+
     def traffic(self, there: _update.Found) -> Facts:
         """What every request gets, which has to be the version. Raises Failure."""
         if not there.deployment["spec"].get("replicas", 1):
-            return {"verdict": "unverified", "message": f"Deployment {there.name} has 0 replicas, so nothing answers"}
-        by = self.how()["by"]
-        if by == "nothing":
-            return {"verdict": "unverified", "message": UNREADABLE}
-        if by == "versions":
-            return self.seen(by, expected={self.plan["target"]: 1})
-        seen = self.seen(by)
-        named = [version for version in seen["counts"] if version != UNNAMED]
-        names = "name no version"
-        if named and self.plan["answering"]:
-            names = f"name {', '.join(named)}, which may be the version of {' or '.join(self.plan['answering'])}"
-        elif named:
-            names = (
-                f"name {', '.join(named)}, which is no version of the pods (where it comes from the tag by a rule, "
-                "give that as rolling_update_version_of)"
+            return {"verdict": "unverified", "by": "nothing", "message": _update.nothing_runs(there.name)}
+        by = self.proof.by()
+        if by == "pods":
+            return self.counted(there)
+        seen = self.seen(expected={self.plan["target"]: 1})
+        if by == "requests":
+            named = [version for version in seen["counts"] if version != UNNAMED]
+            names = "name no version"
+            if named:
+                others = " or ".join(self.plan["answering"]) or "another container"
+                names = f"name {', '.join(named)}, which may be the version of {others}"
+            answered, lost = sum(seen["counts"].values()), sum(seen["errors"].values())
+            seen["message"] = (
+                f"{answered} of {seen['samples']} requests were answered, {lost} lost; the answers {names}, so the "
+                "pods' images say which one runs"
             )
-        answered, lost = sum(seen["counts"].values()), sum(seen["errors"].values())
-        seen["message"] = (
-            f"{answered} of {seen['samples']} requests were answered, {lost} lost; the answers {names}, so the pods' "
-            "images say which one runs"
-        )
         return seen
 
-    def how(self) -> Facts:
-        """How what users get can be judged: as it was seen before the change, else as it is seen now.
-
-        Raises Failure where an entry that was given does not answer.
-        """
-        before = self.run.handle.get("baseline")
-        if before and before["by"] != "nothing":
-            return t.cast(Facts, before)
-        given = names_a_place(self.entry)
-        somewhere = self.service or self.entry.get("service") or self.entry.get("url")
-        if not somewhere or (before and not given and not may_come_back(before["errors"])):
-            return {"by": "nothing"}
-        # What was down before the change may come back with it.
-        patience = {"settle": min(self.options["settle"], COME_BACK), "settles": "verdict"} if before else {}
-        back = self.plan["way_back"]
-        running = [self.plan["target"], *([back["version"]] if back else [])]
-        try:
-            seen = _baseline.looked(self.options, self.task, self.service, running, **patience)
-        except Failure:
-            if given:
-                raise
-            return {"by": "nothing"}
-        if seen["by"] == "nothing" and given:
-            self.run.verified("traffic", {**seen, "verdict": "fail"}, final=True)
-            raise Failure(f"The entry {seen['url']} does not answer: {seen['message']}.")
-        return seen
-
-    @property
-    def least(self) -> float:
-        """The share of requests that must be answered: as asked for, or as many as were before."""
-        return least(self.options["min_success"], self.run.handle.get("baseline"))
-
-    def seen(self, by: str, expecting: _version_distribution.Expecting | None = None, **given: t.Any) -> Facts:
+    def seen(self, expecting: _version_distribution.Expecting | None = None, **given: t.Any) -> Facts:
         """What many requests get, while the cluster may settle. Raises Failure, which the run's journal has."""
-        asked = _baseline.asked(
-            self.options,
-            self.service,
-            settle=self.options["settle"],
-            min_success=self.least,
-            family_size=VERIFICATIONS * self.run.handle.get("family", 1),
-            unversioned=by == "requests",
-            **{"expected": {}, **given},
-        )
         try:
-            return _version_distribution.looked(asked, self.task.environ, expecting, self.endings(), self.run)
+            endings = self.endings()
+            return self.proof.looked(
+                expecting,
+                endings,
+                stands=True,
+                settle=self.options["settle"],
+                min_success=self.options["min_success"],
+                family_size=VERIFICATIONS * self.run.handle.get("family", 1),
+                **given,
+            )
         except Failure as failure:
             if "verdict" in failure.facts:
                 self.run.verified("traffic", failure.facts, final=True)
@@ -415,20 +382,12 @@ class Step:
         """Whether the version that it was rolled back to answers every request again."""
         version: str = self.way_back["version"]
         before = self.run.handle.get("baseline") or {"by": "nothing"}
-        if before["by"] == "nothing":
+        if before["by"] in ("nothing", "pods", "later"):
             return self.over(undone, runs, complete=True, serving=version)
-        asked = _baseline.asked(
-            {**self.options, "entry": {**self.entry, "max_p99": None}},  # it is not to be faster than it was
-            self.service,
-            settle=self.options["settle"],
-            settles="verdict",
-            min_success=self.least,
-            unversioned=before["by"] == "requests",
-            expected={version: 1} if before["by"] == "versions" else {},
-            fail_on="never",
-        )
         try:
-            seen = _version_distribution.looked(asked, self.task.environ, endings=self.endings())
+            # It is not to be faster than it was.
+            entry = {**self.entry, "max_p99": None}
+            seen = self.seen(settles="verdict", expected={version: 1}, fail_on="never", entry=entry)
         except Failure as failure:
             return self.over(
                 undone, f"{runs}, but what users get could not be asked: {failure.message}", serving=version

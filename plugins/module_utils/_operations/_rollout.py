@@ -273,10 +273,14 @@ class Rollout:
         namespace = self.place.namespace
         log = _last_words(self.api, namespace, fault)
         said = f"{self.place} did not become complete: {str(fault).rstrip('.')}"
+        pod = next((item for item in seen.pods if item["metadata"]["name"] == fault.pod), None)
+        if pod and fault.container is None:
+            now = _rollout.standing(pod)
+            said += f"; {now}" if now and now not in said else ""
         said += f"; {fault.remedy}." if fault.remedy else "."
-        if fault.pod and fault.container is None:
-            warning = _last_warning(self.api, namespace, fault.pod)
-            if warning and fault.message not in warning:
+        if pod and fault.container is None:
+            warning = _last_warning(self.api, namespace, pod)
+            if warning and not any(part in said for part in (warning, warning.partition(": ")[2]) if part):
                 said += f"\nThe last warning about the pod: {warning}"
         if log:
             said += f"\nThe last lines of its log:\n{log}"
@@ -502,17 +506,22 @@ def _last_words(api: _api.Api, namespace: str, fault: _rollout.Fault) -> str:
     return ""
 
 
-def _last_warning(api: _api.Api, namespace: str, pod: str) -> str:
-    """What a pod's newest Warning says: some reasons, as a volume that is missing, stand nowhere else."""
-    of_pod = f"involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
+def _last_warning(api: _api.Api, namespace: str, pod: _api.Object) -> str:
+    """What a pod's newest Warning says: some reasons, as a volume that is missing, stand nowhere else.
+
+    One from before the pod came further, as that no node had room for it then, is over, and said no more.
+    """
+    of_pod = f"involvedObject.kind=Pod,involvedObject.name={pod['metadata']['name']},type=Warning"
     try:
         events = api.items(_api.path_of("events", namespace), fieldSelector=of_pod)
     except _api.ApiError:
         return ""
-    newest = max(events, key=_when, default=None)
+    since = _rollout.went_on(pod)
+    newest = max((event for event in events if _when(event)[:19] >= since[:19]), key=_when, default=None)
     return f"{newest.get('reason', '')}: {newest.get('message', '')}" if newest else ""
 
 
 def _when(event: _api.Object) -> str:
-    when = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
-    return str(when or "")
+    series = event.get("series") or {}  # of an event that came again, as newer components write it
+    when = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return str(when or event["metadata"].get("creationTimestamp") or "")

@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "lock_wait": {"type": "int", "default": 0},
     "takeover": {"type": "bool", "default": False},
     "require_drain": {"type": "bool", "default": False},
+    "unverified": {"type": "bool", "default": False},
     "run": {"type": "dict"},
 }
 
@@ -109,7 +110,8 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         journal.note(**{key: value for key, value in noted[-1].items() if key != "at"})
         if options["require_drain"]:
             _drain.refuse(plan.endings, planning.role or options["strategy"])
-        if plan.changes and (plan.service or begin.entry.get("service") or begin.entry.get("url")):
+        handle.update(unverified=options["unverified"], service=plan.service)
+        if plan.changes:
             handle["baseline"] = found = _baseline.noted(options, task, journal, plan)
             if found["answered"] and not task.check_mode:
                 handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")

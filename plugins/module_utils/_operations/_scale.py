@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _baseline,
     _called,
     _capacity,
     _endings,
@@ -55,7 +56,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     except Failure:
         _place.check_namespace(api, begin.namespace)
         raise
-    plan = _scale.begin(subject, begin.entry, begin.request)
+    plan = _scale.begin(subject, begin.request)
     if plan.changes and plan.target > plan.before:
         live = _subject.taking(subject)
         room = _capacity.found(api, begin.namespace, plan.target, live.deployment["spec"]["template"], live.deployment)
@@ -131,7 +132,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
     if owner:
         message = _scale.left_alone(place.name, owner, there)
-        run.verified("pods", {"verdict": "unverified", "message": message}, final=True)
+        run.verified("pods", {"verdict": "unverified", "by": "nothing", "message": message}, final=True)
         return {**result, "message": message}
     requested = _scale.target(place.name, there, options["replicas"])
     if task.check_mode:
@@ -149,11 +150,10 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         task,
     )
     message = _scale.ready(complete["pods"], requested)
-    run.verified("pods", {"verdict": "pass", "message": message}, final=True)
+    run.verified("pods", {"verdict": "pass", "by": "pods", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
-    if baseline.get("answered") and requested:
-        unversioned = baseline["by"] != "versions"
-        _ask(options, task, run, requested, _scale.standard(baseline), unversioned=unversioned)
+    if baseline and requested and baseline["by"] not in ("endpoints", "pods"):
+        _ask(options, task, run, requested, _scale.standard(baseline))
     run.stand()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
@@ -165,8 +165,6 @@ def _ask(
     run: _run.Run,
     requested: int,
     standard: float,
-    *,
-    unversioned: bool,
 ) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
     place = _place_of(options)
@@ -177,23 +175,19 @@ def _ask(
             _scale.check_unchanged(_place.found(api, place), str(place), requested)
         return {}
 
-    _version_distribution.verified(
-        _called.options(
-            _version_distribution.ARGUMENTS,
-            options,
-            namespace=options["namespace"],
-            entry=options["entry"],
-            samples=options["samples"],
-            unversioned=unversioned,
-            min_success=standard,
-            settle=options["settle"],
-            settles="verdict",
-            on_inconclusive="pass",
-        ),
-        task.environ,
-        run,
-        expecting,
-        _endings_of(options, task, run, requested),
+    # How fast answers are says nothing about a number of replicas.
+    entry = {**_called.given(options["entry"]), "max_p99": None}
+    proof = _baseline.Proof({**options, "entry": entry}, task, run)
+    proof.verified(
+        "traffic",
+        final=True,
+        expecting=expecting,
+        endings=_endings_of(options, task, run, requested),
+        samples=options["samples"],
+        min_success=standard,
+        settle=options["settle"],
+        settles="verdict",
+        on_inconclusive="pass",
     )
 
 

@@ -25,6 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import (
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _clients,
+    _remedies,
     _sampler,
     _target,
     _versions,
@@ -38,7 +39,7 @@ RISK = 0.01  #: the probability of error that the verdicts of a run share out
 
 #: How a Service or a URL is asked, and its answers are read: what an entry has under the same names.
 ASKED: dict[str, t.Any] = {
-    "port": {"type": "int"},
+    "port": {"type": "str"},
     "scheme": {"type": "str", "choices": ["http", "https"]},
     "path": {"type": "str"},
     "url": {"type": "str"},
@@ -48,6 +49,9 @@ ASKED: dict[str, t.Any] = {
         "options": {name: {"type": "str"} for name in _versions.SOURCES},
         "mutually_exclusive": [_versions.SOURCES],
     },
+    "headers": {"type": "dict", "no_log": True},  # there may be a token among them
+    "server_name": {"type": "str"},
+    "source": {"type": "str", "choices": list(SOURCES)},
     "max_p99": {"type": "float"},
 }
 #: What an entry has under another name.
@@ -73,14 +77,14 @@ ARGUMENTS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
     "name": {"type": "str"},
     "application_service": {"type": "str"},
-    "source": {"type": "str", "choices": list(SOURCES), "default": "traffic"},
+    "source": {**ASKED["source"], "default": "traffic"},
     "container": {"type": "str"},
     "version_of": _images.RULE_OPTION,
     "agree": {"type": "list", "elements": "str", "choices": list(SOURCES), "default": []},
     "path": {"type": "str", "default": "/version"},
     "via": {**ASKED["via"], "default": "auto"},
     "unversioned": {"type": "bool", "default": False},
-    "headers": {"type": "dict", "default": {}},
+    "headers": {**ASKED["headers"], "default": {}},
     "target_validate_certs": {"type": "bool", "default": True},
     "target_ca_cert": {"type": "path"},
     "expected": {"type": "dict", "default": {}},
@@ -317,11 +321,18 @@ def verified(
         if "verdict" in failure.facts:
             run.verified(options["evidence"], failure.facts, final=options["final"])
         raise
-    run.verified(options["evidence"], result, final=options["final"])
+    run.verified(options["evidence"], {"by": _by(result), **result}, final=options["final"])
     only = next(iter(options["expected"]), None) if len(options["expected"]) == 1 else None
     if options["final"] and only is not None and result["verdict"] == "pass":
         run.journal.note("serving", version=only)
     return result
+
+
+def _by(result: t.Mapping[str, t.Any]) -> str:
+    """What a verdict rests on."""
+    if result["via"] in ("endpoints", "pods"):
+        return str(result["via"])
+    return "requests" if set(result["counts"]) == {_versions.UNNAMED} else "versions"
 
 
 def looked(
@@ -570,7 +581,7 @@ def _sampled(
         for _time in range(1, options["requests_per_client"]):
             ask(keep, len(asked), asked)
         _tell_clients(result, [*taken, *again], options, way.sticky)
-    result.update(via=way.via, url=way.url)
+    result.update(via=way.via, url=way.url, port=way.port, other_ports=list(way.others))
     if way.via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
         raise Failure(
             f"{way.url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
@@ -670,7 +681,9 @@ def report(
         more = [None if alike else _statistics.missing(counts, total, each) for each in standards.values()]
     missing = None if None in more else max((each for each in more if each), default=0)
     nothing = verdict == "fail" and bool(errors) and not counts
-    reason = _remedy(errors) if nothing else why() + (f"; about {missing} more would" if missing else "")
+    reason = why() + (f"; about {missing} more would" if missing else "")
+    if nothing:
+        reason = _remedies.remedy(errors.most_common(1)[0][0])
     message = _statistics.said(counts, errors, unit)
     answered, slow = sum(counts.values()), _slow(taken, options)
     every = {version: share for each in reversed([*standards.values()]) for version, share in each.expected.items()}
@@ -708,38 +721,6 @@ def _orders(taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _stati
     judged = {version for each in standards.values() for version, share in each.judged.items() if share < 1}
     came = _came(taken)
     return [_order.order_of([each == version for each in came]) for version in sorted(judged)]
-
-
-CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
-NAME_REMEDY = "give a url with a name that it is for, or target_validate_certs=false, in an entry validate_certs"
-#: What to do where no request was answered with a version, by the beginning of why.
-REMEDIES = {
-    "connection refused": "see that something listens there",
-    "no connection": "see that the name is right and the network leads there, or ask with via=proxy",
-    "timeout": "see that the network leads there, ask with via=proxy, or give a longer request_timeout",
-    "connection lost": "see the log of what answers there",
-    "not HTTP": "see that scheme and port are right",
-    "TLS failed": "see that scheme and port are right",
-    # What OpenSSL says of it; the first three are of certificates whose CA is not known.
-    "certificate not trusted (unable to": CA_REMEDY,
-    "certificate not trusted (self": CA_REMEDY,
-    "certificate not trusted (certificate signature": CA_REMEDY,
-    "certificate not trusted (Hostname mismatch": NAME_REMEDY,
-    "certificate not trusted (IP address mismatch": NAME_REMEDY,
-    "certificate not trusted (certificate has expired": "have it and its CA renewed, and check this machine's clock",
-    "certificate not trusted (certificate is not yet valid": "check this machine's clock",
-    "certificate not trusted": "have it issued anew, or give target_validate_certs=false, in an entry validate_certs",
-    "refused by the proxy": "have the proxy of the kubeconfig let them through",
-    "no version in the answer": "say with version_from where an answer names it",
-    "HTTP 404": "see that path is right",
-    "HTTP 40": "give headers that are let in",
-    "HTTP 5": "see the log of what answers there",
-}
-
-
-def _remedy(errors: Counter[str]) -> str:
-    why = errors.most_common(1)[0][0]
-    return next((remedy for begun, remedy in REMEDIES.items() if why.startswith(begun)), "see that path is right")
 
 
 def _came(taken: t.Sequence[_sampler.Sample]) -> list[str]:

@@ -5,38 +5,73 @@
 from __future__ import annotations
 
 import math
+import re
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _remedies
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
-#: How a change can be verified: by the versions that answer, by requests that are lost, or by no requests at all.
-By = t.Literal["versions", "requests", "nothing"]
+#: How a change is verified: by the versions that answer; by lost requests alone, where answers name none; by the images
+#: of ready endpoints or pods, without requests, by the user's choice; later, where the application is down now and has
+#: to answer after the change; or by nothing.
+By = t.Literal["versions", "requests", "endpoints", "pods", "later", "nothing"]
+
+COUNTED = ("endpoints", "pods")  #: what is judged without requests
 
 #: What is asked where an entry says it; the rest of an entry is how its answers are judged.
-PLACE = ("service", "url", "port", "scheme", "path")
+PLACE = ("service", "url", "port", "scheme", "path", "headers", "server_name")
+
+_DOWN = ("HTTP 5", "connection", "no connection", "timeout")
 
 
-def by(counts: t.Mapping[str, int], running: t.Collection[str] | None) -> By:
-    """How a change can be verified where these answers were counted.
+def by(counts: t.Mapping[str, int], errors: t.Collection[str], *, serves: bool) -> By:
+    """How a change can be verified where these answers and errors were counted.
 
-    `running` are the versions that the ready pods have: answers that name others name something else than a version
-    of theirs. None takes every name for a version.
+    Whatever version answers is one: what the pods' images say is no filter. `serves` is whether pods of the application
+    are ready, so that somebody has to answer. Where none is, or where it answers with errors of its own, the change may
+    be what repairs it.
     """
-    named = [version for version in counts if version != UNNAMED]
-    if named and (running is None or any(version in running for version in named)):
-        return "versions"
-    return "requests" if counts else "nothing"
+    if counts:
+        return "versions" if any(version != UNNAMED for version in counts) else "requests"
+    if is_broken(errors) or (not serves and is_down(errors)):
+        return "later"
+    return "nothing"
 
 
-def may_come_back(errors: t.Collection[str]) -> bool:
-    """Whether all of these errors are such that an application which is down makes them."""
-    down = ("HTTP 5", "connection", "no connection", "timeout")
-    return bool(errors) and all(error.startswith(down) for error in errors)
+def mismatched(versions: t.Collection[str], running: t.Collection[str]) -> tuple[str, str] | None:
+    """A version that answers, and what the image of a ready pod says in its place; None where they agree.
+
+    They are the same thing said twice, where one is a part of the other, as of `1.0.0` and `v1.0.0`. Any other
+    difference, as of `1.0.0` and `latest`, says nothing of what will answer.
+    """
+    if not running or set(versions) & set(running):
+        return None
+    pairs = [(answer, image) for answer in versions for image in running if answer != UNNAMED]
+    return next((pair for pair in pairs if pair[0] in pair[1] or pair[1] in pair[0]), None)
 
 
 def is_down(errors: t.Collection[str]) -> bool:
-    """Whether these errors come from the application or from what is in front of it: somebody is there."""
-    return bool(errors) and all(error.startswith("HTTP 5") for error in errors)
+    """Whether all of these errors are such that an application without a ready pod makes them."""
+    return bool(errors) and all(error.startswith(_DOWN) for error in errors)
+
+
+def may_pass(errors: t.Collection[str]) -> bool:
+    """Whether these errors are such that the next requests may get answers, as while a cluster settles."""
+    return bool(errors) and all(is_broken([error]) or is_unserved([error]) or "timeout" in error for error in errors)
+
+
+def is_unserved(errors: t.Collection[str]) -> bool:
+    """Whether nothing listens where these errors come from, so that every user gets them."""
+    ends = ("connection refused", "connection refused)", "no ready endpoint)", "no such port)")
+    return bool(errors) and all(error.endswith(ends) for error in errors)
+
+
+def is_broken(errors: t.Collection[str]) -> bool:
+    """Whether these errors are answers of the application, or of what is in front of it: somebody is there.
+
+    What an API server says of a backend that it could not ask, as in `HTTP 503 (connection refused)`, is no answer.
+    """
+    return bool(errors) and all(re.fullmatch(r"HTTP 5\d\d", error) for error in errors)
 
 
 def names_a_place(entry: t.Mapping[str, t.Any]) -> bool:
@@ -54,7 +89,78 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
     known, but more than 0.6% are unlikely, with 5 of 500 it may be 2.1%.
     """
     samples, lost = (baseline or {}).get("samples") or 0, sum(((baseline or {}).get("errors") or {}).values())
-    if not lost or not samples:
+    if not lost or lost >= samples:  # what was down has to be good once it is up
         return min_success
     most = (lost + SURELY**2 / 2 + SURELY * math.sqrt(lost + SURELY**2 / 4)) / samples
     return min(min_success, max(0.0, 1 - most))
+
+
+UNCHANGED = "Nothing was changed, as what users get could not be verified"
+UNVERIFIED = "-e unverified=true makes the change all the same, and its verdict is unverified"
+SOURCES = (
+    "With source: endpoints in the entry the images of what is ready are judged without requests, which proves less"
+)
+
+
+def refusal(seen: t.Mapping[str, t.Any], instead: str = "") -> str:
+    """Why nothing is changed where no request gets a good answer, and what to do.
+
+    `instead` is the Service that would be asked without the entry that is given.
+    """
+    entry = f" It is the entry that is given; left out, Service {instead} is asked." if instead else ""
+    where = f" to {seen['url']}" + (f", port {seen['port']}," if seen.get("port") else "")
+    return (
+        f"{UNCHANGED}: {summary(seen['errors'], where)}. {_remedy(seen['errors'])}{_ports(seen)}.{entry} {SOURCES}; "
+        f"{UNVERIFIED}."
+    )
+
+
+def summary(errors: t.Mapping[str, int], where: str = "", answered: int = 0) -> str:
+    """How many requests were lost, and why."""
+    listed = ", ".join(f"{count} x {error}" for error, count in sorted(errors.items(), key=lambda item: -item[1]))
+    lost = sum(errors.values())
+    return f"{lost} of {lost + answered} requests{where} got no good answer ({listed})"
+
+
+def _ports(seen: t.Mapping[str, t.Any]) -> str:
+    """What is known of the Service's other ports."""
+    others, good = seen.get("other_ports") or [], seen.get("ports_that_answer") or []
+    if good:
+        return f"; {' and '.join(good)}, which port can name, {'does' if len(good) == 1 else 'do'} answer"
+    return f"; its Service has other ports, none of which answers either: {', '.join(others)}" if others else ""
+
+
+def _remedy(errors: t.Mapping[str, int]) -> str:
+    return _sentence(_remedies.remedy(max(errors, key=lambda error: errors[error], default="")))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def misread(url: str, answer: str, image: str) -> str:
+    """Why nothing is changed where answers and images name the same version by different names, and what to do."""
+    return (
+        f"{UNCHANGED}: {url} answers version {answer}, and the images of the ready pods say {image}. Say with "
+        f"version_of how the one comes from the other, as version_of: {{prefix: v}} does for v1.0.0 and 1.0.0, or with "
+        f"version_from of the entry where else an answer names its version; {UNVERIFIED}."
+    )
+
+
+def silent(seen: t.Mapping[str, t.Any]) -> str:
+    """That users get no good answer after the change, and what to do."""
+    answered = sum((seen.get("counts") or {}).values())
+    return f"{summary(seen['errors'], ' to ' + seen['url'], answered)}. {_remedy(seen['errors'])}."
+
+
+def nowhere(what: str) -> str:
+    """Why nothing is changed where there is no place to ask, and what to do; `what` is the Deployment."""
+    return (
+        f"{UNCHANGED}: no Service leads to {what}, and no entry says where users come in. Give the entry, or source: "
+        f"pods in it to have the images of the ready pods judged; {UNVERIFIED}."
+    )
+
+
+def allowed(why: str) -> str:
+    """What is said of a change that was made without a way to verify it."""
+    return f"what users get was not verified, as unverified=true allows: {why.rstrip('.')}"

@@ -34,6 +34,9 @@ class Outcome:
     target: t.Any = None  #: what they were to get
     after: t.Any = None  #: what they get now; None where nobody can tell
     verdict: Verdict = "unverified"
+    #: What the verdict rests on: versions, requests (lost ones, where answers name no version), endpoints or pods (by
+    #: their images, without requests), or nothing.
+    verified_by: str = "nothing"
     ending: Ending = "success"
     changed: bool = False
     samples: int = 0  #: requests made meanwhile
@@ -131,6 +134,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         target=planned.get("target"),
         after=after,
         verdict=_verdict(ending, verified),
+        verified_by=_verified_by(verified),
         ending=ending,
         changed=changed and not check_mode,
         samples=int(counted.get("samples") or 0),
@@ -220,6 +224,13 @@ def _verdict(ending: Ending, verified: t.Sequence[Event]) -> Verdict:
     final = {event["verdict"] for event in verified if event.get("final")}
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "unverified", "pass")
     return next((verdict for verdict in order if verdict in final), "unverified")
+
+
+def _verified_by(verified: t.Sequence[Event]) -> str:
+    """The weakest of what the run stands or falls by; pods are counted beside requests, and say less."""
+    found = {str(event.get("by")) for event in verified if event.get("final")}
+    asked = next((by for by in ("nothing", "endpoints", "requests", "versions") if by in found), "")
+    return asked or ("pods" if "pods" in found else "nothing")
 
 
 def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:

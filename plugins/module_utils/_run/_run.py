@@ -105,7 +105,8 @@ class Run:
 
     def verified(self, what: str, result: t.Mapping[str, t.Any], *, final: bool) -> None:
         """Note a verification; the run stands or falls by what is `final`."""
-        kept = ("verdict", "samples", "counts", "errors", "shares", "intervals", "latency", "via", "url", "message")
+        counted = ("samples", "counts", "errors", "shares", "intervals", "latency")
+        kept = ("by", "verdict", *counted, "via", "url", "message")
         self.journal.note("verified", what=what, final=final, **{key: result[key] for key in kept if key in result})
 
     @property

@@ -62,7 +62,6 @@ def begin(
     services: t.Sequence[Object],
     deployments: t.Sequence[Object],
     certificates: t.Container[str],
-    entry: t.Mapping[str, t.Any],
     *,
     sleeps: bool = True,
     rule: _images.Rule = _images.PLAIN,
@@ -92,6 +91,7 @@ def begin(
         before=versions(applications, deployments, rule),
         target={name: rule.answer(item["version"]) for name, item in applications.items() if name not in selectors},
         changes=True,
+        repairs=True,
         headline=f"{listed} in namespace {namespace} {'runs' if len(names) == 1 else 'run'} as described",
         would=f"{listed} would be deployed in namespace {namespace}",
         endings=endings(applications, services, deployments, selectors),
@@ -107,13 +107,14 @@ def begin(
             "kept": {name: item for name, item in kept.items() if item},
             "deployments": [name for name in names if name not in selectors],
             "services": [name for name in names if "service" in applications[name]],
+            "asked": [
+                name for name in names if "service" in applications[name] and applications[name].get("replicas", 1)
+            ],
             "certificates": [
                 certificate(name, described)
                 for name, described in sorted(self_signed(applications).items())
                 if name not in certificates
             ],
-            "entry": {**entry, "max_p99": None} if entry else {},  # other roles judge how fast answers are
-            "asks": bool(entry),
             "sleeps": sleeps,
         },
     )

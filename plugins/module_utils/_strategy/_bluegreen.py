@@ -378,7 +378,6 @@ def begin(
     application: str,
     described: t.Mapping[str, t.Any],
     request: t.Mapping[str, t.Any],
-    entry: t.Mapping[str, t.Any],
     endings: t.Sequence[_drain.Ending] = (),
 ) -> _plan.Plan:
     """The plan of a run, from what `plan` found; `described` is the application's description, `endings` what ends."""
@@ -406,11 +405,14 @@ def begin(
         hints=hints,
         endings=endings,
         service=found["service"],
+        subject=f"Deployment {active['deployment']}",
+        serves=bool(active["replicas"] and active["complete"]),
+        running=[active["version"]] if active["replicas"] and active["complete"] else [],
         facts={
             **found,
             "replicas": copies,
             "manifests": _manifests(application, described, preview, found["tag"], copies),
-            "preview_entry": _preview_entry(application, found["service"], entry, request["preview_path"]),
+            "preview_service": f"{application}-preview",
             "old": old,
             # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
             "way_back": target if target == found["previous_version"] else active["version"],
@@ -469,10 +471,12 @@ def created(colour_there: bool, service_there: bool) -> dict[str, int]:
     return found if service_there else {**found, "services": 1}
 
 
-def _preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
+def preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
     """How the preview is asked: as the application's own Service is. Where users come in by another one in front of it,
     only what is said of the answers holds for the preview, too."""
     direct = not entry.get("url") and entry.get("service", service) == service
-    kept = ("max_p99", "version_from", *(("port", "scheme", "path") if direct else ()))
+    # An application that answers its own names only does so in the preview, too.
+    kept = ["max_p99", "version_from", "headers", "source"]
+    kept += ["port", "scheme", "path", "server_name"] if direct else []
     asked = {key: value for key, value in entry.items() if key in kept and value is not None}
     return {**asked, "service": f"{application}-preview", **({"path": path} if path else {})}

@@ -206,7 +206,6 @@ def begin(
     before: str | None,
     described: t.Mapping[str, t.Any],
     request: Request,
-    entry: t.Mapping[str, t.Any],
     endings: t.Sequence[_drain.Ending] = (),
 ) -> _plan.Plan:
     """The plan of a run, from what `plan` found, the version that users get `before`, and the pods that end.
@@ -236,13 +235,16 @@ def begin(
         hints=hints,
         endings=endings,
         service=found["service"],
+        subject=f"Deployment {name}",
+        serves=found["ready"]["stable"] > 0,
+        running=[old] if found["ready"]["stable"] and not canary["exists"] else [],
+        needs_answers=bool(steps),
         facts={
             **{
                 key: found[key]
                 for key in ("phase", "service", "affinity", "stable", "canary", "steps", "promote", "abort")
             },
             "request": dict(request),
-            "entry": dict(entry),
             "application": name,
             "advances": advances,
             "ends": found["promote"] or found["abort"],

@@ -91,6 +91,7 @@ def changed(start: Object, outcome: t.Mapping[str, t.Any] | None, wave: int, sec
     return {
         "wave": wave,
         "verdict": "check mode" if check_mode else outcome["verdict"],
+        "verified_by": outcome.get("verified_by", "versions"),
         "before": start.get("known"),
         "after": outcome["target"] if check_mode else outcome["after"],
         "samples": outcome["samples"],

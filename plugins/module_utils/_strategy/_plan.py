@@ -28,10 +28,15 @@ class Plan:
     endings: t.Sequence[Ending] = ()  #: the pods that it ends
     warnings: t.Sequence[str] = ()  #: what a person is told before anything is changed
     service: str = ""  #: the Service that users come in by, where no entry says another
-    #: The versions that the ready pods have, which answers are held against; None takes every name for a version.
-    running: t.Sequence[str] | None = None
-    #: Whether an entry that was given and does not answer is a reason to change nothing.
-    needs_entry: bool = False
+    subject: str = ""  #: what is changed, in words, such as `Deployment hello`
+    serves: bool = False  #: whether pods of it are ready now, so that users have to get an answer
+    #: The versions that these pods have by their images; empty where that says nothing of what answers.
+    running: t.Sequence[str] = ()
+    named_by_others: t.Sequence[str] = ()  #: the versions of containers beside the one that is changed
+    idle: str = ""  #: why nothing answers, before and after, such as that there are 0 replicas
+    countable: bool = False  #: whether the number of ready pods proves what is asked for, where there is no Service
+    needs_answers: bool = False  #: whether nothing may be begun while users get errors
+    repairs: bool = False  #: whether the change may be what makes the entry answer, whatever that answers now
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 
 

@@ -109,7 +109,7 @@ def left_alone(name: str, owner: _subject.Autoscaler, there: int) -> str:
     )
 
 
-def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Mapping[str, t.Any]) -> _plan.Plan:
+def begin(subject: _subject.Subject, request: t.Mapping[str, t.Any]) -> _plan.Plan:
     """The plan of a run. Raises Failure."""
     live = _subject.check_named(subject, "scaling", colours=True)
     check_paused(live.deployment)
@@ -139,11 +139,12 @@ def begin(subject: _subject.Subject, entry: t.Mapping[str, t.Any], request: t.Ma
         way_back=f"-e replicas={before}" if scales else "",
         endings=[_drain.Ending(name, live.version, before - requested, subject.drain)] if requested < before else (),
         service=service,
+        subject=f"Deployment {name}",
+        serves=live.ready > 0,
+        countable=True,
         facts={
             "deployment": name,
             "decides": owner is None,  # whether it is this run that decides on the number
-            # How fast answers are says nothing about a number of replicas.
-            "entry": {"service": service, **entry, "max_p99": None} if service or entry else {},
         },
     )
 
@@ -156,4 +157,4 @@ def ready(pods: t.Iterable[t.Mapping[str, t.Any]], requested: int) -> str:
 def standard(baseline: t.Mapping[str, t.Any]) -> float:
     """The share of requests that must get an answer: no request may be lost more than before."""
     samples, lost = baseline.get("samples") or 0, sum((baseline.get("errors") or {}).values())
-    return 1 - lost / samples if samples else 1.0
+    return 1 - lost / samples if baseline.get("counts") else 1.0  # what was down before has to be good now

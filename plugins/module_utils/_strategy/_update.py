@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _pause, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
     _history,
@@ -130,7 +131,7 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
     """The names of the Services that lead to a Deployment. Raises Failure where one would not any more."""
     name = deployment["metadata"]["name"]
     before, after = new_labels(deployment, []), new_labels(deployment, template_patch(deployment, wish))
-    names = []
+    leading = []
     for item in found:
         selector = item["spec"].get("selector") or {}
         if not _selectors.selects(selector, before):
@@ -141,8 +142,18 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
                 f"Service {service} leads to version {selector.get('version', before.get('version'))} of {name} only, "
                 f"and would lead nowhere after a rolling update; use bluegreen, or take version out of its selector."
             )
-        names.append(service)
-    return sorted(names, key=lambda service: (service != name, service))
+        leading.append(item)
+    return first(leading, name)
+
+
+def first(services: t.Iterable[Object], name: str) -> list[str]:
+    """The names of Services, the one that users of a Deployment most likely come in by first."""
+
+    def key(item: Object) -> tuple[bool, int, str]:
+        service = str(item["metadata"]["name"])
+        return service != name, _target.suits(item), service
+
+    return [str(item["metadata"]["name"]) for item in sorted(services, key=key)]
 
 
 def patch(deployment: Object, wish: Wish) -> list[Object]:
@@ -397,7 +408,7 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
     # What it goes to is no way back from there.
     others = [item for item in found.replica_sets if item["metadata"].get("uid") != to.uid]
     leading = [
-        str(item["metadata"]["name"])
+        item
         for item in found.services
         if _selectors.selects((item.get("spec") or {}).get("selector"), _images.labels(to.template))
     ]
@@ -406,7 +417,7 @@ def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str)
         carrier,
         begins,
         _way_back(found._replace(replica_sets=others), carrier, leaving=not to.current),
-        leading=sorted(leading, key=lambda service: (service != name, service)),
+        leading=first(leading, name),
         target=carrier.version(to.template),
         headline=f"Deployment {name} has {where}.",
         would=f"Deployment {name} {'has' if begins == 'done' else 'would go back to'} {where}.",
@@ -471,8 +482,11 @@ def _planned(
         warnings=_warnings(found, back, target) if begins != "done" else (),
         endings=_endings(found, serving) if begins != "done" else (),
         service=next(iter(leading), ""),
+        subject=f"Deployment {found.name}",
+        serves=bool(ready),
         running=running,
-        needs_entry=bool(ready),
+        named_by_others=sorted(carrier.named_by_others(found)),
+        idle="" if found.deployment["spec"].get("replicas", 1) else nothing_runs(found.name),
         facts={
             "deployment": found.name,
             "phase": begins,
@@ -544,6 +558,11 @@ def kept(patch: t.Sequence[Object], deployment: Object, known: t.Sequence[Revisi
         return list(patch)
     last = next((item for item in known if uid and item.uid == uid), None)
     return _workloads.joined(patch, _history.keeping(deployment, known, last))
+
+
+def nothing_runs(name: str) -> str:
+    """Why nothing can be verified of a Deployment that has no pods."""
+    return f"Deployment {name} has 0 replicas, so nothing answers"
 
 
 def _changed_container(one: Object, other: Object, name: str) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
-import functools
 import itertools
 import json
 import math
@@ -29,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._access import Access, Credential
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers
 
 MOST = 1024 * 1024  #: bytes of an answer that are read
 MOST_HEAD = 64 * 1024  #: bytes of its head, more of which is no HTTP
@@ -41,6 +41,8 @@ SHORT = 5.0  #: seconds for which this machine may be short of what a request ta
 LOCAL = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN])
 HERE = "this machine: "  #: begins an error that is no Sample's
 LOOK = 0.02  #: seconds between two looks whether credentials are renewed
+VERSION = "0.1.0"  #: of this collection, as galaxy.yml has it
+USER_AGENT = f"convoy.rollout/{VERSION}"
 
 Address = t.Tuple[int, t.Any]  #: family and address, as a socket takes it
 
@@ -65,7 +67,9 @@ class Target:
         default = 443 if self.ssl_context else 80
         sent = {
             "Host": named if self.port == default else f"{named}:{self.port}",
-            "Accept": "*/*",
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json, text/html;q=0.9, */*;q=0.8",
+            "Accept-Encoding": "identity",
             "Connection": "close",
         }
         own = {name.lower() for name in self.headers}
@@ -149,6 +153,10 @@ def come_from(sock: socket.socket, source: str) -> None:
 
 class _Refused(Exception):
     """The HTTP proxy did not open the way."""
+
+
+class _Http2(ValueError):
+    """The server spoke HTTP/2, which nobody asked it to."""
 
 
 def sample(
@@ -390,14 +398,8 @@ class _Names:
             self._why = error
 
 
-@functools.lru_cache(maxsize=16)  # most answers of a second have the same
-def parsed(head: bytes) -> tuple[int, t.Mapping[str, str]]:
-    """The status and the headers (names in lower case) of a head. Raises ValueError or IndexError."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    return int(first.split(" ", 2)[1]), {name.strip().lower(): value.strip() for name, _colon, value in fields if name}
-
-
+SWITCHING = 101  #: the server goes on in another protocol, so nothing follows in this one
+EMPTY = frozenset([SWITCHING, 204, 304])  #: answers that have no body
 FORGET = 0  #: instead of an event: the socket is about to be closed
 NOT_LET_IN = "the API server does not accept the credentials"  #: an error that is no Sample's
 
@@ -510,15 +512,17 @@ class _Request:
         try:
             yield from self._send(request)
             status, headers, body = yield from self._answer()
+        except _Http2:
+            return None, "HTTP/2 only"
         except (ValueError, IndexError):
             return None, "not HTTP"
         except (OSError, EOFError):
             return None, "connection lost"
         if status == 401 and target.access and _not_let_in(body):
             return None, NOT_LET_IN
-        version = read_version(headers, body)
+        version = read_version(headers, _answers.decoded(headers, body, MOST))
         if not 200 <= status < 300:
-            return version, f"HTTP {status}"
+            return version, _answers.refusal(status, headers, body if target.access else b"")
         return (version, None) if version else (None, "no version in the answer")
 
     def _connect(self, addresses: t.Sequence[Address]) -> Steps:
@@ -567,17 +571,18 @@ class _Request:
             except ssl.SSLWantWriteError:
                 yield selectors.EVENT_WRITE
 
-    def _head(self) -> Steps:
-        """The bytes of a head, and those behind it that have come already."""
-        received = b""
-        while (end := received.find(b"\r\n\r\n")) < 0:
+    def _head(self, received: bytes = b"") -> Steps:
+        """The bytes of a head, and those behind it that have come already; some may have been `received` before."""
+        while (end := _answers.HEAD_END.search(received)) is None:
             part = yield from self._more()
             received += part
+            if _answers.is_http2(received):
+                raise _Http2
             if not received.startswith(b"HTTP/"[: len(received)]) or len(received) > MOST_HEAD:
                 raise ValueError("not HTTP")
             if not part:
                 raise EOFError
-        return received[:end], received[end + 4 :]
+        return received[: end.start()], received[end.end() :]
 
     def _proxied(self) -> Steps:
         try:
@@ -600,17 +605,17 @@ class _Request:
 
     def _answer(self) -> Steps:
         """Status, headers (names in lower case) and body."""
-        status = 100
-        while status < 200:  # hints of what is to come are no answer
-            head, body = yield from self._head()
-            status, headers = parsed(head)
-        if headers.get("transfer-encoding", "").lower() == "chunked":
+        status, body = 100, b""
+        while 100 <= status < 200 and status != SWITCHING:  # hints of what is to come are no answer
+            head, body = yield from self._head(body)
+            status, headers = _answers.parsed(head)
+        codings = headers.get("transfer-encoding", "").lower()
+        if status in EMPTY:
+            body = b""  # whatever its headers say
+        elif codings.rpartition(",")[2].strip() == "chunked":
             body = yield from self._chunks(body)
-        elif "content-length" in headers:
-            size = int(headers["content-length"])
-            if size < 0:
-                raise ValueError("a length below 0")
-            body = yield from self._exactly(body, min(size, MOST))
+        elif "content-length" in headers and not codings:
+            body = yield from self._exactly(body, min(_answers.length(headers["content-length"]), MOST))
         else:
             while len(body) < MOST and (part := (yield from self._more())):
                 body += part
@@ -629,8 +634,12 @@ class _Request:
         body = b""
         while True:
             while (end := rest.find(b"\r\n")) < 0:
+                if len(rest) > MOST_HEAD:
+                    raise ValueError("an endless size of a chunk")
                 rest = yield from self._exactly(rest, len(rest) + 1)
             size = int(rest[:end].split(b";")[0], 16)
+            if size < 0:
+                raise ValueError("a size below 0")
             if size == 0 or len(body) > MOST:
                 return body
             rest = yield from self._exactly(rest[end + 2 :], min(size, MOST) + 2)

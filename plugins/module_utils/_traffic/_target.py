@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import typing as t
@@ -20,6 +21,8 @@ class Way(t.NamedTuple):
     via: str  #: url or proxy
     url: str  #: in words
     target: _sampler.Target  #: what the samples ask
+    port: str = ""  #: the Service's port that is asked, in words
+    others: t.Sequence[str] = ()  #: the Service's other ports, in words
     sticky: bool = False  #: whether it is the application's own Service, which keeps one client with one pod
 
 
@@ -28,13 +31,76 @@ def sticky(service: dict[str, t.Any]) -> bool:
     return bool((service.get("spec") or {}).get("sessionAffinity") == "ClientIP")
 
 
-def port_of(service: dict[str, t.Any], asked: int | None) -> dict[str, t.Any]:
-    """The Service's port that is meant: the one asked for, else the first. Raises Failure."""
-    ports = service.get("spec", {}).get("ports") or []
-    for item in ports:
-        if asked is None or item["port"] == asked:
-            return t.cast("dict[str, t.Any]", item)
-    has = ", ".join(str(item["port"]) for item in ports) or "none"
+#: What a port's protocol or the first part of its name says of it.
+HTTP = frozenset(["http", "web", "www", "ws", "kubernetes.io/ws"])
+HTTPS = frozenset(["https", "wss", "kubernetes.io/wss"])
+OTHERS = frozenset(
+    [
+        *("grpc", "grpcs", "h2c", "http2", "kubernetes.io/h2c", "rpc", "thrift"),
+        *("cql", "jdbc", "memcached", "mongo", "mongodb", "mysql", "postgres", "postgresql", "redis", "sql"),
+        *("amqp", "amqps", "kafka", "mqtt", "mqtts", "nats", "stomp", "rtmp", "zookeeper", "raft"),
+        *("dns", "ftp", "sftp", "ssh", "smtp", "imap", "ldap", "ldaps", "tcp", "tls", "udp"),
+    ]
+)
+#: What stands in the name of a port that is for those who run the application, not for its users.
+ASIDE = frozenset(
+    [
+        *("metric", "metrics", "monitor", "monitoring", "prom", "prometheus", "stats", "telemetry", "jmx"),
+        *("health", "healthcheck", "healthz", "liveness", "readiness", "probe", "probes", "status"),
+        *("actuator", "admin", "manage", "management", "mgmt"),
+        *("debug", "diagnostics", "pprof", "profiler", "profiling"),
+    ]
+)
+
+
+def said_port(port: t.Mapping[str, t.Any]) -> str:
+    """A port as a person names it, such as `http (80)`."""
+    return f"{port['name']} ({port['port']})" if port.get("name") else str(port["port"])
+
+
+def other_ports(service: t.Mapping[str, t.Any], asked: int) -> list[str]:
+    """The ports of a Service beside the one that is asked, in words."""
+    return [said_port(port) for port in _tcp(service) if port["port"] != asked]
+
+
+def _tcp(service: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    ports = (service.get("spec") or {}).get("ports") or []
+    return [port for port in ports if port.get("protocol", "TCP") == "TCP"]
+
+
+def rank(port: t.Mapping[str, t.Any]) -> int:
+    """How likely users come in by a port, by what it is: 0 is the likeliest."""
+    protocol, name = str(port.get("appProtocol") or "").lower(), str(port.get("name") or "").lower()
+    parts = re.split(r"[-_.]", name)
+    if set(parts) & ASIDE:
+        return 6
+    for said in (protocol, parts[0]):
+        if said in HTTP:
+            return 0
+        if said in HTTPS:
+            return 1
+        if said in OTHERS:
+            return 5
+    return {80: 2, 443: 3}.get(port.get("port", 0), 4)
+
+
+def suits(service: t.Mapping[str, t.Any]) -> int:
+    """How likely users come in by a Service, by its best port: 0 is the likeliest."""
+    return min((rank(port) for port in _tcp(service)), default=7)
+
+
+def port_of(service: dict[str, t.Any], asked: str | int | None) -> dict[str, t.Any]:
+    """The Service's port that is meant: the one asked for by number or name, else the one that users come in by.
+
+    That one is chosen by what it is: http before https before what says nothing, then other protocols; one for metrics
+    or for administration only where there is no other. Raises Failure.
+    """
+    ports = _tcp(service)
+    named = [port for port in ports if str(asked) in (str(port["port"]), port.get("name"))]
+    meant = sorted(ports, key=rank) if asked in (None, "") else named
+    if meant:
+        return meant[0]
+    has = ", ".join(map(said_port, ports)) or "none"
     raise Failure(
         f"Service {service['metadata']['name']} has no port {asked or ''}; its ports: {has}.".replace("  ", " ")
     )
@@ -54,9 +120,11 @@ def scheme_of(port: dict[str, t.Any], asked: str | None) -> str:
     """http or https: what was asked for, else what the port's protocol, name or number says."""
     if asked:
         return asked
-    if port.get("appProtocol") in ("http", "https"):
-        return t.cast(str, port["appProtocol"])
-    return "https" if port.get("name") == "https" or port["port"] == 443 else "http"
+    protocol, name = str(port.get("appProtocol") or "").lower(), str(port.get("name") or "").lower()
+    if protocol in HTTP:
+        return "http"
+    named = re.split(r"[-_.]", name)[0] in HTTPS
+    return "https" if protocol in HTTPS or named or port["port"] == 443 else "http"
 
 
 def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
@@ -69,7 +137,7 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
         raise Failure(f"url is {url!r}; it must be an http or https URL.")
     if not _proxy.is_host(parts.hostname):
-        raise Failure(f"url is {url!r}, but {parts.hostname} can be no host's name; mend the url.")
+        raise Failure(f"url is {url!r}, but {parts.hostname} can be no host's name; correct the url.")
     context = None
     if parts.scheme == "https":
         try:
@@ -84,6 +152,7 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
         path,
         {str(k): str(v) for k, v in options["headers"].items()},
         context,
+        options.get("server_name"),
     )
 
 
@@ -93,13 +162,14 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
     port = port_of(service, options["port"])
     scheme = scheme_of(port, options["scheme"])
     path = "/" + options["path"].lstrip("/")
+    asked = said_port(port), other_ports(service, port["port"])
     address = None if options["via"] == "proxy" else external_address(service, port["port"])
     if address:
         named = f"[{address}]" if ":" in address else address
         default = {"http": 80, "https": 443}[scheme]
         url = f"{scheme}://{named}{'' if port['port'] == default else ':' + str(port['port'])}{path}"
         own = (options["application_service"] or name) == name
-        return Way("url", url, by_url(url, options), own and sticky(service))
+        return Way("url", url, by_url(url, options), *asked, sticky=own and sticky(service))
     if options["source_addresses"]:
         raise Failure(
             f"Service {name} has no external address for port {port['port']}, and through the API server it sees no "
@@ -118,7 +188,7 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
         proxy=api.access.proxy,
         access=api.access,
     )
-    return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target)
+    return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target, *asked)
 
 
 MOST_CLIENTS = 1000  #: clients that ask at most, where that is not said

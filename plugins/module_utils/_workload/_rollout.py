@@ -223,6 +223,62 @@ def waiting_pod(workload: Object, remembered: t.Sequence[Object], pods: t.Sequen
     return next((pod for pod in new_pods(workload, remembered, pods) if not is_ready(pod)), None)
 
 
+def standing(pod: Object) -> str:
+    """Why a pod is not ready, in the words that Kubernetes has for it now; empty where it has none.
+
+    What a container waits for comes first, then the conditions, by name: those of readiness gates are not the
+    kubelet's, so that no container explains them.
+    """
+    status, spec = pod.get("status", {}), pod.get("spec", {})
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for item in status.get(kind) or []:
+            waiting = item.get("state", {}).get("waiting") or {}
+            if waiting.get("reason") not in (None, "PodInitializing"):
+                more = f": {waiting['message'].strip()}" if waiting.get("message") else ""
+                return f"container {item['name']} waits ({waiting['reason']}{more})"
+    gates = [gate.get("conditionType", "") for gate in spec.get("readinessGates") or []]
+    conditions = [(name, condition(pod, name)) for name in ("PodScheduled", "Initialized", *gates, "ContainersReady")]
+    for name, found in conditions:
+        if found.get("status") == "True" or not (found or name in gates):
+            continue
+        if not found:
+            return f"condition {name}, a readiness gate, was not set by anybody"
+        said = ": ".join(text for text in (found.get("reason"), found.get("message")) if text)
+        if name == "ContainersReady":
+            said += _probed(pod)
+        return f"condition {name} is {found.get('status')}{f' ({said})' if said else ''}"
+    return str(status.get("message") or status.get("reason") or "")
+
+
+def _probed(pod: Object) -> str:
+    """The probes that decide whether the containers that run are ready, in words."""
+    unready = {
+        item["name"]: "startupProbe" if item.get("started") is False else "readinessProbe"
+        for item in pod.get("status", {}).get("containerStatuses") or []
+        if "running" in item.get("state", {}) and not item.get("ready")
+    }
+    told = []
+    for item in pod.get("spec", {}).get("containers") or []:
+        probe = item.get(unready.get(item["name"], "")) or {}
+        http, tcp = probe.get("httpGet") or {}, probe.get("tcpSocket") or {}
+        asks = f"GET {http.get('path', '/')} on port {http.get('port')}" if http else ""
+        asks = asks or (f"a connection to port {tcp.get('port')}" if tcp else "a command" if "exec" in probe else "")
+        if asks:
+            told.append(f"the {unready[item['name']]} of {item['name']} is {asks}")
+    return f"; {', '.join(told)}" if told else ""
+
+
+def went_on(pod: Object) -> str:
+    """When a pod last came further (RFC 3339): what was said of it before then is over."""
+    status = pod.get("status", {})
+    times = [item.get("lastTransitionTime") for item in status.get("conditions") or [] if item.get("status") == "True"]
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for item in status.get(kind) or []:
+            state = item.get("state", {})
+            times += [(state.get("running") or {}).get("startedAt"), (state.get("terminated") or {}).get("finishedAt")]
+    return max((str(each) for each in times if each), default="")
+
+
 def _leaving(pods: t.Sequence[Object]) -> bool:
     """Whether a pod ends, which may make room."""
     return any("deletionTimestamp" in pod["metadata"] for pod in pods)

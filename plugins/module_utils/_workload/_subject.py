@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _history,
     _images,
@@ -272,9 +273,16 @@ def subject(
         )
 
     first = [item["metadata"]["name"] for item in (decides, entry) if item]
+    suiting = {item["metadata"]["name"]: _target.suits(item) for item in there.services}
     links = sorted(
         (scene.link(item, item is entry) for item in there.services),
-        key=lambda link: (link.name not in first[:1], link.name != application, link.name != live, link.name),
+        key=lambda link: (
+            link.name not in first[:1],
+            link.name != application,
+            link.name != live,
+            suiting[link.name],
+            link.name,
+        ),
     )
     members = {name: member(name) for name in family}
     at = members[live] if live else None
@@ -380,7 +388,7 @@ def _deciding(
         if item["metadata"]["name"] != preview and set(scene.leads(item)) & set(family)
     ]
     agreeing = {frozenset(scene.leads(item)) for item in leading}
-    leading.sort(key=lambda item: str(item["metadata"]["name"]))
+    leading.sort(key=lambda item: (_target.suits(item), str(item["metadata"]["name"])))
     if not leading and own and scene.leads(own):
         return own, ""
     if len(agreeing) <= 1:
@@ -465,8 +473,8 @@ def budgets(deployment: Object, found: t.Iterable[Object]) -> tuple[Budget, ...]
 
 
 def target_port(service: Object | None) -> str:
-    """The container port, by number or name, that a Service's first port leads to; empty where there is none."""
-    ports = (service or {}).get("spec", {}).get("ports") or []
+    """The container port, by number or name, that users reach by a Service; empty where there is none."""
+    ports = sorted((service or {}).get("spec", {}).get("ports") or [], key=_target.rank)
     return str(ports[0].get("targetPort") or ports[0].get("port") or "") if ports else ""
 
 

@@ -6,6 +6,8 @@ import os
 import random
 from dataclasses import dataclass
 
+import aiohttp
+
 from .. import errors, resources
 from ..store import Object, Store
 
@@ -85,7 +87,13 @@ def _unavailable(message: str) -> errors.ApiError:
 
 
 def unreachable(backend: Backend, error: Exception) -> errors.ApiError:
-    """503: the endpoint does not answer."""
+    """503: the endpoint does not answer, or not in HTTP/1.1; in the words of Go's client."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return _unavailable("error trying to reach service: EOF")
+    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError)):
+        return _unavailable(
+            "error trying to reach service: net/http: HTTP/1.x transport connection broken: malformed HTTP response"
+        )
     why = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno:
         why = f"connect: {os.strerror(error.errno).lower()}"

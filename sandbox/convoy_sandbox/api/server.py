@@ -564,7 +564,6 @@ class ApiServer:
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
         url = f"{backend.scheme}://{host}:{port}/{target.tail}{query}"
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
-        headers["Host"] = f"{backend.ip}:{backend.port}"
         assert self._client is not None  # noqa: S101 - start() made it before the first request
         try:
             async with self._client.request(

@@ -113,7 +113,7 @@ def test_a_watch_of_what_is_none_ends_and_says_so(
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://a..b/version", "but a..b can be no host's name; mend the url."),
+        ("http://a..b/version", "but a..b can be no host's name; correct the url."),
         (f"http://{'a' * 64}.example.com/", "can be no host's name"),
         ("http://.example.com/", "can be no host's name"),
         ("ftp://example.com", "it must be an http or https URL."),

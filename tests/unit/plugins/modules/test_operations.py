@@ -490,9 +490,9 @@ def test_an_address_whose_port_is_in_error_is_none(
     ("body", "status", "said"),
     [
         ({"release": 2}, 200, "(1 x no version in the answer): say with version_from where an answer names it"),
-        ({}, 404, "(1 x HTTP 404): see that path is right"),
+        ({}, 404, "(1 x HTTP 404): see that path is right, and the header Host, which headers can have"),
         ({}, 503, "(1 x HTTP 503): see the log of what answers there"),
-        ({}, 401, "(1 x HTTP 401): give headers that are let in"),
+        ({}, 401, "(1 x HTTP 401): give headers that are let in, such as Authorization"),
     ],
 )
 def test_what_answers_no_request_is_told_with_what_to_do(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster._client_errors import is_transient
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster._client_errors import is_transient, refusal
 
 
 def status(code: int, reason: str) -> str:
@@ -68,3 +68,42 @@ def test_what_would_fail_again_does_not_pass(said: str) -> None:
 def test_what_succeeded_or_was_skipped_is_no_failure() -> None:
     assert not is_transient({"changed": True, "result": {"metadata": {"name": "hello"}}})
     assert not is_transient({"changed": False, "skipped": True})
+
+
+@pytest.mark.parametrize(
+    ("words", "helps"),
+    [
+        (
+            'Deployment.apps "web" is invalid: spec.selector: Invalid value: {"matchLabels":{"app":"web","team":"red"}}'
+            ": field is immutable",
+            "keep the one that the cluster has, with selector in the description, as selector: {app: web} (kubectl get "
+            "deployment web -o jsonpath={.spec.selector} shows it), or delete Deployment web",
+        ),
+        (
+            'Service "web" is invalid: spec.clusterIPs[0]: Invalid value: ["10.0.0.9"]: may not change once set',
+            "leave clusterIP out of the description, or delete Service web",
+        ),
+        (
+            'ConfigMap "words" is invalid: data: Forbidden: field is immutable when `immutable` is set',
+            "ConfigMap words is marked as immutable: give the changed one another name",
+        ),
+        (
+            'StatefulSet.apps "db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than '
+            "'replicas' are forbidden",
+            "delete StatefulSet db with --cascade=orphan",
+        ),
+        (
+            'Job.batch "once" is invalid: spec.template: Invalid value: {}: field is immutable',
+            "keep it as the cluster has it, or delete Job once",
+        ),
+    ],
+)
+def test_a_field_that_nobody_can_change_is_refused_with_the_way_out(words: str, helps: str) -> None:
+    said = refusal(f"Failed to apply object: {json.dumps({'message': words, 'reason': 'Invalid'})}", "default")
+    assert said.startswith(f"{words}. ")
+    assert helps in said
+
+
+def test_another_refusal_is_left_as_it_is() -> None:
+    words = 'Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0'
+    assert refusal(json.dumps({"message": words, "reason": "Invalid"}), "default") == words

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ssl
 import typing as t
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _tls
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Access, Api
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _remedies, _target
 from unit.plugins.authorities import HOUR, handshake, without_identifiers
 
 
@@ -112,7 +110,7 @@ def refusal(tmp_path: Path, case: str) -> tuple[ssl.SSLCertVerificationError, st
     [
         ("unknown", "give the CA that signed it with ca_cert", "give its CA with target_ca_cert"),
         ("other", "the CA that is given did not sign it", "give its CA with target_ca_cert"),
-        ("name", "give tls-server-name in the kubeconfig", "give a url with a name that it is for"),
+        ("name", "give tls-server-name in the kubeconfig", "give a url or a server_name that it is for"),
         ("expired", "have it and its CA renewed", "have it and its CA renewed"),
         ("early", "check this machine's clock", "check this machine's clock"),
     ],
@@ -125,7 +123,7 @@ def test_what_is_refused_is_refused_with_a_remedy_that_helps(
     assert "The certificate of the API server https://127.0.0.1:1 is not trusted: " in said
     assert at_the_server in said
     reason = f"certificate not trusted ({error.verify_message})"
-    assert at_the_entry in _version_distribution._remedy(Counter([reason]))
+    assert at_the_entry in _remedies.remedy(reason)
 
 
 def test_what_else_is_wrong_with_a_certificate_is_its_owners_to_fix() -> None:

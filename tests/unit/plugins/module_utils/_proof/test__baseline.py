@@ -12,47 +12,48 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions 
 
 
 @pytest.mark.parametrize(
-    ("counts", "running", "by"),
+    ("counts", "errors", "serves", "by"),
     [
-        ({"1.0.0": 5}, ["1.0.0"], "versions"),
-        ({"1.0.0": 3, "2.0.0": 2}, ["2.0.0"], "versions"),
-        ({"1.0.0": 5}, ["v1.0.0"], "requests"),  # it names something else than the pods' version
-        ({"anything": 5}, None, "versions"),
-        ({UNNAMED: 5}, ["1.0.0"], "requests"),
-        ({UNNAMED: 5}, None, "requests"),
-        ({}, ["1.0.0"], "nothing"),
+        ({"1.0.0": 5}, {}, True, "versions"),
+        ({"anything": 5}, {}, True, "versions"),  # whatever Kubernetes is thought to run
+        ({"1.0.0": 1, UNNAMED: 3}, {"HTTP 500": 1}, True, "versions"),
+        ({UNNAMED: 5}, {}, True, "requests"),
+        ({UNNAMED: 1}, {"HTTP 301 to /x": 4}, True, "requests"),
+        # Errors of the application itself may be what the change is to repair, whether its pods are ready or not.
+        ({}, {"HTTP 500": 5}, True, "later"),
+        ({}, {"HTTP 502": 4, "HTTP 503": 1}, True, "later"),
+        # Nothing that listens is a fault of the entry, unless no pod is ready.
+        ({}, {"connection refused": 5}, True, "nothing"),
+        ({}, {"connection refused": 5}, False, "later"),
+        ({}, {"HTTP 503 (no ready endpoint)": 5}, True, "nothing"),
+        ({}, {"HTTP 503 (no ready endpoint)": 5}, False, "later"),
+        ({}, {"timeout": 4, "HTTP 503": 1}, True, "nothing"),
+        # What answers, and not as it should, answers so after any change.
+        ({}, {"HTTP 301 to https://shop.example.com/": 5}, False, "nothing"),
+        ({}, {"HTTP 404": 5}, False, "nothing"),
+        ({}, {"HTTP 400": 3, "HTTP 503": 2}, False, "nothing"),
+        ({}, {"certificate not trusted (self-signed certificate)": 5}, False, "nothing"),
+        ({}, {"HTTP/2 only": 5}, False, "nothing"),
+        ({}, {"not HTTP": 5}, False, "nothing"),
+        ({}, {"HTTP 503 (not HTTP/1.1)": 5}, True, "nothing"),
+        ({}, {}, True, "nothing"),
     ],
 )
-def test_what_answers_before_can_be_verified_after(counts: dict[str, int], running: list[str] | None, by: str) -> None:
-    assert _baseline.by(counts, running) == by
-
-
-@pytest.mark.parametrize(
-    ("errors", "down", "comes_back"),
-    [
-        ({"HTTP 503": 5}, True, True),
-        ({"HTTP 500": 3, "HTTP 503": 2}, True, True),
-        ({"connection refused": 5}, False, True),
-        ({"timeout": 4, "HTTP 503": 1}, False, True),
-        ({"HTTP 404": 5}, False, False),
-        ({"certificate not trusted (self-signed certificate)": 5}, False, False),
-        ({}, False, False),
-    ],
-)
-def test_an_application_that_is_down_is_told_from_a_wrong_entry(
-    errors: dict[str, int], down: bool, comes_back: bool
+def test_what_answers_before_decides_how_the_change_is_verified(
+    counts: dict[str, int], errors: dict[str, int], serves: bool, by: str
 ) -> None:
-    assert (_baseline.is_down(errors), _baseline.may_come_back(errors)) == (down, comes_back)
+    assert _baseline.by(counts, errors, serves=serves) == by
 
 
 def test_how_answers_are_judged_is_no_place() -> None:
     assert _baseline.names_a_place({"service": "frontend"})
+    assert _baseline.names_a_place({"headers": {"Host": "shop.example.com"}})
     assert not _baseline.names_a_place({"max_p99": 0.5, "version_from": {"header": "x"}, "service": None})
 
 
 @pytest.mark.parametrize(
     ("samples", "lost", "share"),
-    [(500, 0, 0.999), (500, 5, 0.979), (500, 50, 0.874), (5, 5, 0.0), (0, 0, 0.999), (100_000, 10, 0.999)],
+    [(500, 0, 0.999), (500, 5, 0.979), (500, 50, 0.874), (5, 5, 0.999), (0, 0, 0.999), (100_000, 10, 0.999)],
 )
 def test_what_was_lost_before_may_be_lost_after(samples: int, lost: int, share: float) -> None:
     baseline = {"samples": samples, "errors": {"timeout": lost} if lost else {}}
@@ -74,3 +75,76 @@ def test_a_service_that_loses_as_many_as_before_is_rarely_taken_back(loses: floa
                 back += said == "fail"
                 break
     assert back / runs < 0.03
+
+
+@pytest.mark.parametrize(
+    ("versions", "running", "found"),
+    [
+        (["1.0.0"], ["1.0.0"], None),
+        (["1.0.0"], ["v1.0.0"], ("1.0.0", "v1.0.0")),
+        (["1.0.0+7"], ["1.0.0"], ("1.0.0+7", "1.0.0")),
+        (["1.0.0", "2.0.0"], ["2.0.0", "v3"], None),
+        (["1.0.0"], ["latest"], None),  # another tag may well be what answers
+        (["1.0.0"], [], None),
+        ([UNNAMED], ["an"], None),
+    ],
+)
+def test_answers_that_name_the_pods_version_by_another_name_are_told_before_the_change(
+    versions: list[str], running: list[str], found: tuple[str, str] | None
+) -> None:
+    assert _baseline.mismatched(versions, running) == found
+
+
+def refused(error: str, **seen: object) -> str:
+    return _baseline.refusal({"url": "http://192.0.2.1/version", "errors": {error: 5}, **seen})
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("HTTP 301 to https://shop.example.com/v", "give url=https://shop.example.com/v, in an entry as its url"),
+        ("HTTP 302 to /login", "give path=/login, in an entry as its path"),
+        ("HTTP 400", "Give the header Host that it answers to, with headers"),
+        ("HTTP 401", "Give headers that are let in, such as Authorization"),
+        ("HTTP 404", "See that path is right"),
+        ("HTTP/2 only", "Name with port another port that speaks HTTP/1.1, or judge by source=endpoints"),
+        ("HTTP 503 (not HTTP/1.1)", "Name with port another port that speaks HTTP/1.1"),
+        ("connection lost", "if it is no HTTP server, judge by source=endpoints"),
+        ("certificate not trusted (self-signed certificate)", "in an entry with ca_cert"),
+        ("certificate not trusted (Hostname mismatch, certificate is not valid)", "a server_name that it is for"),
+    ],
+)
+def test_a_refusal_says_what_was_seen_and_what_to_do(error: str, remedy: str) -> None:
+    said = refused(error)
+    assert said.startswith("Nothing was changed, as what users get could not be verified: 5 of 5 requests to http://")
+    assert f"got no good answer (5 x {error}). " in said
+    assert remedy in said
+    assert "-e unverified=true makes the change all the same, and its verdict is unverified" in said
+
+
+def test_a_refusal_names_the_port_and_the_other_ones() -> None:
+    ports = {"port": "grpc (7070)", "other_ports": ["http (80)", "metrics (9090)"]}
+    said = refused("HTTP/2 only", **ports)
+    assert "to http://192.0.2.1/version, port grpc (7070), got" in said
+    assert "its Service has other ports, none of which answers either: http (80), metrics (9090)" in said
+    assert "; http (80), which port can name, does answer" in refused(
+        "HTTP/2 only", ports_that_answer=["http (80)"], **ports
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "passes", "unserved"),
+    [
+        ({"connection refused": 5}, True, True),
+        ({"HTTP 503 (connection refused)": 5}, True, True),
+        ({"HTTP 503 (no ready endpoint)": 5}, True, True),
+        ({"HTTP 500": 5}, True, False),
+        ({"timeout": 5}, True, False),
+        ({"HTTP 404": 5}, False, False),
+        ({"HTTP 503 (not HTTP/1.1)": 5}, False, False),
+        ({"connection lost": 5}, False, False),
+        ({}, False, False),
+    ],
+)
+def test_what_a_cluster_that_settles_gives(errors: dict[str, int], passes: bool, unserved: bool) -> None:
+    assert (_baseline.may_pass(errors), _baseline.is_unserved(errors)) == (passes, unserved)

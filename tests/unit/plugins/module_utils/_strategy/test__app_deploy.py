@@ -38,10 +38,10 @@ def deployment(name: str, version: str) -> Object:
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def begun(*services: Object, certificates: t.Container[str] = (), entry: Object | None = None) -> _plan.Plan:
+def begun(*services: Object, certificates: t.Container[str] = ()) -> _plan.Plan:
     """The plan of a run."""
     there = [deployment("hello", "1.0.0"), deployment("other", "9.0.0")]
-    return _app_deploy.begin(APPLICATIONS, "shop", services, there, certificates, entry or {})
+    return _app_deploy.begin(APPLICATIONS, "shop", services, there, certificates)
 
 
 def signed(name: str) -> Object:
@@ -119,10 +119,10 @@ def test_in_check_mode_no_certificate_is_made() -> None:
     assert given["secrets"]["certs"]["data"]["tls.crt"] == "not made in check mode"
 
 
-def test_how_fast_answers_are_is_not_judged() -> None:
-    plan = begun(entry={"service": "hello", "max_p99": 0.2})
-    assert (plan.facts["entry"], plan.facts["asks"]) == ({"service": "hello", "max_p99": None}, True)
-    assert (begun().facts["entry"], begun().facts["asks"]) == ({}, False)
+def test_services_of_what_has_no_replicas_are_not_asked() -> None:
+    assert begun().facts["asked"] == ["hello"]
+    idle = {**APPLICATIONS, "hello": {**APPLICATIONS["hello"], "replicas": 0}}
+    assert _app_deploy.begin(idle, "shop", [], [], ()).facts["asked"] == []
 
 
 def test_what_is_shown_is_described_or_behind_a_described_service() -> None:
@@ -147,7 +147,7 @@ def colour(name: str, replicas: int = 2) -> Object:
 def planned(services: t.Sequence[Object], *deployments: Object, **described: t.Any) -> _plan.Plan:
     """The plan of a run that finds colours."""
     applications = {"hello": {**HELLO, **described}}
-    return _app_deploy.begin(applications, "shop", services, deployments, ["certs"], {})
+    return _app_deploy.begin(applications, "shop", services, deployments, ["certs"])
 
 
 def test_a_service_that_names_another_colour_than_described_belongs_to_a_rollout() -> None:

@@ -86,7 +86,7 @@ def test_a_template_that_is_yet_to_be_rendered_is_not_looked_at() -> None:
 def begun(state: Seen, described: Object | None = None, **request: t.Any) -> Plan:
     """The plan of a run."""
     asked = _canary.asked(REQUEST | request, described=bool(described))
-    return _canary.begin(_canary.plan(state, asked), "1.0.0", described or {}, REQUEST | request, {})
+    return _canary.begin(_canary.plan(state, asked), "1.0.0", described or {}, REQUEST | request)
 
 
 @pytest.mark.parametrize(

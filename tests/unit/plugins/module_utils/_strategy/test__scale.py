@@ -77,11 +77,11 @@ def autoscaler(name: str) -> Object:
     return {"metadata": {"name": "busy"}, "spec": {"scaleTargetRef": aims, "minReplicas": 2, "maxReplicas": 8}}
 
 
-def begun(*deployments: Object, replicas: str = "5", entry: Object | None = None, **there: t.Any) -> _plan.Plan:
+def begun(*deployments: Object, replicas: str = "5", **there: t.Any) -> _plan.Plan:
     """The plan of a run for hello, where there are these Deployments."""
     there = {"services": [service("hello", app="hello")], **there}
     found = _subject.subject(_subject.Namespace("shop", deployments=deployments, **there), "hello")
-    return _scale.begin(found, entry or {}, {**REQUEST, "replicas": replicas})
+    return _scale.begin(found, {**REQUEST, "replicas": replicas})
 
 
 def test_the_plan_of_a_step_is_in_numbers() -> None:
@@ -95,13 +95,21 @@ def test_the_service_is_found_by_its_selector_whatever_it_is_called() -> None:
     others = [service("other", app="other"), service("release-shop", app="hello")]
     plan = begun(deployment(), services=others)
     assert plan.service == "release-shop"
-    assert plan.facts["entry"] == {"service": "release-shop", "max_p99": None}
-    assert begun(deployment(), services=[]).facts["entry"] == {}
+    assert begun(deployment(), services=[]).service == ""
 
 
-def test_where_users_come_in_is_asked_and_speed_is_not_judged() -> None:
-    plan = begun(deployment(), entry={"service": "frontend", "path": "/version", "max_p99": 0.2})
-    assert plan.facts["entry"] == {"service": "frontend", "path": "/version", "max_p99": None}
+def test_ready_pods_have_to_answer_and_prove_their_number_where_there_is_no_service() -> None:
+    ready = {"status": {"readyReplicas": 3}}
+    plans = [begun({**deployment(), **status}) for status in (ready, {"status": {}})]
+    assert [(plan.serves, plan.countable) for plan in plans] == [(True, True), (False, True)]
+
+
+def test_a_service_for_metrics_is_not_the_one_that_is_asked() -> None:
+    metrics = service("a-metrics", app="hello")
+    metrics["spec"]["ports"] = [{"name": "metrics", "port": 9090}]
+    web = service("web", app="hello")
+    web["spec"]["ports"] = [{"name": "http", "port": 80}]
+    assert begun(deployment(), services=[metrics, web]).service == "web"
 
 
 def test_a_number_that_is_there_changes_nothing() -> None:
@@ -159,6 +167,7 @@ def test_what_cannot_work_is_refused_before_the_cluster_is_touched(
 
 
 def test_no_more_requests_may_be_lost_than_before() -> None:
-    assert _scale.standard({"samples": 5, "errors": {}}) == 1
-    assert _scale.standard({"samples": 5, "errors": {"HTTP 503": 1}}) == 0.8
+    assert _scale.standard({"samples": 5, "counts": {"1": 5}, "errors": {}}) == 1
+    assert _scale.standard({"samples": 5, "counts": {"1": 4}, "errors": {"HTTP 503": 1}}) == 0.8
+    assert _scale.standard({"samples": 5, "counts": {}, "errors": {"HTTP 503": 5}}) == 1  # what was down is good now
     assert _scale.standard({}) == 1

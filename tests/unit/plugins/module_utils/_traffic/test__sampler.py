@@ -15,6 +15,7 @@ import ssl
 import statistics
 import threading
 import typing as t
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _sampler
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers, _sampler
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample, Target
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import reader
 from cryptography import x509
@@ -126,7 +127,25 @@ def test_what_is_asked() -> None:
     seen = sampled(says(OK), headers={"host": "shop.example.com", "X-Who": "me"}, path="/v?x=1")
     head = seen.requests[0].decode().split("\r\n")
     assert head[0] == "GET /v?x=1 HTTP/1.1"
-    assert sorted(head[1:-2]) == ["Accept: */*", "Connection: close", "X-Who: me", "host: shop.example.com"]
+    assert sorted(head[1:-2]) == [
+        "Accept-Encoding: identity",
+        "Accept: application/json, text/html;q=0.9, */*;q=0.8",
+        "Connection: close",
+        "User-Agent: convoy.rollout/0.1.0",
+        "X-Who: me",
+        "host: shop.example.com",
+    ]
+
+
+def test_requests_name_the_version_that_the_collection_has() -> None:
+    galaxy = (Path(__file__).parents[5] / "galaxy.yml").read_text()
+    assert f"\nversion: {_sampler.VERSION}\n" in galaxy
+
+
+def test_a_user_agent_of_ones_own_is_sent_in_the_place_of_it() -> None:
+    request = Target("h", 80, "/", {"user-agent": "curl/8"}).request().decode()
+    assert "user-agent: curl/8\r\n" in request
+    assert "convoy.rollout" not in request
 
 
 @pytest.mark.parametrize(
@@ -155,6 +174,42 @@ def test_the_host_header(target: Target, host: str) -> None:
         (b"SSH-2.0-OpenSSH\r\n\r\n", (None, "not HTTP")),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", (None, "not HTTP")),
         (b"X" * 100_000, (None, "not HTTP")),
+        # A hint of what is to come, and the answer behind it at once.
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + OK, ("1.0.0", None)),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + OK, ("1.0.0", None)),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", (None, "HTTP 101")),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 19\r\n\r\n", (None, "no version in the answer")),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 19\r\n\r\n", (None, "HTTP 304")),
+        # Trailers behind the last chunk, and sizes with leading zeros.
+        (
+            b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: Chunked\r\n\r\n"
+            b'0013\r\n{"version":"1.0.0"}\r\n000\r\nX-Sum: 1\r\n\r\n',
+            ("1.0.0", None),
+        ),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", (None, "not HTTP")),
+        # What is chunked has no other length.
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'13\r\n{"version":"1.0.0"}\r\n0\r\n\r\n',
+            ("1.0.0", None),
+        ),
+        # Lines that end without a carriage return, and a length that a proxy has said twice.
+        (b'HTTP/1.0 200 OK\nContent-Length: 19, 19\n\n{"version":"1.0.0"}', ("1.0.0", None)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 19, 20\r\n\r\n", (None, "not HTTP")),
+        # Headers that are odd, and none of the reader's business.
+        (
+            b"HTTP/1.1 200\r\nX-Folded: one\r\n  two\r\nno colon here\r\n: no name\r\nContent-length:19\r\n\r\n"
+            b'{"version":"1.0.0"}',
+            ("1.0.0", None),
+        ),
+        (b"HTTP/1.1 200 OK\r\nX-Latin: caf\xe9\r\nContent-Length: 19\r\n\r\n" + OK[-19:], ("1.0.0", None)),
+        (
+            b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\nLocation: https://a.example/v?t=1\r\n\r\n",
+            (None, "HTTP 301 to https://a.example/v"),
+        ),
+        # HTTP/2, which an HTTP/1.1 request is not answered in: SETTINGS, then GOAWAY.
+        (bytes.fromhex("000000040000000000000008070000000000"), (None, "HTTP/2 only")),
+        (bytes.fromhex("00001204000000000000"), (None, "HTTP/2 only")),
     ],
 )
 def test_answers(answer: bytes, outcome: tuple[str | None, str | None]) -> None:
@@ -187,6 +242,29 @@ def test_an_endless_body_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n" + b"x" * 2000)
 
     assert sampled(serve).outcomes == {(None, "no version in the answer")}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "raw"])
+def test_a_body_that_is_compressed_though_nobody_asked_for_that(coding: str) -> None:
+    packer = zlib.compressobj(wbits={"deflate": 15, "raw": -15}.get(coding, 31))
+    body = packer.compress(b'{"version":"1.0.0"}') + packer.flush()
+    said = "deflate" if coding == "raw" else coding
+    answer = f"HTTP/1.1 200 OK\r\nContent-Encoding: {said}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    assert sampled(says(answer)).outcomes == {("1.0.0", None)}
+
+
+def test_a_compressed_body_is_not_unpacked_without_end() -> None:
+    packed = zlib.compress(b'{"version":"1.0.0"}' + b" " * 10_000_000)
+    assert len(_answers.decoded({"content-encoding": "deflate"}, packed, 1000)) == 1000
+
+
+def test_the_sampler_ends_with_its_last_request_also_where_that_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waited a whole timeout for an answer to no request."""
+    turns = []
+    turn = _sampler._Loop.turn
+    monkeypatch.setattr(_sampler._Loop, "turn", lambda self, *how: (turns.append(how), turn(self, *how)))
+    seen = sampled(says(OK), samples=5, sources=["192.0.2.7"])
+    assert (len(seen.samples), turns) == (5, [])
 
 
 def test_a_server_that_says_nothing_is_a_timeout() -> None:

@@ -12,7 +12,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout 
     fault,
     new_replica_set,
     progress,
+    standing,
     waiting_pod,
+    went_on,
 )
 
 GOLDEN = Path(os.environ.get("CONVOY_GOLDEN") or Path(__file__).resolve().parents[5] / "shared" / "golden")
@@ -334,3 +336,89 @@ def test_what_changes_pods_only_when_they_are_deleted_is_not_waited_for() -> Non
     found = fault(item, [], [], kind="DaemonSet")
     assert found is not None
     assert found.reason == "OnDelete"
+
+
+def met(name: str, status: str = "True", at: str = "2026-11-27T03:00:00Z", **said: str) -> Object:
+    """A condition."""
+    return {"type": name, "status": status, "lastTransitionTime": at, **said}
+
+
+UNREADY = met("ContainersReady", "False", reason="ContainersNotReady", message="containers with unready status: [web]")
+WEB = {"name": "web", "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        # What a container waits for comes before every condition.
+        (
+            {
+                "status": {
+                    "conditions": [UNREADY],
+                    "containerStatuses": [
+                        {"name": "web", "state": {"waiting": {"reason": "ContainerCreating"}}},
+                    ],
+                }
+            },
+            "container web waits (ContainerCreating)",
+        ),
+        (
+            {
+                "spec": {"containers": [WEB]},
+                "status": {
+                    "conditions": [met("PodScheduled"), UNREADY],
+                    "containerStatuses": [{"name": "web", "ready": False, "started": True, "state": {"running": {}}}],
+                },
+            },
+            "condition ContainersReady is False (ContainersNotReady: containers with unready status: [web]; the "
+            "readinessProbe of web is GET /healthz on port 8080)",
+        ),
+        # A readiness gate that a load balancer has to open, and one that nobody knows.
+        (
+            {
+                "spec": {"readinessGates": [{"conditionType": "cloud.google.com/load-balancer-neg-ready"}]},
+                "status": {
+                    "conditions": [
+                        met("cloud.google.com/load-balancer-neg-ready", "False", reason="LoadBalancerNegNotReady"),
+                        met("ContainersReady"),
+                    ]
+                },
+            },
+            "condition cloud.google.com/load-balancer-neg-ready is False (LoadBalancerNegNotReady)",
+        ),
+        (
+            {
+                "spec": {"readinessGates": [{"conditionType": "example.com/checked"}]},
+                "status": {"conditions": [met("ContainersReady")]},
+            },
+            "condition example.com/checked, a readiness gate, was not set by anybody",
+        ),
+        (
+            {
+                "status": {
+                    "conditions": [met("PodScheduled"), met("Initialized", "False", reason="ContainersNotInitialized")],
+                    "initContainerStatuses": [{"name": "migrate", "state": {"running": {}}}],
+                    "containerStatuses": [{"name": "web", "state": {"waiting": {"reason": "PodInitializing"}}}],
+                }
+            },
+            "condition Initialized is False (ContainersNotInitialized)",
+        ),
+        ({"status": {"conditions": [met("ContainersReady")]}}, ""),
+        (
+            {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}},
+            "The node was low on memory.",
+        ),
+        ({}, ""),
+    ],
+)
+def test_why_a_pod_is_not_ready_now(pod: Object, said: str) -> None:
+    assert standing(pod) == said
+
+
+def test_what_was_said_before_a_pod_came_further_is_over() -> None:
+    status = {
+        "conditions": [met("PodScheduled", at="2026-11-27T03:00:05Z"), met("Ready", "False", "2026-11-27T03:09:00Z")],
+        "containerStatuses": [{"name": "web", "state": {"running": {"startedAt": "2026-11-27T03:00:07Z"}}}],
+    }
+    assert went_on({"status": status}) == "2026-11-27T03:00:07Z"
+    assert went_on({}) == ""
