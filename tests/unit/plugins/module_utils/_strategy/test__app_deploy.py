@@ -223,7 +223,7 @@ def renamed(others: str = "refuse", replicas: int = 2, name: str = "greeter", **
     left = deployment(name, "1.0.0")
     left["spec"]["replicas"] = replicas
     left["spec"]["template"]["metadata"] = {"labels": labels or {"app": "hello"}}
-    return _app_deploy.begin(APPLICATIONS, "shop", [], [left], (), {}, others=others)
+    return _app_deploy.begin(APPLICATIONS, "shop", [], [left], (), others=others)
 
 
 def test_a_deployment_that_was_renamed_is_not_left_behind_the_same_service() -> None:
@@ -240,7 +240,7 @@ def test_what_takes_no_traffic_or_is_known_is_left() -> None:
 
 def test_that_an_image_was_pinned_by_a_digest_is_said() -> None:
     there = deployment("hello", "1.0.0@sha256:12")
-    plan = _app_deploy.begin(APPLICATIONS, "shop", [], [there], (), {})
+    plan = _app_deploy.begin(APPLICATIONS, "shop", [], [there], ())
     assert "hello was pinned by sha256:12, and is by tag 2.0.0 now" in plan.hints
     assert not begun().hints
 
@@ -248,7 +248,7 @@ def test_that_an_image_was_pinned_by_a_digest_is_said() -> None:
 def test_what_answers_comes_from_the_tags_by_a_rule() -> None:
     applications = {"hello": {**HELLO, "version": "v2.0.0"}}
     there = [deployment("hello", "v1.0.0")]
-    plan = _app_deploy.begin(applications, "shop", [], there, (), {}, rule=Rule(prefix="v"))
+    plan = _app_deploy.begin(applications, "shop", [], there, (), rule=Rule(prefix="v"))
     assert (plan.before, plan.target) == ({"hello": "1.0.0"}, {"hello": "2.0.0"})
 
 
@@ -271,5 +271,5 @@ def test_a_service_that_was_renamed_in_the_description_is_not_left_beside_the_ne
     left["metadata"]["managedFields"] = [{"manager": "convoy.rollout", "operation": "Apply"}]
     with pytest.raises(Failure, match="Service greeter is not described, and finds the same pods as Service hello"):
         begun(left)
-    plan = _app_deploy.begin(APPLICATIONS, "shop", [left], [], (), {}, others="keep")
+    plan = _app_deploy.begin(APPLICATIONS, "shop", [left], [], (), others="keep")
     assert "greeter" in plan.hints[0]
