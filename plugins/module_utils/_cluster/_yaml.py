@@ -11,11 +11,14 @@ def documents(text: str | bytes | t.IO[str]) -> list[t.Any]:
     """The documents of a text or of a stream. Raises ImportError without PyYAML, and yaml.YAMLError."""
     import yaml
 
-    return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    whole = text if isinstance(text, (str, bytes)) else text.read()
+    try:
+        return list(yaml.load_all(whole, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError:
+        # libyaml refuses characters that JSON writes as two escapes; what else is wrong is so for both.
+        return list(yaml.load_all(whole, Loader=yaml.SafeLoader))
 
 
 def document(text: str | bytes | t.IO[str]) -> t.Any:
-    """The only document of a text or of a stream, None where that is empty. Raises as `documents` does."""
-    import yaml
-
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    """The first document of a text or of a stream, None where that is empty. Raises as `documents` does."""
+    return next(iter(documents(text)), None)

@@ -126,7 +126,8 @@ def beside_services(applications: Described, services: t.Sequence[Object]) -> tu
     The first are those that an earlier description had made, so that it was renamed; the others are somebody else's.
     """
     there = {item["metadata"]["name"]: item for item in services}
-    ours, others = [], []
+    ours: list[str] = []
+    others: list[str] = []
     for name, described in sorted(applications.items()):
         if "service" not in described or name in there:
             continue

@@ -350,7 +350,8 @@ def stays_text(name: str, application: dict[str, t.Any], made: dict[tuple[str, s
     assert same(deployment["spec"]["selector"]["matchLabels"], application.get("selector", labels))
     assert same(template["metadata"]["labels"], labels | {"version": application["version"]})
     container = {"name": labels["app"], "image": f"{application['image']}:{application['version']}"}
-    assert same(template["spec"]["containers"], [container | application.get("container", {})])
+    drained = {"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+    assert same(template["spec"]["containers"], [container | drained | application.get("container", {})])
     for field, content in application.get("pod", {}).items():
         assert field == "containers" or same(template["spec"][field], content)
     for field, content in application.get("deployment", {}).items():
