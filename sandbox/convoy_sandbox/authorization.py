@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import resources
 from .errors import ApiError
 from .store import Object, Store
+from .users import User
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -16,21 +17,6 @@ if TYPE_CHECKING:
 AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
 MASTERS = "system:masters"
 _RBAC = "rbac.authorization.k8s.io"
-
-
-@dataclass(frozen=True)
-class User:
-    """Who asks."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    uid: str = ""
-
-    @property
-    def service_account(self) -> tuple[str, str] | None:
-        """Namespace and name where the user is a ServiceAccount."""
-        parts = self.name.split(":")
-        return (parts[2], parts[3]) if parts[:2] == ["system", "serviceaccount"] and len(parts) == 4 else None
 
 
 def service_account(namespace: str, name: str, uid: str = "") -> User:

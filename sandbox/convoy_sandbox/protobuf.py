@@ -142,7 +142,7 @@ def _value(type_: str, value: int | bytes) -> Any:
     if type_ == "raw":  # JSON within protobuf
         return json.loads(_bytes(dict(_fields(data)).get(1, b"null")) or b"null")
     if type_ == "duration":
-        return f"{dict(_fields(data)).get(1, 0)}ns"
+        return f"{dict(_fields(data)).get(1, 0)!r}ns"
     if type_ == "microtime":
         parts = dict(_fields(data))
         seconds, nanos = parts.get(1), parts.get(2, 0)

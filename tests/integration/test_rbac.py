@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from convoy_sandbox.authorization import Action, Authorizer, User
+from convoy_sandbox.authorization import Action, Authorizer
+from convoy_sandbox.users import User
 from integration.conftest import judged
 from integration.playbooks import ROOT, Lab
 from kubernetes import client

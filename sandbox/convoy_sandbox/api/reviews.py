@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..authorization import AUTHENTICATED, Action, Authorizer, User
+from ..authorization import AUTHENTICATED, Action, Authorizer
 from ..errors import ApiError
 from ..registry import timestamp
 from ..resources import Resource
 from ..store import Object
+from ..users import User
 
 if TYPE_CHECKING:
     from .users import Authenticator

@@ -17,12 +17,13 @@ from aiohttp import web
 
 from .. import authorization, errors, faults, patch, resources, selectors, writes
 from ..admission import context
-from ..authorization import Authorizer, User
+from ..authorization import Authorizer
 from ..errors import ApiError
 from ..kinds.custom import as_version
 from ..network.containers import LogLine
 from ..registry import Registry, unknown_fields
 from ..store import Object, Store
+from ..users import User
 from . import (
     discovery,
     lists,

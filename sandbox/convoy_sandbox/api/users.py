@@ -14,8 +14,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from .. import authorization, errors, resources
-from ..authorization import AUTHENTICATED, MASTERS, UNAUTHENTICATED, Action, Authorizer, User
+from ..authorization import AUTHENTICATED, MASTERS, UNAUTHENTICATED, Action, Authorizer
 from ..errors import ApiError, Cause
+from ..users import User
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from .. import expressions
 from ..errors import Cause
 from ..resources import Custom, Resource
 from ..store import Object
@@ -140,9 +141,9 @@ def _wrong_rules(node: Any, path: str) -> Iterator[Cause]:
             if not rule.get(key):
                 continue
             try:
-                rules.compile_rule(rule[key])
-            except ValueError as error:
-                yield wrong(f"{at}.{key}", rule[key], f"compilation failed: {error}")
+                expressions.check(rule[key])
+            except expressions.ExpressionError as error:
+                yield wrong(f"{at}.{key}", rule[key], str(error))
         if _UNBOUNDED.search(rule.get("messageExpression") or ""):
             yield Cause(
                 "FieldValueForbidden",

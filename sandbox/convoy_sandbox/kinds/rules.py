@@ -5,18 +5,17 @@ Costs are not estimated, as the API server does before it takes a definition: se
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import cel
-
+from .. import expressions
 from ..errors import Cause
-from .structural import ABSENT, EMBEDDED, INT_OR_STRING, Node, correlated, pattern, property_of
+from .structural import ABSENT, EMBEDDED, INT_OR_STRING, Node, correlated, property_of
 
 RULES = "x-kubernetes-validations"
 #: What a rule at the root sees of the metadata.
@@ -40,20 +39,10 @@ def check(node: Node, value: Any, old: Any = ABSENT, *, path: str = "") -> list[
     return list(_checked(node, value, old, path))
 
 
-def compile_rule(text: str) -> cel.Program:
-    """A rule as a program. Raises ValueError for one that is none."""
-    return _program(text)
-
-
-@lru_cache(maxsize=4096)
-def _program(text: str) -> cel.Program:
-    return cel.compile(text)
-
-
 @lru_cache(maxsize=4096)
 def is_transition(text: str) -> bool:
     """Whether a rule compares with the old value."""
-    return "oldSelf" in _program(text).variables()
+    return "oldSelf" in expressions.names(text)
 
 
 def _checked(node: Node, value: Any, old: Any, path: str) -> Iterator[Cause]:
@@ -83,23 +72,25 @@ def _evaluated(node: Node, rule: Node, value: Any, old: Any, path: str) -> Cause
     if compares:
         before = None if old is ABSENT else _seen(node, old, root=not path)
         if optional:
-            before = cel.OptionalValue.none() if old is ABSENT else cel.OptionalValue.of(before)
+            before = expressions.optional(None if old is ABSENT else before)
         variables["oldSelf"] = before
     field = f"{path}{rule.get('fieldPath', '')}" or "<nil>"
     if not path and rule.get("fieldPath"):
         field = field.removeprefix(".")
     shown = rule.get("message") or rule["rule"].strip()
-    outcome = run(rule["rule"], variables)
-    if isinstance(outcome, Problem):
-        text = f'Invalid value: "{_schema_type(node)}": {outcome} evaluating rule: {shown}'
+    try:
+        outcome = expressions.evaluate(rule["rule"], variables)
+    except expressions.ExpressionError as problem:
+        text = f'Invalid value: "{_schema_type(node)}": {problem} evaluating rule: {shown}'
         return Cause("FieldValueInvalid", text, path or "<nil>")
     if outcome is True:
         return None
     message = rule.get("message") or f"failed rule: {shown}"
     if rule.get("messageExpression"):
-        said = run(rule["messageExpression"], variables)
-        if isinstance(said, str) and not isinstance(said, Problem) and said.strip() and "\n" not in said:
-            message = said
+        with contextlib.suppress(expressions.ExpressionError):
+            said = expressions.evaluate(rule["messageExpression"], variables)
+            if isinstance(said, str) and said.strip() and "\n" not in said:
+                message = said
     reason = rule.get("reason", "FieldValueInvalid")
     return Cause(reason, f"{_head(reason, value)}: {message}", field)
 
@@ -115,26 +106,6 @@ def _head(reason: str, value: Any) -> str:
 
 def _schema_type(node: Node) -> str:
     return "" if node.get(INT_OR_STRING) else str(node.get("type", ""))
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why an expression has no value."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def run(text: str, variables: dict[str, Any]) -> Any:
-    """The value of an expression, or a Problem."""
-    try:
-        return _program(text).execute(cel.Context(variables, FUNCTIONS))
-    except KeyError as missing:
-        return Problem(f"no such key: {missing.args[0]}")
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError) as error:
-        return Problem(str(error))
 
 
 def _seen(node: Node, value: Any, *, root: bool = False) -> Any:
@@ -168,61 +139,3 @@ def escaped(name: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and "__" not in name:
         return name
     return re.sub(r"__|[./-]", lambda found: _PARTS[found[0]], name)
-
-
-# What Kubernetes adds to CEL (lists, strings and regular expressions; quantities, URLs and addresses are not there).
-
-
-def _index_of(text: Any, part: Any, start: int = 0) -> int:
-    return text.find(part, start) if isinstance(text, str) else text.index(part) if part in text else -1
-
-
-def _last_index_of(text: Any, part: Any) -> int:
-    if isinstance(text, str):
-        return text.rfind(part)
-    return len(text) - 1 - text[::-1].index(part) if part in text else -1
-
-
-def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
-    return text.replace(old, new, limit)
-
-
-def _split(text: str, separator: str, limit: int = -1) -> list[str]:
-    if limit == 0:
-        return []
-    return text.split(separator, limit - 1 if limit > 0 else -1) if separator else list(text)
-
-
-def _find(text: str, expression: str) -> str:
-    found = pattern(expression).search(text)
-    return found[0] if found else ""
-
-
-def _find_all(text: str, expression: str, limit: int = -1) -> list[str]:
-    found = [match[0] for match in pattern(expression).finditer(text)]
-    return found if limit < 0 else found[:limit]
-
-
-def _format(text: str, values: list[Any]) -> str:
-    return re.sub(r"%[sd]", "{}", text.replace("{", "{{").replace("}", "}}")).format(*values)
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "isSorted": lambda items: items == sorted(items),
-    "sum": sum,
-    "min": min,
-    "max": max,
-    "indexOf": _index_of,
-    "lastIndexOf": _last_index_of,
-    "charAt": lambda text, at: text[at : at + 1],
-    "lowerAscii": str.lower,
-    "upperAscii": str.upper,
-    "replace": _replace,
-    "split": _split,
-    "substring": lambda text, start, end=None: text[start:end],
-    "trim": str.strip,
-    "join": lambda items, separator="": separator.join(items),
-    "find": _find,
-    "findAll": _find_all,
-    "format": _format,
-}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.admission import context, security
-from convoy_sandbox.authorization import User
 from convoy_sandbox.errors import ApiError
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.resources import Resource
 from convoy_sandbox.store import Store
+from convoy_sandbox.users import User
 
 Object = dict[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from convoy_sandbox import resources
 from convoy_sandbox.admission import context, honesty
-from convoy_sandbox.authorization import User
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.resources import RESOURCES, Resource
 from convoy_sandbox.store import Store
+from convoy_sandbox.users import User
 
 CONTAINER = {"name": "main", "image": "i"}
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}

@@ -8,10 +8,10 @@ import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.admission import context
 from convoy_sandbox.admission.policies import BINDINGS, POLICIES
-from convoy_sandbox.authorization import User
 from convoy_sandbox.errors import ApiError
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.store import Store
+from convoy_sandbox.users import User
 
 Object = dict[str, Any]
 FEW = {

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from convoy_sandbox import authorization, certificates, resources
 from convoy_sandbox.api.server import ApiServer
-from convoy_sandbox.authorization import Action, Authorizer, User
+from convoy_sandbox.authorization import Action, Authorizer
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.resources import Resource
 from convoy_sandbox.store import Store
+from convoy_sandbox.users import User
 from unit.sandbox.api.test_server import MADE, Client, Logs
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/robot"
