@@ -130,7 +130,7 @@ def test_the_next_run_waits_for_the_change_that_the_killed_one_is_about_to_make(
             if "this run goes on in" in line:
                 held.release()
     assert abort.wait() == 0, told
-    assert any("hello 1.0.0 now receives all traffic; its canary 2.0.0 was removed" in line for line in told), told
+    assert any("hello 1.0.0" in line and "receives all traffic" in line for line in told), told
     assert lab.deployments() == {"auth", "frontend", "hello"}
     assert lab.versions() == {"1.0.0": 20}
     it.forget(lab)

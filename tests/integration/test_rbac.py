@@ -49,6 +49,8 @@ NOT_ALWAYS = {
     "leases update",  # to hold a lock for long
     "services/proxy get",  # where a Service has no address of its own
     "endpointslices list",  # where shares are judged
+    *(f"horizontalpodautoscalers {verb}" for verb in ("get", "patch")),  # where one goes with the traffic
+    *("services delete", "deployments delete"),  # to take back what a run that failed has created
     *(f"{kind} {verb}" for kind in ("statefulsets", "daemonsets") for verb in ("get", "list", "watch", "patch")),
     *(f"controllerrevisions {verb}" for verb in ("list", "watch")),
 }
