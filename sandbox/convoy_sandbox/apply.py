@@ -265,7 +265,8 @@ def server_side_apply(
     merged = _merge(live, config, node)
     # Whole elements first: without its key an element could not be found any more.
     for path in sorted(previous - wanted - owned_by_others, key=lambda path: (path[-1] != ".", -len(path))):
-        _remove(merged, path, node, owned_by_others)
+        if path[-1] != "." or not any(applied[: len(path) - 1] == path[:-1] for applied in wanted):
+            _remove(merged, path, node, owned_by_others)
     old = next((entry for entry in managed if _identity(entry) == me), None)
     if old is not None and previous == wanted:
         entries.insert(0, old)

@@ -40,7 +40,7 @@ def test_a_first_time_again_a_refusal_and_a_change_in_one_play(empty: Lab, tmp_p
     assert said(refused) == ("refused", "fail", None, None, False, True)
     assert "Application hello cannot be deployed: version must be a text in quotes" in refused["message"]
 
-    print(half); assert said(half) == ("failed", "fail", versions, versions, True, True)
+    assert said(half) == ("refused", "fail", versions, versions, False, True)
     assert "must be between 1 and 65535" in half["reason"]
     assert "ready now: auth 1.0.0 1/1, frontend " in half["message"]
 

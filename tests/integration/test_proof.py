@@ -69,7 +69,7 @@ def test_a_private_page_is_verified_by_lost_requests_and_its_token_is_shown_nowh
     assert said(nameless) == ("refused", "fail", "1.0.0", "1.0.0", False, True)
     assert nameless["reason"].startswith(UNREADY)
     assert "(5 x HTTP 400). Give the header Host" in nameless["reason"]
-    print(strange); assert "(5 x HTTP 401). Give headers that are let in" in strange["reason"]
+    assert "(5 x HTTP 401). Give headers that are let in" in strange["reason"]
 
     assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
     assert good["verified_by"] == "requests"

@@ -75,7 +75,7 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
         lab = Lab(str(cluster.kubeconfig), "default")
         lab.apps.create_namespaced_deployment("default", {"metadata": {"name": "hello"}, "spec": spec})
         with cluster.hold(1, "before", scales) as held:
-            running = lab.start("scale", replicas=5)
+            running = lab.start("scale", replicas=5, application_entry={})
             assert held.wait(120) is not None, running.communicate(timeout=60)[0]
             lab.apps.patch_namespaced_deployment_scale("hello", "default", {"spec": {"replicas": 4}})
             held.release()

@@ -63,7 +63,7 @@ _NO_STREAMS = (
 _HOP_BY_HOP = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade", "host", "authorization", "content-length",
+        "transfer-encoding", "upgrade", "authorization", "content-length",
     }
 )  # fmt: skip
 
