@@ -93,7 +93,7 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
 # A recording is replayed once, by the one process that runs its tests.
 @pytest.fixture(
     scope="module",
-    params=["lab", "faults", "core", "crd", "policy", "pods"],
+    params=["lab", "faults", "core", "crd"],
 )
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""
