@@ -15,6 +15,10 @@ options:
       - It can be left out where the annotation C(kubectl.kubernetes.io/default-container) names it, where it is named
         as the application, or where there is no other.
     type: str
+"""
+
+    VERSION_OF = r"""
+options:
   version_of:
     description:
       - How the version that answers comes from the image's tag, where the two differ. By default they are the same.

@@ -49,22 +49,6 @@ options:
     description: Seconds that the Deployments may take to become complete.
     type: int
     default: 600
-  version_of:
-    description: How the versions that answer come from the images' tags, where they differ.
-    type: dict
-    suboptions:
-      prefix:
-        description: What is taken away from the front of the tag, such as V(v).
-        type: str
-      suffix:
-        description: What is taken away from its end.
-        type: str
-      pattern:
-        description: A regular expression of Python that finds the version in the tag, in its group where it has one.
-        type: str
-      replace:
-        description: What is made of what O(version_of.pattern) finds.
-        type: str
   failure:
     description: What failed, as C(ansible_failed_result) has it, for O(state=back).
     type: raw
@@ -74,6 +58,7 @@ extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._run
+  - convoy.rollout._version.version_of
 """
 
 EXAMPLES = r"""

@@ -35,6 +35,7 @@ extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._version
+  - convoy.rollout._version.version_of
 """
 
 EXAMPLES = r"""

@@ -95,19 +95,8 @@ options:
   info:
     description: What M(convoy.rollout.cluster_info) returned. With it, only the role's result is put together.
     type: dict
-attributes:
-  check_mode:
-    description: Nothing is to be done then, and RV(changes) says what would be.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  action:
-    description: Runs in the controller's own process where the connection is local.
-    support: full
-  idempotent:
-    description: Changes nothing.
-    support: full
+extends_documentation_fragment:
+  - convoy.rollout._read_only
 """
 
 EXAMPLES = r"""

@@ -63,54 +63,6 @@ options:
   service:
     description: A Service that must be there.
     type: str
-  entry:
-    description: >-
-      Where users come in, as M(convoy.rollout.version_distribution) has it. Without it the Service is asked that leads
-      to the Deployment.
-    type: dict
-    suboptions:
-      service:
-        description: The name of the Service.
-        type: str
-      url:
-        description: The URL to ask.
-        type: str
-      port:
-        description: The Service's port.
-        type: int
-      scheme:
-        description: What the Service speaks.
-        type: str
-        choices: [http, https]
-      path:
-        description: What is asked for.
-        type: str
-      via:
-        description: How the Service is reached.
-        type: str
-        choices: [auto, url, proxy]
-      validate_certs:
-        description: Whether its certificate must be one that this machine trusts.
-        type: bool
-      ca_cert:
-        description: The path of the CA that its certificate is from.
-        type: path
-      max_p99:
-        description: Seconds that 99 of 100 answers of the new version may take at most.
-        type: float
-      version_from:
-        description: Where an answer says its version.
-        type: dict
-        suboptions:
-          json_pointer:
-            description: A JSON pointer into the body.
-            type: str
-          header:
-            description: A header of the answer.
-            type: str
-          regex:
-            description: A regular expression that finds it in the body.
-            type: str
   min_success:
     description: >-
       The share of requests that must be answered; where fewer were answered before the run changed anything, as many as
@@ -134,7 +86,9 @@ extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._changes
   - convoy.rollout._run
+  - convoy.rollout._entry
   - convoy.rollout._version
+  - convoy.rollout._version.version_of
 """
 
 EXAMPLES = r"""

@@ -102,6 +102,7 @@ extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._changes
   - convoy.rollout._version
+  - convoy.rollout._version.version_of
 """
 
 EXAMPLES = r"""

@@ -36,7 +36,8 @@ def _without(name: str) -> t.Iterator[None]:
 
 try:
     with _without(UNUSED):
-        import kubernetes.dynamic  # noqa: F401 - what the module imports when it is called
+        # What the module imports when it is called.
+        import kubernetes.dynamic  # noqa: F401  # pylint: disable=unused-import
         import urllib3.util.ssl_
         from ansible_collections.kubernetes.core.plugins.modules import k8s
 except ImportError:

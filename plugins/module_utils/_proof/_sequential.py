@@ -156,7 +156,7 @@ def plenty(expected: float, tolerance: float, alpha: float, beta: float) -> int:
     pairs = [
         (expected, other, -math.log(beta))
         for side in (-1, 1)
-        for other, _ in alternatives(expected, tolerance, side)[:1]
+        for other, _share in alternatives(expected, tolerance, side)[:1]
     ]
     low, high = edges(expected, tolerance)
     limit = math.log(2 * (len(AWAY) + 1) / alpha)

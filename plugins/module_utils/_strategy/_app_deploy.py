@@ -83,8 +83,9 @@ def begin(
     }
     beside = standing_beside(applications, there, selectors)
     renamed, unused = beside_services(applications, services)
-    if (beside or renamed) and others == "refuse":
-        raise Failure([*beside, *renamed][0])
+    first = next(iter([*beside, *renamed]), "")
+    if first and others == "refuse":
+        raise Failure(first)
     names = sorted(applications)
     listed = ", ".join(names)
     return _plan.Plan(

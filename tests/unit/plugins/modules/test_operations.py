@@ -795,8 +795,9 @@ def test_the_documentation_names_the_options_that_there_are(name: str) -> None:
     own = yaml.safe_load(module.DOCUMENTATION)
     documented: Object = dict(own["options"])
     for fragment in own.get("extends_documentation_fragment", []):
-        shared = importlib.import_module(f"{PLUGINS}.doc_fragments.{fragment.rpartition('.')[2]}")
-        documented.update(yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION)["options"])
+        name, *section = fragment.split(".")[2:]  # of convoy.rollout.NAME[.SECTION]
+        shared = importlib.import_module(f"{PLUGINS}.doc_fragments.{name}").ModuleDocFragment
+        documented.update(yaml.safe_load(getattr(shared, (section or ["documentation"])[0].upper()))["options"])
     assert set(documented) == set(arguments)
     for option, spec in arguments.items():
         said = documented[option]
