@@ -182,6 +182,6 @@ def test_a_namespace_that_is_missing_is_created_only_where_asked(empty: Lab) -> 
         pods = [item.metadata.name for item in empty.core.list_namespaced_pod(missing).items]
         assert "DEPLOYMENT  READY  IMAGE" in run.output
         assert not [name for name in [*sets, *pods] if name not in run.output]
-        assert "observed: 1.0.0 1 of 1 requests, 0 lost by " in run.output
+        assert "observed: 1.0.0 20 of 20 requests, 0 lost by " in run.output
     finally:
         namespace_gone(empty.core, missing)

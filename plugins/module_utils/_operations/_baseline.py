@@ -39,9 +39,9 @@ def asked(options: t.Mapping[str, t.Any], service: str, **given: t.Any) -> Facts
     )
 
 
-def seen(looks: t.Mapping[str, t.Any], environ: t.Mapping[str, str], *, serves: bool) -> Facts:
+def seen(looks: t.Mapping[str, t.Any], environ: t.Mapping[str, str], *, serves: bool, samples: int = REQUESTS) -> Facts:
     """What a few requests get, and how a change can be verified by more of them (`by`). Raises Failure."""
-    few = {**looks, "samples": REQUESTS, "expected": {}, "fail_on": "never", "unversioned": True}
+    few = {**looks, "samples": samples, "expected": {}, "fail_on": "never", "unversioned": True}
     found = _version_distribution.looked(few, environ)
     return {
         "by": _baseline.by(found["counts"], found["errors"], serves=serves),
