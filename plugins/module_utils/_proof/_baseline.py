@@ -79,6 +79,7 @@ def names_a_place(entry: t.Mapping[str, t.Any]) -> bool:
     return any(entry.get(key) is not None for key in PLACE)
 
 
+KNOWN = 100  #: requests before a change that tell how many are lost always: of five, one that is lost tells nothing
 SURELY = 1.645  #: the quantile of the normal distribution that is exceeded in 5 of 100
 
 
@@ -86,10 +87,10 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
     """The share of requests that must be answered after a change: as asked for, or as before it where that was less.
 
     Where some were lost before, as many more may be as is 95% sure that are lost always: with none of 500 it is not
-    known, but more than 0.6% are unlikely, with 5 of 500 it may be 2.1%.
+    known, but more than 0.6% are unlikely, with 5 of 500 it may be 2.1%. Fewer than `KNOWN` requests excuse nothing.
     """
     samples, lost = (baseline or {}).get("samples") or 0, sum(((baseline or {}).get("errors") or {}).values())
-    if not lost or lost >= samples:  # what was down has to be good once it is up
+    if not lost or lost >= samples or samples < KNOWN:  # what was down has to be good once it is up
         return min_success
     most = (lost + SURELY**2 / 2 + SURELY * math.sqrt(lost + SURELY**2 / 4)) / samples
     return min(min_success, max(0.0, 1 - most))

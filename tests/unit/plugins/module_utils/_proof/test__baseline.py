@@ -53,7 +53,16 @@ def test_how_answers_are_judged_is_no_place() -> None:
 
 @pytest.mark.parametrize(
     ("samples", "lost", "share"),
-    [(500, 0, 0.999), (500, 5, 0.979), (500, 50, 0.874), (5, 5, 0.999), (0, 0, 0.999), (100_000, 10, 0.999)],
+    [
+        (500, 0, 0.999),
+        (500, 5, 0.979),
+        (500, 50, 0.874),
+        (5, 5, 0.999),
+        (5, 1, 0.999),
+        (99, 9, 0.999),
+        (0, 0, 0.999),
+        (100_000, 10, 0.999),
+    ],
 )
 def test_what_was_lost_before_may_be_lost_after(samples: int, lost: int, share: float) -> None:
     baseline = {"samples": samples, "errors": {"timeout": lost} if lost else {}}
