@@ -24,6 +24,7 @@ from .kinds.pods import random_suffix
 from .kinds.services import has_node_ports
 from .resources import Resource
 from .store import Object, Store
+from .times import timestamp
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -31,11 +32,6 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 #: The ports of nodes that Services may have.
 NODE_PORTS = range(30000, 32768)
 _SCALE = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
-
-
-def timestamp() -> str:
-    """The time now as Kubernetes writes it: UTC, whole seconds."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Registry:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..authorization import AUTHENTICATED, Action, Authorizer
 from ..errors import ApiError
-from ..registry import timestamp
 from ..resources import Resource
 from ..store import Object
+from ..times import timestamp
 from ..users import User
 
 if TYPE_CHECKING:

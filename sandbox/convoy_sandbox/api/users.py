@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .. import authorization, errors, resources
 from ..authorization import AUTHENTICATED, MASTERS, UNAUTHENTICATED, Action, Authorizer
 from ..errors import ApiError, Cause
+from ..times import timestamp
 from ..users import User
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Authenticator:
                 "name": meta["name"],
                 "namespace": meta["namespace"],
                 "uid": meta["uid"],
-                "creationTimestamp": _now(),
+                "creationTimestamp": timestamp(),
             },
             "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": None},
             "status": {"token": token, "expirationTimestamp": when},
@@ -150,10 +151,6 @@ def impersonated(request: web.Request, user: User, authorizer: Authorizer) -> Us
     if AUTHENTICATED not in groups and name != _ANONYMOUS.name:
         groups = (*groups, AUTHENTICATED)
     return User(name, groups)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _encoded(data: bytes) -> str:

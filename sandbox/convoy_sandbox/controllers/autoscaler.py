@@ -6,9 +6,10 @@ import copy
 
 from .. import patch, resources
 from ..errors import ApiError
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions
 from .events import Recorder
 from .runtime import Controller

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..registry import timestamp
 from ..store import Object
+from ..times import timestamp
 
 
 def find(status: Object, type_: str) -> Object | None:

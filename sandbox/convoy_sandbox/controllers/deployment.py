@@ -10,8 +10,9 @@ import json
 from .. import resources
 from ..errors import ApiError
 from ..kinds.pods import ALPHABET
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions
 from .events import Recorder
 from .owners import Index, claim, concerned, controller_of, owned_by, owner_reference

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .. import resources
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..selectors import labels_of, matches
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions
 from .owners import controller_of
 from .replicaset import is_active, is_ready

@@ -7,9 +7,10 @@ from typing import Any
 
 from .. import resources
 from ..kinds.pods import random_suffix
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..selectors import labels_of
 from ..store import Change, Object, Store
+from ..times import timestamp
 from .owners import owner_reference
 from .replicaset import is_ready
 from .runtime import Controller

@@ -8,8 +8,9 @@ import time
 
 from .. import resources
 from ..errors import ApiError
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..store import Object
+from ..times import timestamp
 
 #: Repeats of one event within this many seconds are counted instead of listed again.
 _WINDOW = 600.0

@@ -11,9 +11,10 @@ from .. import resources
 from ..errors import ApiError
 from ..kinds.batch import schedule
 from ..kinds.pods import random_suffix
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions
 from .events import Recorder
 from .owners import Index, controller_of, owned_by, owner_reference

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from .. import errors, resources
 from ..errors import ApiError
 from ..network.containers import Container, ContainerRuntime, ImageError, LogLine, StartError
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions, pod_inputs, pod_status
 from .events import Recorder
 from .pod_status import ContainerState

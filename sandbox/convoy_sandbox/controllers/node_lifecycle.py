@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 
 from .. import resources
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Change, Object, Store
+from ..times import timestamp
 from ..workqueue import Queue
 from . import conditions
 from .events import Recorder

@@ -8,9 +8,10 @@ import platform
 from collections.abc import Callable
 
 from .. import quantities, resources, schema
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..settings import Settings
 from ..store import Object
+from ..times import timestamp
 from ..workqueue import Queue
 
 _LEASES = "kube-node-lease"

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from .. import quantities, resources
 from ..errors import ApiError
-from ..registry import Registry, timestamp
+from ..registry import Registry
 from ..selectors import labels_of
 from ..store import Change, Object, Store
+from ..times import timestamp
 from . import conditions, placement
 from .events import Recorder
 from .runtime import Controller

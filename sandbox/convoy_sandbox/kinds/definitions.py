@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from .. import expressions
 from ..errors import Cause
 from ..resources import Custom, Resource
 from ..store import Object
+from ..times import timestamp
 from . import rules
 from .base import Kind, required, wrong
 
@@ -167,7 +167,7 @@ def _wrong_rules(node: Any, path: str) -> Iterator[Cause]:
 def set_condition(status: Object, kind: str, value: str, reason: str, message: str) -> None:
     """Set a condition of a status, in its place or as the last; its time changes with its value only."""
     conditions = status["conditions"] = [dict(item) for item in status.get("conditions") or ()]
-    new = {"type": kind, "status": value, "lastTransitionTime": _now(), "reason": reason, "message": message}
+    new = {"type": kind, "status": value, "lastTransitionTime": timestamp(), "reason": reason, "message": message}
     for index, old in enumerate(conditions):
         if old["type"] == kind:
             if old["status"] == value:
@@ -175,10 +175,6 @@ def set_condition(status: Object, kind: str, value: str, reason: str, message: s
             conditions[index] = new
             return
     conditions.append(new)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_established(obj: Object) -> bool:

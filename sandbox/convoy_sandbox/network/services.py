@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .. import resources
 from ..errors import ApiError
-from ..registry import timestamp
+from ..times import timestamp
 from ..workqueue import Queue
 from .addresses import Addresses, Ports
 from .data_plane import AtOnce, Cloud, Follower, KubeProxy, Route
