@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 from .. import schema
@@ -58,9 +59,19 @@ def _members(path: str, catalog: Catalog) -> list[Resource]:
 
 def document(path: str, catalog: Catalog) -> bytes | None:
     """GET /openapi/v3/PATH as JSON text, or None where there is no such group and version."""
-    members = _members(path, catalog)
     if path not in group_versions(catalog):
         return None
+    members = _members(path, catalog)
+    return _document(path, members) if any(each.custom for each in members) else _builtin(path)
+
+
+@lru_cache(maxsize=8)
+def _builtin(path: str) -> bytes:
+    """The document of Kubernetes' own kinds, kept: kubectl asks for it with each explain and apply."""
+    return _document(path, _members(path, Catalog()))
+
+
+def _document(path: str, members: list[Resource]) -> bytes:
     paths: Document = {}
     wanted: list[str] = []
     own: Document = {}
