@@ -12,10 +12,13 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 NAMES = ("lab", "faults", "core", "crd", "policy", "pods")
+#: What users met while pods ended: a file each, kept whole.
+ENDINGS = ("termination_more", "termination_more_quiet", "termination_quiet")
 _HERE = Path(__file__).with_name("recordings")
 #: Never part of what is kept, wherever they stand.
 _LEFT_OUT = frozenset({"managedFields", "openAPIV3Schema"})
@@ -74,14 +77,18 @@ def state(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(source: Path, name: str) -> None:
-    """Write one recording's two files, the same bytes each time."""
-    for part, keep in (("http", exchange), ("timeline", state)):
-        lines = [keep(json.loads(line)) for line in (source / f"{name}.{part}.jsonl").read_text().splitlines()]
+    """Write what is kept of one recording, the same bytes each time."""
+    parts: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        f"{name}.http": exchange,
+        f"{name}.timeline": state,
+    }
+    for part, keep in ({name: dict} if name in ENDINGS else parts).items():
+        lines = [keep(json.loads(line)) for line in (source / f"{part}.jsonl").read_text().splitlines()]
         text = "".join(json.dumps(line, separators=(",", ":"), sort_keys=True) + "\n" for line in lines)
-        (_HERE / f"{name}.{part}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+        (_HERE / f"{part}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":
     _HERE.mkdir(exist_ok=True)
-    for each in sys.argv[2:] or NAMES:
+    for each in sys.argv[2:] or (*NAMES, *ENDINGS):
         write(Path(sys.argv[1]), each)

@@ -28,7 +28,6 @@ PAIR = 2  #: how many times as many, or as few, requests may be lost as in the r
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Sandbox]:
     """A sandbox whose data plane is as slow as a node's."""
-    recordings.require()
     with sandbox(data_plane="kube-proxy") as cluster:
         yield cluster
 
