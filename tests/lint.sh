@@ -41,7 +41,7 @@ check() { # NAME COMMAND...
     echo "lint: $name"
     rm "$log"
   else
-    echo "lint: $name found something to mend:"$'\n'"$(<"$log")" >&2
+    echo "lint: $name found something to fix:"$'\n'"$(<"$log")" >&2
     false
   fi
 }

@@ -550,7 +550,7 @@ def _kubeconfig(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> 
     present = [path for path in paths if os.path.exists(path)]
     if not present:
         if given:
-            raise Failure(f"The kubeconfig {given} does not exist; start the cluster, or mend this host's kubeconfig.")
+            raise Failure(f"The kubeconfig {given} does not exist; start the cluster, or fix this host's kubeconfig.")
         if environ.get("KUBECONFIG") and not wanted["host"]:
             raise Failure(f"The kubeconfig {environ['KUBECONFIG']}, which KUBECONFIG names, does not exist.")
         return None

@@ -174,8 +174,8 @@ class Api:
             ca_given = bool(self.access.ca_file or self.access.ca_data)
             said = f"{error.verify_message.rstrip('.')}; {_tls.remedy(error, ca_given=ca_given)}"
         elif refused:
-            mended = "mend the proxy" if proxy else "start the cluster, or mend the address in the kubeconfig"
-            said = f"connection refused; {mended}"
+            fix = "fix the proxy" if proxy else "start the cluster, or fix the address in the kubeconfig"
+            said = f"connection refused; {fix}"
         elif isinstance(error, TimeoutError):
             said = "no answer in time; see that the network leads there"
         else:
