@@ -14,6 +14,7 @@ class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _fleet.ARGUMENTS
+    movable = False  # what it works with are the variables of all hosts
 
     def operation(self, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         """What the fleet's clusters know of each other is in their variables."""

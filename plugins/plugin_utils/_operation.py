@@ -22,6 +22,7 @@ class OperationAction(ActionBase):
 
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
+    movable: t.ClassVar[bool] = True  #: to a host whose connection is not local
 
     def __init_subclass__(cls) -> None:
         """Have the processes of tasks share the memory of Ansible's own, which loads an action before it starts them.
@@ -40,7 +41,7 @@ class OperationAction(ActionBase):
         """What the module would return."""
         super().run(tmp, task_vars)
         self._task_vars = task_vars
-        if self._connection.transport != "local":
+        if self.movable and self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)

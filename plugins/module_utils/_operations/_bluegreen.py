@@ -120,6 +120,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Prepare the other colour, switch to it or back, or retire the old one. Raises Failure."""
     if options["state"] == "back":
         return _back(options, task)
+    if not options["plan"]:
+        raise Failure("plan is empty: give it what convoy.rollout.run returned as plan.")
     work = {
         "prepared": _prepared,
         "previewed": _previewed,

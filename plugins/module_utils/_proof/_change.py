@@ -44,7 +44,7 @@ class Change:
         before = self._evidence or [-math.inf] * len(alternatives)
         self._evidence = [
             _added(evidence, begins) + _ratio(count, total - count, other, most)
-            for evidence, other in zip(before, alternatives, strict=True)
+            for evidence, other in zip(before, alternatives)
         ]
         together = -math.inf
         for evidence in self._evidence:

@@ -39,7 +39,7 @@ def order_of(answers: t.Sequence[bool]) -> Order:
     total, ones = len(answers), sum(answers)
     if not 0 < ones < total:
         return Order("single", 1.0)
-    changes = sum(one != other for one, other in itertools.pairwise(answers))
+    changes = sum(one != other for one, other in zip(answers, answers[1:]))
     likely = 2 * ones * (total - ones) / total  # changes where each is a choice of its own, nearly
     correlation = 1 - changes / likely
     strange = 3 / math.sqrt(total)  # of single choices, more in 1 of 370 either way
@@ -60,7 +60,7 @@ def _least(answers: t.Sequence[bool], share: float, shortest: int) -> float:
         ends = so_far[::width]
         windows = len(ends) - 1
         mean = ends[-1] / windows
-        spread = sum((after - before - mean) ** 2 for before, after in itertools.pairwise(ends))
+        spread = sum((after - before - mean) ** 2 for before, after in zip(ends, ends[1:]))
         found = min(found, spread / (width * share * (1 - share)) / _chi_square(windows - 1))
         if found < 1:
             break

@@ -56,7 +56,7 @@ def alternatives(
 ) -> list[tuple[float, float]]:
     """The shares on one side (-1 below, 1 above) and their weights, those that are the same together."""
     found: dict[float, float] = {}
-    for steps, weight in zip((1.0, farther, math.inf), weights, strict=True):
+    for steps, weight in zip((1.0, farther, math.inf), weights):
         share = min(1.0, max(0.0, null + side * (steps * tolerance if steps < math.inf else 1.0)))
         found[share] = found.get(share, 0.0) + weight
     return [(share, weight) for share, weight in found.items() if share != null and weight]

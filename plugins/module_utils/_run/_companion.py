@@ -208,7 +208,7 @@ def _detached(
         # be cleaned up here.
         gc.freeze()
         kept = sorted([listener.fileno(), told, *life.descriptors()])
-        for low, high in zip([3, *(fd + 1 for fd in kept)], [*kept, os.sysconf("SC_OPEN_MAX")], strict=False):
+        for low, high in zip([3, *(fd + 1 for fd in kept)], [*kept, os.sysconf("SC_OPEN_MAX")]):
             os.closerange(low, high)
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):

@@ -24,7 +24,7 @@ def waves(
     left = list(dict.fromkeys(clusters))
     members = [_members(item, len(left), groups or {}) for item in asked]
     planned: list[dict[str, t.Any]] = []
-    for name, member in zip(asked, members, strict=True):
+    for name, member in zip(asked, members):
         _take(planned, left, name, member)
     while left and isinstance(members[-1], int):
         _take(planned, left, asked[-1], members[-1])
