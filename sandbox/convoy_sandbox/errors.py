@@ -40,6 +40,7 @@ class ApiError(Exception):
         self.details = details
         self.retry_after = retry_after
         self.metadata = metadata or {}
+        self.warnings: list[str] = []  #: what the client is warned of besides
 
     @property
     def status(self) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime
+import functools
 import json
 import random
 import uuid
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from . import admission, conversion, errors, kinds, patch, resources, schema, selectors
 from . import apply as ownership
+from .admission import context, webhooks
+from .admission.policies import Attempt
 from .kinds import custom
 from .kinds import metadata as meta_rules
 from .kinds.base import wrong
@@ -32,6 +35,26 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 #: The ports of nodes that Services may have.
 NODE_PORTS = range(30000, 32768)
 _SCALE = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _settled(write: Callable[P, R]) -> Callable[P, R]:
+    """A write after which the answers of webhooks that it used are for no other one."""
+
+    @functools.wraps(write)
+    def settled(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            result = write(*args, **kwargs)
+        except errors.ApiError:
+            webhooks.settle()
+            raise
+        webhooks.settle()
+        return result
+
+    return settled
 
 
 class Registry:
@@ -106,6 +129,7 @@ class Registry:
 
     # -- creating --------------------------------------------------------------------------------
 
+    @_settled
     def create(
         self,
         resource: Resource,
@@ -164,17 +188,36 @@ class Registry:
                 manager=manager, api_version=api_version or resource.api_version, subresource="", now=timestamp(),
             )  # fmt: skip
         admission.complete(self.store, resource, new)
+        sent = {key: value for key, value in meta.items() if key not in ("uid", "creationTimestamp", "generation")}
+        attempt = Attempt(resource, "", "CREATE", {**new, "metadata": sent}, None, dry_run)
+        new = self._mutated(kind, attempt, new)
+        meta = new["metadata"]
         kind.prepare_create(new)
         self._validated(resource, kind, new, None)
         if self.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
             raise errors.already_exists(resource, meta["name"])
-        admission.check(self.store, resource, new)
+        admission.check(self.store, dataclasses.replace(attempt, new=new))
         if resource == resources.SERVICES:
             self._allocate(new, dry_run=dry_run)
         if managed:
             meta["managedFields"] = managed
         new = _ordered(resource, new)
         return new if dry_run else self._put(resource, new)
+
+    def _mutated(self, kind: kinds.Kind, attempt: Attempt, new: Object) -> Object:
+        """A new state as webhooks want it, with its defaults."""
+        changed = webhooks.mutate(self.store, attempt)
+        if changed is attempt.new:
+            return new
+        resource = attempt.resource
+        decoded, _ = (custom.decode if resource.custom is not None else schema.decode)(resource, changed)
+        decoded["metadata"] = {**new["metadata"], **decoded["metadata"]}
+        for key in ("labels", "annotations", "finalizers", "ownerReferences"):
+            if key not in changed["metadata"]:
+                decoded["metadata"].pop(key, None)
+        decoded = copy.deepcopy(decoded)
+        kind.default(decoded)
+        return decoded
 
     def _admit_definition(self, resource: Resource, name: str) -> None:
         """Nothing new is made of a definition that goes."""
@@ -352,6 +395,7 @@ class Registry:
 
     # -- changing --------------------------------------------------------------------------------
 
+    @_settled
     def update(
         self,
         resource: Resource,
@@ -486,6 +530,11 @@ class Registry:
         else:
             kind.default(new)
             kind.prepare_update(new, old)
+            meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+            if subresource != "scale":
+                attempt = Attempt(resource, subresource, "UPDATE", new, old, dry_run)
+                new = self._mutated(kind, attempt, new)
+                meta = new["metadata"]
             self._validated(resource, kind, new, old)
             if resource == resources.SERVICES:
                 self._allocate(new, dry_run=dry_run)
@@ -504,14 +553,19 @@ class Registry:
             meta["managedFields"] = managed
         meta["resourceVersion"] = old["metadata"]["resourceVersion"]
         new = _ordered(resource, new)
-        if _same(new, old):
+        unchanged = _same(new, old)
+        if unchanged and context.current() is None:
             return old
+        attempt = Attempt(resource, subresource, "UPDATE", new, old, dry_run)
         if subresource == "scale":
-            admission.ask_policies(
-                self.store, resource, scale_of(new, resource), scale_of(old, resource), subresource=subresource
-            )
+            scales = scale_of(new, resource), scale_of(old, resource)
+            admission.ask(self.store, dataclasses.replace(attempt, new=scales[0], old=scales[1]))
         elif subresource != "status":
-            admission.check(self.store, resource, new, old)
+            admission.check(self.store, attempt)
+        elif context.current() is not None:
+            admission.ask(self.store, attempt)
+        if unchanged:
+            return old
         if dry_run:
             return new
         if meta.get("deletionTimestamp") and self._is_finished(resource, new):
@@ -527,6 +581,7 @@ class Registry:
             return not obj["spec"].get("finalizers")
         return not obj["metadata"].get("deletionGracePeriodSeconds")
 
+    @_settled
     def modify(
         self,
         resource: Resource,
@@ -543,6 +598,7 @@ class Registry:
         change(new)
         return self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=False)
 
+    @_settled
     def patch(
         self,
         resource: Resource,
@@ -662,6 +718,7 @@ class Registry:
 
     # -- deleting --------------------------------------------------------------------------------
 
+    @_settled
     def delete(
         self,
         resource: Resource,
@@ -693,7 +750,7 @@ class Registry:
                     f"the {label} in the precondition ({wanted}) does not match the {label} in record ({meta[key]}). "
                     f"The object might have been {hint}",
                 )  # fmt: skip
-        admission.ask_policies(self.store, resource, None, old)
+        admission.ask(self.store, Attempt(resource, "", "DELETE", None, old, dry_run))
         kind = kinds.kind_of(resource)
         if not meta.get("deletionTimestamp"):
             old = copy.deepcopy(old)

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from .admission import context
+from .admission.webhooks import Answers, Unanswered
 from .errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -17,7 +19,8 @@ K = TypeVar("K", bound=Hashable)
 class Queue(Generic[K]):
     """A work queue: each key once, however often it is added; `reconcile` runs on the event loop.
 
-    A reconcile that fails is logged and tried again after a delay, as a controller's rate limiter does.
+    A reconcile that fails is logged and tried again after a delay, as a controller's rate limiter does; one whose
+    writes webhooks have to be asked about is tried again when they have answered.
     """
 
     def __init__(self, name: str, reconcile: Callable[[K], None], *, retry_seconds: float = 1.0) -> None:
@@ -28,6 +31,8 @@ class Queue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._scheduled: asyncio.Handle | None = None
         self._closed = False
+        self._answers = Answers()
+        self._asking: dict[K, asyncio.Task[None]] = {}
 
     def add(self, key: K) -> None:
         """Have a key reconciled soon: after the present call stack, never inside it."""
@@ -55,6 +60,8 @@ class Queue(Generic[K]):
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
+        for task in self._asking.values():
+            task.cancel()
         self._timers.clear()
         self._keys.clear()
 
@@ -62,19 +69,29 @@ class Queue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
+    def _answered(self, key: K) -> None:
+        self._asking.pop(key, None)
+        self.add(key)
+
     def _run_one(self) -> None:
         self._scheduled = None
         if self._closed or not self._keys:
             return
-        key = next(iter(self._keys))
+        key = next((each for each in self._keys if each not in self._asking), None)
+        if key is None:
+            return
         del self._keys[key]
         try:
-            self._reconcile(key)
+            with context.controller(self._answers):
+                self._reconcile(key)
+        except Unanswered as missing:
+            self._asking[key] = asyncio.get_running_loop().create_task(missing.ask())
+            self._asking[key].add_done_callback(lambda _: self._answered(key))
         except ApiError as error:
             log.info("%s: %s refused (%s), tried again in %s s", self.name, key, error.message, self._retry_seconds)
             self.add_after(key, self._retry_seconds)
         except Exception:
             log.exception("%s: %s failed, tried again in %s s", self.name, key, self._retry_seconds)
             self.add_after(key, self._retry_seconds)
-        if self._keys and self._scheduled is None:
+        if self._scheduled is None and any(each not in self._asking for each in self._keys):
             self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)

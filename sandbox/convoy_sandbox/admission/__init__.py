@@ -1,7 +1,7 @@
 """Admission: what stands between a request that is well formed and the store.
 
-`complete` fills in what a namespace, an account or a class decides; `check` refuses what they forbid, and
-warns. Controllers' writes are admitted like clients'.
+`complete` fills in what a namespace, an account or a class decides, and `webhooks.mutate` what webhooks change; `check`
+refuses what they forbid, and warns. Controllers' writes are admitted like clients'.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from ..kinds.base import wrong
 from ..resources import Resource
 from ..selectors import labels_of
 from ..store import Object, Store
-from . import context, honesty, limits, pods, policies, security
+from . import context, honesty, limits, pods, policies, security, webhooks
+from .policies import Attempt
 
 _TEMPLATES = frozenset(
     {
@@ -30,24 +31,23 @@ def complete(store: Store, resource: Resource, new: Object) -> None:
         pods.service_account(store, new)
 
 
-def check(store: Store, resource: Resource, new: Object, old: Object | None = None) -> None:
-    """Refuse what the rules of a namespace and of policies forbid. Raises ApiError 403, or what a policy says."""
+def check(store: Store, attempt: Attempt) -> None:
+    """Refuse what the rules of a namespace, policies and webhooks forbid. Raises ApiError, Unanswered."""
+    resource, new, old = attempt.resource, attempt.object, attempt.old
     if old is None or resource == resources.PERSISTENTVOLUMECLAIMS:
         _within_limits(store, resource, new)
     _secure(store, resource, new, old)
-    ask_policies(store, resource, new, old)
+    ask(store, attempt)
     for text in honesty.unheeded(resource, new) if old is None else ():
         context.warn(text)
     if old is None or resource in quota.RECOUNTED:
         quota.admit(store, resource, new, old)
 
 
-def ask_policies(
-    store: Store, resource: Resource, new: Object | None, old: Object | None, *, subresource: str = ""
-) -> None:
-    """Refuse what a ValidatingAdmissionPolicy denies: of a creation, an update or (without `new`) a deletion."""
-    operation = "DELETE" if new is None else "UPDATE" if old is not None else "CREATE"
-    policies.enforce(store, policies.Attempt(resource, subresource, operation, new, old))
+def ask(store: Store, attempt: Attempt) -> None:
+    """Refuse what a ValidatingAdmissionPolicy or a webhook denies. Raises ApiError, Unanswered."""
+    policies.enforce(store, attempt)
+    webhooks.validate(store, attempt)
 
 
 def _within_limits(store: Store, resource: Resource, new: Object) -> None:

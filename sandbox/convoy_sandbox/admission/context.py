@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..users import User
+    from .webhooks import Answers
 
 
 @dataclass
@@ -19,15 +20,46 @@ class Request:
     user: User
     warnings: list[str] = field(default_factory=list)
     over: bool = False
+    answers: Answers | None = None
 
 
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
 
 
+@dataclass
+class _Controller:
+    answers: Answers
+    over: bool = False
+
+
+_controllers: ContextVar[_Controller | None] = ContextVar("controllers", default=None)
+
+
 @contextlib.contextmanager
-def request_of(user: User) -> Iterator[Request]:
+def controller(answers: Answers) -> Iterator[None]:
+    """What is written within is a controller's, which makes it again once webhooks have answered."""
+    writing = _Controller(answers)
+    token = _controllers.set(writing)
+    try:
+        yield
+    finally:
+        writing.over = True
+        _controllers.reset(token)
+
+
+def answers() -> Answers | None:
+    """What webhooks have answered to the present write so far; None where nobody could wait for them."""
+    request = current()
+    if request is not None:
+        return request.answers
+    writing = _controllers.get()
+    return None if writing is None or writing.over else writing.answers
+
+
+@contextlib.contextmanager
+def request_of(user: User, answers: Answers | None = None) -> Iterator[Request]:
     """What is written within is this user's; whatever controllers do afterwards is not."""
-    request = Request(user)
+    request = Request(user, answers=answers)
     token = _current.set(request)
     try:
         yield request

@@ -21,8 +21,6 @@ STORED_ONLY = {
     ("", "persistentvolumeclaims"): "PersistentVolumeClaims stay Pending, and pods that name them run all the same",
     ("", "replicationcontrollers"): "nothing acts on ReplicationControllers",
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): "MutatingAdmissionPolicies change nothing",
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): "webhooks are not called",
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): "webhooks are not called",
     ("apiregistration.k8s.io", "apiservices"): "aggregated APIs are not asked",
     ("resource.k8s.io", "resourceclaims"): "devices are not allocated",
 }

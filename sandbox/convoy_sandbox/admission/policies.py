@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import expressions, resources, selectors
@@ -28,6 +28,7 @@ class Attempt:
     new: Object | None
     old: Object | None
     dry_run: bool = False
+    options: Object = field(default_factory=dict)  #: what the request says besides, as fieldManager
 
     @property
     def object(self) -> Object:
@@ -109,12 +110,13 @@ def _apply(store: Store, policy: Object, binding: Object, attempt: Attempt) -> N
     for reason, message in _failures(store, spec, binding, attempt):
         names = f"'{policy['metadata']['name']}' with binding '{binding['metadata']['name']}'"
         if "Deny" in actions:
-            raise _denied(attempt, reason, f"ValidatingAdmissionPolicy {names} denied request: {message}")
+            raise denied(attempt, reason, f"ValidatingAdmissionPolicy {names} denied request: {message}")
         if "Warn" in actions:
             context.warn(f"Validation failed for ValidatingAdmissionPolicy {names}: {message}")
 
 
-def _denied(attempt: Attempt, reason: str, text: str) -> ApiError:
+def denied(attempt: Attempt, reason: str, text: str) -> ApiError:
+    """The refusal of a request."""
     resource = attempt.resource
     details: Object = {"name": attempt.name}
     if resource.group:
@@ -135,23 +137,21 @@ def _failures(store: Store, spec: Object, binding: Object, attempt: Attempt) -> 
             yield "Invalid", f"failed to configure binding: {error}"
         return
     for params in parameters:
-        variables = _variables(store, attempt, params)
+        known = variables(store, attempt, params)
         try:
             for condition in spec.get("matchConditions") or ():
-                if not expressions.evaluate(condition["expression"], variables):
+                if not expressions.evaluate(condition["expression"], known):
                     return
             named: dict[str, Any] = {}
             for variable in spec.get("variables") or ():
-                named[variable["name"]] = expressions.evaluate(
-                    variable["expression"], {**variables, "variables": named}
-                )
-            variables["variables"] = named
+                named[variable["name"]] = expressions.evaluate(variable["expression"], {**known, "variables": named})
+            known["variables"] = named
         except expressions.ExpressionError as error:
             if not ignores:
                 yield "Invalid", str(error)
             return
         for validation in spec.get("validations") or ():
-            failure = _failure(validation, variables, ignores=ignores)
+            failure = _failure(validation, known, ignores=ignores)
             if failure is not None:
                 yield validation.get("reason") or "Invalid", failure
 
@@ -173,25 +173,35 @@ def _failure(validation: Object, variables: dict[str, Any], *, ignores: bool) ->
     return validation.get("message") or f"failed expression: {expression}"
 
 
-def _variables(store: Store, attempt: Attempt, params: Object | None) -> dict[str, Any]:
-    request = context.current()
-    user: Object = {"username": "system:serviceaccount:kube-system:sandbox", "groups": []}
-    if request is not None:
-        user = {"username": request.user.name, "groups": list(request.user.groups), "uid": request.user.uid}
-    resource = attempt.resource
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    asked = {"group": resource.group, "version": resource.version, "resource": resource.plural}
+def variables(store: Store, attempt: Attempt, params: Object | None) -> dict[str, Any]:
+    """What expressions about a request may name."""
     return {
         "object": attempt.new,
         "oldObject": attempt.old,
         "params": params,
         "namespaceObject": store.get(resources.NAMESPACES, "", attempt.namespace),
-        "request": {
-            "operation": attempt.operation, "kind": kind, "requestKind": kind, "resource": asked,
-            "requestResource": asked, "subResource": attempt.subresource, "requestSubResource": attempt.subresource,
-            "name": attempt.name, "namespace": attempt.namespace, "userInfo": user, "dryRun": attempt.dry_run,
-        },
+        "request": {**request(attempt), "dryRun": attempt.dry_run},
         "variables": {},
+    }
+
+
+def request(attempt: Attempt) -> Object:
+    """A request as expressions and webhooks see it: who asks for what."""
+    asking = context.current()
+    user: Object = {"username": "system:serviceaccount:kube-system:sandbox", "groups": []}
+    if asking is not None:
+        user = {"username": asking.user.name, "groups": list(asking.user.groups)}
+        if asking.user.uid:
+            user["uid"] = asking.user.uid
+    resource = attempt.resource
+    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    if attempt.subresource == "scale":
+        kind = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    asked = {"group": resource.group, "version": resource.version, "resource": resource.plural}
+    return {
+        "kind": kind, "resource": asked, "subResource": attempt.subresource, "requestKind": kind,
+        "requestResource": asked, "requestSubResource": attempt.subresource, "name": attempt.name,
+        "namespace": attempt.namespace, "operation": attempt.operation, "userInfo": user,
     }  # fmt: skip
 
 

@@ -10,18 +10,21 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
 
 from .. import authorization, errors, faults, patch, resources, selectors, writes
 from ..admission import context
+from ..admission import webhooks as admission_webhooks
+from ..admission.webhooks import Answers, Unanswered
 from ..authorization import Authorizer
 from ..errors import ApiError
 from ..kinds.custom import as_version
 from ..network.containers import LogLine
 from ..registry import Registry, unknown_fields
+from ..resources import Resource
 from ..store import Object, Store
 from ..users import User
 from . import (
@@ -38,12 +41,14 @@ from . import (
     troubles,
     users,
     watches,
+    webhooks,
 )
 
 if TYPE_CHECKING:
     from ..certificates import Certificates
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: The one path that no Kubernetes has: the faults of this sandbox, as JSON.
 FAULTS_PATH = "/sandbox/faults"
@@ -102,6 +107,7 @@ class ApiServer:
         self._authorizer = Authorizer(store)
         self._pod_logs = pod_logs
         self._dial = dial
+        admission_webhooks.use(store, webhooks.Webhooks(store, dial).ask)
         self._host = host
         self.port = port
         self._runner: web.AppRunner | None = None
@@ -156,10 +162,13 @@ class ApiServer:
             return await self._met(request, user)
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
-            return _json(error.status, error.code, headers)
+            refusal = _json(error.status, error.code, headers)
+            for text in error.warnings:
+                refusal.headers.add("Warning", negotiation.warning(text))
+            return refusal
         except web.HTTPRequestEntityTooLarge as large:
-            refusal = ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {large.text}")
-            return _json(refusal.status, refusal.code)
+            too_large = ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {large.text}")
+            return _json(too_large.status, too_large.code)
         except ConnectionResetError:
             troubles.drop(request)
             return web.Response()  # which nobody gets
@@ -284,7 +293,7 @@ class ApiServer:
         if method in ("GET", "HEAD"):
             return await self._read(request, target, form)
         if method == "POST" and target.subresource == "eviction":
-            return await self._evict(request, target)
+            return await self._evict(request, target, user)
         if method == "POST" and target.resource == resources.SERVICEACCOUNTS and target.subresource == "token":
             account = self._registry.get(target.resource, target.namespace, target.name)
             return _json(self.authenticator.token_request(account, await _body(request)), 201)
@@ -300,7 +309,9 @@ class ApiServer:
             return await self._patch(request, target, form, user)
         if method == "DELETE" and not target.subresource:
             how = options.deletion(request.query, await _body(request))
-            return self._delete(target, how) if target.name else self._delete_collection(request, target, how)
+            if target.name:
+                return await self._delete(target, how, user)
+            return await self._delete_collection(request, target, how, user)
         raise _method_not_allowed()
 
     async def _read(self, request: web.Request, target: paths.Target, form: negotiation.Form) -> web.StreamResponse:
@@ -372,9 +383,10 @@ class ApiServer:
             user,
             lambda: self._registry.create(target.resource, target.namespace, body, **{**how, "dry_run": True}),
         )
-        with context.request_of(user) as admitted:
-            created = self._registry.create(target.resource, target.namespace, body, **how)
-        warnings = _warnings(target, body, how) + _admission_warnings(admitted)
+        created, admitted = await self._written(
+            user, lambda: self._registry.create(target.resource, target.namespace, body, **how)
+        )
+        warnings = _warnings(target, body, how) + admitted
         return self._shown(target, created, form, 201, warnings=warnings)
 
     async def _update(
@@ -389,11 +401,13 @@ class ApiServer:
                 target.resource, target.namespace, target.name, body, **{**how, "dry_run": True}
             ),
         )
-        with context.request_of(user) as admitted:
-            stored = self._registry.update(
+        stored, admitted = await self._written(
+            user,
+            lambda: self._registry.update(
                 target.resource, target.namespace, target.name, body, subresource=target.subresource, **how
-            )
-        warnings = _warnings(target, body, how) + _admission_warnings(admitted)
+            ),
+        )
+        warnings = _warnings(target, body, how) + admitted
         return self._shown(target, stored, form, warnings=warnings)
 
     async def _patch(
@@ -421,55 +435,81 @@ class ApiServer:
                 **{**how, "dry_run": True},
             )[0],
         )
-        with context.request_of(user) as admitted:
-            stored, created = self._registry.patch(
+        (stored, created), admitted = await self._written(
+            user,
+            lambda: self._registry.patch(
                 target.resource, target.namespace, target.name, content_type, body,
                 subresource=target.subresource, force=force, **how,
-            )  # fmt: skip
-        warnings = (_warnings(target, body, how) if apply else []) + _admission_warnings(admitted)
+            ),
+        )  # fmt: skip
+        warnings = (_warnings(target, body, how) if apply else []) + admitted
         return self._shown(target, stored, form, 201 if created else 200, warnings=warnings)
+
+    async def _written(self, user: User, write: Callable[[], T]) -> tuple[T, list[str]]:
+        """A user's write, once webhooks have been asked; besides, what admission warns of as Warning headers."""
+        answers = Answers()
+        while True:
+            try:
+                with context.request_of(user, answers) as admitted:
+                    return write(), [negotiation.warning(text) for text in admitted.warnings]
+            except Unanswered as missing:
+                await missing.ask()
+            except ApiError as error:
+                error.warnings = admitted.warnings
+                raise
 
     def _check_escalation(self, target: paths.Target, user: User, outcome: Callable[[], Object]) -> None:
         """Nobody may give rights away that he does not have; `outcome` says what a write would store."""
         if authorization.guarded(target.resource):
             self._authorizer.check_escalation(user, target.resource, outcome(), target.namespace)
 
-    def _delete(self, target: paths.Target, how: options.Deletion) -> web.Response:
-        obj, gone = self._registry.delete(
-            target.resource,
-            target.namespace,
-            target.name,
-            propagation=how.propagation,
-            grace_period_seconds=how.grace_period_seconds,
-            preconditions=how.preconditions,
-            dry_run=how.dry_run,
-        )
-        if not gone or target.resource in _RETURNED_WHEN_DELETED:
-            waits = not gone and how.propagation in ("Foreground", "Orphan")
-            return _json(obj, 202 if waits else 200)
-        details: Object = {"name": target.name}
-        if target.resource.group:
-            details["group"] = target.resource.group
-        details |= {"kind": target.resource.plural, "uid": obj["metadata"]["uid"]}
-        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+    async def _delete(self, target: paths.Target, how: options.Deletion, user: User) -> web.Response:
+        (obj, gone), warnings = await self._deleted(target.resource, target.namespace, target.name, how, user)
+        response = _json(self._of_deletion(target, obj, gone=gone))
+        if not gone and how.propagation in ("Foreground", "Orphan"):
+            response.set_status(202)
+        for warning in warnings:
+            response.headers.add("Warning", warning)
+        return response
 
-    def _delete_collection(self, request: web.Request, target: paths.Target, how: options.Deletion) -> web.Response:
-        if "deletecollection" not in target.resource.verbs:
-            raise _method_not_allowed()
-        items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
-        for obj in items:
-            self._registry.delete(
-                target.resource,
-                obj["metadata"].get("namespace", ""),
-                obj["metadata"]["name"],
+    async def _deleted(
+        self, resource: Resource, namespace: str, name: str, how: options.Deletion, user: User
+    ) -> tuple[tuple[Object, bool], list[str]]:
+        return await self._written(
+            user,
+            lambda: self._registry.delete(
+                resource,
+                namespace,
+                name,
                 propagation=how.propagation,
                 grace_period_seconds=how.grace_period_seconds,
                 preconditions=how.preconditions,
                 dry_run=how.dry_run,
-            )
+            ),
+        )
+
+    def _of_deletion(self, target: paths.Target, obj: Object, *, gone: bool) -> Object:
+        """What a deletion is answered with."""
+        if not gone or target.resource in _RETURNED_WHEN_DELETED:
+            return obj
+        details: Object = {"name": target.name}
+        if target.resource.group:
+            details["group"] = target.resource.group
+        details |= {"kind": target.resource.plural, "uid": obj["metadata"]["uid"]}
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+    async def _delete_collection(
+        self, request: web.Request, target: paths.Target, how: options.Deletion, user: User
+    ) -> web.Response:
+        if "deletecollection" not in target.resource.verbs:
+            raise _method_not_allowed()
+        items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
+        for obj in items:
+            meta = obj["metadata"]
+            await self._deleted(target.resource, meta.get("namespace", ""), meta["name"], how, user)
         return _json(lists.listed(target.resource, items, meta))
 
-    async def _evict(self, request: web.Request, target: paths.Target) -> web.Response:
+    async def _evict(self, request: web.Request, target: paths.Target, user: User) -> web.Response:
         """Delete a pod unless a PodDisruptionBudget forbids it."""
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
         body = await _body(request) or {}
@@ -480,7 +520,7 @@ class ApiServer:
             how = dataclasses.replace(how, dry_run=True)
         if pod["status"].get("phase") not in ("Succeeded", "Failed"):
             self._within_budget(pod)
-        self._delete(target, how)
+        await self._delete(target, how, user)
         return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
     def _within_budget(self, pod: Object) -> None:
@@ -613,11 +653,6 @@ def _warnings(target: paths.Target, body: Any, how: dict[str, Any]) -> list[str]
     if how["validation"] != "Warn" or target.subresource == "scale":
         return []
     return [negotiation.warning(f'unknown field "{name}"') for name in unknown_fields(target.resource, body)]
-
-
-def _admission_warnings(request: context.Request) -> list[str]:
-    """What admission warns of, as Warning headers."""
-    return [negotiation.warning(text) for text in request.warnings]
 
 
 def _no_such_path() -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Any
 
 from .. import expressions
@@ -121,14 +122,67 @@ class WebhookKind(Kind):
         for index, webhook in enumerate(obj.get("webhooks") or ()):
             where = f"webhooks[{index}]"
             client = webhook.get("clientConfig") or {}
-            if bool(client.get("url")) == bool(client.get("service")):
-                causes.append(required(f"{where}.clientConfig", "exactly one of url or service is required"))
-            if not webhook.get("admissionReviewVersions"):
-                causes.append(required(f"{where}.admissionReviewVersions", "must specify one of v1, v1beta1"))
-            if webhook.get("sideEffects") not in ("None", "NoneOnDryRun"):
-                allowed = ["None", "NoneOnDryRun"]
-                causes.append(unsupported(f"{where}.sideEffects", webhook.get("sideEffects", ""), allowed))
+            if webhook.get("name", "").count(".") < 2:
+                message = "should be a domain with at least three segments separated by dots"
+                causes.append(wrong(f"{where}.name", webhook.get("name", ""), message))
+            if webhook.get("sideEffects") is None:
+                causes.append(required(f"{where}.sideEffects", "must specify one of None, NoneOnDryRun"))
+            elif webhook["sideEffects"] not in _SIDE_EFFECTS:
+                causes.append(unsupported(f"{where}.sideEffects", webhook["sideEffects"], _SIDE_EFFECTS))
             if not 1 <= webhook["timeoutSeconds"] <= 30:
                 message = "the timeout value must be between 1 and 30 seconds"
                 causes.append(wrong(f"{where}.timeoutSeconds", webhook["timeoutSeconds"], message))
+            if webhook["failurePolicy"] not in _FAILURE_POLICIES:
+                causes.append(unsupported(f"{where}.failurePolicy", webhook["failurePolicy"], _FAILURE_POLICIES))
+            causes += _rule_causes(webhook.get("rules") or [], f"{where}.rules")
+            if bool(client.get("url")) == bool(client.get("service")):
+                causes.append(required(f"{where}.clientConfig", "exactly one of url or service is required"))
+            elif client.get("url"):
+                causes += _url_causes(client["url"], f"{where}.clientConfig.url")
+            if not webhook.get("admissionReviewVersions"):
+                causes.append(required(f"{where}.admissionReviewVersions", "must specify one of v1, v1beta1"))
+            elif not {"v1", "v1beta1"} & set(webhook["admissionReviewVersions"]):
+                message = "must include at least one of v1, v1beta1"
+                causes.append(wrong(f"{where}.admissionReviewVersions", webhook["admissionReviewVersions"], message))
+            for number, condition in enumerate(webhook.get("matchConditions") or ()):
+                field = f"{where}.matchConditions[{number}]"
+                if not condition.get("name"):
+                    causes.append(required(f"{field}.name"))
+                causes += _expression_causes(condition.get("expression", ""), f"{field}.expression")
         return causes
+
+
+_SIDE_EFFECTS = ["None", "NoneOnDryRun"]
+_FAILURE_POLICIES = ["Fail", "Ignore"]
+_OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]
+
+
+def _url_causes(url: str, field: str) -> list[Cause]:
+    parts = urllib.parse.urlsplit(url)
+    form = "; desired format: https://host[/path]"
+    if parts.scheme != "https":
+        return [wrong(field, parts.scheme, f"'https' is the only allowed URL scheme{form}")]
+    if not parts.netloc:
+        return [wrong(field, parts.netloc, f"host must be specified{form}")]
+    return [
+        wrong(field, value, f"{what} are not permitted in the URL")
+        for value, what in ((parts.query, "query parameters"), (parts.fragment, "fragments"))
+        if value
+    ]
+
+
+def _rule_causes(rules: list[Object], where: str) -> list[Cause]:
+    causes: list[Cause] = []
+    for index, rule in enumerate(rules):
+        field = f"{where}[{index}]"
+        causes += [required(f"{field}.{key}") for key in ("apiGroups", "apiVersions", "resources") if not rule.get(key)]
+        if not rule.get("operations"):
+            causes.append(required(f"{field}.operations"))
+        causes += [
+            unsupported(f"{field}.operations[{number}]", one, _OPERATIONS)
+            for number, one in enumerate(rule.get("operations") or ())
+            if one not in _OPERATIONS
+        ]
+        if rule.get("scope") not in ("*", "Cluster", "Namespaced"):
+            causes.append(unsupported(f"{field}.scope", rule["scope"], ["*", "Cluster", "Namespaced"]))
+    return causes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,28 @@ _FAULTS = {
 }
 
 
+#: The newest release of each minor version of nginx that its image has been published for.
+_NGINX = {
+    "1.7": 12, "1.8": 1, "1.9": 15, "1.10": 3, "1.11": 13, "1.12": 2, "1.13": 12, "1.14": 2, "1.15": 12, "1.16": 1,
+    "1.17": 10, "1.18": 0, "1.19": 10, "1.20": 2, "1.21": 6, "1.22": 1, "1.23": 4, "1.24": 0, "1.25": 5, "1.26": 3,
+    "1.27": 5, "1.28": 3, "1.29": 8, "1.30": 1, "1.31": 2,
+}  # fmt: skip
+_NGINX_NAMES = frozenset({"latest", "stable", "mainline", "1"})
+_NGINX_ALONE = frozenset({"alpine", "alpine-slim", "alpine-perl", "perl"})
+_NGINX_VARIANTS = r"(?:-(?:alpine|alpine-slim|alpine-perl|perl|otel|bullseye|bookworm|trixie))?"
+
+
+def is_nginx_tag(tag: str) -> bool:
+    """Whether the image nginx has a tag: releases and their variants, `latest` and the like, or a digest."""
+    if re.fullmatch(r"@sha256:[0-9a-f]{64}", tag):
+        return True
+    found = re.fullmatch(rf"([a-z]+|\d+(?:\.\d+){{0,2}}){_NGINX_VARIANTS}", tag)
+    if found is None or tag in _NGINX_ALONE:
+        return tag in _NGINX_ALONE
+    minor, _, patch = found[1].rpartition(".") if found[1].count(".") == 2 else (found[1], "", "0")
+    return found[1] in _NGINX_NAMES or (minor in _NGINX and patch == str(int(patch)) and int(patch) <= _NGINX[minor])
+
+
 @dataclass(frozen=True)
 class Reference:
     """An image reference in full: `docker.io/library/nginx:latest`."""
@@ -99,6 +122,10 @@ def parse(image: str) -> Reference:
     return Reference(registry, repository, f"@{digest}" if at else tag)
 
 
+def _is_nginx(reference: Reference) -> bool:
+    return reference.registry == "docker.io" and reference.repository == "library/nginx"
+
+
 class Catalog:
     """The images of one sandbox: its own, and those that a user registers."""
 
@@ -109,7 +136,7 @@ class Catalog:
         """What containers of an image do, or None if there is no such image."""
         reference = parse(image)
         found = self._images.get(str(reference))
-        if found is None and reference.registry == "docker.io" and reference.repository == "library/nginx":
+        if found is None and _is_nginx(reference) and is_nginx_tag(reference.tag):
             return Image("nginx", version=reference.tag)
         if found is not None and found.program and not found.version:
             return dataclasses.replace(found, version=reference.tag)
@@ -120,6 +147,11 @@ class Catalog:
         if self.find(image) is not None:
             return
         reference = parse(image)
+        if _is_nginx(reference):
+            raise ImageError(
+                f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
+                f"{reference}: not found"
+            )
         host = "registry-1.docker.io" if reference.registry == "docker.io" else reference.registry
         manifest = f"https://{host}/v2/{reference.repository}/manifests/{reference.tag.removeprefix('@')}"
         raise ImageError(

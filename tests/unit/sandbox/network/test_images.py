@@ -39,6 +39,21 @@ def test_the_labs_images_are_there() -> None:
     assert catalog.find("example/nginx:1.28.0") is None
 
 
+@pytest.mark.parametrize("tag", ["latest", "1", "1.28", "1.28.0", "1.28.0-alpine", "alpine", "stable-alpine-slim"])
+def test_nginx_has_the_tags_that_were_published(tag: str) -> None:
+    Catalog().pull(f"nginx:{tag}")
+
+
+@pytest.mark.parametrize("tag", ["1.0.23449928384992872784", "1.28.99", "1.028.0", "9", "v1.28.0", "1.28-alpin"])
+def test_nginx_has_no_others(tag: str) -> None:
+    with pytest.raises(ImageError) as failure:
+        Catalog().pull(f"nginx:{tag}")
+    full = f"docker.io/library/nginx:{tag}"
+    assert str(failure.value) == (
+        f'failed to pull and unpack image "{full}": failed to resolve reference "{full}": {full}: not found'
+    )
+
+
 def test_versions_that_go_wrong_are_named_by_their_tag() -> None:
     catalog = Catalog()
     assert catalog.find("sandbox/hello:crash") == Image("hello", version="crash", crash_after=0.0)
