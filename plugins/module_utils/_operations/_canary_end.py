@@ -17,6 +17,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
     _canary_steps,
+    _drain,
+    _pause,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_manifests import Change
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
@@ -55,13 +57,16 @@ def promoted(work: Work) -> dict[str, t.Any]:
     said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
-    work.changed(seen.stable, _keeping(_only(change, seen.stable), seen), said)
+    patch = _keeping(_only(change, seen.stable), seen)
+    undrained = bool(_drain.ending(seen.stable, [seen.service]).lacks)
+    work.changed(seen.stable, _spaced(patch) if undrained else patch, said)
     if work.task.check_mode:
         return work.result(f"Check mode: {work.stable} would be given {version}.")
     work.complete(work.stable)
     settle = work.request["settle"]
     endings = work.endings(version)
     work.proof.verified("promotion", final=False, endings=endings, settle=settle, expected={version: 1})
+    _release(work)
     return work.result(f"{work.stable} {version} is promoted.")
 
 
@@ -90,6 +95,25 @@ def _keeping(patch: Patch, seen: Seen) -> Patch:
         return _workloads.joined(steps, _history.keeping(deployment, known, last))
 
     return keeping
+
+
+def _spaced(patch: Patch) -> Patch:
+    """A patch that gives stable another template, with what has each of its pods end in a quiet moment."""
+
+    def spaced(deployment: Object) -> list[Object]:
+        steps = patch(deployment)
+        if not any(step["path"].startswith("/spec/template") for step in steps):
+            return steps
+        return _workloads.joined(steps, _pause.spaced(deployment))
+
+    return spaced
+
+
+def _release(work: Work) -> None:
+    """Give stable the settings back that a promotion has changed, where one has. Raises Failure."""
+    stable = work.seen().stable
+    if _pause.released(stable):
+        work.changed(stable, _pause.released, f"Deployment {work.stable} is given its own strategy back")
 
 
 def _settle(work: Work, *, verified: bool) -> None:
@@ -126,6 +150,7 @@ def _restore(work: Work, seen: Seen) -> None:
     # Whoever scales it up meanwhile is not waited for.
     if not work.task.check_mode and (promoted or not _canary_steps.is_whole(stable, seen.canary)):
         work.complete(work.stable)
+    _release(work)
 
 
 def gone(work: Work) -> dict[str, t.Any]:

@@ -15,6 +15,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_standing,
     _canary_steps,
     _drain,
+    _pause,
     _plan,
     _weights,
 )
@@ -262,7 +263,8 @@ def endings(seen: Seen, found: t.Mapping[str, t.Any]) -> list[_drain.Ending]:
     fewest = min([stable["replicas"], *(step["stable"] for step in found["steps"])])
     replaced = found["promote"] and stable["version"] != canary["version"]
     pods = stable["replicas"] if replaced else stable["replicas"] - fewest
-    ending = [_drain.ending(seen.stable, [seen.service], version=stable["version"], pods=pods)]
+    quiet = _pause.QUIET if replaced and _pause.spaced(seen.stable) else 0
+    ending = [_drain.ending(seen.stable, [seen.service], version=stable["version"], pods=pods, quiet=quiet)]
     if seen.canary is not None and ends:
         ending.append(_drain.ending(seen.canary, [seen.service], version=canary["version"]))
     return [each for each in ending if each.pods]

@@ -23,6 +23,7 @@ class Ending:
     pods: int
     drain: _subject.Drain | None
     takes_traffic: bool = True  #: whether requests reach them until they end
+    quiet: int = 0  #: the seconds for which the pod that replaces each is ready before it ends, if they are waited for
 
     @property
     def lacks(self) -> str:
@@ -83,8 +84,20 @@ def warning(endings: t.Iterable[Ending]) -> str:
         )
     return (
         f"The pods of {pods} {first.lacks}, while some requests are still sent to them: users may lose these. "
+        f"{_waited(first)}"
         f"To prevent that, {first.remedy}; or change the version with bluegreen, which sends users elsewhere before it "
         "ends a pod."
+    )
+
+
+def _waited(ending: Ending) -> str:
+    """That each pod ends in a quiet moment, as a sentence before another one; empty where it does not."""
+    if not ending.quiet:
+        return ""
+    return (
+        f"Each pod of Deployment {ending.deployment} therefore ends only when a new one has been ready for "
+        f"{ending.quiet} seconds, which is in time for the proxies of nodes, but not for load balancers that follow "
+        "more slowly. "
     )
 
 

@@ -8,6 +8,8 @@ ready takes traffic as ever but does not count as available (`minReadySeconds` i
 controller stops by itself at maxSurge + maxUnavailable new pods. Each step then allows as many pods more to
 be missing as new ones are ready, until the wanted number is there. What the brake changes is remembered in
 an annotation and given back with the pause.
+
+A rollout whose pods have no drain is braked as well, so that each old pod ends in a quiet moment (`spaced`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 PAUSED_AT = "convoy.rollout/paused-at"
 #: The Deployment's annotation that keeps what the brake changed.
 BEFORE_PAUSE = "convoy.rollout/before-pause"
+
+#: Seconds for which a new pod is ready before an old one ends that has no drain. A proxy writes its rules at most once
+#: a second: by then it has long written that the new pod is there, so that it takes the old one out before that stops
+#: listening.
+QUIET = 3
+#: In how many steps a rollout replaces its pods at most where each of them waits for a quiet moment.
+STEPS = 10
 
 YEAR = 365 * 24 * 3600  #: seconds
 #: What the brake changes, by its path below spec.
@@ -115,6 +124,30 @@ def braked(deployment: Object, at: Point) -> list[Object]:
     if not deployment["spec"].get("paused"):
         patch.append({"op": "add", "path": "/spec/paused", "value": True})
     return patch
+
+
+def spaced(deployment: Object) -> list[Object]:
+    """The JSON patch that has new pods come first, and old ones end when the new ones were ready for a while.
+
+    Empty where its owner wants no more pods than replicas at any time, or it is paused.
+    """
+    own = {key: _get(deployment, path) for key, path in BRAKE.items()}
+    own.update(_before(deployment))
+    wanted = deployment["spec"].get("replicas", 1)
+    surge, _unavailable = limits(wanted, own["maxSurge"], own["maxUnavailable"])
+    quiet = max(QUIET, own["minReadySeconds"] or 0)
+    # Kubernetes wants the deadline to be the longer one.
+    if not surge or deployment["spec"].get("paused") or (own["progressDeadlineSeconds"] or 600) <= quiet:
+        return []
+    values = {"minReadySeconds": quiet, "maxSurge": math.ceil(wanted / STEPS), "maxUnavailable": 0}
+    return annotated(deployment, {BEFORE_PAUSE: json.dumps(own)}) + _set(deployment, values)
+
+
+def released(deployment: Object) -> list[Object]:
+    """The JSON patch that gives a Deployment the settings back that `spaced` has changed."""
+    if is_ours(deployment):
+        return []
+    return annotated(deployment, {BEFORE_PAUSE: None}) + _set(deployment, _before(deployment))
 
 
 def towards(deployment: Object, at: Point, ready: int) -> list[Object]:

@@ -111,3 +111,43 @@ def test_an_annotation_that_somebody_spoiled_is_told() -> None:
     spoiled["metadata"]["annotations"][_pause.BEFORE_PAUSE] = "[1"
     with pytest.raises(Failure, match="is not what was written there"):
         _pause.resumed(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "surge", "unavailable", "at_once"), [(3, "25%", "25%", 1), (10, 1, 3, 1), (25, "100%", "50%", 3)]
+)
+def test_pods_without_a_drain_end_a_few_at_a_time_after_new_ones_were_ready(
+    replicas: int, surge: t.Any, unavailable: t.Any, at_once: int
+) -> None:
+    before = deployment(replicas, surge, unavailable)
+    spaced = after(before, _pause.spaced(before))
+    assert spaced["spec"]["minReadySeconds"] == _pause.QUIET
+    assert spaced["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": at_once, "maxUnavailable": 0}
+    assert not _pause.is_ours(spaced)
+    assert after(spaced, _pause.spaced(spaced)) == spaced  # a run that was cut off in between is run again
+    assert after(spaced, _pause.released(spaced)) == before
+
+
+def test_a_time_that_is_longer_already_stays() -> None:
+    before = deployment(3)
+    before["spec"]["minReadySeconds"] = 30
+    spaced = after(before, _pause.spaced(before))
+    assert spaced["spec"]["minReadySeconds"] == 30
+    assert after(spaced, _pause.released(spaced)) == before
+
+
+def test_pods_do_not_end_later_where_no_pod_may_come_before_or_the_rollout_would_not_get_anywhere() -> None:
+    recreated = deployment(3)
+    recreated["spec"]["strategy"] = {"type": "Recreate"}
+    paused = deployment(3)
+    paused["spec"]["paused"] = True
+    short = deployment(3)
+    short["spec"]["progressDeadlineSeconds"] = 3
+    for item in (deployment(3, 0, 1), recreated, paused, short):
+        assert _pause.spaced(item) == []
+
+
+def test_what_a_pause_has_changed_is_given_back_by_the_pause_only() -> None:
+    braked = after(deployment(4), _pause.braked(deployment(4), _pause.point("50%")))
+    assert _pause.released(braked) == []
+    assert _pause.released(deployment(4)) == []
