@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -381,6 +382,7 @@ def _parser() -> argparse.ArgumentParser:
     from .settings import DATA_PLANE
 
     parser = argparse.ArgumentParser(prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('convoy-sandbox')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("up", help="start a sandbox in the background")
     stop = commands.add_parser("down", help="end a sandbox")

@@ -41,7 +41,7 @@ SHORT = 5.0  #: seconds for which this machine may be short of what a request ta
 LOCAL = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN])
 HERE = "this machine: "  #: begins an error that is no Sample's
 LOOK = 0.02  #: seconds between two looks whether credentials are renewed
-VERSION = "0.1.0"  #: of this collection, as galaxy.yml has it
+VERSION = "0.2.0"  #: of this collection, as galaxy.yml has it
 USER_AGENT = f"convoy.rollout/{VERSION}"
 
 Address = t.Tuple[int, t.Any]  #: family and address, as a socket takes it

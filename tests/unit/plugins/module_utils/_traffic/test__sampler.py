@@ -131,7 +131,7 @@ def test_what_is_asked() -> None:
         "Accept-Encoding: identity",
         "Accept: application/json, text/html;q=0.9, */*;q=0.8",
         "Connection: close",
-        "User-Agent: convoy.rollout/0.1.0",
+        "User-Agent: convoy.rollout/0.2.0",
         "X-Who: me",
         "host: shop.example.com",
     ]
