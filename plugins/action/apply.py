@@ -9,12 +9,12 @@ import re
 import time
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _api, _kubeconfig
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply, _looking
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.plugin_utils import _in_process
-from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 
 #: By which a module would reach another cluster, or the same one as somebody else.
 OF_ENVIRONMENT = re.compile(r"K8S_AUTH_\w+|KUBECONFIG|(https?|no|all)_proxy", re.IGNORECASE)

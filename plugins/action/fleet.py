@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _fleet
-from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 
 
 class ActionModule(OperationAction):

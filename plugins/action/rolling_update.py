@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _rolling_update
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _rolling_update
 
 
 class ActionModule(OperationAction):

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _run
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _run
 
 
 class ActionModule(OperationAction):

@@ -47,6 +47,7 @@ _value:
 
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.plugin_utils._bytecode import Finder  # noqa: F401  # for the next ones
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description
 

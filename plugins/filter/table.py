@@ -56,6 +56,7 @@ _value:
 
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.plugin_utils._bytecode import Finder  # noqa: F401  # for the next one
 from ansible.errors import AnsibleFilterError
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _table
 

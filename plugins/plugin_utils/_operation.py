@@ -12,6 +12,7 @@ import signal
 import sys
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.plugin_utils._bytecode import Finder  # noqa: F401  # for the next ones
 from ansible.plugins.action import ActionBase
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
