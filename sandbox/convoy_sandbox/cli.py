@@ -183,6 +183,7 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
     import tempfile
 
     from .cluster import Cluster, PortInUseError
+    from .gateway.installation import GatewayError
     from .network.addresses import NoFreeBlockError
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -221,7 +222,7 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
 
     try:
         asyncio.run(live())
-    except (PortInUseError, NoFreeBlockError) as problem:
+    except (PortInUseError, NoFreeBlockError, GatewayError) as problem:
         if ready is None:
             raise UsageError(str(problem)) from None
         os.write(ready, str(problem).encode())
@@ -433,6 +434,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="give Services of type LoadBalancer no external address",
     )
+    start.add_argument(
+        "--gateway",
+        action="store_true",
+        help="have Gateway API's kinds, and a real Traefik in front of the cluster: Gateway web in namespace gateway",
+    )
     start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox")
     show.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -441,13 +447,17 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(options: argparse.Namespace) -> Settings:
     """Raises UsageError where an option makes no sense."""
     from . import faults, quantities
-    from .network import images
+    from .network import images, traefik
     from .settings import Settings, timing_of
 
     if not 0 < options.nodes <= 1000:
         raise UsageError(f"--nodes {options.nodes}: give a number between 1 and 1000")
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port {options.port}: give a number between 1 and 65535, or 0 for a free one")
+    if options.gateway and options.no_load_balancer:
+        raise UsageError("--gateway needs an external address for the gateway; leave --no-load-balancer out")
+    if options.gateway and traefik.program() is None:
+        raise UsageError(f"--gateway: {traefik.MISSING}")
     if options.pod_start is not None and not options.pod_start >= 0:
         raise UsageError(f"--pod-start {options.pod_start}: give seconds, 0 or more")
     for option, value in (("--node-cpu", options.node_cpu), ("--node-memory", options.node_memory)):
@@ -480,6 +490,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         faults=asked,
         faults_seed=options.faults_seed,
         load_balancer=not options.no_load_balancer,
+        gateway=options.gateway,
     )
 
 

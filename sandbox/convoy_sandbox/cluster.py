@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import random
 from typing import TYPE_CHECKING, Self
 
 from . import certificates, controllers, kubeconfig, resources
 from .api.server import ApiServer
 from .api.tokens import TokenSecrets
+from .gateway import installation
 from .network import nginx
 from .network.addresses import Addresses, Ports
 from .network.images import Catalog
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _DAY = 24 * 3600
+_YEAR = 365 * _DAY  #: what an API server gives the token of a pod, which the kubelet renews much earlier
 
 
 class PortInUseError(Exception):
@@ -37,7 +40,7 @@ class Cluster:
     """`async with Cluster(settings)`: up on entry, every listener and task gone on exit.
 
     Entry raises PortInUseError where the API server's port is taken and NoFreeBlockError where no loopback
-    addresses are left.
+    addresses are left. GatewayError says why a gateway that is asked for does not serve.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,10 +63,10 @@ class Cluster:
         """Write the kubeconfig of a user who is known by a client certificate of these groups."""
         self._write(path, user, kubeconfig.certified(*self.certificates.client(user, groups)))
 
-    def write_service_account_kubeconfig(self, path: Path, namespace: str, name: str) -> None:
-        """Write the kubeconfig of a ServiceAccount, with a token for a day. Raises ApiError 404."""
+    def write_service_account_kubeconfig(self, path: Path, namespace: str, name: str, *, seconds: int = _DAY) -> None:
+        """Write the kubeconfig of a ServiceAccount, with a token for a day or so many seconds. Raises ApiError 404."""
         account = self.registry.get(resources.SERVICEACCOUNTS, namespace, name)
-        token, _ = self.api.authenticator.token(account, _DAY)
+        token, _ = self.api.authenticator.token(account, seconds)
         self._write(path, name, {"token": token})
 
     def _write(self, path: Path, user: str, credentials: dict[str, str]) -> None:
@@ -89,6 +92,7 @@ class Cluster:
             self.ports,
             Catalog(settings.images),
             nginx_program=nginx.program() if settings.real_nginx else None,
+            write_kubeconfig=functools.partial(self.write_service_account_kubeconfig, seconds=_YEAR),
         )
         self.controllers = controllers.start_all(
             store,
@@ -128,6 +132,8 @@ class Cluster:
                 f"port {settings.port} of 127.0.0.1 is taken or not permitted; give another one, or none to "
                 "have a free one chosen"
             ) from None
+        if settings.gateway:
+            await installation.install(store, self.registry)
 
     def _pod_address(self) -> str:
         address = self.addresses.pods.take()

@@ -59,6 +59,7 @@ class Settings:
     load_balancer: bool = True  #: whether Services of type LoadBalancer get an external address
     faults: Sequence[Fault] = ()  #: what goes wrong at the API server; can be changed later
     faults_seed: int = 0
+    gateway: bool = False  #: whether there are Gateway API's kinds and a Traefik that serves them
     real_nginx: bool = True  #: whether an nginx of this machine runs the nginx image, where there is one
 
     def __post_init__(self) -> None:

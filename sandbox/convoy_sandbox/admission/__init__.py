@@ -38,8 +38,12 @@ def check(store: Store, attempt: Attempt) -> None:
         _within_limits(store, resource, new)
     _secure(store, resource, new, old)
     ask(store, attempt)
-    for text in honesty.unheeded(resource, new) if old is None else ():
-        context.warn(text)
+    if old is None:
+        # Whoever brings a class brings what serves it, as the gateway of `--gateway` does.
+        named = str((new.get("spec") or {}).get("ingressClassName", "")) if resource == resources.INGRESSES else ""
+        served = store.get(resources.INGRESSCLASSES, "", named) is not None
+        for text in honesty.unheeded(resource, new, has_class=served):
+            context.warn(text)
     if old is None or resource in quota.RECOUNTED:
         quota.admit(store, resource, new, old)
 

@@ -27,10 +27,10 @@ STORED_ONLY = {
 _START = "the sandbox stores this and does not act upon it: "
 
 
-def unheeded(resource: Resource, obj: Object) -> Iterator[str]:
-    """What will not happen though an object asks for it."""
+def unheeded(resource: Resource, obj: Object, *, has_class: bool = False) -> Iterator[str]:
+    """What will not happen though an object asks for it; `has_class`: an Ingress names a class that is there."""
     whole = STORED_ONLY.get((resource.group, resource.plural))
-    if whole:
+    if whole and not (resource == resources.INGRESSES and has_class):
         yield _START + whole
     spec: dict[str, Any] = obj.get("spec") or {}
     if resource == resources.JOBS:

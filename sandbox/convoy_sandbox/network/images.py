@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROGRAMS = ("hello", "auth", "nginx")
+PROGRAMS = ("hello", "auth", "nginx", "traefik")
 
 
 #: What a program does on SIGTERM: it answers what is under way and ends, it ends at once, or it does nothing.
@@ -30,7 +30,8 @@ class CatalogError(ValueError):
 class Image:
     """What containers of one image do.
 
-    Either `program` is one of the sandbox's own (`hello`, `auth`, `nginx`) or `command` is a command
+    Either `program` is one of the sandbox's own (`hello`, `auth`) or one of this machine that it knows (`nginx`,
+    `traefik`), or `command` is a command
     line that is run on this machine. The other fields make the sandbox's hello and auth fail as real
     versions do.
     """
@@ -55,6 +56,7 @@ _LAB = {
     for program in ("hello", "auth")
     for version in ("1.0.0", "2.0.0")
 }
+_GATEWAY = {f"traefik:{tag}": Image("traefik") for tag in ("v3.7", "v3.7.15")}
 #: Versions of hello that go wrong, each in the way its tag says.
 _FAULTS = {
     "kelseyhightower/hello:crash": Image("hello", crash_after=0.0),
@@ -130,7 +132,9 @@ class Catalog:
     """The images of one sandbox: its own, and those that a user registers."""
 
     def __init__(self, images: Mapping[str, Image] | None = None) -> None:
-        self._images = {str(parse(name)): image for name, image in {**_LAB, **_FAULTS, **(images or {})}.items()}
+        self._images = {
+            str(parse(name)): image for name, image in {**_LAB, **_GATEWAY, **_FAULTS, **(images or {})}.items()
+        }
 
     def find(self, image: str) -> Image | None:
         """What containers of an image do, or None if there is no such image."""

@@ -8,13 +8,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from .. import quantities
-from . import nginx, nginx_site, probes, processes
+from . import nginx, nginx_site, probes, processes, traefik
 from .addresses import Ports, PortTakenError
 from .containers import StartError
 from .programs import App
 from .services import environment, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ..store import Object, Store
     from .containers import Container, Mount
     from .images import Catalog, Image
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 class Runtime:
     """Starts containers (a `ContainerRuntime`). All of the catalog's images are on every node already.
 
-    `nginx_program` is the nginx to run (None: the sandbox's stand-in).
+    `nginx_program` is the nginx to run (None: the sandbox's stand-in). `write_kubeconfig` gives a file the credentials
+    of a ServiceAccount, by its namespace and name.
     """
 
     def __init__(
@@ -33,11 +37,13 @@ class Runtime:
         catalog: Catalog,
         *,
         nginx_program: str | None = None,
+        write_kubeconfig: Callable[[Path, str, str], None] | None = None,
     ) -> None:
         self._store = store
         self._ports = ports
         self._catalog = catalog
         self._nginx_program = nginx_program
+        self._write_kubeconfig = write_kubeconfig
 
     def has_image(self, image: str) -> bool:
         """Whether an image is in the catalog."""
@@ -68,6 +74,16 @@ class Runtime:
                 ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])
             )
             return await nginx.start(mounts, site, executable=self._nginx_program)
+        if image.program == "traefik" and self._write_kubeconfig is not None:
+            namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+            return await traefik.start(
+                traefik.program(),
+                [*command[1:], *arguments],
+                ip=ip,
+                ports=self._ports,
+                env=env,
+                write_kubeconfig=functools.partial(_written, self._write_kubeconfig, namespace, account),
+            )
         limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
         return App(
             image, ip, self._ports, [*command[1:], *arguments],
@@ -133,6 +149,10 @@ class Runtime:
         except TimeoutError:
             return f'command timed out: "{" ".join(command)}" timed out after {seconds:g}s'
         return "" if code == 0 else output or f"command exited with code {code}"
+
+
+def _written(write: Callable[[Path, str, str], None], namespace: str, account: str, path: Path) -> None:
+    write(path, namespace, account)
 
 
 def _not_executable(name: str) -> StartError:

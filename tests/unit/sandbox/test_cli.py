@@ -175,3 +175,12 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     up = command(tmp_path / "file", "up")
     assert up.returncode == 1
     assert up.stderr.startswith("convoy-sandbox: sandbox convoy cannot be started: ")
+
+
+def test_a_gateway_without_its_program_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convoy_sandbox.network.traefik.program", lambda: None)
+    options = cli._parser().parse_args(["up", "--gateway"])
+    with pytest.raises(cli.UsageError, match=r"no program traefik .* pip install 'convoy-sandbox\[gateway\]'$"):
+        cli._settings(options)
+    with pytest.raises(cli.UsageError, match="leave --no-load-balancer out"):
+        cli._settings(cli._parser().parse_args(["up", "--gateway", "--no-load-balancer"]))

@@ -42,6 +42,17 @@ def test_what_is_not_acted_upon_is_a_warning(resource: Resource, body: dict[str,
     assert warnings(resource, body) == [start + text for text in about]
 
 
+def test_an_ingress_of_a_class_that_is_there_has_somebody_who_serves_it() -> None:
+    registry = Registry(Store())
+    registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
+    registry.create(resources.INGRESSCLASSES, "", {"metadata": {"name": "nginx"}, "spec": {"controller": "a.b/c"}})
+    for name, told in (("nginx", []), ("other", 1)):
+        body = {"metadata": {"name": name}, "spec": {**INGRESS["spec"], "ingressClassName": name}}
+        with context.request_of(User("jane")) as request:
+            registry.create(resources.INGRESSES, "lab", body)
+        assert len(request.warnings) == (told or 0)
+
+
 def test_the_kinds_that_are_only_stored_are_served() -> None:
     served = {(resource.group, resource.plural) for resource in RESOURCES.values()}
     assert set(honesty.STORED_ONLY) <= served
