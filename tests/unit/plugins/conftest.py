@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _retries
 
 Object = dict[str, t.Any]
 
@@ -157,3 +158,9 @@ def no_cluster_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: object) ->
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried at once."""
+    monkeypatch.setattr(_retries, "FIRST_PAUSE", 0.001)

@@ -104,7 +104,7 @@ def ends_well(operation: Callable[[], t.Any]) -> bool:
         return bool(failure.message.strip()) and "\n" not in failure.message
 
 
-@cases(1000)
+@cases(250)
 @given(KUBECONFIGS)
 def test_kubeconfigs(kubeconfig: t.Any) -> None:
     assert ends_well(lambda: _api.api({"kubeconfig": kubeconfig}, {}))
@@ -150,7 +150,7 @@ class Operation:
 def test_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     operation = Operation(name, monkeypatch)
 
-    @cases(600)
+    @cases(120)
     @given(st.lists(ANSWERS, min_size=1, max_size=4))
     def asked(answers: list[bytes]) -> None:
         left = list(answers)
@@ -167,7 +167,7 @@ def test_answers_with_one_thing_wrong(name: str, monkeypatch: pytest.MonkeyPatch
     assert operation()  # with nothing wrong
     monkeypatch.setattr(_version_distribution, "_sampled", lambda *_args: pytest.fail("nothing is to be sampled"))
 
-    @cases(300)
+    @cases(80)
     @given(st.data())
     def asked(data: st.DataObject) -> None:
         answers: dict[str, bytes] = {}

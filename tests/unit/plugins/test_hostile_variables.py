@@ -1,4 +1,8 @@
-"""Whatever the variables of a role say: one clear sentence before a cluster is touched, or text that stays text."""
+"""Whatever the variables of a role say: one clear sentence before a cluster is touched, or text that stays text.
+
+One play a role has all of its cases. That a whole run ends so, is what the integration tests have one example of a role
+for; what is refused by what the cluster says is theirs, too.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._descript
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from unit.plugins.plays import ROOT, Ending, Request, Server, Template, endings, played, served
+from unit.plugins.plays import DESCRIPTION, ROOT, Ending, Request, Server, Template, endings, played, served
 
-CASES = int(os.environ.get("CONVOY_CASES", "15"))  #: for each role
+CASES = int(os.environ.get("CONVOY_CASES", "5"))  #: for each role
 #: What makes each role's checks pass, beside the description.
 GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
     ("app_deploy", "main"): {},
@@ -33,9 +37,52 @@ GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
     ("rolling_update", "rollback"): {},
     ("scale", "main"): {"replicas": 5},
 }
+TO = {"version": "2.0.0"}
+HELLO = DESCRIPTION["applications"]["hello"]
+#: By role and its entry, each with what its refusal says.
+REFUSED: dict[tuple[str, str], dict[str, tuple[dict[str, t.Any], str]]] = {
+    ("app_deploy", "main"): {
+        "a version that is a number": (
+            {"applications": {"hello": HELLO | {"version": 2.0}}},
+            "Application hello cannot be deployed",
+        ),
+    },
+    ("bluegreen", "main"): {
+        "no version": ({}, "bluegreen_version"),
+        "an empty version": ({"version": ""}, "bluegreen_version"),
+        "a version that is a number": ({"version": 2.0}, "quote"),
+        "a version of two words": ({"version": "two words"}, "label"),
+        "forward and back": (TO | {"rollback": True}, "not both"),
+        "an application that is not described": (TO | {"application": "goodbye"}, "goodbye"),
+        "samples that are no number": (TO | {"bluegreen_samples": "many"}, "bluegreen_samples"),
+        "no samples": (TO | {"bluegreen_samples": 0}, "bluegreen_samples"),
+        "fewer replicas than none": (TO | {"bluegreen_replicas": -1}, "bluegreen_replicas"),
+        "a delay that is negative": (TO | {"bluegreen_previous_delay": -1}, "bluegreen_previous_delay"),
+    },
+    ("canary", "main"): {
+        "no version": ({}, "canary_version"),
+        "a version that is a number": ({"version": 2.0}, "quote"),
+        "promoted and aborted": ({"promote": True, "abort": True}, "not both"),
+        "a weight above all": (TO | {"canary_weight": 101}, "at most 100"),
+        "a weight that falls": (TO | {"canary_steps": [{"weight": 50}, {"weight": 25}]}, "go from 50% to 25%"),
+    },
+    ("rolling_update", "main"): {
+        "no version": ({}, "give the version to go to"),
+        "a version that is a number": ({"version": 2.0}, "in quotes"),
+        "a resume that there is not": (TO | {"rolling_update_resume": "later"}, "must be one of: auto, next_run"),
+    },
+    ("scale", "main"): {
+        "no number": ({}, "Give the number of replicas or a step for hello"),
+        "a word": ({"replicas": "many"}, "give a number as 5"),
+    },
+    ("fleet", "main"): {
+        "a soak that is negative": (TO | {"fleet_soak": -1}, "fleet_soak is -1; the least that works is 0."),
+        "a wave that there is not": (TO | {"waves": ["moon"]}, "moon"),
+    },
+}
 NO_LABELS = ["{{ lookup('pipe', 'echo 2.0.0') }}", "2.0.0\n", "2.0.0: x", "", ["2.0.0"], 2.0]
-#: The roles whose versions are labels.
-LABELLED = ["bluegreen", "canary", "rolling_update"]
+#: The roles whose versions are labels. One function checks them: that each role gives it what was given, two show.
+LABELLED = {"bluegreen": NO_LABELS, "canary": NO_LABELS[:2], "rolling_update": NO_LABELS[:2]}
 #: What -e gives to all hosts, for those whose version it is.
 COMMAND_LINE = {"from_command_line": "{{ lookup('pipe', 'echo it has run') }}"}
 
@@ -141,9 +188,11 @@ def hostile(role: str, entry: str) -> dict[str, dict[str, t.Any]]:
     """The cases of a role, by their names."""
     cases = {"good": {}} | {f"generated {number}": case for number, case in enumerate(generated(role, entry))}
     if role in LABELLED and entry == "main":
-        cases |= {f"version {version!r}": {"version": version} for version in NO_LABELS}
+        cases |= {f"version {version!r}": {"version": version} for version in LABELLED[role]}
+    if role == "bluegreen":
         cases["command line"] = {"version": Template("{{ from_command_line }}")}
-    return {name: GOOD[role, entry] | case for name, case in cases.items()}
+    refused = {f"refused {name}": variables for name, (variables, _said) in REFUSED.get((role, entry), {}).items()}
+    return {name: GOOD[role, entry] | case for name, case in cases.items()} | refused
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +217,28 @@ def test_variables(role: str, entry: str, ended: Callable[[str, str], Mapping[st
         assert not [message for message in of_role[name].messages if "injectedinjected" in message], variables
 
 
-@pytest.mark.parametrize("role", LABELLED)
-@pytest.mark.parametrize("version", NO_LABELS)
+@pytest.mark.parametrize(
+    ("role", "entry", "case"), [(*role, case) for role, refused in REFUSED.items() for case in refused]
+)
+def test_what_cannot_work_is_refused_in_words_that_name_it(
+    role: str, entry: str, case: str, ended: Callable[[str, str], Mapping[str, Ending]]
+) -> None:
+    ending, (_variables, sentence) = ended(role, entry)[f"refused {case}"], REFUSED[role, entry][case]
+    assert not ending.touched
+    assert sentence in " ".join(ending.refusal.split())
+
+
+def test_a_program_that_is_to_be_run_is_noticed(tmp_path: Path) -> None:
+    """Otherwise a role that runs one before it refuses would look as if it had touched nothing."""
+    kind = {"cluster_provider": "kind", "kubeconfig": str(tmp_path / "kubeconfig")}
+    cases = {"runs": kind, "refuses": kind | {"cluster_nodes": 0}}
+    run = endings(tmp_path, "cluster", cases)
+    assert run["runs"].modules
+    assert not run["refuses"].touched
+    assert run["refuses"].refusal == "cluster_nodes is 0; a cluster has at least one node."
+
+
+@pytest.mark.parametrize(("role", "version"), [(role, version) for role in LABELLED for version in LABELLED[role]])
 def test_a_version_that_is_no_label(
     role: str, version: t.Any, ended: Callable[[str, str], Mapping[str, Ending]]
 ) -> None:

@@ -36,8 +36,6 @@ class Connection(Local):
 TASKS: list[Object] = [
     {"convoy.rollout.rollout": {"name": "hello"}},
     {"convoy.rollout.rollout": {"name": "other"}},
-    {"convoy.rollout.capacity": {"deployment": "hello", "replicas": 9}},
-    {"convoy.rollout.bluegreen_info": {"name": "hello", "version": "2.0.0"}},
     {
         "convoy.rollout.version_distribution": {
             "name": "hello",
@@ -69,7 +67,6 @@ def deployment() -> Object:
 @pytest.fixture
 def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[Object]]:
     """What the tasks return on a host that is reached locally and on one that is not; and what was printed."""
-    node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "1", "pods": "10"}}}
     service = {
         "metadata": {"name": "hello", "namespace": "default"},
         "spec": {"selector": {"app": "hello"}, "ports": [{"port": 80}]},
@@ -81,9 +78,6 @@ def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[O
         path_of("pods", "default"): {"items": []},
         path_of("namespaces", name="default"): {},
         path_of("services", "default", "hello"): service,
-        path_of("pods"): {"items": []},
-        path_of("nodes"): {"items": [node]},
-        path_of("resourcequotas", "default"): {"items": []},
         path_of("services", "default") + "/hello:80/proxy/version": {"version": "1.0.0"},
     }.items():
         api_server.on(path, answer(body=body))
@@ -138,11 +132,9 @@ def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[O
 
 def test_actions_and_modules_return_the_same(results: dict[str, list[Object]]) -> None:
     assert results["local"] == results["elsewhere"]
-    complete, missing, room, colours, versions = results["local"]
+    complete, missing, versions = results["local"]
     assert complete["status"] == "complete"
     assert missing["msg"] == "There is no Deployment other in namespace default; create it, or name another."
-    assert room["message"] == "needs 9 x 200m cpu, free on schedulable nodes: 1"
-    assert colours["phase"] == "preview"
     assert (versions["verdict"], versions["failed"], versions["counts"]) == ("fail", True, {"1.0.0": 5})
 
 

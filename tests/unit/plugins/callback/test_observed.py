@@ -20,16 +20,16 @@ PLAYBOOK = f"""
   connection: local
   tasks:
     - name: Change nothing
-      ansible.builtin.command: "true"
-      changed_when: false
+      ansible.builtin.set_fact: &fact
+        seen: "{{{{ 0 }}}}"
     - name: Skip this
-      ansible.builtin.command: "true"
+      ansible.builtin.set_fact: *fact
       when: false
     - name: Change something
-      ansible.builtin.command: "true"
+      ansible.builtin.set_fact: *fact
       changed_when: true
     - name: Change some of these
-      ansible.builtin.command: "true"
+      ansible.builtin.set_fact: *fact
       changed_when: item == "b"
       loop: [a, b]
     - name: Say one thing
@@ -73,8 +73,7 @@ def run(directory: Path, callback: str, *options: str) -> str:
     ]
     done = subprocess.run(command, cwd=directory, env=env, text=True, capture_output=True, timeout=120, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
-    # Times and process numbers are no two runs' the same.
-    return re.sub(r'("(?:start|end|delta)": )"[^"]*"', r"\1...", done.stdout)
+    return done.stdout
 
 
 def test_changes_words_and_failures_are_shown_and_nothing_else(tmp_path: Path) -> None:

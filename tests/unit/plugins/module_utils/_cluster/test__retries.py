@@ -41,8 +41,9 @@ def test_pauses_grow_within_their_jitter_and_end() -> None:
     def at(attempt: int, chance: float) -> float | None:
         return pause(Refusal(429), repeatable=False, attempt=attempt, elapsed=0, chance=lambda: chance)
 
-    assert [at(attempt, 1.0) for attempt in (1, 2, 3)] == [0.2, 0.4, 0.8]
-    assert [at(attempt, 0.0) for attempt in (1, 2, 3)] == [0.1, 0.2, 0.4]
+    first = _retries.FIRST_PAUSE
+    assert [at(attempt, 1.0) for attempt in (1, 2, 3)] == [first, 2 * first, 4 * first]
+    assert [at(attempt, 0.0) for attempt in (1, 2, 3)] == [first / 2, first, 2 * first]
     assert at(_retries.ATTEMPTS, 0.5) is None
 
 
@@ -71,13 +72,7 @@ def test_which_changes_are_the_same_when_made_twice(method: str, body: t.Any, sa
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried at once."""
-    monkeypatch.setattr(_retries, "FIRST_PAUSE", 0.001)
-
-
-@pytest.fixture
-def api(api_server: t.Any, at_once: None) -> Api:
+def api(api_server: t.Any) -> Api:
     """A client of the scripted server."""
     return Api(Access(api_server.url))
 
