@@ -201,8 +201,10 @@ class Api:
             time.sleep(wait)
             attempt += 1
 
-    def request(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> bytes:
-        """The body of a GET, over a connection that is kept."""
+    def request(self, path: str, query: t.Mapping[str, t.Any] | None = None, *, again: bool = True) -> bytes:
+        """The body of a GET, over a connection that is kept; asked for `again` where that may help."""
+        if not again:
+            return self._request(path, query)
         return self._tried(lambda: self._request(path, query), repeatable=True)
 
     def _request(self, path: str, query: t.Mapping[str, t.Any] | None) -> bytes:
@@ -224,9 +226,9 @@ class Api:
                     raise
         raise AssertionError("unreachable")
 
-    def get(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> Object:
+    def get(self, path: str, query: t.Mapping[str, t.Any] | None = None, *, again: bool = True) -> Object:
         """One object, or one list, as `_shapes` says that it is. Raises ApiError where it is not."""
-        found = self._object(self.request(path, query))
+        found = self._object(self.request(path, query, again=again))
         place = _shapes.place(path)
         if place and place.single:
             self.check(found, place.check, place.kind)

@@ -53,12 +53,14 @@ def _found(api: _api.Api, asked: str, api_version: str | None) -> _Kind:
     for at in [*named, *versions]:
         group, _slash, version = at.rpartition("/")
         try:
-            resources = api.get(f"/apis/{at}" if group else f"/api/{version}").get("resources") or []
+            # Once only: what an aggregated API that is away has is hardly what is asked for.
+            path = f"/apis/{at}" if group else f"/api/{version}"
+            resources = api.get(path, again=group == "" or at in (api_version, *named)).get("resources") or []
         except _api.ApiError as error:
             if error.status == 404 and api_version:
                 raise Failure(f"The API server {api.access.server} has no API {api_version}.") from error
             if error.status in (404, 503):
-                continue  # an aggregated API that is away does not hide the others
+                continue  # one that is away does not hide the others
             raise
         item = _explain.resource(resources, name)
         if item:

@@ -13,6 +13,7 @@ without end. Ansible's own threads are in the process of the run, and not in tho
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -30,6 +31,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 
 Handle = t.Dict[str, t.Any]
 
+PREFIX = "convoy-"  #: of the names of companions' directories
+LEFT = 86400.0  #: seconds after which the directory of one that was killed goes; until then its run may read it
 PAUSE = 0.25  #: seconds between two looks at the run where the system cannot tell of its end
 
 
@@ -78,9 +81,11 @@ def start(
     after which the work is told to end; what it returned is kept for `finish` from then on.
     `name`, of 15 letters at most, is what the process is called.
     """
+    # The path of a socket may have 107 bytes.
+    place = "/tmp" if len(tempfile.gettempdir()) > 60 else tempfile.gettempdir()  # noqa: S108
+    _sweep(Path(place))
     try:
-        # The path of a socket may have 107 bytes.
-        directory = tempfile.mkdtemp(prefix="convoy-", dir="/tmp" if len(tempfile.gettempdir()) > 60 else None)  # noqa: S108
+        directory = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     except OSError as error:
         raise Failure(f"There is no place for the socket of the {name}: {error}.") from error
     ready, told = os.pipe()
@@ -90,15 +95,16 @@ def start(
         os.chmod(f"{directory}/socket", 0o600)
         listener.listen(1)
         life = _Life(owner)
-        child = os.fork()
+        with _held(directory) as held:
+            child = os.fork()
+            if child == 0:
+                _detached(work, name, life, maximum, on_death, listener, directory, told, held)
     except OSError as error:
         os.close(told)
         os.close(ready)
         listener.close()
         shutil.rmtree(directory, ignore_errors=True)
         raise Failure(f"The {name} could not be started: {error}.") from error
-    if child == 0:
-        _detached(work, name, life, maximum, on_death, listener, directory, told)
     os.close(told)
     listener.close()
     life.close()
@@ -108,6 +114,29 @@ def start(
             shutil.rmtree(directory, ignore_errors=True)
             raise Failure(f"The {name} could not be started.")
     return {"name": name, "directory": directory}
+
+
+def _sweep(place: Path) -> None:
+    """Remove what companions of this user left that were killed, which could not do it themselves."""
+    for directory in place.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            about = directory.lstat()
+            if about.st_uid != os.getuid() or time.time() - about.st_mtime < LEFT:
+                continue
+            if (directory / "socket").is_socket():
+                with _held(directory):
+                    shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(directory: str | Path) -> t.Iterator[int]:
+    """Hold the lock of a directory, by a descriptor: a child that keeps it holds the lock on. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def finish(handle: t.Mapping[str, t.Any], seconds: float = 30.0) -> t.Any:
@@ -198,6 +227,7 @@ def _detached(
     listener: socket.socket,
     directory: str,
     told: int,
+    held: int,
 ) -> t.NoReturn:
     """What the child does: become a process of its own session that nobody waits for, and work."""
     try:
@@ -207,7 +237,7 @@ def _detached(
         # What the run has open must not stay open because of this process, nor may what it leaves behind
         # be cleaned up here.
         gc.freeze()
-        kept = sorted([listener.fileno(), told, *life.descriptors()])
+        kept = sorted([listener.fileno(), told, held, *life.descriptors()])
         for low, high in zip([3, *(fd + 1 for fd in kept)], [*kept, os.sysconf("SC_OPEN_MAX")]):
             os.closerange(low, high)
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 from collections.abc import Callable
@@ -50,6 +53,26 @@ def test_it_works_until_it_is_asked_and_leaves_nothing() -> None:
     assert not folder.exists()
     with pytest.raises(Failure, match="is gone"):
         finish(handle)
+
+
+def test_the_next_one_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path) if len(str(tmp_path)) <= 60 else None)
+    killed, foreign = Path(tempfile.mkdtemp(prefix="convoy-")), Path(tempfile.mkdtemp(prefix="convoy-"))
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{killed}/socket")
+    living, young = begun(counting), Path(tempfile.mkdtemp(prefix="convoy-"))
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{young}/socket")
+    for old in (killed, foreign, Path(living["directory"])):
+        os.utime(old, (0, 0))
+    finish(begun(counting))
+    assert not killed.exists()
+    # No companion's, one that works, and one whose run may still read it.
+    assert foreign.exists()
+    assert young.exists()
+    assert finish(living) >= 0
+    foreign.rmdir()
+    shutil.rmtree(young)
 
 
 def seen(_stop: Stop) -> dict[str, t.Any]:

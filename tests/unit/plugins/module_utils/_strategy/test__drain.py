@@ -42,9 +42,7 @@ def test_pods_without_a_drain_are_warned_of_with_the_remedy_and_what_blue_green_
 
 def test_pods_that_end_in_quiet_moments_are_still_warned_of_with_what_that_is_in_time_for() -> None:
     said = _drain.warning([_drain.ending(deployment(), [service(80)], quiet=3)])
-    assert (
-        "only when a new one has been ready for 3 seconds, which is in time for the proxies of nodes" in said
-    )
+    assert "only when a new one has been ready for 3 seconds, which is in time for the proxies of nodes" in said
     assert "ready for" not in _drain.warning([_drain.ending(deployment(), [service(80)])])
 
 
