@@ -65,6 +65,9 @@ options:
     description: Go on without the clusters that cannot be read.
     type: bool
     default: false
+  service:
+    description: The Service that leads to the application, where several do and O(entry) names none of them.
+    type: str
   fleet:
     description: What the states so far decided, the fact C(__fleet).
     type: dict
@@ -79,6 +82,8 @@ options:
     default: ""
 extends_documentation_fragment:
   - convoy.rollout._entry
+  - convoy.rollout._version
+  - convoy.rollout._version.version_of
   - convoy.rollout._auth
 attributes:
   check_mode:

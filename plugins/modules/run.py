@@ -167,7 +167,9 @@ outcome:
         version; V(endpoints) or V(pods) by their images, without requests; or V(nothing).
       type: str
     ending:
-      description: V(success), V(check mode), V(refused), V(failed), V(rolled back), V(taken over) or V(interrupted).
+      description: >-
+        V(success); V(unverified), which is done and not proved; V(check mode); V(refused), V(failed), V(rolled back),
+        V(taken over) or V(interrupted), with which the play fails.
       type: str
     changed:
       description: Whether anything was changed.

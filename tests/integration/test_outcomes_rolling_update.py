@@ -122,7 +122,7 @@ def test_where_nothing_can_be_asked_nothing_is_changed_unless_that_is_allowed(em
     assert said(refused) == ("refused", "fail", "1.28.0", "1.28.0", False, True)
     assert "no Service leads to Deployment site, and no entry says where users come in" in refused["reason"]
 
-    assert said(unverified) == ("success", "unverified", "1.28.0", "1.29.0", True, False)
+    assert said(unverified) == ("unverified", "unverified", "1.28.0", "1.29.0", True, False)
     assert (unverified["verified_by"], unverified["samples"], unverified["lost"]) == ("nothing", 0, 0)
     assert any(line.startswith("unverified: what users get was not verified, as") for line in unverified["lines"])
 

@@ -116,10 +116,10 @@ def _found(options: t.Mapping[str, t.Any], task: Task, plan: Plan) -> Facts:
         return {**found, "refusal": _baseline.refusal(found, instead=plan.service if given else "")}
     if found["by"] == "versions" and set(found["versions"]) <= {*plan.named_by_others, UNNAMED}:
         return {**found, "by": "requests"}  # what answers is not what is changed
-    other = _baseline.mismatched(found["versions"], plan.running)
+    other = _baseline.mismatched(found["versions"], plan.running, shared=plan.shares)
     if other:
         return {**found, "refusal": _baseline.misread(found["url"], *other)}
-    return found
+    return {**found, "renamed": _baseline.renamed(found["versions"], plan.running)}
 
 
 def _ports_that_answer(looks: Facts, found: Facts, task: Task) -> list[str]:
@@ -184,6 +184,10 @@ class Proof:
             return {**looks, "source": by, "entry": {**(looks["entry"] or {}), "source": by}}
         return looks
 
+    def as_before(self, version: str) -> str:
+        """What answers where a version that ran before the change is back: what answered then."""
+        return str((self._baseline.get("renamed") or {}).get(version, version))
+
     def looked(
         self,
         expecting: _version_distribution.Expecting | None = None,
@@ -210,10 +214,17 @@ class Proof:
             )
         except Failure as failure:
             failure.facts["by"] = by
-            raise
+            why = self._other_names(by, looks["expected"], failure.facts.get("counts") or {})
+            raise Failure(f"{failure.message.rstrip('.')}. {why}" if why else failure.message, failure.facts) from None
         if by in _baseline.COUNTED:
             result["message"] += f"; no requests were made, as the entry says source: {by}"
         return {**result, "by": by}
+
+    def _other_names(self, by: str, expected: t.Collection[str], counts: t.Collection[str]) -> str:
+        """What to do where nothing of what is expected answers, and image and answer differed before the change."""
+        if by != "versions" or not expected or not counts or set(expected) & set(counts):
+            return ""
+        return _baseline.other_names(self._baseline.get("renamed") or {})
 
     def _nothing(self, looks: t.Mapping[str, t.Any], expecting: _version_distribution.Expecting | None) -> Facts:
         """That nothing is verified; what is expected of the cluster is waited for all the same."""

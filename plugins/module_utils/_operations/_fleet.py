@@ -7,19 +7,14 @@ from __future__ import annotations
 import contextlib
 import time
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
-    _bluegreen_info,
-    _called,
-    _rollout,
-    _version_distribution,
-)
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _fleet, _plan, _waves
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _fleet, _plan, _waves
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._fleet import Cluster
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace, _subject
 
 STATES = ("checked", "read", "planned", "changed", "verified", "judged", "restored", "told")
 
@@ -37,6 +32,9 @@ ARGUMENTS: dict[str, t.Any] = {
     "timeout": {"type": "int", "default": 900},
     "skip_unreachable": {"type": "bool", "default": False},
     "entry": _version_distribution.ARGUMENTS["entry"],
+    "service": {"type": "str"},
+    "container": {"type": "str"},
+    "version_of": _images.RULE_OPTION,
     "fleet": {"type": "dict", "default": {}},
     "wave": {"type": "int", "default": 0},
     "failure": {"type": "raw", "default": ""},
@@ -91,41 +89,20 @@ def _checked(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
 def _read(options: Options, task: Task, _play: Play) -> dict[str, t.Any]:
     """What the cluster has, kept for the way back; that it cannot be read is for the whole fleet to judge."""
     try:
-        start = _colours(options, task) if options["strategy"] == "bluegreen" else _deployment(options, task)
+        with contextlib.closing(_api.api(options, task.environ)) as api:
+            there = _namespace.read(api, options["namespace"])
+        service = (options["entry"] or {}).get("service") or options["service"] or ""
+        known = service if any(item["metadata"]["name"] == service for item in there.services) else ""
+        rule = _images.rule(options["version_of"])
+        subject = _subject.subject(
+            there, options["application"], service=known, container=options["container"] or "", rule=rule
+        )
+        if options["strategy"] == "bluegreen":
+            _bluegreen.following(subject, there.services)  # raises Failure where there is no traffic to switch
+        start = _fleet.start(subject, options["strategy"])
     except Failure as failure:
         start = {"message": failure.message}
     return {"ansible_facts": {"__fleet_start": start}}
-
-
-def _colours(options: Options, task: Task) -> dict[str, t.Any]:
-    asked = _called.options(
-        _bluegreen_info.ARGUMENTS, options, namespace=options["namespace"], name=options["application"]
-    )
-    found = _bluegreen_info.run(asked, task)
-    return {"known": found["active"]["version"], "revision": 0, "uid": found["uid"]}
-
-
-def _deployment(options: Options, task: Task) -> dict[str, t.Any]:
-    scales = options["strategy"] == "scale"
-    name = _with_the_traffic(options, task) if scales else options["application"]
-    asked = _called.options(_rollout.ARGUMENTS, options, namespace=options["namespace"], name=name)
-    found = _rollout.run(asked, replace(task, check_mode=True))
-    if scales:
-        known = found["replicas"]["wanted"]
-    else:
-        versions = [pod["version"] for pod in found["pods"] if pod["revision"] == found["revision"]]
-        current = next((each for each in found["history"] if each["current"]), {"images": [""]})
-        known = versions[0] if versions else current["images"][0]
-    return {"known": known, "revision": found["revision"], "uid": found["uid"]}
-
-
-def _with_the_traffic(options: Options, task: Task) -> str:
-    """The Deployment that is scaled, and scaled back: the one that has the application's traffic. Raises Failure."""
-    with contextlib.closing(_api.api(options, task.environ)) as api:
-        there = _namespace.read(api, options["namespace"])
-    service = (options["entry"] or {}).get("service") or ""
-    known = service if any(item["metadata"]["name"] == service for item in there.services) else ""
-    return _subject.taking(_subject.subject(there, options["application"], service=known)).name
 
 
 def _planned(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
@@ -162,12 +139,17 @@ def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
     by = result.get("verified_by", "nothing")
     if by == "nothing":
         return {}  # what could not be verified then cannot be now; its verdict stays unverified
+    start = play.of(play.host, "__fleet_start")
+    if by == "pods" and not start["service"]:
+        return {}  # its own run has counted them, and nothing else can be looked at
     samples = max(options["samples"], soak * 5)
     asked = _called.options(
         _version_distribution.ARGUMENTS,
         options,
         namespace=options["namespace"],
-        name=options["application"],
+        name=start["service"] or options["application"],
+        container=options["container"],
+        version_of=options["version_of"],
         entry=options["entry"] if by in ("versions", "requests") else {**_called.given(options["entry"]), "source": by},
         samples=samples,
         rate_limit=samples / soak if soak else 200.0,

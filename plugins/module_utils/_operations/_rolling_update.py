@@ -387,7 +387,8 @@ class Step:
         try:
             # It is not to be faster than it was.
             entry = {**self.entry, "max_p99": None}
-            seen = self.seen(settles="verdict", expected={version: 1}, fail_on="never", entry=entry)
+            expected = {self.proof.as_before(version): 1}
+            seen = self.seen(settles="verdict", expected=expected, fail_on="never", entry=entry)
         except Failure as failure:
             return self.over(
                 undone, f"{runs}, but what users get could not be asked: {failure.message}", serving=version

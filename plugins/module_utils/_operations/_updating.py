@@ -11,7 +11,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _capacity
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _pause, _update
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _pause, _update
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _namespace,
@@ -102,6 +102,9 @@ def _with_room(api: _api.Api, begin: Begin, plan: Plan, there: _update.Found, te
     """The plan, where the cluster admits and places pods of the new template. Raises Failure where it does not."""
     if plan.facts["phase"] != "update":
         return plan  # what is under way is judged by what becomes of it
+    wish = plan.facts.get("wish") or {}
+    outage = _drain.outage(there.deployment, wish.get("max_surge", ""), wish.get("max_unavailable", ""))
+    plan = replace(plan, warnings=[*plan.warnings, *([outage] if outage else [])])
     new = all(revision.template != _workloads.bare(template) for revision in there.revisions)
     room = _capacity.for_update(api, begin.namespace, there.deployment, template, new=new)
     hints = _update.room_hints(room.unjudged if room else None)

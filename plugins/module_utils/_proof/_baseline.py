@@ -38,16 +38,44 @@ def by(counts: t.Mapping[str, int], errors: t.Collection[str], *, serves: bool) 
     return "nothing"
 
 
-def mismatched(versions: t.Collection[str], running: t.Collection[str]) -> tuple[str, str] | None:
+Pair = t.Tuple[str, str]  # a version that answers, and what the image of a ready pod says in its place
+
+
+def unlike(versions: t.Collection[str], running: t.Collection[str]) -> list[Pair]:
+    """What answers and what the images of the ready pods say in its place; nothing where they agree on a version."""
+    if set(versions) & set(running):
+        return []
+    return [(answer, image) for answer in versions for image in running if answer != UNNAMED]
+
+
+def mismatched(
+    versions: t.Collection[str], running: t.Collection[str], *, shared: bool = False
+) -> tuple[str, str] | None:
     """A version that answers, and what the image of a ready pod says in its place; None where they agree.
 
     They are the same thing said twice, where one is a part of the other, as of `1.0.0` and `v1.0.0`. Any other
-    difference, as of `1.0.0` and `latest`, says nothing of what will answer.
+    difference, as of `1.0.0` and `latest`, says nothing of what will answer, unless what runs now is to keep a share of
+    the traffic (`shared`), which is known by the version that answers.
     """
-    if not running or set(versions) & set(running):
-        return None
-    pairs = [(answer, image) for answer in versions for image in running if answer != UNNAMED]
-    return next((pair for pair in pairs if pair[0] in pair[1] or pair[1] in pair[0]), None)
+    pairs = unlike(versions, running)
+    return next((pair for pair in pairs if shared or pair[0] in pair[1] or pair[1] in pair[0]), None)
+
+
+def renamed(versions: t.Collection[str], running: t.Collection[str]) -> dict[str, str]:
+    """The version that answers by the one that the image says, where the two differ and each is the only one."""
+    pairs = unlike(versions, running)
+    return {pairs[0][1]: pairs[0][0]} if len(pairs) == len(versions) == 1 else {}
+
+
+def other_names(was: t.Mapping[str, str]) -> str:
+    """What to do where another version than expected answers, and image and answer differed before; else empty."""
+    said = [f"the images said {image} and the answers {answer}" for image, answer in was.items()]
+    if not said:
+        return ""
+    return (
+        f"Before the change {' and '.join(said)}: where that is one version by two names, say with version_of how the "
+        "one comes from the other, or with version_from of the entry where else an answer names its version"
+    )
 
 
 def is_down(errors: t.Collection[str]) -> bool:
@@ -143,8 +171,9 @@ def misread(url: str, answer: str, image: str) -> str:
     """Why nothing is changed where answers and images name the same version by different names, and what to do."""
     return (
         f"{UNCHANGED}: {url} answers version {answer}, and the images of the ready pods say {image}. Say with "
-        f"version_of how the one comes from the other, as version_of: {{prefix: v}} does for v1.0.0 and 1.0.0, or with "
-        f"version_from of the entry where else an answer names its version; {UNVERIFIED}."
+        f"version_of how the one comes from the other, as version_of: {{prefix: v}} does for v1.0.0 and 1.0.0, with "
+        f"container which of several containers has the version, or with version_from of the entry where else an "
+        f"answer names it; {UNVERIFIED}."
     )
 
 

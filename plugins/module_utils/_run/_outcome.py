@@ -18,7 +18,11 @@ from ansible_collections.convoy.rollout.plugins.module_utils._run._journal impor
 FORMAT = 1  #: the version of the shape; fields are only added within one
 
 Verdict = t.Literal["pass", "fail", "inconclusive", "unverified"]
-Ending = t.Literal["success", "check mode", "refused", "failed", "rolled back", "taken over", "interrupted"]
+Ending = t.Literal[
+    "success", "unverified", "check mode", "refused", "failed", "rolled back", "taken over", "interrupted"
+]
+#: Endings with which the play does not fail: what was asked for is done, verified or not, or would be.
+DONE = ("success", "unverified", "check mode")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Outcome:
     @property
     def failed(self) -> bool:
         """Whether the play has to fail."""
-        return self.ending not in ("success", "check mode")
+        return self.ending not in DONE
 
     def facts(self) -> dict[str, t.Any]:
         """What a task returns and a role keeps."""
@@ -120,6 +124,9 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     if ending == "interrupted":
         reason = "The run was interrupted before its end; run again, and it goes on."
     counted = watched if watched and watched.get("samples") else _counted(verified)
+    verdict = _verdict(ending, verified)
+    if ending == "success" and verdict == "unverified":
+        ending = "unverified"  # it came to its end, and has proved nothing
     headline = str(told.get("message") or planned.get("would" if check_mode else "headline") or "")
     after = serving["version"] if serving else planned.get("before")
     if ending in ("taken over", "interrupted") and changed:
@@ -133,7 +140,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         before=planned.get("before"),
         target=planned.get("target"),
         after=after,
-        verdict=_verdict(ending, verified),
+        verdict=verdict,
         verified_by=_verified_by(verified),
         ending=ending,
         changed=changed and not check_mode,
@@ -152,7 +159,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
         seconds=round(ended - events[0]["at"], 1) if events else 0.0,
         ended_at=ended,
     )
-    message = _failure(result, back, _last(events, "left")) if result.failed else headline
+    message = _failure(result, back, _last(events, "left")) if result.failed else _done(result, headline)
     return Outcome(**{**vars(result), "message": message, "lines": _lines(result, headline, planned, watched, told)})
 
 
@@ -222,7 +229,7 @@ def _verdict(ending: Ending, verified: t.Sequence[Event]) -> Verdict:
     if ending != "success":
         return "fail"
     final = {event["verdict"] for event in verified if event.get("final")}
-    order: tuple[Verdict, ...] = ("fail", "inconclusive", "unverified", "pass")
+    order: tuple[Verdict, ...] = ("fail", "unverified", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in final), "unverified")
 
 
@@ -247,6 +254,21 @@ def _failure(result: Outcome, back: Event | None, left: Event | None) -> str:
     return sentence + (f"\n{result.log}" if result.log else "")
 
 
+def _done(result: Outcome, headline: str) -> str:
+    """What was done, in one sentence, and why nothing is proved of it where that is so."""
+    if result.ending != "unverified":
+        return headline
+    return f"{headline.rstrip('.')}. Unverified: {_unproved(result).rstrip('.')}."
+
+
+def _unproved(result: Outcome) -> str:
+    """Why what the run stood or fell by was not verified."""
+    why = [
+        str(event["message"]) for event in result.evidence if event.get("final") and event["verdict"] == "unverified"
+    ]
+    return "; ".join(why)
+
+
 def _lines(result: Outcome, headline: str, planned: Event, watched: Event | None, told: Event) -> list[str]:
     if result.failed:
         return []
@@ -257,12 +279,9 @@ def _lines(result: Outcome, headline: str, planned: Event, watched: Event | None
         + (f" by {event['url']}" if event.get("url") else "")
         for event in final
     ]
-    silent = result.verdict == "unverified" and not any(event["verdict"] == "unverified" for event in final)
-    unverified = ["unverified: nothing was asked, so nothing is proved"] if silent else []
     return [
         headline,
-        *(observed if result.ending == "success" else []),
-        *(unverified if result.ending == "success" else []),
+        *(observed if result.ending != "check mode" else []),
         *([f"watched: {watched['message']}"] if watched else []),
         *([f"lost: {result.ended['message']}"] if result.ended else []),
         *(planned.get("hints") or []),

@@ -239,6 +239,7 @@ def begin(
         subject=f"Deployment {name}",
         serves=found["ready"]["stable"] > 0,
         running=[old] if found["ready"]["stable"] and not canary["exists"] else [],
+        shares=bool(steps),
         needs_answers=bool(steps),
         facts={
             **{

@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _selectors, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity, _images, _selectors, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels
 
 Object = t.Dict[str, t.Any]
@@ -98,6 +98,28 @@ def _waited(ending: Ending) -> str:
         f"Each pod of Deployment {ending.deployment} therefore ends only when a new one has been ready for "
         f"{ending.quiet} seconds, which is in time for the proxies of nodes, but not for load balancers that follow "
         "more slowly. "
+    )
+
+
+def outage(deployment: Object, max_surge: str = "", max_unavailable: str = "") -> str:
+    """That an update leaves users without any pod for a time, in words; empty where it does not.
+
+    `max_surge` and `max_unavailable` are those that it is about to be given, where it is.
+    """
+    spec, name = deployment["spec"], deployment["metadata"]["name"]
+    replicas, strategy = spec.get("replicas", 1), spec.get("strategy") or {}
+    given = {"maxSurge": max_surge, "maxUnavailable": max_unavailable}
+    rolling = {**(strategy.get("rollingUpdate") or {}), **{key: said for key, said in given.items() if said}}
+    _surge, fewer = _capacity.moves({"spec": {**spec, "strategy": {**strategy, "rollingUpdate": rolling}}})
+    if not replicas or fewer < replicas:
+        return ""
+    recreated = strategy.get("type") == "Recreate"
+    why = "strategy Recreate" if recreated else f"maxUnavailable {rolling.get('maxUnavailable', '25%')}"
+    help_ = "the strategy RollingUpdate" if recreated else "maxUnavailable 0 and maxSurge 1"
+    which = "its only pod" if replicas == 1 else f"all of its {replicas} pods"
+    return (
+        f"Deployment {name} ends {which} before a new one is ready ({why}), so users get no answer meanwhile. To "
+        f"prevent that, give it {help_}, or change the version with bluegreen."
     )
 
 

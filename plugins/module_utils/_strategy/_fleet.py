@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _subject
 
 Object = t.Dict[str, t.Any]
 
@@ -39,7 +40,7 @@ class Cluster:
     """One cluster of the fleet."""
 
     name: str
-    start: Object  #: known (a version or a number of replicas), revision and uid; or message, why it cannot be read
+    start: Object  #: what `start` returns, or message, why it cannot be read
     result: Object  #: of this fleet's run: wave, verdict, after, samples, lost, seen, seconds, message
     provider: t.Any = None
     region: t.Any = None
@@ -48,6 +49,23 @@ class Cluster:
     def unread(self) -> bool:
         """Whether nothing is known of it."""
         return "known" not in self.start
+
+
+def start(subject: _subject.Subject, strategy: str) -> Object:
+    """What a cluster has before anything is changed: `known`, the version that answers or with scale the number of
+    replicas, and how to have it again. Raises Failure where it is unclear what has the traffic."""
+    # What has no Service can be updated all the same.
+    live = subject.live or (subject.member(subject.application) if strategy == "rolling_update" else None)
+    live = live or _subject.taking(subject)
+    service = subject.services[0] if subject.services else None
+    image = live.image
+    return {
+        "known": live.replicas if strategy == "scale" else live.version or (image.reference if image else ""),
+        "tag": (image.tag if image else "") or live.label or live.version,
+        "revision": live.state.revision,
+        "service": service.name if service else "",
+        "uid": service.uid if service and strategy == "bluegreen" else live.uid,
+    }
 
 
 def check_readable(clusters: t.Sequence[Cluster], application: str, skip: bool) -> list[str]:
@@ -121,7 +139,7 @@ def restored(start: Object, result: Object, outcome: t.Mapping[str, t.Any] | Non
     """A cluster's result once it was brought back to what it had, or was not."""
     after = outcome["after"] if outcome and not outcome["failed"] else None
     if after is not None and str(after) == str(start["known"]):
-        verdict = "rolled back" if result.get("verdict") == "pass" else "fail"
+        verdict = "rolled back" if result.get("verdict") in ("pass", "unverified") else "fail"
         return {**result, "after": start["known"], "verdict": verdict}
     if outcome and not why:
         why = outcome["message"] if outcome["failed"] else f"It has {after}, not {start['known']}."

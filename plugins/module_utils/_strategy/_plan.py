@@ -35,6 +35,7 @@ class Plan:
     named_by_others: t.Sequence[str] = ()  #: the versions of containers beside the one that is changed
     idle: str = ""  #: why nothing answers, before and after, such as that there are 0 replicas
     countable: bool = False  #: whether the number of ready pods proves what is asked for, where there is no Service
+    shares: bool = False  #: whether what runs now is to keep a share of the traffic, and is known by what it answers
     needs_answers: bool = False  #: whether nothing may be begun while users get errors
     repairs: bool = False  #: whether the change may be what makes the entry answer, whatever that answers now
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from

@@ -389,7 +389,7 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
         },
     )
     pinned = _images.repinned(before, _images.parse(image))
-    return replace(plan, hints=[pinned]) if pinned else plan
+    return replace(plan, shares=pauses, hints=[pinned] if pinned else plan.hints)
 
 
 def begin_rollback(found: Found, request: t.Mapping[str, t.Any], namespace: str) -> _plan.Plan:

@@ -110,6 +110,31 @@ def test_answers_that_name_the_pods_version_by_another_name_are_told_before_the_
     assert _baseline.mismatched(versions, running) == found
 
 
+def test_where_what_runs_keeps_a_share_it_has_to_be_known_by_what_it_answers() -> None:
+    assert _baseline.mismatched(["1.0.0"], ["latest"], shared=True) == ("1.0.0", "latest")
+    assert _baseline.mismatched(["1.0.0", "2.0.0"], ["1.0.0"], shared=True) is None
+    assert _baseline.mismatched([UNNAMED], ["latest"], shared=True) is None
+    assert _baseline.mismatched(["1.0.0"], [], shared=True) is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "running", "found"),
+    [
+        (["1.0.0"], ["latest"], {"latest": "1.0.0"}),
+        (["1.0.0"], ["1.0.0"], {}),
+        (["1.0.0", "2.0.0"], ["latest"], {}),  # nobody knows which of them it is
+        (["1.0.0"], ["build-1", "build-2"], {}),
+        ([UNNAMED], ["latest"], {}),
+        ([], ["latest"], {}),
+    ],
+)
+def test_what_answered_before_is_known_again_where_it_is_one_version_by_another_name(
+    versions: list[str], running: list[str], found: dict[str, str]
+) -> None:
+    assert _baseline.renamed(versions, running) == found
+    assert ("say with version_of" in _baseline.other_names(found)) is bool(found)
+
+
 def refused(error: str, **seen: object) -> str:
     return _baseline.refusal({"url": "http://192.0.2.1/version", "errors": {error: 5}, **seen})
 

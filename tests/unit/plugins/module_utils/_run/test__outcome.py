@@ -33,6 +33,7 @@ VERIFIED: Note = (
         "message": "2.0.0 100 of 100 requests, 0 lost",
     },
 )
+UNSETTLED: Note = ("verified", {**VERIFIED[1], "verdict": "inconclusive"})
 WRONG: Note = ("verified", {**VERIFIED[1], "verdict": "fail", "errors": {"HTTP 500": 7}})
 FAILED: Note = ("failed", {"message": "7 of 100 requests got HTTP 500.\nline of a log", "taken_over": False})
 LOST: Note = ("failed", {"message": "The lock of hello was taken over by bob.", "taken_over": True})
@@ -161,9 +162,12 @@ def test_the_first_failure_is_the_reason_unless_the_lock_was_lost() -> None:
 def test_what_was_not_verified_is_not_a_pass() -> None:
     nothing: Note = ("verified", {"what": "pods", "final": True, "verdict": "unverified", "message": "no requests"})
     found = of(BEGUN, PLANNED, CHANGED, nothing)
-    assert (found.ending, found.verdict) == ("success", "unverified")
-    assert any("unverified" in line for line in found.lines)
-    assert of(BEGUN, PLANNED, CHANGED, VERIFIED, nothing).verdict == "unverified"
+    assert (found.ending, found.verdict, found.failed) == ("unverified", "unverified", False)
+    assert found.message == "takes all traffic: hello 2.0.0. Unverified: no requests."
+    assert list(found.lines) == ["takes all traffic: hello 2.0.0", "unverified: no requests"]
+    for other in (VERIFIED, UNSETTLED):
+        assert of(BEGUN, PLANNED, CHANGED, other, nothing).ending == "unverified"
+    assert of(BEGUN, PLANNED, CHANGED, UNSETTLED, VERIFIED).ending == "success"
 
 
 def test_check_mode_proves_nothing_and_changes_nothing() -> None:
@@ -207,8 +211,8 @@ def test_what_is_true_in_the_end_stands_in_the_place_of_what_was_planned() -> No
         {"what": "traffic", "final": True, "verdict": "unverified", "message": "no Service"},
     )
     found = of(BEGUN, PLANNED, CHANGED, unverified, SERVING, told)
-    assert (found.ending, found.verdict, found.message) == ("success", "unverified", "hello 2.0.0 runs in all 5 pods.")
-    assert list(found.lines) == [found.message, "unverified: no Service", "NAME", "hello-1"]
+    assert found.message == "hello 2.0.0 runs in all 5 pods. Unverified: no Service."
+    assert list(found.lines) == ["hello 2.0.0 runs in all 5 pods.", "unverified: no Service", "NAME", "hello-1"]
 
 
 def test_what_was_under_way_is_not_refused() -> None:

@@ -62,6 +62,36 @@ def test_what_loses_nothing_is_not_warned_of(ending: _drain.Ending) -> None:
     _drain.refuse([ending], "scale")
 
 
+def moving(replicas: int, **strategy: t.Any) -> Object:
+    """A Deployment of so many replicas, with a strategy."""
+    found = deployment()
+    found["spec"] |= {"replicas": replicas, "strategy": strategy}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "given", "said"),
+    [
+        (moving(1), {}, ""),
+        (moving(3), {}, ""),
+        (moving(0, type="Recreate"), {}, ""),
+        (moving(3, rollingUpdate={"maxSurge": 0, "maxUnavailable": 2}), {}, ""),
+        (moving(3, rollingUpdate={"maxSurge": 0, "maxUnavailable": "100%"}), {}, "all of its 3 pods"),
+        (moving(1, rollingUpdate={"maxSurge": 0, "maxUnavailable": 1}), {}, "its only pod"),
+        (moving(1, rollingUpdate={"maxSurge": 0, "maxUnavailable": 0}), {}, "its only pod"),  # Kubernetes takes 1
+        (moving(1, rollingUpdate={"maxSurge": 0}), {"max_surge": "1"}, ""),
+        (moving(2), {"max_unavailable": "2"}, "(maxUnavailable 2), so users get no answer meanwhile"),
+        (moving(2, type="Recreate"), {}, "(strategy Recreate), so users get no answer meanwhile"),
+    ],
+)
+def test_an_update_that_ends_every_pod_before_a_new_one_is_ready_is_warned_of(
+    found: Object, given: dict[str, str], said: str
+) -> None:
+    warning = _drain.outage(found, **given)
+    assert said in warning
+    assert bool(said) is bool(warning)
+
+
 def test_the_drain_that_counts_is_that_of_the_container_that_takes_the_requests() -> None:
     sidecar = {"name": "proxy", "image": "envoy:1", "ports": [{"containerPort": 15001}]}
     found = _drain.ending(deployment(lifecycle=SLEEPS, sidecar=sidecar), [service(15001)])

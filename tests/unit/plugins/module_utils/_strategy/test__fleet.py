@@ -8,6 +8,8 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _fleet
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._fleet import Cluster
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
+from unit.plugins.module_utils._workload.test__subject import There, colours
 
 
 def cluster(name: str, *, known: t.Any = "1.0.0", answered: int = 0, lost: int = 0, **result: t.Any) -> Cluster:
@@ -85,7 +87,10 @@ def test_a_cluster_whose_run_has_no_outcome_failed_and_nobody_knows_what_it_has(
     assert (result["after"], result["verdict"], result["message"]) == (None, "fail", said)
 
 
-@pytest.mark.parametrize(("verdict", "shown"), [("pass", "rolled back"), ("fail", "fail"), ("inconclusive", "fail")])
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [("pass", "rolled back"), ("unverified", "rolled back"), ("fail", "fail"), ("inconclusive", "fail")],
+)
 def test_one_that_went_back_is_told_from_one_that_failed(verdict: str, shown: str) -> None:
     result = _fleet.restored({"known": "1.0.0"}, {"verdict": verdict}, outcome(after="1.0.0"), "")
     assert (result["after"], result["verdict"]) == ("1.0.0", shown)
@@ -149,3 +154,28 @@ def test_what_few_requests_cannot_tell_leaves_a_cluster_what_its_own_run_found()
 
 def test_a_fleet_shares_its_doubt_out_over_all_verifications_of_its_clusters() -> None:
     assert _fleet.family([wave(1, "a"), wave(2, "b", "c")]) == 9
+
+
+def test_a_cluster_is_read_as_its_strategy_reads_it_and_brought_back_by_what_it_has_to_be_given() -> None:
+    there = There().deployment("web", labels={"app": "web"}, tag="v1.0.0", replicas=3).service("front", app="web")
+    found = there.subject("web", rule=Rule(prefix="v"))
+    start = _fleet.start(found, "rolling_update")
+    assert (start["known"], start["tag"], start["service"], start["uid"]) == ("1.0.0", "v1.0.0", "front", "d-web")
+    assert _fleet.start(found, "bluegreen")["uid"] == "s-front"  # which its colours have in common
+    assert _fleet.start(found, "scale")["known"] == 3
+
+
+def test_of_several_containers_the_version_is_that_of_the_one_that_is_named() -> None:
+    both = [{"name": "proxy", "image": "nginx:1.28.0"}, {"name": "backend", "image": "team/shop:2.0.0"}]
+    there = There().deployment("web", labels={"app": "web"}, containers=both).service("web", app="web")
+    assert _fleet.start(there.subject("web", container="backend"), "canary")["known"] == "2.0.0"
+
+
+def test_what_is_read_is_the_deployment_that_has_the_traffic() -> None:
+    for strategy in ("scale", "bluegreen", "rolling_update"):
+        assert _fleet.start(colours().subject("web"), strategy)["known"] in ("2.0.0", 2)
+
+
+def test_a_deployment_that_no_service_leads_to_has_no_service() -> None:
+    start = _fleet.start(There().deployment("web", labels={"app": "web"}).subject("web"), "rolling_update")
+    assert (start["known"], start["service"]) == ("1.0.0", "")
