@@ -4,9 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 COLLECTION := .collections/ansible_collections/convoy/rollout
-# A worker a core; more than eight would wait for the longest file. Files are begun as they stand: those with few tests,
-# which xdist would leave for the end, are the long ones.
-PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 8) ? $$1 : 8 }') --dist loadfile --no-loadscope-reorder
+# Two workers a core, as a test of a rollout waits a good part of its time; more than eight would wait for the longest
+# file. Files are begun as they stand: those with few tests, which xdist would leave for the end, are the long ones.
+PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 2 * $$1 : 8 }') --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY

@@ -61,7 +61,7 @@ class DefinitionController(Controller[str]):
         if "NamesAccepted" not in seen or seen["NamesAccepted"] == "False":
             taken = self._taken(definition)
             if taken is None:
-                return lambda obj: _accept(obj)
+                return _accept
             return (lambda obj: _refuse(obj, *taken)) if "NamesAccepted" not in seen else None
         if seen.get("Established") == "False":
             return lambda obj: set_condition(

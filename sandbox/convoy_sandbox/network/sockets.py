@@ -1,7 +1,8 @@
 """Non-blocking TCP on the event loop, without asyncio's transports: this carries every request.
 
 A connection through a Service costs an accept, a connect and the copying, so each of them is kept to
-the fewest system calls and callbacks.
+the fewest system calls and callbacks. The loop is given descriptors: of a socket that it does not know yet
+it would make a text each time, with both addresses, for an error that nobody reads.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Listener:
         self._accepted = accepted
         self._retry: asyncio.TimerHandle | None = None
         sock.listen(1024)
-        self._loop.add_reader(sock, self._accept)
+        self._loop.add_reader(sock.fileno(), self._accept)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS):
@@ -52,8 +53,8 @@ class Listener:
                 if problem.errno not in _BUSY:
                     raise
                 log.warning("no connection can be accepted for the moment: %s", problem)
-                self._loop.remove_reader(self._sock)
-                self._retry = self._loop.call_later(0.1, self._loop.add_reader, self._sock, self._accept)
+                self._loop.remove_reader(self._sock.fileno())
+                self._retry = self._loop.call_later(0.1, self._loop.add_reader, self._sock.fileno(), self._accept)
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -68,7 +69,7 @@ class Listener:
         self._accept()
         if self._retry is not None:
             self._retry.cancel()
-        self._loop.remove_reader(self._sock)
+        self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
 
 
@@ -108,13 +109,13 @@ class Wire:
         """Begin, or go on after `pause`, to call back with what arrives."""
         if not self._reading and not self.closed:
             self._reading = True
-            self._loop.add_reader(self.sock, self.read_now)
+            self._loop.add_reader(self.sock.fileno(), self.read_now)
 
     def pause(self) -> None:
         """Leave what arrives with the kernel."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self.sock)
+            self._loop.remove_reader(self.sock.fileno())
 
     def read_now(self) -> None:
         """Hand over what has arrived; nothing if there is none."""
@@ -148,7 +149,7 @@ class Wire:
         if sent == len(data):
             return True
         self._buffer = data[sent:]
-        self._loop.add_writer(self.sock, self._write_rest)
+        self._loop.add_writer(self.sock.fileno(), self._write_rest)
         return False
 
     def _write_rest(self) -> None:
@@ -162,7 +163,7 @@ class Wire:
         self._buffer = self._buffer[sent:]
         if self._buffer:
             return
-        self._loop.remove_writer(self.sock)
+        self._loop.remove_writer(self.sock.fileno())
         if self._closing:
             self._finish(self._closing)
         elif self.on_drain is not None:
@@ -198,7 +199,7 @@ class Wire:
             return
         self.pause()
         if self._buffer:
-            self._loop.remove_writer(self.sock)
+            self._loop.remove_writer(self.sock.fileno())
             self._buffer = b""
         if with_reset:
             reset(self.sock)
@@ -228,7 +229,7 @@ def connect(
         try:
             sock.getpeername()
         except OSError:
-            loop.add_writer(sock, _connected, loop, sock, done)
+            loop.add_writer(sock.fileno(), _connected, loop, sock, done)
             return
         code = 0
     if code:
@@ -255,7 +256,7 @@ async def connected_from(source: str, address: tuple[str, int]) -> socket.socket
 def _connected(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, done: Callable[[socket.socket | None], None]
 ) -> None:
-    loop.remove_writer(sock)
+    loop.remove_writer(sock.fileno())
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         sock.close()
         done(None)
