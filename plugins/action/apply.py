@@ -62,18 +62,22 @@ class ActionModule(OperationAction):
                 time.sleep(_apply.pause(attempt))
         if task.check_mode and _apply.in_missing_namespace(result, items, namespace):
             return _apply.untried(items, namespace)
-        return _apply.judged(result, options, items, run, check_mode=task.check_mode, again=again)
+        return _apply.judged(result, options, items, run, check_mode=task.check_mode, diff=self._task.diff, again=again)
 
     def _called(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What kubernetes.core.k8s returns, in this process where that can be."""
+        """What kubernetes.core.k8s returns, in this process where that can be; always with what differs."""
         if _in_process.POSSIBLE:
-            return _in_process.called(arguments, check_mode=self._task.check_mode, diff=self._task.diff)
-        result = self._execute_module(
-            module_name="kubernetes.core.k8s",
-            module_args=arguments,
-            # A module writes its arguments to the system's log.
-            task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
-        )
+            return _in_process.called(arguments, check_mode=self._task.check_mode, diff=True)
+        asked, self._task.diff = self._task.diff, True
+        try:
+            result = self._execute_module(
+                module_name="kubernetes.core.k8s",
+                module_args=arguments,
+                # A module writes its arguments to the system's log.
+                task_vars={**(self._task_vars or {}), "ansible_no_target_syslog": True},
+            )
+        finally:
+            self._task.diff = asked
         return t.cast("dict[str, t.Any]", result)
 
     def _leave_access_out_of_environment(self) -> None:

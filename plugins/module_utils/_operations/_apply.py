@@ -146,11 +146,13 @@ def judged(
     run: _run.Run,
     *,
     check_mode: bool = False,
+    diff: bool = False,
     again: bool = False,
 ) -> dict[str, t.Any]:
     """What the task returns of what the module did: of a Secret, only which of its values changed. Raises Failure.
 
-    `again` is whether the API server failed for a moment until the last attempt.
+    An object of which only the owners of fields are others than before has not changed. `diff` is whether it is asked
+    for how objects change, `again` whether the API server failed for a moment until the last attempt.
     """
     values = secret_values(items)
     if result.get("failed"):
@@ -171,9 +173,10 @@ def judged(
             metadata = made["metadata"]
             place = Place(made["kind"], metadata.get("namespace") or options["namespace"], metadata["name"])
             run.gave(place, _given.fields_of(made, manifests[objects[-1]]))
-        if each.get("changed"):
+        difference = each.get("diff") or {}
+        if each.get("changed") and difference.get("before", {}) != difference.get("after"):
             changes.append(objects[-1])
-            differences.append(_difference(made, each.get("diff") or {}))
+            differences.append(_difference(made, difference))
     for name in changes:
         run.journal.note("changed", message=f"{name} was applied")
     done = "would be applied" if check_mode else "applied"
@@ -183,7 +186,7 @@ def judged(
         "objects": objects,
         "changes": changes,
         "message": f"{done}: {', '.join(changes)}" if changes else "nothing to apply: each object is as described",
-        **({"diff": differences} if differences else {}),
+        **({"diff": differences} if differences and diff else {}),
         **({"warnings": told} if told else {}),
     }
 

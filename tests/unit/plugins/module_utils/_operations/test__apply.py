@@ -66,7 +66,8 @@ def test_what_changed_is_named_and_of_a_secret_only_which_values_did() -> None:
     after = {"data": {"token": "bmV3", "same": "c2FtZQ==", "more": TOKEN}}
     words = changed(CONFIG, {"data": {"a": "a"}}, {"data": {"a": "b"}})
     results = [changed(SECRET, before, after), words, {"changed": False, "result": {**CONFIG, "kind": "Service"}}]
-    found = judged({"changed": True, "result": {"results": results}})
+    assert "diff" not in judged({"changed": True, "result": {"results": results}})
+    found = judged({"changed": True, "result": {"results": results}}, diff=True)
     assert found["changes"] == ["Secret token", "ConfigMap words"]
     assert found["objects"] == ["Secret token", "ConfigMap words", "Service words"]
     assert found["message"] == "applied: Secret token, ConfigMap words"
@@ -82,9 +83,15 @@ def test_what_changed_is_named_and_of_a_secret_only_which_values_did() -> None:
     assert TOKEN not in json.dumps(found)
 
 
+def test_what_only_has_other_owners_of_its_fields_has_not_changed() -> None:
+    found = judged(changed(CONFIG, {"metadata": {}}, {"metadata": {}}), diff=True)
+    assert (found["changed"], found["changes"], "diff" in found) == (False, [], False)
+    assert judged({"changed": True, "result": CONFIG})["changed"], "where it is not said how"
+
+
 def test_an_annotation_that_has_the_whole_secret_in_it_is_not_shown() -> None:
     metadata = {"annotations": {_apply.LAST_APPLIED: json.dumps(SECRET), "team": "blue"}}
-    found = judged(changed(SECRET, {"metadata": metadata}, {"metadata": metadata}), [SECRET])
+    found = judged(changed(SECRET, {"metadata": metadata}, {"metadata": {}}), [SECRET], diff=True)
     assert found["diff"][0]["before"] == {"metadata": {"annotations": {"team": "blue"}}}
 
 
