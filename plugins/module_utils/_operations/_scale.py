@@ -132,7 +132,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
     if owner:
         message = _scale.left_alone(place.name, owner, there)
-        why = (
+        why = f"HorizontalPodAutoscaler {owner.name} decides on the replicas, so nothing was done that can be verified"
             f"HorizontalPodAutoscaler {owner.name} decides on the replicas, so nothing was done that could be verified"
         )
         run.verified("pods", {"verdict": "unverified", "by": "nothing", "message": why}, final=True)
