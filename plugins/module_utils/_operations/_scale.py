@@ -133,8 +133,6 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     if owner:
         message = _scale.left_alone(place.name, owner, there)
         why = f"HorizontalPodAutoscaler {owner.name} decides on the replicas, so nothing was done that can be verified"
-            f"HorizontalPodAutoscaler {owner.name} decides on the replicas, so nothing was done that could be verified"
-        )
         run.verified("pods", {"verdict": "unverified", "by": "nothing", "message": why}, final=True)
         return {**result, "message": message}
     requested = _scale.target(place.name, there, options["replicas"])
