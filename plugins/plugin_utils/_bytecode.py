@@ -31,4 +31,6 @@ class Finder(MetaPathFinder):
 
 
 if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-    sys.meta_path.insert(0, Finder())
+    # Right before Ansible's own: what stands before that, such as what ansible-test looks with, is to stay first.
+    ansibles = [type(finder).__name__ == "_AnsibleCollectionFinder" for finder in sys.meta_path]
+    sys.meta_path.insert(ansibles.index(True) if True in ansibles else 0, Finder())

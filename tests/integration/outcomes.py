@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from integration.playbooks import Lab, Run
+from integration.playbooks import QUICK, Lab, Run
 
 CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
 
@@ -46,6 +46,7 @@ class Outcomes:
             "name": "Runs",
             "hosts": "clusters",
             "gather_facts": False,
+            "vars": QUICK if lab.quick else {},
             "module_defaults": {"group/kubernetes.core.k8s": CLUSTER, "group/convoy.rollout.all": CLUSTER},
             "tasks": tasks,
         }
@@ -94,6 +95,16 @@ def gateway(version: Callable[[], str | None]) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def refuses(lab: Lab, folder: Path, role: str, *cases: tuple[dict[str, Any], str]) -> None:
+    """Assert that a role refuses each set of variables with its sentence, and that no object was touched."""
+    before = lab.spec_versions()
+    outcomes, _run = Outcomes(lab, folder, role, *(variables for variables, _sentence in cases)).run()
+    for outcome, (variables, sentence) in zip(outcomes, cases, strict=True):
+        assert (outcome["ending"], outcome["changed"]) == ("refused", False), (variables, outcome)
+        assert sentence in outcome["message"], variables
+    assert lab.spec_versions() == before
 
 
 def said(outcome: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
+from integration.outcomes import Outcomes
 from integration.playbooks import ROOT, Lab, description, namespace_gone
-
-
-def test_a_first_run_deploys_and_a_second_changes_nothing(empty: Lab) -> None:
-    first = empty.play("app_deploy")
-    assert first.code == 0, first.output
-    assert "1.0.0" in first.output
-    assert empty.versions() == {"1.0.0": 20}
-    deployments = empty.apps.list_namespaced_deployment(empty.namespace).items
-    assert {item.status.ready_replicas for item in deployments} == {1, 3}
-
-    before = empty.spec_versions()
-    second = empty.play("app_deploy")
-    assert (second.code, second.changed) == (0, 0), second.output
-    assert empty.spec_versions() == before
-    # Users are watched as soon as there are some.
-    assert "watched: " not in first.output
-    assert "requests, 0 lost; all answers from 1.0.0" in second.output, second.output
 
 
 def test_check_mode_tells_what_would_change_and_changes_nothing(empty: Lab) -> None:
@@ -33,23 +18,25 @@ def test_check_mode_tells_what_would_change_and_changes_nothing(empty: Lab) -> N
     assert empty.deployments() == set()
 
 
-def test_secrets_never_show(empty: Lab) -> None:
-    applications = description()
-    applications["auth"]["secrets"] = {"token": {"data": {"token": "the-first-secret"}}}
-    runs = [empty.play("app_deploy", "-vvv", "--diff", applications=applications)]
-    applications["auth"]["secrets"]["token"]["data"]["token"] = "the-second-secret"
-    runs.append(empty.play("app_deploy", "-vvv", "--diff", "--check", applications=applications))
-    runs.append(empty.play("app_deploy", "-vvv", "--diff", applications=applications))
+def deploys(lab: Lab, folder: Path, *runs: dict[str, Any]) -> Outcomes:
+    """A play that deploys once for each set of the role's variables, given without their prefix."""
+    return Outcomes(lab, folder, "app_deploy", *({f"app_deploy_{key}": run[key] for key in run} for run in runs))
 
+
+def test_secrets_never_show(empty: Lab, tmp_path: Path) -> None:
+    secrets, runs = ("the-first-secret", "the-second-secret"), []
+    for secret in secrets:
+        applications = description()
+        applications["auth"]["secrets"] = {"token": {"data": {"token": secret}}}
+        runs.append({"applications": applications})
+    outcomes, run = deploys(empty, tmp_path, *runs).run("-vvv", "--diff")
+    assert [outcome["ending"] for outcome in outcomes] == ["success"] * 2
     stored = {name: item.data for name, item in empty.objects().items() if name.startswith("Secret")}
     assert base64.b64decode(stored["Secret token"]["token"]) == b"the-second-secret"
-    hidden = {value for data in stored.values() for value in data.values()} | {"the-first-secret", "the-second-secret"}
-    hidden |= {base64.b64encode(b"the-first-secret").decode(), "PRIVATE KEY"}
-    for run in runs:
-        assert run.code == 0, run.output
-        # --extra-vars are the command line's own and are shown by -vvv only as file names
-        assert not [secret for secret in hidden if secret in run.output]
-    assert "Secret token" in runs[2].output
+    hidden = {value for data in stored.values() for value in data.values()} | {*secrets, "PRIVATE KEY"}
+    hidden |= {base64.b64encode(b"the-first-secret").decode()}
+    assert not [secret for secret in hidden if secret in run.output]
+    assert "Secret token" in run.output
 
 
 def test_diff_shows_what_changed(lab: Lab) -> None:
@@ -62,18 +49,8 @@ def test_diff_shows_what_changed(lab: Lab) -> None:
     assert "Secret" not in dry.output
 
 
-def test_an_existing_certificate_is_kept(lab: Lab) -> None:
+def test_a_changed_config_map_starts_new_pods_and_an_existing_certificate_is_kept(lab: Lab) -> None:
     before = lab.objects()["Secret tls-certs"]
-    applications = description()
-    applications["frontend"]["config_maps"]["nginx-frontend-conf"]["frontend.conf"] += "# changed\n"
-    run = lab.play("app_deploy", applications=applications)
-    assert run.code == 0, run.output
-    after = lab.objects()["Secret tls-certs"]
-    assert (after.data, after.metadata.resource_version) == (before.data, before.metadata.resource_version)
-    assert lab.versions() == {"1.0.0": 20}
-
-
-def test_a_changed_config_map_starts_new_pods(lab: Lab) -> None:
     applications = description()
     conf = applications["frontend"]["config_maps"]["nginx-frontend-conf"]
     conf["frontend.conf"] = conf["frontend.conf"].replace("location /login", "location /version")
@@ -81,39 +58,42 @@ def test_a_changed_config_map_starts_new_pods(lab: Lab) -> None:
     assert run.code == 0, run.output
     revision = lab.apps.read_namespaced_deployment("frontend", lab.namespace).metadata.annotations
     assert revision["deployment.kubernetes.io/revision"] == "2"
+    after = lab.objects()["Secret tls-certs"]
+    assert (after.data, after.metadata.resource_version) == (before.data, before.metadata.resource_version)
+    assert lab.versions() == {"1.0.0": 20}
 
 
-def test_a_field_that_leaves_the_description_leaves_the_cluster(lab: Lab) -> None:
+def test_a_field_that_leaves_the_description_leaves_the_cluster(lab: Lab, tmp_path: Path) -> None:
     applications = description()
     applications["hello"]["container"]["env"] = [{"name": "GREETING", "value": "hello"}]
-    assert lab.play("app_deploy", applications=applications).code == 0
-    assert lab.play("app_deploy").code == 0
+    (there, gone), _run = deploys(lab, tmp_path, {"applications": applications}, {}).run()
+    assert [(each["ending"], each["changed"]) for each in (there, gone)] == [("success", True)] * 2
     pod = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec.template.spec
     assert pod.containers[0].env is None
 
 
-def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leaves_the_selector(lab: Lab) -> None:
+def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leaves_the_selector(
+    lab: Lab, tmp_path: Path
+) -> None:
     variable = {"name": "hello", "env": [{"name": "DEBUG", "value": "1"}]}
     patch = {"spec": {"template": {"spec": {"containers": [variable]}}}}
     lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="kubectl-set")
     applications = description()
     applications["hello"]["labels"] = {**applications["hello"].get("labels", {}), "team": "red"}
-    before = lab.spec_versions()
-    run = lab.play("app_deploy", applications=applications)
-    assert run.code != 0, run.output
-    assert "variable DEBUG of container hello (by kubectl-set)" in " ".join(run.output.split())
-    assert lab.spec_versions() == before
-
-    selector = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec.selector.match_labels
-    run = lab.play("app_deploy", applications=applications, app_deploy_others="take")
-    assert run.code == 0, run.output
-    assert "which nobody may change" in run.output
-    spec = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec
-    assert spec.selector.match_labels == selector
-    assert spec.template.metadata.labels["team"] == "red"
-    assert spec.template.spec.containers[0].env is None
-    again = lab.play("app_deploy", applications=applications)
-    assert (again.code, again.changed) == (0, 0), again.output
+    before = lab.objects()
+    selector = before["Deployment hello"].spec.selector.match_labels
+    given = {"applications": applications}
+    taken = given | {"others": "take"}
+    (refused, took, again), run = deploys(lab, tmp_path, given, taken, taken).run()
+    assert (refused["ending"], refused["changed"]) == ("refused", False)
+    assert "variable DEBUG of container hello (by kubectl-set)" in refused["reason"]
+    assert (took["ending"], again["ending"], again["changed"]) == ("success", "success", False)
+    assert "which nobody may change" in " ".join(run.output.split())
+    hello = lab.objects()["Deployment hello"]
+    assert hello.metadata.generation == before["Deployment hello"].metadata.generation + 1  # written once
+    assert hello.spec.selector.match_labels == selector
+    assert hello.spec.template.metadata.labels["team"] == "red"
+    assert hello.spec.template.spec.containers[0].env is None
 
 
 def test_own_templates(empty: Lab, tmp_path: Path) -> None:
@@ -133,42 +113,20 @@ def test_own_templates(empty: Lab, tmp_path: Path) -> None:
     assert empty.versions() == {"1.0.0": 20}
 
 
-def test_a_refused_object_is_told(empty: Lab) -> None:
-    applications = description()
-    applications["hello"]["container"]["ports"][0]["containerPort"] = 700000
-    run = empty.play("app_deploy", applications=applications)
-    assert run.code != 0
-    assert "must be between 1 and 65535" in run.output
-
-
-def test_a_bad_description_stops_before_the_cluster_is_touched(empty: Lab) -> None:
-    applications = description()
-    applications["hello"]["version"] = 2.0
-    run = empty.play("app_deploy", applications=applications)
-    assert run.code != 0
-    assert "Application hello cannot be deployed" in run.output
-    assert empty.deployments() == set()
-
-
-def test_a_switched_service_stays_switched(lab: Lab) -> None:
+def test_a_switched_service_stays_switched(lab: Lab, tmp_path: Path) -> None:
     assert lab.play("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=0).code == 0
     before, selector = lab.spec_versions(), lab.selector()
-    run = lab.play("app_deploy")
-    assert run.code == 0, run.output
+    (first, again), _run = deploys(lab, tmp_path, {}, {}).run()
+    assert (first["ending"], again["ending"], again["changed"]) == ("success", "success", False)
     # The switch took the selector over; applying the same one shares it again, which is a change of owners only.
     after = lab.spec_versions()
     assert lab.selector() == selector
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {"Service hello"}
     assert lab.versions() == {"2.0.0": 20}
-    again = lab.play("app_deploy")
-    assert (again.code, again.changed) == (0, 0), again.output
 
 
 def test_a_namespace_that_is_missing_is_created_only_where_asked(empty: Lab) -> None:
     missing = f"{empty.namespace}-more"
-    run = empty.play("app_deploy", application_namespace=missing)
-    assert run.code != 0
-    assert f"There is no namespace {missing}; create it, or have it created with" in run.output
     dry = empty.play("app_deploy", "--check", application_namespace=missing, app_deploy_create_namespace=True)
     assert (dry.code, dry.changed) == (0, 2), dry.output
     assert f"would be applied once there is namespace {missing}: Secret tls-certs, ConfigMap" in dry.output

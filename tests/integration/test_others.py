@@ -21,7 +21,7 @@ SELECTOR = {"app": "hello"}
 @pytest.fixture(scope="module")
 def made() -> Iterator[tuple[Bench, dict[str, list[Object]]]]:
     """A sandbox that stops runs at what they write, and the lab's application to be made there."""
-    with bench() as it:
+    with bench(quick=True) as it:
         lab = it.lab()
         run, _started = it.run(lab, ("app_deploy", {}))
         assert run.code == 0, run.output
@@ -85,20 +85,16 @@ def met(
     return dict(outcome)
 
 
-@pytest.mark.parametrize("selector", [SELECTOR, {"app": "hello", "version": "1.0.0", "tier": "gold"}], ids=["", "more"])
-def test_where_the_pin_is_gone_the_other_colour_is_not_created(
-    place: tuple[Bench, Lab], tmp_path: Path, selector: dict[str, str]
-) -> None:
+def test_where_the_pin_is_gone_the_other_colour_is_not_created(place: tuple[Bench, Lab], tmp_path: Path) -> None:
     it, lab = place
     outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
-    outcome = met(it, outcomes, of(lab, "services", "hello"), lambda: selected(lab, selector))
+    outcome = met(it, outcomes, of(lab, "services", "hello"), lambda: selected(lab, SELECTOR))
     assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
-    there = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    field = f"spec.selector of Service hello was changed from app=hello,version=1.0.0 to {there} by {GIT} during"
+    field = f"spec.selector of Service hello was changed from app=hello,version=1.0.0 to app=hello by {GIT} during"
     assert field in outcome["reason"]
     assert "Turn off self-heal in its Argo CD application" in outcome["reason"]
     assert lab.deployments() == {"auth", "frontend", "hello"}
-    assert lab.selector() == selector
+    assert lab.selector() == SELECTOR
 
 
 def test_a_colour_that_gets_traffic_before_it_was_verified_is_removed(place: tuple[Bench, Lab], tmp_path: Path) -> None:
@@ -204,23 +200,19 @@ def test_who_deletes_what_is_scaled_is_said(place: tuple[Bench, Lab], tmp_path: 
     assert "Deployment hello was deleted by somebody else" in outcome["reason"]
 
 
-@pytest.mark.parametrize("what", ["image", "label", "deleted", "weight"])
+@pytest.mark.parametrize("what", ["label", "weight"])
 def test_what_changes_in_a_canarys_pause_is_said(place: tuple[Bench, Lab], tmp_path: Path, what: str) -> None:
     _it, lab = place
     steps = [{"weight": 25, "pause": "5m"}, {"weight": 75}]
     outcomes = Outcomes(lab, tmp_path, "canary", {"canary_version": "2.0.0", "canary_steps": steps})
     acts: dict[str, Callable[[], Any]] = {
-        "image": lambda: imaged(lab, "hello-canary", "kelseyhightower/hello:3.0.0"),
         "label": lambda: selected(lab, {"app": "hello", "track": "stable"}),
-        "deleted": lambda: lab.apps.delete_namespaced_deployment("hello-canary", lab.namespace),
         "weight": lambda: lab.apps.patch_namespaced_deployment_scale(
             "hello", lab.namespace, {"spec": {"replicas": 9}}, field_manager="colleague"
         ),
     }
     reasons = {
-        "image": "of Deployment hello-canary was changed from kelseyhightower/hello:2.0.0 to",
         "label": f"from app=hello to app=hello,track=stable by {GIT}",
-        "deleted": "Deployment hello-canary was deleted by somebody else",
         "weight": "spec.replicas of Deployment hello was changed from 3 to 9 by colleague",
     }
     with outcomes.start() as running:

@@ -18,9 +18,16 @@ def test_a_first_time_again_a_refusal_and_a_change_in_one_play(empty: Lab, tmp_p
     changed["hello"]["version"] = "2.0.0"
     broken["hello"]["container"]["ports"][0]["containerPort"] = 700000
     applications = [description(), description(), wrong, broken, changed]
-    (first, again, refused, half, new), run = Outcomes(
-        empty, tmp_path, "app_deploy", *({"app_deploy_applications": each} for each in applications)
-    ).run()
+    missing = f"{empty.namespace}-more"
+    runs: list[dict[str, Any]] = [{"app_deploy_namespace": missing}]
+    runs += [{"app_deploy_applications": each} for each in applications]
+    outcomes, run = Outcomes(empty, tmp_path, "app_deploy", *runs).run()
+    nowhere, first, again, refused, half, new = outcomes
+    assert run.changed == 3  # the file of the outcomes is one, too
+    assert empty.versions() == {"2.0.0": 20}
+
+    assert (nowhere["ending"], nowhere["changed"]) == ("refused", False)
+    assert f"There is no namespace {missing}; create it, or have it created with" in nowhere["reason"]
 
     assert said(first) == ("success", "pass", {}, versions, True, False)
     assert first["application"] == "auth, frontend, hello"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from integration.outcomes import Outcomes, gateway, said
-from integration.playbooks import Lab, description
+from integration.history import History
+from integration.outcomes import Outcomes, gateway, refuses, said
+from integration.playbooks import Lab, Traffic, description
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"bluegreen_version": "2.0.0"}
@@ -14,7 +15,9 @@ BACK: dict[str, Any] = {"bluegreen_rollback": True}
 
 
 def test_success_again_refusal_and_the_way_back_in_one_play(lab: Lab, tmp_path: Path) -> None:
-    outcomes, _run = Outcomes(lab, tmp_path, "bluegreen", BACK, TO_2, TO_2, {"bluegreen_version": "a b"}, BACK).run()
+    runs = (BACK, TO_2, TO_2, {"bluegreen_version": "a b"}, BACK)
+    lab.quick = False
+    outcomes, _run = Outcomes(lab, tmp_path, "bluegreen", *runs).run()
     nowhere, first, again, refused, back = outcomes
 
     assert said(nowhere) == ("refused", "fail", None, None, False, True)
@@ -40,8 +43,26 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     applications["hello"]["image"] = "sandbox/hello"
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
     broken: dict[str, Any] = {"bluegreen_version": "broken", "bluegreen_applications": applications}
-    (waited, failed), run = Outcomes(lab, tmp_path, "bluegreen", never, broken).run()
-    assert run.output.count("Deployment hello-green did not become complete") == 1  # the reason is said once
+    unready = description()
+    unready["hello"]["container"]["readinessProbe"]["httpGet"]["path"] = "/nothing-here"
+    late = TO_2 | {"bluegreen_applications": unready, "bluegreen_timeout": 4}
+    wrong = broken | {"bluegreen_version": "liar"}  # it answers as another version
+    with History(lab) as history, Traffic(lab) as traffic:
+        outcomes, run = Outcomes(lab, tmp_path, "bluegreen", never, broken, late, wrong).run()
+    waited, failed, timed_out, other = outcomes
+    assert run.output.count("Deployment hello-green did not become complete") == 2  # the reason is said once each
+    assert "ErrImagePull" in waited["reason"] or "ImagePullBackOff" in waited["reason"]
+    assert (traffic.lost, traffic.versions) == ([], ["1.0.0"])
+    assert history.always_served("hello", 3)
+    # Pinned to what has the traffic, and given back, and nothing else.
+    moves = [after.selectors["hello"].get("version") for _before, after in history.moves("hello")]
+    assert moves == ["1.0.0", None] * 4
+
+    for outcome in (timed_out, other):
+        assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
+    assert "hello-green" in timed_out["reason"]
+    assert (other["evidence"][-1]["what"], other["evidence"][-1]["verdict"]) == ("preview", "fail")
+    assert "hello-preview 1.0.0 answers 20 of 20 requests, expected 0%" in other["reason"]
 
     assert said(waited) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert "Deployment hello-green did not become complete" in waited["reason"]
@@ -92,8 +113,34 @@ def test_a_colour_that_fails_once_it_has_the_traffic_goes_back(lab: Lab, tmp_pat
     assert lab.selector()["version"] == "1.0.0"
 
 
-def test_check_mode_proves_nothing(lab: Lab, tmp_path: Path) -> None:
-    (outcome,), run = Outcomes(lab, tmp_path, "bluegreen", TO_2).run("--check")
+def test_what_cannot_be_is_refused_and_touches_nothing(lab: Lab, tmp_path: Path) -> None:
+    large = description()
+    large["hello"]["container"]["resources"]["limits"]["cpu"] = "500"
+    # What the cluster says is text: no template is evaluated, and no version is made of it.
+    noted = {"convoy.rollout/previous-version": "{{ lookup('pipe', 'echo it-was-$((6*7))') }}"}
+    lab.core.patch_namespaced_service("hello", lab.namespace, {"metadata": {"annotations": noted}})
+    refuses(
+        lab,
+        tmp_path,
+        "bluegreen",
+        (TO_2 | {"bluegreen_applications": large}, "needs 3 x 500 cpu"),
+        (BACK, "nothing to roll back to"),
+    )
+    selector = {"matchLabels": {"app": "hello", "version": "1.0.0"}}
+    client.PolicyV1Api(lab.api).create_namespaced_pod_disruption_budget(
+        lab.namespace, {"metadata": {"name": "hello"}, "spec": {"minAvailable": 2, "selector": selector}}
+    )
+    # It would stay with the colour that loses the traffic.
+    stays = "PodDisruptionBudget hello selects app=hello,version=1.0.0, which the pods of Deployment hello-green"
+    refuses(lab, tmp_path, "bluegreen", (TO_2, stays))
+
+
+def test_check_mode_proves_nothing(bad_lab: Lab, tmp_path: Path) -> None:
+    lab = bad_lab
+    before = lab.spec_versions()
+    (outcome,), run = Outcomes(lab, tmp_path, "bluegreen", TO_2).run("--check", "--diff")
+    assert "hello-green" in run.output
+    assert lab.spec_versions() == before
     assert said(outcome) == ("check mode", "unverified", "1.0.0", "1.0.0", False, False)
     assert outcome["target"] == "2.0.0"
     assert run.changed > 0

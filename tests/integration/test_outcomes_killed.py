@@ -60,7 +60,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """A sandbox of these tests' own."""
-    with bench() as it:
+    with bench(quick=True) as it:
         lab = it.lab()
         run, _started = it.run(lab, DEPLOY)
         assert run.code == 0, run.output

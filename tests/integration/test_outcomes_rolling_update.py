@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from integration.outcomes import Outcomes, said
-from integration.playbooks import Lab, description
+from integration.outcomes import Outcomes, refuses, said
+from integration.playbooks import Lab, Traffic, description
 from kubernetes import client, utils
 
 ROLE = "rolling_update"
@@ -23,6 +24,11 @@ def special(version: str, **more: Any) -> dict[str, Any]:
     return {"rolling_update_version": version, "rolling_update_applications": applications, **more}
 
 
+def annotations(lab: Lab) -> dict[str, str]:
+    """The annotations of Deployment hello."""
+    return dict(lab.apps.read_namespaced_deployment("hello", lab.namespace).metadata.annotations)
+
+
 def waited_for(running: subprocess.Popen[str], line: str) -> str:
     """The output of a play up to a line."""
     assert running.stdout is not None
@@ -36,9 +42,18 @@ def waited_for(running: subprocess.Popen[str], line: str) -> str:
 
 def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path: Path) -> None:
     misspelt = TO_2 | {"rolling_update_entry": ENTRY}  # nobody trusts its certificate
-    runs = (BACK, misspelt, TO_2, TO_2, {"rolling_update_version": "a b"}, BACK)
-    (nowhere, untrusted, first, again, refused, back), run = Outcomes(lab, tmp_path, ROLE, *runs).run()
+    surge = {"rolling_update_max_surge": 1, "rolling_update_max_unavailable": 0}
+    # However long a cluster may settle, its verdicts are never asked to be certain.
+    there = TO_2 | surge | {"rolling_update_settle": 300}
+    to_1 = BACK | {"rolling_update_revision": 1}
+    runs = (BACK, misspelt, there, TO_2 | surge, {"rolling_update_version": "a b"}, to_1, to_1)
+    lab.quick = False
+    with Traffic(lab) as traffic:
+        outcomes, run = Outcomes(lab, tmp_path, ROLE, *runs).run()
+    nowhere, untrusted, first, again, refused, back, still = outcomes
     assert run.changed == 3  # the file of the outcomes is one, too
+    assert traffic.versions[:2] == ["1.0.0", "2.0.0"]
+    assert lab.versions() == {"1.0.0": 20}
 
     assert said(nowhere) == ("refused", "fail", None, None, False, True)
     assert "no earlier revision in its history" in nowhere["reason"]
@@ -49,9 +64,12 @@ def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path:
     assert untrusted["message"].endswith("Users get 1.0.0 as before.")
 
     assert said(first) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+    assert first["evidence"][-1]["samples"] >= 450  # as many as show that 99.9% are answered
     assert (first["target"], first["way_back"]) == ("2.0.0", "rollback.yml -e revision=1")
     assert [each["what"] for each in first["evidence"]] == ["before", "pods", "traffic"]
     assert first["lines"][0] == first["message"] == "hello 2.0.0 runs in all 3 pods."
+    watched = re.compile(r"watched: \d+ requests, 0 lost; 1\.0\.0 until [\d:.]+, 2\.0\.0 from")
+    assert any(watched.match(line) for line in first["lines"]), first["lines"]
 
     assert said(again) == ("success", "pass", "2.0.0", "2.0.0", False, False)
     assert (again["watched"], again["lost"]) == (None, 0)
@@ -65,26 +83,52 @@ def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path:
     assert back["message"].startswith(
         "Deployment hello is back at revision 1, which is revision 3 now: hello 1.0.0 runs"
     )
+    assert back["watched"]["lost"] == 0
+    assert "Rolling update to 2.0.0" in run.output  # why each revision was made, from its annotation
+
+    assert (said(still)[0], still["changed"], still["watched"]) == ("success", False, None)
 
 
-def test_what_never_gets_ready_or_fails_requests_is_rolled_back_and_so_is_the_way_there(
-    lab: Lab, tmp_path: Path
-) -> None:
+def test_what_is_not_there_or_somebody_paused_is_refused(lab: Lab, tmp_path: Path) -> None:
+    refuses(
+        lab,
+        tmp_path,
+        ROLE,
+        (TO_2 | {"rolling_update_application": "goodbye"}, "There is no Deployment goodbye"),
+        (TO_2 | {"rolling_update_entry": {"service": "gone"}}, "There is no Service gone"),
+        (TO_2 | {"rolling_update_namespace": "nowhere"}, "There is no namespace nowhere"),
+        (BACK | {"rolling_update_revision": 77}, "Revision 77 is not in the history of Deployment hello"),
+    )
+    lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"paused": True}})
+    paused = "Deployment hello is paused"
+    refuses(lab, tmp_path, ROLE, (TO_2, paused), (BACK, paused))
+
+
+def test_what_never_gets_ready_is_rolled_back_and_nobody_notices(lab: Lab, tmp_path: Path) -> None:
     never: dict[str, Any] = {"rolling_update_version": "0.0.0-nowhere"}
-    to_broken = BACK | {"rolling_update_revision": 4}
-    runs = (never, special("broken"), BACK, to_broken)
-    (waited, failed, nothing, undone), _run = Outcomes(lab, tmp_path, ROLE, *runs).run()
-
-    assert said(waited) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
-    assert "Deployment hello did not become complete" in waited["reason"]
+    part: dict[str, Any] = {"rolling_update_version": "nope", "rolling_update_pause_at": "50%"}
+    with Traffic(lab) as traffic:
+        (waited, undone), _run = Outcomes(lab, tmp_path, ROLE, never, part).run()
+    assert (traffic.lost, traffic.versions) == ([], ["1.0.0"])
+    for outcome in (waited, undone):
+        assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+        assert "Deployment hello did not become complete" in outcome["reason"]
     assert "hello 0.0.0-nowhere failed verification and was rolled back to 1.0.0, which runs" in waited["message"]
+    spec = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec
+    assert (spec.paused, spec.min_ready_seconds, spec.progress_deadline_seconds) == (None, None, 600)
+
+
+def test_what_fails_requests_is_rolled_back_and_so_is_the_way_there(lab: Lab, tmp_path: Path) -> None:
+    to_broken = BACK | {"rolling_update_revision": 2}
+    (failed, nothing, undone), _run = Outcomes(lab, tmp_path, ROLE, special("broken"), BACK, to_broken).run()
 
     assert said(failed) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
+    assert "hello broken failed verification and was rolled back to 1.0.0, which runs in every pod" in failed["message"]
     assert "HTTP 500" in failed["reason"]
     assert failed["errors"]["HTTP 500"] > 0
 
     assert said(nothing) == ("refused", "fail", None, None, False, True)
-    assert "each earlier revision of Deployment hello" in nothing["reason"]
+    assert "each earlier revision of Deployment hello" in nothing["reason"]  # as the failed one is the only other one
 
     assert said(undone) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
     assert (undone["strategy"], undone["target"]) == ("rollback", "broken")
@@ -93,13 +137,22 @@ def test_what_never_gets_ready_or_fails_requests_is_rolled_back_and_so_is_the_wa
 
 def test_paused_it_says_what_users_get_and_a_second_run_goes_on(lab: Lab, tmp_path: Path) -> None:
     paused = TO_2 | {"rolling_update_pause_at": "50%", "rolling_update_resume": "next_run"}
-    (first, second), _run = Outcomes(lab, tmp_path, ROLE, paused, paused).run()
+    runs = (paused, paused | {"rolling_update_resume": "never"})
+    (first, kept), _run = Outcomes(lab, tmp_path, ROLE, *runs).run()
     assert said(first)[0] == "success"
     assert first["verdict"] in ("pass", "inconclusive")
     assert (first["before"], first["after"]) == ("1.0.0", "1.0.0 and 2.0.0")
     assert "paused with 2 of 3 pods new" in first["message"]
     assert "A second run with the same version goes on." in first["message"]
+    assert (kept["ending"], kept["changed"]) == ("success", False)
+    assert set(lab.versions(60)) == {"1.0.0", "2.0.0"}
+    assert annotations(lab)["convoy.rollout/paused-at"] == "50%"
+
+    (second,), _run = Outcomes(lab, tmp_path, ROLE, paused).run()
     assert said(second) == ("success", "pass", "1.0.0", "2.0.0", True, False)
+    assert lab.versions() == {"2.0.0": 20}
+    # What has served stays noted, for the way back; nothing else does.
+    assert [key for key in annotations(lab) if key.startswith("convoy.rollout/")] == ["convoy.rollout/served"]
 
 
 def test_where_no_answer_names_a_version_lost_requests_are_judged(lab: Lab, tmp_path: Path) -> None:
@@ -134,7 +187,8 @@ def test_where_nothing_can_be_asked_nothing_is_changed_unless_that_is_allowed(em
 def test_check_mode_proves_nothing(bad_lab: Lab, tmp_path: Path) -> None:
     before = bad_lab.spec_versions()
     paused = TO_2 | {"rolling_update_pause_at": "50%"}
-    outcomes, run = Outcomes(bad_lab, tmp_path, ROLE, TO_2, paused).run("--check")
+    outcomes, run = Outcomes(bad_lab, tmp_path, ROLE, TO_2, paused).run("--check", "--diff")
+    assert re.search(r"^\+ .*kelseyhightower/hello:2\.0\.0", run.output, re.MULTILINE), run.output
     for outcome in outcomes:
         assert said(outcome) == ("check mode", "unverified", "1.0.0", "1.0.0", False, False)
         assert outcome["message"] == "Deployment hello would go to version 2.0.0 (kelseyhightower/hello:2.0.0)."

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from convoy_sandbox.testing import sandbox
 from convoy_sandbox.writes import Write
-from integration.outcomes import Outcomes, gateway, said
+from integration.outcomes import Outcomes, gateway, refuses, said
 from integration.playbooks import Lab
 from kubernetes import client
 
 
 def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path) -> None:
     runs = [{"scale_replicas": replicas} for replicas in ("5", "5", "-2", "many", "-9", "500", "0")]
-    (up, again, step, many, fewer, room, none), _run = Outcomes(lab, tmp_path, "scale", *runs).run()
+    (up, again, step, many, fewer, room, none), run = Outcomes(lab, tmp_path, "scale", *runs).run()
 
     assert said(up) == ("success", "pass", 3, 5, True, False)
     assert up["message"] == "Deployment hello was scaled from 3 to 5 replicas."
@@ -25,6 +26,10 @@ def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path)
         ("traffic", "pass"),
     ]
     assert "observed: 5 of 5 pods are ready" in up["lines"]
+    assert any(re.match(r"observed: 1\.0\.0 20 of 20 requests, 0 lost by ", line) for line in up["lines"]), up["lines"]
+    watched = re.compile(r"watched: \d+ requests, 0 lost; all answers from 1\.0\.0")
+    assert any(watched.match(line) for line in up["lines"]), up["lines"]
+    assert run.changed == 4  # the file of the outcomes is one, too
     assert (up["samples"] > 0, up["lost"]) == (True, 0)
 
     assert said(again) == ("success", "pass", 5, 5, False, False)
@@ -52,11 +57,25 @@ def test_where_an_autoscaler_decides_nothing_is_proved(lab: Lab, tmp_path: Path)
     (outcome,), _run = Outcomes(lab, tmp_path, "scale", {"scale_replicas": "5"}).run()
     assert said(outcome) == ("unverified", "unverified", 3, 3, False, False)
     assert "HorizontalPodAutoscaler busy decides on them, from 2 to 8" in outcome["message"]
+    assert lab.replicas("hello") == 3
+
+
+def test_what_is_not_there_is_refused(bad_lab: Lab, tmp_path: Path) -> None:
+    five: dict[str, Any] = {"scale_replicas": "5"}
+    refuses(
+        bad_lab,
+        tmp_path,
+        "scale",
+        (five | {"scale_application": "goodbye"}, "There is no Deployment goodbye in namespace"),
+        (five | {"scale_namespace": "nowhere"}, "There is no namespace nowhere"),
+    )
 
 
 def test_check_mode_proves_nothing_and_changes_nothing(bad_lab: Lab, tmp_path: Path) -> None:
     before = bad_lab.spec_versions()
-    (outcome,), _run = Outcomes(bad_lab, tmp_path, "scale", {"scale_replicas": "+1"}).run("--check")
+    (outcome,), run = Outcomes(bad_lab, tmp_path, "scale", {"scale_replicas": "+1"}).run("--check", "--diff")
+    assert run.changed == 2  # the file of the outcomes is one, too
+    assert re.search(r'^\+ +"?replicas"?: 4', run.output, re.MULTILINE), run.output
     assert said(outcome) == ("check mode", "unverified", 3, 3, False, False)
     assert outcome["message"] == "Deployment hello would be scaled from 3 to 4 replicas."
     assert bad_lab.spec_versions() == before
@@ -152,3 +171,27 @@ def test_a_run_whose_lock_is_taken_over_before_it_writes_changes_nothing(shop: A
     assert said(outcome) == ("taken over", "fail", 2, 2, False, True), output
     assert "was taken over by somebody@elsewhere" in outcome["reason"]
     assert lab.replicas("shop") == 2
+
+
+def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
+    def scales(write: Write) -> bool:
+        return write.action.resource == "deployments" and write.action.name == "hello"
+
+    container = {"name": "hello", "image": "kelseyhightower/hello:1.0.0"}
+    labels = {"app": "hello"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    with sandbox(nodes=1) as cluster:
+        lab = Lab(str(cluster.kubeconfig), "default")
+        lab.apps.create_namespaced_deployment("default", {"metadata": {"name": "hello"}, "spec": spec})
+        with cluster.hold(1, "before", scales) as held:
+            running = lab.start("scale", replicas=5, application_entry={})
+            assert held.wait(120) is not None, running.communicate(timeout=60)[0]
+            lab.apps.patch_namespaced_deployment_scale("hello", "default", {"spec": {"replicas": 4}})
+            held.release()
+            output = running.communicate(timeout=120)[0]
+        assert running.returncode != 0
+        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile (field manager "
+        assert said in " ".join(output.split()), output
+        assert "Deployment hello has 2 of 4 pods ready." in " ".join(output.split()) or "4 of 4 pods ready." in output
+        assert lab.replicas("hello") == 4

@@ -38,10 +38,13 @@ def test_an_own_deployment(
     empty: Lab, name: str, main: int, image: str, version: str, options: dict[str, str], observed: str
 ) -> None:
     utils.create_from_yaml(empty.api, str(MANIFESTS / f"{name}.yaml"), namespace=empty.namespace)
-    original = empty.apps.read_namespaced_deployment(name, empty.namespace).spec.template
-
-    scaled = empty.play("scale", replicas="+1", application=name)
-    assert (scaled.code, scaled.changed) == (0, 1), scaled.output
+    made = empty.apps.read_namespaced_deployment(name, empty.namespace).spec
+    original, replicas, runs = made.template, made.replicas, []
+    if name == "shop":
+        scaled = empty.play("scale", replicas="+1", application=name)
+        assert (scaled.code, scaled.changed) == (0, 1), scaled.output
+        replicas += 1
+        runs.append(scaled)
 
     updated = empty.play("rolling_update", version=version, application=name, **options)
     assert (updated.code, updated.changed) == (0, 1), updated.output
@@ -55,8 +58,8 @@ def test_an_own_deployment(
     back = empty.play("rollback", application=name, **allowed)
     assert (back.code, back.changed) == (0, 1), back.output
     after = empty.apps.read_namespaced_deployment(name, empty.namespace).spec
-    assert (after.template, after.replicas) == (original, 3)
-    assert not [run for run in (scaled, updated, back) if "it-was-42" in run.output]
+    assert (after.template, after.replicas) == (original, replicas)
+    assert not [run for run in (*runs, updated, back) if "it-was-42" in run.output]
 
     if name == "blog":
         promoted = empty.play("canary", version=version, promote=True, application=name)

@@ -98,15 +98,15 @@ class Started:
 class Bench:
     """A sandbox in which scenarios begin again and again."""
 
-    def __init__(self, cluster: Sandbox, directory: Path) -> None:
-        self.cluster, self.directory = cluster, directory
+    def __init__(self, cluster: Sandbox, directory: Path, *, quick: bool = False) -> None:
+        self.cluster, self.directory, self.quick = cluster, directory, quick
 
     def lab(self) -> Lab:
         """A namespace with nothing in it."""
         name = f"bad-day-{uuid.uuid4().hex[:8]}"
         registry = self.cluster.cluster.registry
         self.cluster.call(lambda: registry.create(resources.NAMESPACES, "", {"metadata": {"name": name}}))
-        return Lab(str(self.cluster.kubeconfig), name)
+        return Lab(str(self.cluster.kubeconfig), name, quick=self.quick)
 
     def forget(self, lab: Lab) -> None:
         """Delete a namespace, without waiting for its end."""
@@ -260,14 +260,14 @@ def _different(where: str, wanted: Any, found: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def bench(**settings: Any) -> Iterator[Bench]:
-    """A sandbox to work on; `settings` are those of `Settings`."""
+def bench(*, quick: bool = False, **settings: Any) -> Iterator[Bench]:
+    """A sandbox to work on; `settings` are those of `Settings`. `quick` is as of Lab."""
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with (
         tempfile.TemporaryDirectory() as directory,
         sandbox(name=f"kills-{uuid.uuid4().hex[:6]}", images=IMAGES, **settings) as cluster,
     ):
-        yield Bench(cluster, Path(directory))
+        yield Bench(cluster, Path(directory), quick=quick)
 
 
 def plan() -> dict[str, Any]:
