@@ -18,8 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
 REQUESTS = 5
-MORE = 495  #: requests beside them, where it will be judged how many are lost: so a service that loses 1% is known
-SECONDS = 5.0  #: that those may take
+SECONDS = 5.0  #: that more of them may take, where it will be judged how many are lost
 KEPT = ("samples", "counts", "errors", "via", "url", "port", "other_ports", "message")
 PORTS = 5  #: how many other ports of a Service are tried
 COME_BACK = 5  #: seconds that an application which was down may take to be found by its Service
@@ -73,7 +72,8 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
 
 def _counted_on(options: t.Mapping[str, t.Any], task: Task, service: str, found: t.Mapping[str, t.Any]) -> Facts:
     """What was found, and what more requests get: how many of them are lost before anything is changed."""
-    given = {"samples": MORE, "timeout": SECONDS, "fail_on": "never", "unversioned": True}
+    more = _baseline.enough(options["request"]["min_success"]) - REQUESTS
+    given = {"samples": more, "timeout": SECONDS, "fail_on": "never", "unversioned": True}
     try:
         seen = _version_distribution.looked(asked(options, service, **given), task.environ)
     except Failure:

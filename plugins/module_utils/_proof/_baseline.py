@@ -8,6 +8,7 @@ import math
 import re
 import typing as t
 
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _remedies
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
@@ -107,8 +108,19 @@ def names_a_place(entry: t.Mapping[str, t.Any]) -> bool:
     return any(entry.get(key) is not None for key in PLACE)
 
 
+MOST = 500  #: requests before a change at most: a service that loses 1% is known by them
 KNOWN = 100  #: requests before a change that tell how many are lost always: of five, one that is lost tells nothing
 SURELY = 1.645  #: the quantile of the normal distribution that is exceeded in 5 of 100
+
+
+def enough(min_success: float) -> int:
+    """How many requests before a change show how many are lost always: about as many as judge it by `min_success`.
+
+    Where none may be lost, one that always is must be known, however few requests judge the change.
+    """
+    if min_success >= 1:
+        return MOST
+    return max(KNOWN, min(MOST, _statistics.needed(_statistics.Standard({}, min_success=min_success))))
 
 
 def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:

@@ -71,6 +71,11 @@ def test_what_was_lost_before_may_be_lost_after(samples: int, lost: int, share: 
     assert _baseline.least(0.999, None) == 0.999
 
 
+@pytest.mark.parametrize(("share", "requests"), [(1.0, 500), (0.999, 500), (0.99, 340), (0.95, 100), (0.0, 100)])
+def test_before_a_change_about_as_many_are_asked_as_judge_it_afterwards(share: float, requests: int) -> None:
+    assert _baseline.enough(share) == pytest.approx(requests, abs=5)
+
+
 @pytest.mark.parametrize("loses", [0.001, 0.003, 0.005, 0.01, 0.02, 0.1])
 def test_a_service_that_loses_as_many_as_before_is_rarely_taken_back(loses: float) -> None:
     random, runs, back = Random(4), 300, 0
