@@ -34,7 +34,7 @@ EXAMPLES = r"""
 ---
 - name: Apply every object of the application
   convoy.rollout.apply:
-    definition: "{{ query('ansible.builtin.template', *paths, template_vars=given) }}"
+    definition: "{{ query('convoy.rollout.rendered', *paths, template_vars=given) }}"
   vars:
     given: "{{ applications | convoy.rollout.manifests(begun.plan) }}"
 """

@@ -65,7 +65,7 @@ EXAMPLES = r"""
 ---
 - name: Apply a manifest
   convoy.rollout.apply:
-    definition: "{{ lookup('ansible.builtin.template', 'shop.yaml.j2') }}"
+    definition: "{{ lookup('convoy.rollout.rendered', 'shop.yaml.j2') }}"
 
 - name: Apply an object
   convoy.rollout.apply:

@@ -43,9 +43,6 @@ options:
     description: What M(convoy.rollout.run) returned as C(plan).
     type: dict
     default: {}
-  template:
-    description: The pod template of the other colour, for V(prepared).
-    type: dict
   definition:
     description: The manifests of the other colour, as M(convoy.rollout.apply) takes them, for V(prepared).
     type: raw

@@ -49,7 +49,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
     "name": {"type": "str", "required": True},
     "plan": {"type": "dict", "default": {}},
-    "template": {"type": "dict"},
     "definition": {"type": "raw", "no_log": True},
     "entry": _version_distribution.ARGUMENTS["entry"],
     "path": {"type": "str"},
@@ -135,6 +134,8 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     plan, namespace = options["plan"], options["namespace"]
     preview = plan["preview"]
     tried = plan["preview_service"]
+    manifests = _apply.documents(_apply.text_of(options["definition"]))
+    template = _bluegreen.template_of(manifests, preview["deployment"])
     with contextlib.closing(_api.api(options, task.environ)) as api:
         service = _place.there(api, Place("Service", namespace, tried))
     room = _capacity.run(
@@ -144,7 +145,7 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
             namespace=namespace,
             deployment=preview["deployment"],
             replicas=plan["replicas"],
-            template=options["template"],
+            template=template,
             objects=_bluegreen.created(preview["exists"], service is not None),
         ),
         task,
@@ -158,14 +159,12 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         active = _place.found(api, place)
         if not task.check_mode:
             run.gave(place, _given.images(active))  # the way back
-        labels = ((options["template"] or {}).get("metadata") or {}).get("labels") or {}
         _pointers.check(
             _pointing.read(api, namespace),
             _pointers.Colour(plan["active"]["deployment"], _workloads.pod_labels(active)),
-            _pointers.Colour(preview["deployment"], labels),
+            _pointers.Colour(preview["deployment"], (template.get("metadata") or {}).get("labels") or {}),
             [item["name"] for item in plan["services"]],
         )
-        manifests = _apply.documents(_apply.text_of(options["definition"]))
         _looking.looked(api, manifests, namespace, "refuse", "delete it, as it has no traffic")
         creates = [
             *([] if preview["exists"] else [f"Deployment {preview['deployment']}"]),

@@ -471,6 +471,17 @@ def created(colour_there: bool, service_there: bool) -> dict[str, int]:
     return found if service_there else {**found, "services": 1}
 
 
+def template_of(manifests: t.Iterable[Object], deployment: str) -> Object:
+    """The pod template that manifests give a Deployment. Raises Failure where they have none."""
+    for item in manifests:
+        if item["kind"] == "Deployment" and (item.get("metadata") or {}).get("name") == deployment:
+            return (item.get("spec") or {}).get("template") or {}
+    raise Failure(
+        f"The manifests have no Deployment {deployment}, which is the other colour; have the template give it the name "
+        "that it is rendered with."
+    )
+
+
 def preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
     """How the preview is asked: as the application's own Service is. Where users come in by another one in front of it,
     only what is said of the answers holds for the preview, too."""

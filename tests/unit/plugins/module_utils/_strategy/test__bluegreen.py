@@ -17,6 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegree
     following,
     plan,
     removal,
+    template_of,
     unfinished_of,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
@@ -394,3 +395,14 @@ def test_a_colour_keeps_the_whole_selector_that_it_has() -> None:
     made = begin(found, "hello", DESCRIBED, REQUESTED, {}).facts["manifests"]["deployments"]["hello-green"]
     assert made["label_selector"] == green["spec"]["selector"]
     assert made["selector"] == {"color": "green"}
+
+
+def test_the_pod_template_is_the_one_of_the_other_colour() -> None:
+    template = {"spec": {"nodeName": "a"}}
+    green = {"kind": "Deployment", "metadata": {"name": "hello-green"}, "spec": {"template": template}}
+    others: list[Object] = [{"kind": "Service", "metadata": {"name": "hello-green"}}, {"kind": "Deployment"}]
+
+    assert template_of([*others, green], "hello-green") == template
+    assert template_of([{**green, "spec": None}], "hello-green") == {}
+    with pytest.raises(Failure, match="no Deployment hello-green, which is the other colour"):
+        template_of(others, "hello-green")
