@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
@@ -19,10 +20,11 @@ class ActionModule(OperationAction):
     def operation(self, options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         """What the fleet's clusters know of each other is in their variables."""
         known = self._task_vars or {}
+        variables = functools.cache(known["hostvars"].__getitem__)  # which Ansible puts together for each look
         play = _fleet.Play(
             host=known["inventory_hostname"],
             hosts=list(known["ansible_play_hosts_all"]),
             groups=known["groups"],
-            of=lambda host, name: known["hostvars"][host].get(name),
+            of=lambda host, name: variables(host).get(name),
         )
         return _fleet.run(options, task, play)

@@ -12,17 +12,18 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - What role P(convoy.rollout.fleet#role) decides and keeps between its waves. It is made for that role; what a state
     needs is what the role gives it.
-  - V(checked), V(planned), V(judged) and V(told) are about the whole fleet, with C(run_once). V(read), V(changed),
-    V(verified) and V(restored) are about one cluster.
+  - V(checked), V(planned), V(surveyed), V(judged) and V(told) are about the whole fleet, with C(run_once). V(read),
+    V(changed), V(verified) and V(restored) are about one cluster.
 options:
   state:
     description:
       - V(checked) refuses what cannot work, before a cluster is touched. V(read) keeps what a cluster has.
       - V(planned) refuses a fleet of which a cluster cannot be read or is there twice, and plans its waves.
       - V(changed) keeps what became of a cluster's change, V(verified) what its traffic then showed.
+        V(surveyed) names those that failed already, so that none is watched then.
       - V(judged) judges a wave. V(restored) keeps whether a cluster was brought back. V(told) puts the table together.
     type: str
-    choices: [checked, read, planned, changed, verified, judged, restored, told]
+    choices: [checked, read, planned, changed, surveyed, verified, judged, restored, told]
     required: true
   strategy:
     description: How each cluster is changed.

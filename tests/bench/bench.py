@@ -218,6 +218,7 @@ def main() -> None:
     pairs = arguments.pairs
     with tempfile.TemporaryDirectory() as directory:
         env = dict(os.environ, CONVOY_SANDBOX_DIR=directory, ANSIBLE_LOCALHOST_WARNING="false")
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # as where the collection is used
         env["KUBECONFIG"] = env["K8S_AUTH_KUBECONFIG"] = f"{directory}/bench/kubeconfig"
         inventory = Path(directory) / "inventory"
         shutil.copytree(ROOT / "inventories/sandbox", inventory)

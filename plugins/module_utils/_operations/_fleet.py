@@ -16,7 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _b
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._fleet import Cluster
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace, _subject
 
-STATES = ("checked", "read", "planned", "changed", "verified", "judged", "restored", "told")
+STATES = ("checked", "read", "planned", "changed", "surveyed", "verified", "judged", "restored", "told")
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -130,11 +130,15 @@ def _changed(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
     return {"ansible_facts": {"fleet_result": result}}
 
 
-def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
-    """Watch this cluster's traffic for the soak, evenly, and keep what was seen, unless the wave failed already."""
+def _surveyed(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
+    """See, once for all clusters, whether one that was changed failed: then nothing is watched for the soak."""
     clusters = play.clusters()
-    if _fleet.bad(clusters, [cluster.name for cluster in clusters if cluster.result]):
-        return {}
+    failed = _fleet.bad(clusters, [cluster.name for cluster in clusters if cluster.result])
+    return {"ansible_facts": {"__fleet": {**options["fleet"], "failed": failed}}}
+
+
+def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
+    """Watch this cluster's traffic for the soak, evenly, and keep what was seen."""
     result, soak = play.of(play.host, "fleet_result"), options["soak"]
     by = result.get("verified_by", "nothing")
     if by == "nothing":
@@ -216,6 +220,7 @@ WORK: dict[str, t.Callable[[Options, Task, Play], dict[str, t.Any]]] = {
     "read": _read,
     "planned": _planned,
     "changed": _changed,
+    "surveyed": _surveyed,
     "verified": _verified,
     "judged": _judged,
     "restored": _restored,
