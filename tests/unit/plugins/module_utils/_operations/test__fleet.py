@@ -32,7 +32,7 @@ class Variables:
 
     def __getitem__(self, host: str) -> dict[str, t.Any]:
         self.read[host] += 1
-        return {"fleet_result": self._results.get(host), "__fleet_start": {"known": "1.0.0"}}
+        return {"fleet_result": self._results.get(host), "__fleet_start": {"known": "1.0.0", "service": "hello"}}
 
 
 def done(state: str, results: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], Counter[str]]:
