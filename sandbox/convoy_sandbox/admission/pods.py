@@ -61,6 +61,8 @@ def runtime_class(store: Store, pod: Object) -> None:
     spec = pod["spec"]
     name = spec.get("runtimeClassName")
     if not name:
+        if spec.get("overhead"):
+            raise _refused(pod, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
         return
     found = store.get(resources.RUNTIMECLASSES, "", name)
     if found is None:

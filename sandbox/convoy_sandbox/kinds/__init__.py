@@ -14,20 +14,24 @@ from .base import Kind
 from .batch import CronJobKind, JobKind
 from .core import (
     ConfigMapKind,
+    EndpointsKind,
     EndpointSliceKind,
     EventKind,
     LeaseKind,
     NamespaceKind,
     NodeKind,
+    PodTemplateKind,
+    ReplicationControllerKind,
     SecretKind,
 )
 from .custom import CustomKind
 from .definitions import CustomResourceDefinitionKind
-from .limits import LimitRangeKind, PodDisruptionBudgetKind, PriorityClassKind, ResourceQuotaKind
-from .outside import ClaimKind, IngressKind
+from .limits import LimitRangeKind, PodDisruptionBudgetKind, PriorityClassKind, ResourceQuotaKind, RuntimeClassKind
+from .outside import ClaimKind, IngressClassKind, IngressKind, NetworkPolicyKind
 from .pods import PodKind
 from .rbac import BindingKind, RoleKind
 from .services import ServiceKind
+from .storage import ClassKind, VolumeKind
 
 _ADMISSION = ("admissionregistration.k8s.io", "v1")
 
@@ -36,6 +40,14 @@ _KINDS: dict[Resource, Kind] = {
     resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicies"]: PolicyKind(),
     resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicybindings"]: PolicyBindingKind(),
     resources.RESOURCES[*_ADMISSION, "validatingwebhookconfigurations"]: WebhookKind(mutates=False),
+    resources.RESOURCES["", "v1", "endpoints"]: EndpointsKind(),
+    resources.RESOURCES["", "v1", "persistentvolumes"]: VolumeKind(),
+    resources.RESOURCES["", "v1", "podtemplates"]: PodTemplateKind(),
+    resources.RESOURCES["", "v1", "replicationcontrollers"]: ReplicationControllerKind(),
+    resources.RESOURCES["networking.k8s.io", "v1", "ingressclasses"]: IngressClassKind(),
+    resources.RESOURCES["networking.k8s.io", "v1", "networkpolicies"]: NetworkPolicyKind(),
+    resources.RESOURCES["node.k8s.io", "v1", "runtimeclasses"]: RuntimeClassKind(),
+    resources.RESOURCES["storage.k8s.io", "v1", "storageclasses"]: ClassKind(),
     resources.CLUSTERROLEBINDINGS: BindingKind(namespaced=False),
     resources.CLUSTERROLES: RoleKind(namespaced=False),
     resources.CONFIGMAPS: ConfigMapKind(),

@@ -43,6 +43,10 @@ class PolicyKind(Kind):
         causes: list[Cause] = []
         if not (spec.get("matchConstraints") or {}).get("resourceRules"):
             causes.append(required("spec.matchConstraints"))
+        if spec["failurePolicy"] not in _FAILURE_POLICIES:
+            causes.append(unsupported("spec.failurePolicy", spec["failurePolicy"], _FAILURE_POLICIES))
+        rules = (spec.get("matchConstraints") or {}).get("resourceRules") or []
+        causes += _rule_causes(rules, "spec.matchConstraints.resourceRules")
         if not spec.get("validations") and not spec.get("auditAnnotations"):
             causes.append(
                 required("spec.validations", "validations or auditAnnotations must contain at least one item")
@@ -61,10 +65,17 @@ def _expression_causes(expression: str, field: str) -> list[Cause]:
     if not expression.strip():
         return [required(field, "expression is not specified")]
     try:
-        expressions.check(expression)
+        unknown = [name for name in expressions.names(expression) if name not in _VARIABLES]
     except expressions.ExpressionError as error:
         return [wrong(field, expression, str(error))]
+    if unknown:
+        text = f"compilation failed: ERROR: <input>:1:1: undeclared reference to '{unknown[0]}' (in container '')"
+        return [wrong(field, expression, text)]
     return []
+
+
+#: What an expression about a request may name.
+_VARIABLES = frozenset({"authorizer", "namespaceObject", "object", "oldObject", "params", "request", "variables"})
 
 
 class PolicyBindingKind(Kind):

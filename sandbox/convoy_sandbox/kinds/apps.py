@@ -8,7 +8,7 @@ from .. import selectors
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, required, unsupported, wrong
-from .metadata import expression_causes, key_causes, label_causes
+from .metadata import expression_causes, key_causes, label_causes, name_causes
 from .pods import default_spec, validate_template
 
 
@@ -82,7 +82,7 @@ class DeploymentKind(_Workload):
         causes = _negative(spec, "replicas")
         selector, mismatch = self._validate_selector(obj)
         causes += selector + mismatch
-        causes += _validate_lasting_template(spec["template"])
+        causes += _validate_lasting_template(spec["template"], "ReplicaSet")
         causes += _validate_strategy(spec["strategy"])
         causes += _negative(spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
         if 0 <= spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
@@ -152,12 +152,15 @@ def _negative(spec: dict[str, Any], *keys: str) -> list[Cause]:
     ]
 
 
-def _validate_lasting_template(template: dict[str, Any]) -> list[Cause]:
+def _validate_lasting_template(template: dict[str, Any], kind: str) -> list[Cause]:
     """What is wrong with the template of pods that are to run for ever."""
     causes = validate_template(template, "spec.template")
     policy = template["spec"].get("restartPolicy")
     if policy != "Always" and template["spec"].get("containers"):
         causes.append(unsupported("spec.template.spec.restartPolicy", policy, ["Always"]))
+    if template["spec"].get("activeDeadlineSeconds") is not None:
+        message = f"Forbidden: activeDeadlineSeconds in {kind} is not Supported"
+        causes.append(Cause("FieldValueForbidden", message, "spec.template.spec.activeDeadlineSeconds"))
     return causes
 
 
@@ -229,13 +232,24 @@ class StatefulSetKind(_Workload):
         elif "rollingUpdate" in strategy:
             message = "only allowed for updateStrategy 'RollingUpdate'"
             causes.append(wrong("spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"], message))
+        retention = spec["persistentVolumeClaimRetentionPolicy"]
+        causes += [
+            unsupported(f"spec.persistentVolumeClaimRetentionPolicy.{when}", retention[when], ["Delete", "Retain"])
+            for when in ("whenDeleted", "whenScaled")
+            if retention[when] not in ("Delete", "Retain")
+        ]
+        start = (spec.get("ordinals") or {}).get("start", 0)
+        if start < 0:
+            causes.append(wrong("spec.ordinals.start", start, "must be greater than or equal to 0"))
+        if spec.get("serviceName") and old is None:
+            causes += name_causes(spec["serviceName"], "label", "spec.serviceName")
         selector, mismatch = self._validate_selector(obj)
         return [
             *causes,
             *_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit"),
             *selector,
             *mismatch,
-            *_validate_lasting_template(spec["template"]),
+            *_validate_lasting_template(spec["template"], "StatefulSet"),
         ]
 
 
@@ -286,7 +300,7 @@ class DaemonSetKind(_Workload):
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
         selector, mismatch = self._validate_selector(obj)
-        causes = [*selector, *mismatch, *_validate_lasting_template(spec["template"])]
+        causes = [*selector, *mismatch, *_validate_lasting_template(spec["template"], "DaemonSet")]
         strategy = spec["updateStrategy"]
         if strategy["type"] == "RollingUpdate":
             causes += _validate_daemon_rolling(strategy["rollingUpdate"], "spec.updateStrategy.rollingUpdate")

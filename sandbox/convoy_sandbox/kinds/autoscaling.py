@@ -48,7 +48,14 @@ class HorizontalPodAutoscalerKind(Kind):
                 "Forbidden: must specify at least one Object or External metric to support scaling to zero replicas"
             )
             causes.append(Cause("FieldValueForbidden", message, "spec.metrics"))
+        causes += [
+            wrong(f"spec.scaleTargetRef.{key}", target[key], f"may not contain '{part}'")
+            for key in ("kind", "name")
+            for part in ("/", "%")
+            if part in (target.get(key) or "")
+        ]
         for direction in ("scaleUp", "scaleDown"):
+            causes += _rules_causes((spec.get("behavior") or {}).get(direction) or {}, f"spec.behavior.{direction}")
             for index, policy in enumerate(((spec.get("behavior") or {}).get(direction) or {}).get("policies") or ()):
                 where = f"spec.behavior.{direction}.policies[{index}]"
                 causes += [
@@ -57,6 +64,29 @@ class HorizontalPodAutoscalerKind(Kind):
                     if policy.get(key, 0) <= 0
                 ]
         return causes
+
+
+_LONGEST_WINDOW, _LONGEST_PERIOD = 3600, 1800  #: seconds
+
+
+def _rules_causes(rules: Object, where: str) -> list[Cause]:
+    """What is wrong with how fast one direction goes, apart from values that are not above zero."""
+    causes: list[Cause] = []
+    window = rules.get("stabilizationWindowSeconds")
+    if window is not None and window < 0:
+        causes.append(wrong(f"{where}.stabilizationWindowSeconds", window, "must be greater than or equal to zero"))
+    elif window is not None and window > _LONGEST_WINDOW:
+        message = f"must be less than or equal to {_LONGEST_WINDOW}"
+        causes.append(wrong(f"{where}.stabilizationWindowSeconds", window, message))
+    if rules.get("selectPolicy") not in (None, "Disabled", "Max", "Min"):
+        causes.append(unsupported(f"{where}.selectPolicy", rules["selectPolicy"], ["Disabled", "Max", "Min"]))
+    for index, policy in enumerate(rules.get("policies") or ()):
+        if policy.get("type") not in ("Percent", "Pods"):
+            causes.append(unsupported(f"{where}.policies[{index}].type", policy.get("type", ""), ["Percent", "Pods"]))
+        if policy.get("periodSeconds", 0) > _LONGEST_PERIOD:
+            message = f"must be less than or equal to {_LONGEST_PERIOD}"
+            causes.append(wrong(f"{where}.policies[{index}].periodSeconds", policy["periodSeconds"], message))
+    return causes
 
 
 _UP = {
@@ -94,7 +124,21 @@ def _metric_causes(metric: Object, where: str) -> list[Cause]:
     if not any(target.get(key) is not None for key in ("averageUtilization", "averageValue", "value")):
         message = "must set either a target raw value or a target utilization"
         return [required(f"{where}.{_SOURCES[kind]}.target.averageUtilization", message)]
-    if (target.get("averageUtilization") or 1) < 1:
-        field = f"{where}.{_SOURCES[kind]}.target.averageUtilization"
-        return [wrong(field, target["averageUtilization"], "must be greater than 0")]
-    return []
+    field = f"{where}.{_SOURCES[kind]}.target"
+    causes: list[Cause] = []
+    if not target.get("type"):
+        causes.append(required(f"{field}.type", "must specify a metric target type"))
+    elif target["type"] not in _TARGETS:
+        causes.append(wrong(f"{field}.type", target["type"], "must be either Utilization, Value, or AverageValue"))
+    if target.get("averageUtilization") is not None and target["averageUtilization"] < 1:
+        causes.append(wrong(f"{field}.averageUtilization", target["averageUtilization"], "must be greater than 0"))
+    if kind in ("Resource", "ContainerResource"):
+        if not source.get("name"):
+            causes.append(required(f"{where}.{_SOURCES[kind]}.name", "must specify a resource name"))
+        if target.get("averageUtilization") is not None and target.get("averageValue") is not None:
+            message = "Forbidden: may not set both a target raw value and a target utilization"
+            causes.append(Cause("FieldValueForbidden", message, f"{field}.averageValue"))
+    return causes
+
+
+_TARGETS = ("Utilization", "Value", "AverageValue")

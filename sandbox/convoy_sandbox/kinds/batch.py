@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from typing import Any
 
 from ..errors import Cause
@@ -34,12 +35,40 @@ def validate_job(spec: dict[str, Any], field: str) -> list[Cause]:
         causes.append(unsupported(f"{field}.completionMode", mode, _MODES))
     if mode == "Indexed" and spec.get("completions") is None:
         causes.append(required(f"{field}.completions", "when completion mode is Indexed"))
+    causes += _failure_policy_causes(spec, f"{field}.podFailurePolicy")
     causes += validate_template(spec["template"], f"{field}.template")
     policy = spec["template"]["spec"].get("restartPolicy")
     if policy == "Always":
         # One that is left out has become Always by now: the API server does not tell them apart either.
         message = 'Required value: valid values: "OnFailure", "Never"'
         causes.append(Cause("FieldValueRequired", message, f"{field}.template.spec.restartPolicy"))
+    return causes
+
+
+_FAILURE_ACTIONS = ["Count", "FailIndex", "FailJob", "Ignore"]
+
+
+def _failure_policy_causes(spec: Object, field: str) -> list[Cause]:
+    policy = spec.get("podFailurePolicy")
+    if policy is None:
+        return []
+    causes: list[Cause] = []
+    if spec["template"]["spec"].get("restartPolicy") != "Never":
+        message = 'only "Never" is supported when podFailurePolicy is specified'
+        causes.append(wrong(f"{field.rpartition('.')[0]}.template.spec.restartPolicy",
+                            spec["template"]["spec"].get("restartPolicy"), message))  # fmt: skip
+    for index, rule in enumerate(policy.get("rules") or ()):
+        where = f"{field}.rules[{index}]"
+        if rule.get("action") not in _FAILURE_ACTIONS:
+            causes.append(unsupported(f"{where}.action", rule.get("action", ""), _FAILURE_ACTIONS))
+        codes = rule.get("onExitCodes")
+        if codes is None and not rule.get("onPodConditions"):
+            causes.append(wrong(where, "", "specifying one of OnExitCodes and OnPodConditions is required"))
+        if codes is not None and codes.get("operator") not in ("In", "NotIn"):
+            causes.append(unsupported(f"{where}.onExitCodes.operator", codes.get("operator", ""), ["In", "NotIn"]))
+        if codes is not None and codes.get("operator") == "In" and 0 in (codes.get("values") or ()):
+            at = f"{where}.onExitCodes.values[{codes['values'].index(0)}]"
+            causes.append(wrong(at, 0, "must not be 0 for the In operator"))
     return causes
 
 
@@ -80,6 +109,9 @@ class JobKind(Kind):
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
         causes = validate_job(spec, "spec")
+        generated = {f"{PREFIX}controller-uid": obj["metadata"].get("uid")}
+        if old is None and not spec["manualSelector"] and (spec.get("selector") or {}).get("matchLabels") != generated:
+            causes.append(wrong("spec.selector", spec.get("selector"), "`selector` not auto-generated"))
         if spec.get("selector") is None:
             causes.append(required("spec.selector"))
         if old is not None:
@@ -143,6 +175,19 @@ def _number(text: str, index: int) -> int:
 _CONCURRENCY = ["Allow", "Forbid", "Replace"]
 
 
+_LONGEST_NAME = 52  #: what is left of a label for a Job's suffix
+
+
+def _zone_causes(zone: str) -> list[Cause]:
+    try:
+        if zone and zone.lower() != "local":
+            zoneinfo.ZoneInfo(zone)
+            return []
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    return [wrong("spec.timeZone", zone, f"unknown time zone {zone}")]
+
+
 class CronJobKind(Kind):
     has_generation = True
 
@@ -167,6 +212,11 @@ class CronJobKind(Kind):
                 schedule(spec["schedule"])
             except ValueError as error:
                 causes.append(wrong("spec.schedule", spec["schedule"], str(error)))
+        if spec.get("timeZone") is not None:
+            causes += _zone_causes(spec["timeZone"])
+        if len(obj["metadata"]["name"]) > _LONGEST_NAME:
+            message = f"must be no more than {_LONGEST_NAME} characters"
+            causes.append(wrong("metadata.name", obj["metadata"]["name"], message))
         for key in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
             if spec.get(key) is not None and spec[key] < 0:
                 causes.append(wrong(f"spec.{key}", spec[key], _NOT_NEGATIVE))

@@ -9,9 +9,12 @@ from .. import quantities
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, required, unsupported, wrong
-from .metadata import selector_causes
+from .metadata import name_causes, selector_causes
 
 _NOT_NEGATIVE = "must be greater than or equal to 0"
+
+
+_LIMITED = ("Container", "PersistentVolumeClaim", "Pod")
 
 
 class LimitRangeKind(Kind):
@@ -31,6 +34,8 @@ class LimitRangeKind(Kind):
             where = f"spec.limits[{index}]"
             if not limit.get("type"):
                 causes.append(required(f"{where}.type"))
+            if limit.get("type") and "/" not in limit["type"] and limit["type"] not in _LIMITED:
+                causes.append(wrong(f"{where}.type", limit["type"], "must be a standard limit type or fully qualified"))
             if limit.get("type") == "Pod":
                 causes += [
                     Cause(
@@ -82,6 +87,12 @@ _QUOTA_NAMES = frozenset(
         "services.nodeports", "services.loadbalancers",
     }
 )  # fmt: skip
+_COUNTED = frozenset(
+    {
+        "pods", "services", "resourcequotas", "replicationcontrollers", "secrets", "persistentvolumeclaims",
+        "configmaps", "services.nodeports", "services.loadbalancers",
+    }
+)  # fmt: skip
 _SCOPES = ["BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating",
            "VolumeAttributesClass"]  # fmt: skip
 
@@ -101,6 +112,11 @@ class ResourceQuotaKind(Kind):
                 causes.append(wrong(where, name, "must be a standard resource for quota"))
             if quantities.parse(value) < 0:
                 causes.append(wrong(where, value, _NOT_NEGATIVE))
+            if (name in _COUNTED or name.startswith("count/")) and quantities.parse(value) % 1:
+                causes.append(wrong(where, value, "must be an integer"))
+        only_pods = {"BestEffort"} & set(spec.get("scopes") or ())
+        if only_pods and any(name != "pods" for name in spec.get("hard") or {}):
+            causes.append(wrong("spec.scopes", spec["scopes"], "unsupported scope applied to resource"))
         for scope in spec.get("scopes") or ():
             if scope not in _SCOPES:
                 causes.append(wrong("spec.scopes", spec["scopes"], "unsupported scope"))
@@ -139,6 +155,13 @@ class PriorityClassKind(Kind):
         if old is not None and value != old["value"]:
             causes.append(Cause("FieldValueForbidden", "Forbidden: may not be changed in an update.", "value"))
         return causes
+
+
+class RuntimeClassKind(Kind):
+    def validate(self, obj: Object, old: Object | None) -> list[Cause]:
+        if old is not None and obj.get("handler") != old.get("handler"):
+            return [wrong("handler", obj.get("handler"), "field is immutable")]
+        return name_causes(obj.get("handler", ""), "label", "handler")
 
 
 class PodDisruptionBudgetKind(Kind):

@@ -10,6 +10,7 @@ from ..errors import Cause
 from ..store import Object
 from .base import Kind, duplicate, required, unsupported, wrong
 from .metadata import label_causes, name_causes, port_causes
+from .pod_rules import rarer_causes
 
 Spec = dict[str, Any]
 _RESOURCE_NAMES = ("cpu", "memory", "ephemeral-storage")
@@ -134,7 +135,7 @@ def validate_spec(spec: Spec, field: str) -> list[Cause]:
         causes.append(unsupported(f"{field}.restartPolicy", policy, ["Always", "OnFailure", "Never"]))
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         causes.append(_not_negative(f"{field}.terminationGracePeriodSeconds", spec["terminationGracePeriodSeconds"]))
-    return causes
+    return causes + rarer_causes(spec, field)
 
 
 def _not_negative(field: str, value: int) -> Cause:

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, duplicate, required, unsupported, wrong
-from .metadata import label_causes, name_causes, port_causes
+from .metadata import key_causes, label_causes, name_causes, port_causes
 
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
 #: Seconds: a day.
@@ -67,6 +67,8 @@ class ServiceKind(Kind):
         if spec["type"] != "LoadBalancer":
             for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"):
                 spec.pop(key, None)
+        elif spec.get("externalTrafficPolicy") != "Local":
+            spec.pop("healthCheckNodePort", None)
         if has_node_ports(spec):
             known = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in before.get("ports", ())}
             for port in spec.get("ports") or ():
@@ -109,6 +111,7 @@ class ServiceKind(Kind):
                 if port.get("nodePort")
             ]
         causes += _address_causes(spec)
+        causes += _type_causes(spec)
         if old is not None and "ExternalName" not in (spec["type"], old["spec"]["type"]):
             before = old["spec"].get("clusterIP")
             if before and spec.get("clusterIP") != before:
@@ -117,6 +120,51 @@ class ServiceKind(Kind):
 
 
 _POLICIES = ["Cluster", "Local"]
+_FAMILIES = ["PreferDualStack", "RequireDualStack", "SingleStack"]
+_DISTRIBUTIONS = ["PreferClose", "PreferSameNode", "PreferSameZone"]
+
+
+def _type_causes(spec: dict[str, Any]) -> list[Cause]:
+    """What is wrong with what only Services of some types may have, and with which families of addresses they want."""
+    causes: list[Cause] = []
+    if spec["type"] == "ExternalName" and spec.get("externalName"):
+        causes += name_causes(spec["externalName"].rstrip("."), "subdomain", "spec.externalName")
+    if spec["type"] != "LoadBalancer":
+        message = "Forbidden: may only be used when `type` is 'LoadBalancer'"
+        causes += [
+            Cause("FieldValueForbidden", message, f"spec.{key}")
+            for key in ("allocateLoadBalancerNodePorts", "loadBalancerClass", "loadBalancerSourceRanges")
+            if spec.get(key) is not None
+        ]
+    local = spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+    if spec.get("healthCheckNodePort") and not local:
+        message = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        causes.append(wrong("spec.healthCheckNodePort", spec["healthCheckNodePort"], message))
+    if spec["sessionAffinity"] == "None" and spec.get("sessionAffinityConfig"):
+        message = "Forbidden: must not be set when session affinity is None"
+        causes.append(Cause("FieldValueForbidden", message, "spec.sessionAffinityConfig"))
+    policy = spec.get("ipFamilyPolicy")
+    if policy is not None and policy not in _FAMILIES:
+        causes.append(unsupported("spec.ipFamilyPolicy", policy, _FAMILIES))
+    elif policy == "RequireDualStack":
+        message = "this cluster is not configured for dual-stack services"
+        causes.append(wrong("spec.ipFamilyPolicy", policy, message))
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family == "IPv6":
+            message = "not configured on this cluster"
+            causes.append(wrong(f"spec.ipFamilies[{index}]", family, message))
+        elif family != "IPv4":
+            causes.append(unsupported(f"spec.ipFamilies[{index}]", family, ["IPv4", "IPv6"]))
+    addresses = spec.get("clusterIPs") or ()
+    if addresses and spec.get("clusterIP") and addresses[0] != spec["clusterIP"]:
+        causes.append(wrong("spec.clusterIPs", list(addresses), "first value must match `clusterIP`"))
+    distribution = spec.get("trafficDistribution")
+    if distribution is not None and distribution not in _DISTRIBUTIONS:
+        causes.append(unsupported("spec.trafficDistribution", distribution, _DISTRIBUTIONS))
+    for index, port in enumerate(spec.get("ports") or ()):
+        if port.get("appProtocol"):
+            causes += key_causes(port["appProtocol"], f"spec.ports[{index}].appProtocol")
+    return causes
 
 
 def _address_causes(spec: dict[str, Any]) -> list[Cause]:
@@ -137,6 +185,9 @@ def _address_causes(spec: dict[str, Any]) -> list[Cause]:
     for index, outside in enumerate(spec.get("externalIPs") or ()):
         if not _is_address(outside):
             message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            causes.append(wrong(f"spec.externalIPs[{index}]", outside, message))
+        elif ipaddress.ip_address(outside).is_loopback:
+            message = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
             causes.append(wrong(f"spec.externalIPs[{index}]", outside, message))
     for index, network in enumerate(spec.get("loadBalancerSourceRanges") or ()):
         try:
