@@ -111,6 +111,7 @@ def _merge_list(current: list[Any], patch: list[Any], node: schema.Node) -> list
             [item for item in patch if not (isinstance(item, dict) and item.get(_DIRECTIVE) == "replace")]
         )
     element = schema.items(node)
+    server = [item.get(key) for item in current if isinstance(item, dict)]
     for item in patch:
         if not isinstance(item, dict) or key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {key}")
@@ -121,7 +122,22 @@ def _merge_list(current: list[Any], patch: list[Any], node: schema.Node) -> list
             result[found[0]] = _merge_object(result[found[0]], item, element)
         else:
             result.append(_merge_object({}, item, element))
-    return result
+    return _interleaved(result, [item.get(key) for item in patch], server, key)
+
+
+def _interleaved(merged: list[Any], patched: list[Any], server: list[Any], key: str) -> list[Any]:
+    """The elements of a patch in its order among those that it does not name, before which new ones come."""
+    named = {item.get(key): item for item in merged if item.get(key) in patched}
+    left = [item for item in merged if item.get(key) not in patched]
+    result: list[Any] = []
+    for name in dict.fromkeys(patched):
+        if name not in named:
+            continue
+        if name in server:
+            while left and server.index(left[0].get(key)) < server.index(name):
+                result.append(left.pop(0))
+        result.append(named[name])
+    return result + left
 
 
 def _ordered(values: list[Any], order: list[Any], node: schema.Node) -> list[Any]:

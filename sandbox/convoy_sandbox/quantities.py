@@ -39,6 +39,14 @@ def canonical(text: str | int | float) -> str:
     return _decimal(value, scientific=match.group(4) is not None)
 
 
+def total(texts: list[str]) -> str:
+    """The sum of quantities, in binary units where one of them is."""
+    value = sum((parse(text) for text in texts), Decimal(0))
+    if any(str(text).endswith("i") for text in texts) and value == value.to_integral_value():
+        return _binary(int(value))
+    return canonical(f"{value:f}")
+
+
 def _binary(value: int) -> str:
     for suffix, factor in reversed(_BINARY.items()):
         if value and value % factor == 0:

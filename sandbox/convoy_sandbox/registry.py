@@ -765,6 +765,16 @@ class Registry:
         waits = bool(finalizers) or grace > 0
         waits = waits or (resource == resources.NAMESPACES and bool(old["spec"].get("finalizers")))
         if not waits:
+            if resource == resources.PODS and not meta.get("deletionTimestamp"):  # nothing runs, but it is told
+                meta = {
+                    **meta,
+                    "deletionTimestamp": timestamp(),
+                    "deletionGracePeriodSeconds": 0,
+                    "generation": meta.get("generation", 0) + 1,
+                }
+                old = {**old, "metadata": meta}
+                if not dry_run:
+                    self.store.put(resource, old)
             if dry_run:
                 return old, True
             if meta.get("deletionGracePeriodSeconds"):  # the kubelet has stopped the pod: its grace is over

@@ -17,8 +17,8 @@ from ..store import Object
 STORED_ONLY = {
     ("networking.k8s.io", "ingresses"): "no controller serves Ingresses: nothing listens for them",
     ("networking.k8s.io", "networkpolicies"): "NetworkPolicies keep no traffic away",
-    ("", "persistentvolumes"): "no storage is behind PersistentVolumes",
-    ("", "persistentvolumeclaims"): "PersistentVolumeClaims stay Pending, and pods that name them run all the same",
+    ("", "persistentvolumes"): "claims are bound to PersistentVolumes, but no storage is behind them",
+    ("storage.k8s.io", "storageclasses"): "nothing makes volumes of StorageClasses, so that their claims stay Pending",
     ("", "replicationcontrollers"): "nothing acts on ReplicationControllers",
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): "MutatingAdmissionPolicies change nothing",
     ("apiregistration.k8s.io", "apiservices"): "aggregated APIs are not asked",

@@ -24,7 +24,7 @@ from ..errors import ApiError
 from ..kinds.custom import as_version
 from ..network.containers import LogLine
 from ..registry import Registry, unknown_fields
-from ..resources import Resource
+from ..resources import RESOURCES, Resource
 from ..store import Object, Store
 from ..users import User
 from . import (
@@ -61,6 +61,11 @@ _RETURNED_WHEN_DELETED = frozenset(
         resources.NAMESPACES,
     }
 )  # fmt: skip
+#: What a cluster says to whoever uses them.
+_DEPRECATED = {
+    resources.ENDPOINTS: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    RESOURCES["", "v1", "componentstatuses"]: "v1 ComponentStatus is deprecated in v1.19+",
+}
 _NO_STREAMS = (
     "the sandbox has no {what}: look into a container by its log, and ask it through the API server's proxy or at its "
     "own address"
@@ -277,8 +282,11 @@ class ApiServer:
 
     async def _resource(self, request: web.Request, target: paths.Target, user: User) -> web.StreamResponse:
         response = await self._of_resource(request, target, user)
-        if target.resource.custom is not None and target.resource.custom.deprecation and not response.prepared:
-            response.headers.add("Warning", negotiation.warning(target.resource.custom.deprecation))
+        deprecation = _DEPRECATED.get(target.resource)
+        if target.resource.custom is not None:
+            deprecation = target.resource.custom.deprecation
+        if deprecation and not response.prepared:
+            response.headers.add("Warning", negotiation.warning(deprecation))
         return response
 
     async def _of_resource(self, request: web.Request, target: paths.Target, user: User) -> web.StreamResponse:

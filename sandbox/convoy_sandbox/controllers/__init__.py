@@ -18,6 +18,7 @@ from .daemonset import DaemonSetController
 from .definitions import DefinitionController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
+from .endpoints import EndpointsController
 from .endpointslice import EndpointSliceController
 from .garbage import GarbageCollector
 from .job import CronJobController, JobController
@@ -30,6 +31,7 @@ from .replicaset import ReplicaSetController
 from .runtime import Controller
 from .scheduler import Scheduler
 from .statefulset import StatefulSetController
+from .volumes import VolumeController
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def start_all(
             JobController(store, registry, index, settings),
             CronJobController(store, registry),
             EndpointSliceController(store, registry),
+            EndpointsController(store, registry),
+            VolumeController(store, registry),
             NamespaceController(store, registry, ca),
             QuotaController(store, registry),
             DefinitionController(store, registry),

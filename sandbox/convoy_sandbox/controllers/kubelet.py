@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _MAX_BACKOFF = 300.0
 #: A container that ran this long starts again without delay.
+_NON_ROOT_AGAIN = 15.0  #: seconds after which the kubelet tries again
 _BACKOFF_RESET = 600.0
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[a-f0-9]+)?"
@@ -173,6 +174,7 @@ class PodWorker:
         self._frozen = False
         self._ip = ""
         self._shown_ip = ""
+        self._overdue = False  # it has run for longer than it may
         self._start_time = timestamp()
         self._sandbox_ready = False
         self._deadline: float | None = None  # of a pod that is being deleted
@@ -205,8 +207,13 @@ class PodWorker:
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def _guard(self) -> None:
+        pod = self._pod
+        limit = pod["spec"].get("activeDeadlineSeconds") if pod else None
         try:
-            await self._run()
+            async with asyncio.timeout(limit):
+                await self._run()
+        except TimeoutError:
+            await self._expire()
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -240,6 +247,25 @@ class PodWorker:
             # The pod's work is done: what ran beside it is not needed any more.
             await self._stop_sidecars(pod, float(pod["spec"]["terminationGracePeriodSeconds"]))
             self._sync()
+
+    async def _expire(self) -> None:
+        """The pod has been active for as long as it may: it fails, whatever its containers do."""
+        pod = self._pod
+        if pod is None or self._terminating:
+            return
+        self._overdue = True
+        self._event("DeadlineExceeded", pod_status.OVERDUE)
+        for task in list(self._background):
+            task.cancel()
+        self._sync()
+        grace = float(pod["spec"]["terminationGracePeriodSeconds"])
+        for name in [name for name, state in self.states.items() if state.running]:
+            self._event("Killing", f"Stopping container {name}", container=name)
+            handle = self.handles.get(name)
+            if handle is not None:
+                await handle.stop(grace)
+                self._ended(self.states[name], handle)
+        self._sync()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -445,6 +471,7 @@ class PodWorker:
         """From the image to the container's end; its exit code."""
         await self._pull(container, state)
         env = await self._environment(pod, container, state)
+        await self._not_as_root(pod, container, state)
         await asyncio.sleep(self._kubelet.settings.timing.start)
         container_id = f"containerd://{secrets.token_hex(32)}"
         try:
@@ -514,7 +541,7 @@ class PodWorker:
                 message = (
                     f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": '
                     "invalid reference format"
-                )
+                ) + _why_no_image(image)
                 self._event("InspectFailed", message, warning=True, container=state.name)
                 await self._wait(state, "InvalidImageName", message, backoff)
                 continue
@@ -564,6 +591,22 @@ class PodWorker:
                 self._event("Failed", f"Error: {missing}", warning=True, container=state.name)
                 self._hold(state, "CreateContainerConfigError", str(missing))
             await self.inputs_changed.wait()
+
+    async def _not_as_root(self, pod: Object, container: Object, state: ContainerState) -> None:
+        """Wait for ever where a container must not run as root and would: all images here have no other user."""
+        own, whole = (each.get("securityContext") or {} for each in (container, pod["spec"]))
+        if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
+            return
+        user = own.get("runAsUser", whole.get("runAsUser"))
+        if user:
+            return
+        why = "container has runAsNonRoot and image will run as root"
+        if user == 0:
+            why = "container's runAsUser breaks non-root policy"
+        message = f'{why} (pod: "{self._key[1]}_{self._key[0]}({self._uid})", container: {state.name})'
+        while True:
+            self._event("Failed", f"Error: {message}", warning=True, container=state.name)
+            await self._wait(state, "CreateContainerConfigError", message, _NON_ROOT_AGAIN)
 
     async def _wait(self, state: ContainerState, reason: str, message: str, seconds: float) -> None:
         self._hold(state, reason, message)
@@ -659,6 +702,7 @@ class PodWorker:
             initialized=self._initialized,
             start_time=self._start_time,
             now=timestamp(),
+            overdue=self._overdue,
         )
         with contextlib.suppress(ApiError):
             self._kubelet.registry.modify(
@@ -679,6 +723,13 @@ class PodWorker:
         self._kubelet.events.event(
             pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
         )
+
+
+def _why_no_image(image: str) -> str:
+    """What else is wrong with a name that is no image's."""
+    name = image.rpartition("/")[2].partition(":")[0]
+    path = image.partition(":")[0] if "/" in image.partition(":")[0] else f"library/{name}"
+    return f": repository name ({path}) must be lowercase" if path != path.lower() else ""
 
 
 def _gates(pod: Object) -> list[bool]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .. import quantities
 from ..kinds.pods import qos_class
 from ..store import Object
 from . import conditions
+
+OVERDUE = "Pod was active on the node longer than the specified deadline"
 
 
 @dataclass
@@ -56,7 +59,10 @@ def container_status(state: ContainerState, spec: Object, *, init: bool = False)
         status["containerID"] = state.container_id
     status["started"] = state.started
     if known:
-        status["resources"] = spec.get("resources") or {}
+        resources = spec.get("resources") or {}
+        if resources.get("requests"):
+            status["allocatedResources"] = resources["requests"]
+        status["resources"] = resources
         status["user"] = {"linux": {"uid": 0, "gid": 0, "supplementalGroups": [0]}}
     mounts = [
         {
@@ -113,26 +119,29 @@ def compute(
     initialized: bool,
     start_time: str,
     now: str,
+    overdue: bool = False,
 ) -> Object:
     """The whole status, transition times kept where a condition does not change."""
     now_phase = phase(pod, init, containers, initialized=initialized)
+    if overdue and not any(state.running for state in (*init, *containers)):
+        now_phase = "Failed"
     done = now_phase in ("Succeeded", "Failed")
     serving = [*(state for state in init if state.sidecar), *containers]
     unready = [state.name for state in serving if not state.ready]
     reason = message = ""
     if now_phase == "Succeeded":
         reason = "PodCompleted"
-    elif now_phase == "Failed":
+    elif now_phase == "Failed" or overdue:
         reason = "PodFailed"
     elif unready:
         reason, message = "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
-    containers_ready = not unready and not done
+    containers_ready = not unready and not done and not overdue
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or ()]
     shut = [gate for gate in gates if not conditions.is_true(pod["status"], gate)]
     ready_reason, ready_message = reason, message
     if containers_ready and shut:
         ready_reason = "ReadinessGatesNotReady"
-        ready_message = f'the status of pod readiness gate "{shut[0]}" is not "True", but False'
+        ready_message = ", ".join(_shut(pod["status"], gate) for gate in shut)
     not_initialized = [state.name for state in init if not state.initialized]
     wanted: list[tuple[str, bool, str, str]] = [
         ("PodReadyToStartContainers", sandbox_ready and not done, "", ""),
@@ -149,8 +158,10 @@ def compute(
     generation = pod["metadata"].get("generation", 1)
     listed = [_condition(pod["status"], item, generation, now) for item in wanted]
     known = {item[0] for item in wanted}
-    listed += [c for c in pod["status"].get("conditions") or () if c["type"] not in known]
+    listed = [c for c in pod["status"].get("conditions") or () if c["type"] not in known] + listed
     status: Object = {"observedGeneration": generation, "phase": now_phase, "conditions": listed}
+    if overdue and now_phase == "Failed":
+        status |= {"reason": "DeadlineExceeded", "message": OVERDUE}
     status |= {"hostIP": host_ip, "hostIPs": [{"ip": host_ip}]}
     if ip:
         status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
@@ -159,10 +170,34 @@ def compute(
         specs = {c["name"]: c for c in pod["spec"]["initContainers"]}
         status["initContainerStatuses"] = [container_status(state, specs[state.name], init=True) for state in init]
     specs = {c["name"]: c for c in pod["spec"]["containers"]}
-    status["containerStatuses"] = [container_status(state, specs[state.name]) for state in containers]
+    by_name = sorted(containers, key=lambda state: state.name)
+    status["containerStatuses"] = [container_status(state, specs[state.name]) for state in by_name]
     status["qosClass"] = qos_class(pod["spec"])
-    status["resources"] = {}
+    status |= _resources(pod["spec"], done=done)
     return status
+
+
+def _shut(status: Object, gate: str) -> str:
+    """Why a readiness gate is not open."""
+    found = conditions.find(status, gate)
+    if found is None:
+        return f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+    return f'the status of pod readiness gate "{gate}" is not "True", but {found["status"]}'
+
+
+def _resources(spec: Object, *, done: bool) -> Object:
+    """What the containers of a pod may use together; a limit counts only where each of them has one."""
+    named = [container.get("resources") or {} for container in spec["containers"]]
+    sums: Object = {}
+    for kind in ("requests", "limits"):
+        given = [each.get(kind) or {} for each in named]
+        keys = set().union(*given) if kind == "requests" else set.intersection(*(set(each) for each in given))
+        found = {key: quantities.total([each[key] for each in given if key in each]) for key in sorted(keys)}
+        if found:
+            sums[kind] = found
+    if done:  # its limits are lifted
+        sums.pop("limits", None)
+    return {**({"allocatedResources": sums["requests"]} if "requests" in sums else {}), "resources": sums}
 
 
 def _condition(status: Object, wanted: tuple[str, bool, str, str], generation: int, now: str) -> Object:

@@ -11,7 +11,7 @@ from ..registry import Registry
 from ..selectors import labels_of
 from ..store import Change, Object, Store
 from ..times import timestamp
-from . import conditions, placement
+from . import conditions, placement, volumes
 from .events import Recorder
 from .runtime import Controller
 
@@ -215,6 +215,13 @@ class Scheduler(Controller[tuple[str, str]]):
         self._events.event(bound, "Scheduled", f"Successfully assigned {namespace}/{name} to {node}", action="Binding")
 
     def _choose(self, pod: Object) -> tuple[str | None, str]:
+        unbound = volumes.obstacle(self._store, pod)
+        if unbound:
+            count = len(self._store.list(resources.NODES))
+            return None, (
+                f"0/{count} nodes are available: {unbound}. no new claims to deallocate, preemption: 0/{count} nodes "
+                f"are available: {count} Preemption is not helpful for scheduling."
+            )
         asked = requests(pod)
         fitting: list[tuple[int, Decimal, int, str]] = []
         reasons: list[list[str]] = []

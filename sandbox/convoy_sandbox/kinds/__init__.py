@@ -40,7 +40,7 @@ _KINDS: dict[Resource, Kind] = {
     resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicies"]: PolicyKind(),
     resources.RESOURCES[*_ADMISSION, "validatingadmissionpolicybindings"]: PolicyBindingKind(),
     resources.RESOURCES[*_ADMISSION, "validatingwebhookconfigurations"]: WebhookKind(mutates=False),
-    resources.RESOURCES["", "v1", "endpoints"]: EndpointsKind(),
+    resources.ENDPOINTS: EndpointsKind(),
     resources.RESOURCES["", "v1", "persistentvolumes"]: VolumeKind(),
     resources.RESOURCES["", "v1", "podtemplates"]: PodTemplateKind(),
     resources.RESOURCES["", "v1", "replicationcontrollers"]: ReplicationControllerKind(),

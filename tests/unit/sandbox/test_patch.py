@@ -48,6 +48,13 @@ def pod(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"spec": {"containers": list(containers), **spec}}
 
 
+def test_a_container_that_a_patch_adds_comes_first() -> None:
+    before = pod({"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"})
+    change = pod({"name": "c", "image": "z:1"})
+    found = patch.strategic(before, change, POD)
+    assert [container["name"] for container in found["spec"]["containers"]] == ["c", "a", "b"]
+
+
 def test_strategic_merge_finds_elements_by_their_key() -> None:
     before = pod({"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"})
     change = pod({"name": "b", "image": "y:2"}, {"name": "c", "image": "z:1"})

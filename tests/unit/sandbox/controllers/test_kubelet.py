@@ -363,3 +363,42 @@ def test_a_hook_that_outlasts_the_grace_period_is_cut_short() -> None:
             await it.until(lambda: not it.pods())
 
     asyncio.run(run())
+
+
+def test_a_container_that_must_not_run_as_root_does_not() -> None:
+    async def run() -> None:
+        async with empty_world() as it:
+            create_pod(it, A, {**B, "securityContext": {"runAsUser": 65532}}, securityContext={"runAsNonRoot": True})
+            await it.until(lambda: waiting(it) == "CreateContainerConfigError" and container(it, "b").get("ready"))
+            message = container(it, "a")["state"]["waiting"]["message"]
+            assert message.startswith('container has runAsNonRoot and image will run as root (pod: "one_lab(')
+
+    asyncio.run(run())
+
+
+def test_a_pod_fails_when_it_has_been_active_for_as_long_as_it_may() -> None:
+    async def run() -> None:
+        async with empty_world() as it:
+            create_pod(it, A, activeDeadlineSeconds=1)
+            await it.until(lambda: it.get(resources.PODS, "one")["status"].get("phase") == "Failed")
+            status = it.get(resources.PODS, "one")["status"]
+            assert status["reason"] == "DeadlineExceeded"
+            assert "terminated" in container(it, "a")["state"]
+            ended = [c.get("reason") for c in status["conditions"] if c["type"] in ("Ready", "ContainersReady")]
+            assert ended == ["PodFailed", "PodFailed"]
+
+    asyncio.run(run())
+
+
+def test_a_status_tells_what_a_pod_may_use_and_its_containers_by_name() -> None:
+    async def run() -> None:
+        async with empty_world() as it:
+            needs = {"requests": {"cpu": "100m", "memory": "1Mi"}, "limits": {"memory": "2Mi"}}
+            create_pod(it, {**B, "resources": needs}, {**A, "resources": {"requests": {"cpu": "200m"}}})
+            await it.until(lambda: ready(it))
+            status = it.get(resources.PODS, "one")["status"]
+            assert [entry["name"] for entry in status["containerStatuses"]] == ["a", "b"]
+            assert status["containerStatuses"][1]["allocatedResources"] == needs["requests"]
+            assert status["resources"] == {"requests": {"cpu": "300m", "memory": "1Mi"}}
+
+    asyncio.run(run())
