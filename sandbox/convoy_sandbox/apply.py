@@ -61,6 +61,23 @@ def list_keys(node: schema.Node) -> list[str] | None:
     return None
 
 
+def doubled(value: Any, node: schema.Node, path: str = "") -> list[str]:
+    """The elements that stand twice in lists which are merged by key, in the API server's words."""
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in doubled(item, schema.field(node, key), f"{path}.{key}")]
+    if not isinstance(value, list):
+        return []
+    keys = list_keys(node)
+    found, seen = [], set()
+    for item in value:
+        if keys and isinstance(item, dict):
+            identity = ",".join(f"{key}={json.dumps(item[key])}" for key in keys if key in item)
+            if identity in seen:
+                found.append(f"{path}: duplicate entries for key [{identity}]")
+            seen.add(identity)
+    return found + [text for item in value for text in doubled(item, schema.items(node), path)]
+
+
 def _element_key(item: dict[str, Any], keys: list[str]) -> str:
     # The protocol of a port is defaulted, so it belongs to the key even where it is not written.
     identity = {key: item.get(key, "TCP" if key == "protocol" else None) for key in sorted(keys)}

@@ -163,10 +163,10 @@ class Authorizer:
         if self.decide(user, Action(verb, group, plural, namespace=namespace, name=name))[0]:
             return
         held = self.rules(user, namespace)
-        missing = [rule for rule in rules if not _covered(rule, held)]
+        missing = [rule for whole in rules for rule in _parts(whole) if not _covered(rule, held)]
         if missing:
             groups = " ".join(f'"{item}"' for item in user.groups)
-            listed = "\n".join(_compact(rule) for rule in missing)
+            listed = "\n".join(sorted(_compacted(missing)))
             error = refused(user, Action(verb, resource.group, resource.plural, name=obj["metadata"].get("name", "")))
             error.message = (
                 f'{resource.qualified} "{obj["metadata"].get("name", "")}" is forbidden: user "{user.name}" '
@@ -190,15 +190,30 @@ def _covered(rule: Object, held: list[Object]) -> bool:
     return True
 
 
-def _compact(rule: Object) -> str:
-    titles = ("apiGroups", "resources", "resourceNames", "nonResourceURLs", "verbs")
-    shown = []
-    for key in titles:
-        if rule.get(key):
-            title = {"apiGroups": "APIGroups", "nonResourceURLs": "NonResourceURLs"}.get(key, key[0].upper() + key[1:])
-            values = ", ".join(f'"{value}"' for value in rule[key])
-            shown.append(f"{title}:[{values}]")
-    return "{" + ", ".join(shown) + "}"
+def _parts(rule: Object) -> Iterator[Object]:
+    """A rule as rules of one right each."""
+    for verb in rule.get("verbs") or ():
+        for path in rule.get("nonResourceURLs") or ():
+            yield {"verbs": [verb], "nonResourceURLs": [path]}
+        for group in rule.get("apiGroups") or ():
+            for resource in rule.get("resources") or ():
+                for name in rule.get("resourceNames") or (None,):
+                    names = {} if name is None else {"resourceNames": [name]}
+                    yield {"verbs": [verb], "apiGroups": [group], "resources": [resource], **names}
+
+
+def _compacted(rules: list[Object]) -> list[str]:
+    """Rights in the API server's words, those to the same thing together."""
+    titles = {
+        "apiGroups": "APIGroups", "resources": "Resources", "resourceNames": "ResourceNames",
+        "nonResourceURLs": "NonResourceURLs",
+    }  # fmt: skip
+    verbs: dict[str, list[str]] = {}
+    for rule in rules:
+        what = ", ".join(f'{title}:["{rule[key][0]}"]' for key, title in titles.items() if key in rule)
+        verbs.setdefault(what, []).append(rule["verbs"][0])
+    shown = {what: " ".join(f'"{verb}"' for verb in dict.fromkeys(found)) for what, found in verbs.items()}
+    return [f"{{{what}, Verbs:[{listed}]}}" for what, listed in shown.items()]
 
 
 # -- what every cluster has --------------------------------------------------------------------------

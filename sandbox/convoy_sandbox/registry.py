@@ -249,8 +249,11 @@ class Registry:
                 f"({resource.api_version})"
             )
         decoded, unknown = schema.decode(resource, obj, kind=kind)
-        if unknown and validation == "Apply":
-            raise _not_typed(decoded, resource, [f".{path}: field not declared in schema" for path in unknown])
+        if validation == "Apply":
+            problems = [f".{path}: field not declared in schema" for path in unknown]
+            problems += ownership.doubled(decoded, schema.root(resource))
+            if problems:
+                raise _not_typed(decoded, resource, problems)
         if unknown and validation == "Strict":
             texts = ", ".join(f'unknown field "{name}"' for name in unknown)
             raise errors.bad_request(
@@ -440,6 +443,15 @@ class Registry:
     def _check_version(self, resource: Resource, name: str, meta: Object, old: Object, *, whole: bool = False) -> None:
         """Raise ApiError where a write is meant for another state; `whole` ones of some kinds have to say for which."""
         given = meta.get("resourceVersion")
+        if not given and meta.get("uid") and meta["uid"] != old["metadata"]["uid"] and whole:
+            key = f"/registry/{resource.plural}/{old['metadata'].get('namespace', '')}/{name}"
+            raise errors.conflict(
+                resource,
+                name,
+                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
+                f"{old['metadata']['uid']}",
+            )
         if whole and not given and not kinds.kind_of(resource).unconditional_update:
             cause = wrong("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(dataclasses.replace(resource, kind=resource.plural), name, [cause])

@@ -12,6 +12,12 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    credential: str = ""  #: what tells the certificate or token that it came with
+
+    @property
+    def extra(self) -> dict[str, list[str]]:
+        """What else is known of it."""
+        return {"authentication.kubernetes.io/credential-id": [self.credential]} if self.credential else {}
 
     @property
     def service_account(self) -> tuple[str, str] | None:

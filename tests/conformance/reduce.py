@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("lab", "faults", "core", "crd", "policy", "pods")
+#: What admission webhooks answered: to which path, and what.
+WEBHOOKS = ("policy.webhook",)
 #: What users met while pods ended: a file each, kept whole.
 ENDINGS = ("termination_more", "termination_more_quiet", "termination_quiet")
 _HERE = Path(__file__).with_name("recordings")
@@ -76,13 +78,22 @@ def state(line: dict[str, Any]) -> dict[str, Any]:
     return {"t": line["t"], "kind": line["kind"], "object": kept}
 
 
+def webhook(line: dict[str, Any]) -> dict[str, Any]:
+    """What a webhook answered, without the request."""
+    return {"path": line["path"].partition("?")[0], "response": line["response"]}
+
+
 def write(source: Path, name: str) -> None:
     """Write what is kept of one recording, the same bytes each time."""
     parts: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         f"{name}.http": exchange,
         f"{name}.timeline": state,
     }
-    for part, keep in ({name: dict} if name in ENDINGS else parts).items():
+    if name in WEBHOOKS:
+        parts = {name: webhook}
+    elif name in ENDINGS:
+        parts = {name: dict}
+    for part, keep in parts.items():
         lines = [keep(json.loads(line)) for line in (source / f"{part}.jsonl").read_text().splitlines()]
         text = "".join(json.dumps(line, separators=(",", ":"), sort_keys=True) + "\n" for line in lines)
         (_HERE / f"{part}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
@@ -90,5 +101,5 @@ def write(source: Path, name: str) -> None:
 
 if __name__ == "__main__":
     _HERE.mkdir(exist_ok=True)
-    for each in sys.argv[2:] or (*NAMES, *ENDINGS):
+    for each in sys.argv[2:] or (*NAMES, *WEBHOOKS, *ENDINGS):
         write(Path(sys.argv[1]), each)

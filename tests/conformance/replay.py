@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,15 @@ _ASK_AGAIN_SECONDS = 0.05
 #: By how much the times of requests and of events may differ in a recording.
 _CLOCKS_SECONDS = 0.1
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+#: What changes by itself between two requests: every state that it has had since the last write counts.
+_MOVING = (
+    "/apis/apps/v1/namespaces/{}/deployments", "/apis/apps/v1/namespaces/{}/statefulsets",
+    "/apis/apps/v1/namespaces/{}/daemonsets", "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods",
+    "/apis/policy/v1/namespaces/{}/poddisruptionbudgets", "/api/v1/namespaces/{}/resourcequotas", "/api/v1/namespaces",
+    "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+)  # fmt: skip
+#: How long the object of a request may take to be in the state in which it was when the request was recorded.
+_STATE_SECONDS = 3.0
 
 
 @dataclass
@@ -61,9 +70,14 @@ class Replay:
         self,
         send: Callable[[str, str, dict[str, str], bytes | None], Answer],
         open_watch: Callable[[str, dict[str, str]], Watching],
+        before: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
+        """`before` is told of each exchange before its request is sent."""
         self._send = send
         self._open_watch = open_watch
+        self._before = before
+        self._written = ""  # the method of the last write
+        self._uids: dict[str, str] = {}  # recorded uid to the cluster's
         self._names = Names()
         self._versions: dict[str, str] = {}  # recorded resourceVersion to the cluster's
         self._tokens: dict[str, str] = {}  # recorded `continue` token to the cluster's
@@ -87,7 +101,7 @@ class Replay:
         ended: dict[int, list[str]] = {}
         self._histories = [
             self._open_watch(f"{path}?watch=true", {})
-            for path in (f"/apis/apps/v1/namespaces/{namespace}/deployments", _DEFINITIONS)
+            for path in (*(path.format(namespace) for path in _MOVING), _DEFINITIONS)
         ]
         self._since = [0 for _ in self._histories]
         for index, exchange in enumerate(exchanges):
@@ -106,6 +120,9 @@ class Replay:
             title = f"{exchange['method']} {exchange['path']}"
             if speed:
                 time.sleep(max(0.0, began + (exchange["t"] - exchanges[0]["t"]) / speed - time.monotonic()))
+            if exchange["method"] in ("PATCH", "PUT", "DELETE"):
+                self._await_state(exchange, _BRIEF_SECONDS if index in known else _STATE_SECONDS)
+            self._before(exchange)
             if "watch" not in exchange:
                 found = self._exchange(exchange, _BRIEF_SECONDS if index in known else PATIENCE_SECONDS)
             elif index in ended:
@@ -119,8 +136,13 @@ class Replay:
 
     def _exchange(self, exchange: Exchange, patience: float) -> list[str]:
         deadline = time.monotonic() + patience
-        if exchange["method"] != "GET":
-            self._since[0] = len(self._histories[0].events)  # definitions take their steps without anybody's writes
+        # Definitions take their steps without anybody's writes, a refused write changes nothing, and of deletions in
+        # a row a later one takes nothing back that came of the first.
+        writes = exchange["method"] != "GET" and exchange["status"] < 400 and "dryRun=" not in exchange["path"]
+        if writes and not (exchange["method"] == self._written == "DELETE"):
+            self._since[:-1] = [len(history.events) for history in self._histories[:-1]]
+        if writes:
+            self._written = exchange["method"]
         while True:
             answer = self._ask(exchange)
             found = self._compare(exchange, answer)
@@ -135,6 +157,22 @@ class Replay:
                 return found
             time.sleep(_ASK_AGAIN_SECONDS)
 
+    def _await_state(self, exchange: Exchange, patience: float) -> None:
+        """Wait until the object that is written to has the status that it had when the request was recorded."""
+        recorded = self._recorded(exchange)
+        status = recorded.get("status") if isinstance(recorded, dict) else None
+        path = exchange["path"].partition("?")[0]
+        if not isinstance(status, dict) or path.endswith(("/scale", "/status")) or recorded.get("kind") == "Status":
+            return
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            answer = self._send("GET", self._path(path), {}, None)
+            if answer.status != 200:
+                return
+            if not differences(normalised(status), normalised(answer.body.get("status")), self._names):
+                return
+            time.sleep(_ASK_AGAIN_SECONDS)
+
     def _a_moment_ago(self, exchange: Exchange, answer: Answer) -> Answer | None:
         """The recorded answer, where the cluster would have given it to a client that asked sooner.
 
@@ -145,10 +183,12 @@ class Replay:
         if exchange["status"] != 200 or not isinstance(recorded, dict):
             return None
         for number, history in enumerate(self._histories):
-            for index in range(self._since[number], len(history.events)):
-                past = _answer_of(recorded, answer, history.events[index]["object"])
+            since = self._since[number]
+            latest = {_name(event): event for event in history.events[:since] if "object" in event}
+            for index, event in enumerate([*latest.values(), *history.events[since:]], since - len(latest)):
+                past = _answer_of(recorded, answer, event["object"])
                 if past is not None and not self._compare(exchange, past):
-                    self._since[number] = index
+                    self._since[number] = max(index, since)
                     return past
         return None
 
@@ -181,6 +221,8 @@ class Replay:
             return [self._translated(item) for item in body]
         if key == "resourceVersion":
             return self._versions.get(body, body)
+        if key == "uid":
+            return self._uids.get(body, body)
         if key == "clusterIP" and body == _API_SERVICE:
             return self._send("GET", "/api/v1/namespaces/default/services/kubernetes", {}, None).body["spec"][key]
         if key == "pod-template-hash":
@@ -230,6 +272,9 @@ class Replay:
         a, b = ((value.get("metadata") or {}).get("resourceVersion") for value in (recorded, ours))
         if a and b:
             self._versions[a] = b
+        a, b = ((value.get("metadata") or {}).get("uid") for value in (recorded, ours))
+        if a and b:
+            self._uids[a] = b
         a, b = ((value.get("metadata") or {}).get("continue") for value in (recorded, ours))
         if a and b:
             self._tokens[urllib.parse.quote(a, safe="")] = urllib.parse.quote(b, safe="")
@@ -273,15 +318,27 @@ class Replay:
                 watching.arrived.wait(left)
 
 
+def _name(event: Any) -> str:
+    """Whose state an event is."""
+    meta = event["object"].get("metadata") or {}
+    return f"{meta.get('namespace', '')}/{meta.get('name', '')}"
+
+
 def _answer_of(recorded: Any, answer: Answer, state: Any) -> Answer | None:
     """What the cluster would have answered while an object was in a state; None where another kind was asked for."""
     kind = recorded.get("kind", "")
+    if kind == "Scale" and state["kind"] in ("Deployment", "StatefulSet") and isinstance(answer.body, dict):
+        replicas = state["spec"].get("replicas", 0)
+        status = {**(answer.body.get("status") or {}), "replicas": (state.get("status") or {}).get("replicas", 0)}
+        spec = {"replicas": replicas} if replicas else {}
+        return Answer(200, "application/json", {**answer.body, "spec": spec, "status": status})
     if kind == state["kind"]:
         return Answer(200, "application/json", state)
     if kind != f"{state['kind']}List" or len(recorded["items"]) != 1 or not isinstance(answer.body, dict):
         return None
     item = {key: value for key, value in state.items() if key not in ("kind", "apiVersion")}
-    body = {**answer.body, "items": [item], "metadata": {"resourceVersion": state["metadata"]["resourceVersion"]}}
+    about = {key: answer.body[key] for key in ("kind", "apiVersion") if key in answer.body}
+    body = {**about, "items": [item], "metadata": {"resourceVersion": state["metadata"]["resourceVersion"]}}
     return Answer(200, "application/json", body)
 
 
@@ -323,8 +380,10 @@ def _never_changes(exchange: Exchange) -> bool:
 class HttpCluster:
     """A cluster behind a kubeconfig, for `Replay`."""
 
-    def __init__(self, pool: urllib3.PoolManager, server: str) -> None:
+    def __init__(self, pool: urllib3.PoolManager, server: str, texts: Sequence[tuple[str, str]] = ()) -> None:
+        """`texts` are what a recording says, and what stands for it here."""
         self._pool = pool  # the administrator's
+        self._texts = texts
         self._server = server
         self._anonymous = urllib3.PoolManager(cert_reqs="CERT_NONE")
         self._tokens: dict[str, str] = {}
@@ -335,9 +394,13 @@ class HttpCluster:
         if "authorization" in headers:
             pool = self._anonymous
             headers = {**headers, "authorization": self._credentials(headers["authorization"])}
+        for recorded, ours in self._texts if body else ():
+            body = (body or b"").replace(recorded.encode(), ours.encode())
         response = pool.request(method, self._server + path, headers=headers, body=body, timeout=30, retries=False)
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
         text = response.data.decode(errors="replace")
+        for recorded, ours in self._texts:
+            text = text.replace(ours, recorded)
         body_ = json.loads(text) if content_type == "application/json" and text else text
         return Answer(response.status, content_type, body_)
 

@@ -6,18 +6,21 @@ Deployment, held against the recorded timelines.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import kubernetes
 import pytest
 import yaml
-from conformance import recordings
+from conformance import recordings, webhooks
 from conformance.ordering import Event, Track, agreement, tracks
 from conformance.replay import PATIENCE_SECONDS, HttpCluster, Replay, Result, Watching
+from convoy_sandbox import store
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.settings import Timing
 from convoy_sandbox.testing import sandbox
@@ -30,8 +33,15 @@ _LONG_ORDERS = 0.5
 _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_text())
 
 #: The recorded node's pace: states that a client saw there must last long enough to be seen here.
-_SPEED = {"policy": 3.0, "pods": 3.0}  # of the long ones, in which scenarios slept
 _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
+#: How much faster the recordings are replayed in which scenarios slept, and the pace that goes with it.
+_SPEED = {"policy": 6.0, "pods": 6.0}
+#: How many changes the cluster remembers where a recording asks for some that are forgotten.
+_HISTORY = {"policy": 300}
+_TIMINGS: dict[str, dict[str, float]] = {
+    "policy": {"pull": 0.1, "start": 0.2, "stop": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+    "pods": {"pull": 0.1, "start": 0.2, "stop": 1.5, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+}
 
 
 def _known(name: str) -> set[int]:
@@ -50,12 +60,28 @@ def replay(name: str) -> tuple[list[Result], list[Event]]:
         "kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6),
         "lab/tool:1": Image(command=tool),
     }
-    long = name in _SPEED
-    timing = _PACE if not long else dataclasses.replace(_PACE, pull=0.2, start=0.4, stop=0.7, autoscaler_period=5.0)
-    with sandbox(nodes=1, node_cpu="2", timing=timing, load_balancer=long, images=images) as cluster:
+    timing = dataclasses.replace(_PACE, **_TIMINGS.get(name, {}))
+    with contextlib.ExitStack() as stack:
+        hooks = stack.enter_context(webhooks.serve())
+        # The recorded cluster had compacted its oldest revisions.
+        stack.enter_context(mock.patch.object(store, "HISTORY", _HISTORY.get(name, store.HISTORY)))
+        cluster = stack.enter_context(
+            sandbox(nodes=1, node_cpu="2", timing=timing, load_balancer=name in _SPEED, images=images)
+        )
         client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
-        kubernetes.client.CoreV1Api(client).create_namespace({"metadata": {"name": name}})
-        http = HttpCluster(client.rest_client.pool_manager, client.configuration.host)
+        core = kubernetes.client.CoreV1Api(client)
+        core.create_namespace({"metadata": {"name": name}})
+        for body in _made_there(name):
+            core.create_namespaced_config_map(name, body)
+        texts = [(webhooks.RECORDED, hooks.address), *((text, hooks.authority) for text in _authorities(name))]
+        http = HttpCluster(client.rest_client.pool_manager, client.configuration.host, texts)
+
+        def before(exchange: recordings.Exchange) -> None:
+            """The webhooks were stopped before the one write that found nobody there."""
+            said = (exchange.get("response") or {}).get("message", "") if exchange["method"] == "POST" else ""
+            if f"dial tcp {webhooks.RECORDED}: connect: connection refused" in said:
+                hooks.stop()
+
         times = {
             line["object"]["metadata"]["resourceVersion"]: line["t"] for line in recordings.read(f"{name}.timeline")
         }
@@ -64,10 +90,33 @@ def replay(name: str) -> tuple[list[Result], list[Event]]:
             http.open_watch(f"/apis/apps/v1/namespaces/{name}/{kind}?watch=true", {})
             for kind in ("deployments", "replicasets")
         ]
-        results = Replay(http.send, http.open_watch).run(
+        results = Replay(http.send, http.open_watch, before).run(
             recordings.read(f"{name}.http"), name, times, known, _SPEED.get(name, 0)
         )
         return results, _states(workloads, recorded_tracks(name))
+
+
+def _made_there(name: str) -> list[recordings.Exchange]:
+    """What the recorded cluster's own controllers put into every namespace, and no other cluster's do."""
+    found: dict[str, recordings.Exchange] = {}
+    for exchange in recordings.read(f"{name}.http"):
+        response = exchange.get("response")
+        for item in (response.get("items") or ()) if isinstance(response, dict) else ():
+            if item.get("metadata", {}).get("name") == "openshift-service-ca.crt" and "data" in item:
+                meta = {key: item["metadata"][key] for key in ("name", "annotations")}
+                found[meta["name"]] = {"metadata": meta, "data": item["data"]}
+    return list(found.values())
+
+
+def _authorities(name: str) -> set[str]:
+    """The authorities of webhooks that a recording names."""
+    hooks = [
+        hook
+        for exchange in recordings.read(f"{name}.http")
+        if isinstance(exchange.get("body"), dict)
+        for hook in exchange["body"].get("webhooks") or ()
+    ]
+    return {hook["clientConfig"]["caBundle"] for hook in hooks if "caBundle" in hook["clientConfig"]}
 
 
 def recorded_tracks(name: str) -> dict[str, Track]:

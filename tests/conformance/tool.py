@@ -41,6 +41,7 @@ def main(words: list[str]) -> None:
     """Do what the arguments say."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if words[:1] != ["serve"] else set())
     if words[:1] == ["exit"]:
+        print("tool exit", flush=True)
         time.sleep(float(words[2]) if len(words) > 2 else 0)
         sys.exit(int(words[1]))
     if words[:1] == ["serve"]:

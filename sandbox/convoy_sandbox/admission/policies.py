@@ -193,6 +193,8 @@ def request(attempt: Attempt) -> Object:
         user = {"username": asking.user.name, "groups": list(asking.user.groups)}
         if asking.user.uid:
             user["uid"] = asking.user.uid
+        if asking.user.extra:
+            user["extra"] = asking.user.extra
     resource = attempt.resource
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     if attempt.subresource == "scale":

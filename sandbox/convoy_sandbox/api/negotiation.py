@@ -11,6 +11,7 @@ import yaml
 from .. import protobuf
 from ..errors import ApiError, bad_request
 
+YAML = "application/yaml"
 _ACCEPTED = (
     "application/json",
     "application/yaml",
@@ -26,17 +27,28 @@ class Form:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def accepted(accept: str) -> Form:
-    """The first form of an Accept header that the sandbox can answer in: always JSON.
+def is_yaml(accept: str) -> bool:
+    """Whether a client wants YAML before JSON."""
+    known = [part.partition(";")[0].strip() for part in accept.split(",")]
+    return next((media for media in known if media in (YAML, "application/json", "*/*")), "") == YAML
 
-    Raises ApiError 406 where JSON is not acceptable at all.
+
+def as_yaml(document: bytes) -> bytes:
+    """A JSON document as YAML."""
+    return yaml.safe_dump(json.loads(document), default_flow_style=False, allow_unicode=True).encode()
+
+
+def accepted(accept: str) -> Form:
+    """The first form of an Accept header that the sandbox can answer in: JSON, which `as_yaml` may make YAML of.
+
+    Raises ApiError 406 where neither is acceptable.
     """
     if not accept:
         return Form()
     for part in accept.split(","):
         media, *rest = (piece.strip() for piece in part.split(";"))
         parameters = dict(piece.split("=", 1) for piece in rest if "=" in piece)
-        if media not in ("application/json", "*/*", "application/*", "text/plain"):
+        if media not in ("application/json", YAML, "*/*", "application/*", "text/plain"):
             continue
         as_ = parameters.get("as", "")
         if as_ and parameters.get("v") not in ("v1", "v2"):
@@ -45,7 +57,8 @@ def accepted(accept: str) -> Form:
     raise ApiError(
         406,
         "NotAcceptable",
-        "only the following media types are accepted: application/json",
+        f"406: Not Acceptable\n\nAvailable representations: {', '.join(_ACCEPTED)}",
+        {},
     )
 
 

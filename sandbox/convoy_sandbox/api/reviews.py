@@ -87,4 +87,5 @@ def _info(user: User) -> Object:
     info: Object = {"username": user.name}
     if user.uid:
         info["uid"] = user.uid
-    return {**info, "groups": list(user.groups) or [AUTHENTICATED]}
+    extra = {"extra": user.extra} if user.extra else {}
+    return {**info, "groups": list(user.groups) or [AUTHENTICATED], **extra}

@@ -21,6 +21,7 @@ from ..admission import webhooks as admission_webhooks
 from ..admission.webhooks import Answers, Unanswered
 from ..authorization import Authorizer
 from ..errors import ApiError
+from ..kinds import kind_of
 from ..kinds.custom import as_version
 from ..network.containers import LogLine
 from ..registry import Registry, unknown_fields
@@ -164,7 +165,16 @@ class ApiServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
             user = users.impersonated(request, self.authenticator.user(request), self._authorizer)
-            return await self._met(request, user)
+            response = await self._met(request, user)
+            if (
+                isinstance(response, web.Response)
+                and response.content_type == "application/json"
+                and isinstance(response.body, bytes)
+                and negotiation.is_yaml(request.headers.get("Accept", ""))
+            ):
+                response.body = negotiation.as_yaml(response.body)
+                response.content_type = negotiation.YAML
+            return response
         except ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
             refusal = _json(error.status, error.code, headers)
@@ -402,6 +412,7 @@ class ApiServer:
     ) -> web.StreamResponse:
         body = await _object(request)
         how = _writing(request, "UpdateOptions")
+        missing = self._store.get(target.resource, target.namespace, target.name) is None
         self._check_escalation(
             target,
             user,
@@ -416,7 +427,8 @@ class ApiServer:
             ),
         )
         warnings = _warnings(target, body, how) + admitted
-        return self._shown(target, stored, form, warnings=warnings)
+        created = missing and kind_of(target.resource).created_by_update
+        return self._shown(target, stored, form, 201 if created else 200, warnings=warnings)
 
     async def _patch(
         self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
@@ -474,7 +486,7 @@ class ApiServer:
     async def _delete(self, target: paths.Target, how: options.Deletion, user: User) -> web.Response:
         (obj, gone), warnings = await self._deleted(target.resource, target.namespace, target.name, how, user)
         response = _json(self._of_deletion(target, obj, gone=gone))
-        if not gone and how.propagation in ("Foreground", "Orphan"):
+        if not gone and how.propagation == "Foreground":
             response.set_status(202)
         for warning in warnings:
             response.headers.add("Warning", warning)
@@ -583,6 +595,8 @@ class ApiServer:
     async def _log(self, request: web.Request, target: paths.Target) -> web.StreamResponse:
         query = request.query
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
+        if not pod["spec"].get("nodeName"):  # there is no kubelet to ask
+            return web.Response(status=204)
         container = logs.container(pod, query.get("container", ""))
         lines = self._pod_logs.read(
             target.namespace, target.name, container, previous=negotiation.flag(query, "previous")

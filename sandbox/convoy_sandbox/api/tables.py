@@ -9,13 +9,14 @@ from typing import Any
 
 from .. import conversion, resources, schema, selectors
 from ..kinds.custom import every
-from ..resources import Resource
+from ..resources import RESOURCES, Resource
 from ..store import Object
 
 Row = list[Any]
 Columns = list[tuple[str, str, int]]  # name, type, priority
 
 _NONE = "<none>"
+_CONVERTED = "deprecated.daemonset.template.generation"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 #: The column of a definition that has none.
 _CREATED: Object = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
@@ -280,6 +281,117 @@ def _binding(obj: Object) -> Row:
     return [obj["metadata"]["name"], f"{role['kind']}/{role['name']}", _age(obj), *listed]
 
 
+def _job(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    done, wanted = status.get("succeeded", 0), spec.get("completions")
+    parallel = spec.get("parallelism", 0)
+    completions = f"{done}/{wanted}" if wanted is not None else f"{done}/1{f' of {parallel}' if parallel > 1 else ''}"
+    held = {each["type"] for each in status.get("conditions") or () if each["status"] == "True"}
+    states = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
+    state = next((each for each in states[:3] if each in held), "Running")
+    if obj["metadata"].get("deletionTimestamp"):
+        state = "Terminating"
+    duration = ""
+    if status.get("startTime"):
+        end = status.get("completionTime")
+        duration = human_duration(_seconds(status["startTime"], end)) if end else _since(status["startTime"])
+    return [
+        obj["metadata"]["name"], state, completions, duration, _age(obj), names, images,
+        selectors.to_string(spec.get("selector") or {}) or _NONE,
+    ]  # fmt: skip
+
+
+def _seconds(start: str, end: str) -> float:
+    began, ended = (datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start, end))
+    return (ended - began).total_seconds()
+
+
+def _cron_job(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    job = spec["jobTemplate"]["spec"]
+    names, images = _containers(job["template"]["spec"])
+    last = _since(status["lastScheduleTime"]) if status.get("lastScheduleTime") else _NONE
+    return [
+        obj["metadata"]["name"], spec["schedule"], spec.get("timeZone") or _NONE, str(spec.get("suspend", False)),
+        len(status.get("active") or ()), last, _age(obj), names, images,
+        selectors.to_string(job.get("selector") or {}) or _NONE,
+    ]  # fmt: skip
+
+
+def _replication_controller(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    names, images = _containers(spec["template"]["spec"])
+    return [
+        obj["metadata"]["name"], spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0),
+        _age(obj), names, images, ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items())),
+    ]  # fmt: skip
+
+
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+_UNSET = "<unset>"
+
+
+def _modes(listed: Sequence[str] | None) -> str:
+    return ",".join(_MODES.get(mode, mode) for mode in listed or ())
+
+
+def _claim(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    phase = "Terminating" if obj["metadata"].get("deletionTimestamp") else status.get("phase", "")
+    bound = bool(spec.get("volumeName"))
+    return [
+        obj["metadata"]["name"], phase, spec.get("volumeName", ""),
+        (status.get("capacity") or {}).get("storage", "") if bound else "",
+        _modes(status.get("accessModes")) if bound else "", spec.get("storageClassName", ""),
+        spec.get("volumeAttributesClassName", _UNSET), _age(obj), spec.get("volumeMode", _UNSET),
+    ]  # fmt: skip
+
+
+def _volume(obj: Object) -> Row:
+    spec, status = obj["spec"], obj.get("status") or {}
+    phase = "Terminating" if obj["metadata"].get("deletionTimestamp") else status.get("phase", "")
+    reference = spec.get("claimRef")
+    claim = f"{reference['namespace']}/{reference['name']}" if reference else ""
+    return [
+        obj["metadata"]["name"], (spec.get("capacity") or {}).get("storage", ""), _modes(spec.get("accessModes")),
+        spec.get("persistentVolumeReclaimPolicy", ""), phase, claim, spec.get("storageClassName", ""),
+        spec.get("volumeAttributesClassName", _UNSET), status.get("reason", ""), _age(obj),
+        spec.get("volumeMode", _UNSET),
+    ]  # fmt: skip
+
+
+def _ingress(obj: Object) -> Row:
+    spec = obj["spec"]
+    hosts = [rule["host"] for rule in spec.get("rules") or () if rule.get("host")]
+    shown = hosts[:3] + ([f"+ {len(hosts) - 3} more..."] if len(hosts) > 3 else [])
+    balancer = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return [
+        obj["metadata"]["name"], spec.get("ingressClassName") or _NONE, ",".join(shown) or "*",
+        ",".join(each.get("ip") or each.get("hostname", "") for each in balancer),
+        "80, 443" if spec.get("tls") else "80", _age(obj),
+    ]  # fmt: skip
+
+
+def _endpoints(obj: Object) -> Row:
+    listed = [
+        f"{address['ip']}:{port['port']}"
+        for subset in obj.get("subsets") or ()
+        for port in subset.get("ports") or ()
+        for address in subset.get("addresses") or ()
+    ]
+    more = f" + {len(listed) - 3} more..." if len(listed) > 3 else ""
+    return [obj["metadata"]["name"], ",".join(listed[:3]) + more or _NONE, _age(obj)]
+
+
+def _storage_class(obj: Object) -> Row:
+    default = (obj["metadata"].get("annotations") or {}).get("storageclass.kubernetes.io/is-default-class") == "true"
+    return [
+        obj["metadata"]["name"] + (" (default)" if default else ""), obj.get("provisioner", ""), obj["reclaimPolicy"],
+        obj["volumeBindingMode"], str(obj.get("allowVolumeExpansion", False)).lower(), _age(obj),
+    ]  # fmt: skip
+
+
 _NAME = ("Name", "string", 0)
 _AGE = ("Age", "string", 0)
 _WIDE: Columns = [("Containers", "string", 1), ("Images", "string", 1), ("Selector", "string", 1)]
@@ -348,12 +460,12 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
     resources.CONFIGMAPS: (
         [_NAME, ("Data", "string", 0), _AGE],
         lambda obj: [
-            obj["metadata"]["name"], str(len(obj.get("data") or ()) + len(obj.get("binaryData") or ())), _age(obj),
+            obj["metadata"]["name"], len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), _age(obj),
         ],
     ),
     resources.SECRETS: (
         [_NAME, ("Type", "string", 0), ("Data", "string", 0), _AGE],
-        lambda obj: [obj["metadata"]["name"], obj.get("type"), str(len(obj.get("data") or ())), _age(obj)],
+        lambda obj: [obj["metadata"]["name"], obj.get("type"), len(obj.get("data") or ()), _age(obj)],
     ),
     resources.SERVICEACCOUNTS: (
         [_NAME, ("Secrets", "string", 0), _AGE],
@@ -374,6 +486,65 @@ _TABLES: dict[Resource, tuple[Columns, Callable[[Object], Row]]] = {
         ],
         _autoscaler,
     ),
+    resources.JOBS: (
+        [_NAME, *((n, "string", 0) for n in ("Status", "Completions", "Duration", "Age")), *_WIDE],
+        _job,
+    ),
+    resources.CRONJOBS: (
+        [
+            _NAME, *((n, "string", 0) for n in ("Schedule", "Timezone")),
+            ("Suspend", "boolean", 0), ("Active", "integer", 0),
+            ("Last Schedule", "string", 0), _AGE, *_WIDE,
+        ],
+        _cron_job,
+    ),
+    RESOURCES["", "v1", "replicationcontrollers"]: (
+        [_NAME, *((n, "integer", 0) for n in ("Desired", "Current", "Ready")), _AGE, *_WIDE],
+        _replication_controller,
+    ),
+    resources.PERSISTENTVOLUMECLAIMS: (
+        [
+            _NAME,
+            *(
+                (n, "string", 0) for n in
+                ("Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass", "Age")
+            ),
+            ("VolumeMode", "string", 1),
+        ],
+        _claim,
+    ),
+    RESOURCES["", "v1", "persistentvolumes"]: (
+        [
+            _NAME,
+            *(
+                (n, "string", 0) for n in (
+                    "Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass",
+                    "VolumeAttributesClass", "Reason", "Age",
+                )
+            ),
+            ("VolumeMode", "string", 1),
+        ],
+        _volume,
+    ),
+    RESOURCES["storage.k8s.io", "v1", "storageclasses"]: (
+        [
+            _NAME,
+            *((n, "string", 0) for n in ("Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion")),
+            _AGE,
+        ],
+        _storage_class,
+    ),
+    RESOURCES["networking.k8s.io", "v1", "ingresses"]: (
+        [_NAME, *((n, "string", 0) for n in ("Class", "Hosts", "Address", "Ports", "Age"))],
+        _ingress,
+    ),
+    RESOURCES["networking.k8s.io", "v1", "networkpolicies"]: (
+        [_NAME, ("Pod-Selector", "string", 0), _AGE],
+        lambda obj: [
+            obj["metadata"]["name"], selectors.to_string(obj["spec"].get("podSelector") or {}) or _NONE, _age(obj),
+        ],
+    ),
+    resources.ENDPOINTS: ([_NAME, ("Endpoints", "string", 0), _AGE], _endpoints),
     resources.RESOURCEQUOTAS: ([_NAME, ("Request", "string", 0), ("Limit", "string", 0), _AGE], _quota),
     resources.PODDISRUPTIONBUDGETS: (
         [
@@ -485,4 +656,9 @@ def _included(obj: Object, include: str) -> Object:
 
 def partial(obj: Object) -> Object:
     """A PartialObjectMetadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+    meta = obj["metadata"]
+    if _CONVERTED in (meta.get("annotations") or {}):  # it is a field of what the API server works on
+        kept = {key: value for key, value in meta["annotations"].items() if key != _CONVERTED}
+        meta = {key: value for key, value in meta.items() if key != "annotations"}
+        meta |= {"annotations": kept} if kept else {}
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}

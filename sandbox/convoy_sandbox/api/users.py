@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import datetime
 import hashlib
 import hmac
@@ -47,7 +48,9 @@ class Authenticator:
             parts = [pair for part in certificate.get("subject") or () for pair in part]
             name = next((value for key, value in parts if key == "commonName"), "")
             groups = tuple(value for key, value in parts if key == "organizationName")
-            return User(name, (*groups, AUTHENTICATED))
+            der = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) if transport else b""
+            digest = hashlib.sha256(der or b"").hexdigest()
+            return User(name, (*groups, AUTHENTICATED), credential=f"X509SHA256={digest}")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return _ANONYMOUS
@@ -72,7 +75,8 @@ class Authenticator:
         found = self._store.get(resources.SERVICEACCOUNTS, namespace, account["name"])
         if found is None or found["metadata"]["uid"] != account["uid"] or claims["exp"] <= time.time():
             return None
-        return authorization.service_account(namespace, account["name"], account["uid"])
+        user = authorization.service_account(namespace, account["name"], account["uid"])
+        return dataclasses.replace(user, credential=f"JTI={claims['jti']}")
 
     def _signature(self, text: str) -> str:
         return _encoded(hmac.new(self._key, text.encode(), hashlib.sha256).digest())

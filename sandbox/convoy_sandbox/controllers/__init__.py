@@ -26,6 +26,7 @@ from .kubelet import Kubelet
 from .namespaces import NamespaceController
 from .node_lifecycle import NodeLifecycle
 from .owners import Index
+from .policies import PolicyController
 from .quota import QuotaController
 from .replicaset import ReplicaSetController
 from .runtime import Controller
@@ -87,6 +88,7 @@ def start_all(
             VolumeController(store, registry),
             NamespaceController(store, registry, ca),
             QuotaController(store, registry),
+            PolicyController(store, registry),
             DefinitionController(store, registry),
             DisruptionController(store, registry),
             Scheduler(store, registry),

@@ -488,6 +488,7 @@ class PodWorker:
                 }
             }
             self._event("Failed", f"Error: {error.message}", warning=True, container=state.name)
+            self._shown_ip = self._ip
             self._sync()
             return 128
         self.handles[state.name] = handle
@@ -511,6 +512,10 @@ class PodWorker:
                     task.cancel()
         self.previous_logs[state.name] = handle.log_lines()
         state.state = {"terminated": self._terminated(state, code)}
+        if code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            message = _end_of(handle.log_lines())
+            if message:
+                state.state["terminated"]["message"] = message
         self.handles.pop(state.name, None)
         state.ready = state.started = False
         self._sync()
@@ -723,6 +728,11 @@ class PodWorker:
         self._kubelet.events.event(
             pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
         )
+
+
+def _end_of(lines: list[LogLine]) -> str:
+    """The last lines of a log, at most 80 of them and 2 KiB."""
+    return "".join(f"{line.text}\n" for line in lines[-80:])[-2048:]
 
 
 def _why_no_image(image: str) -> str:

@@ -54,6 +54,7 @@ def _immutable_data(obj: Object, old: Object | None, *fields: str) -> list[Cause
 
 class NamespaceKind(Kind):
     name_rule = "label"
+    deletion_counts = False
 
     def default(self, obj: Object) -> None:
         labels = obj["metadata"].setdefault("labels", {})

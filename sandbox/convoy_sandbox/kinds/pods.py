@@ -303,6 +303,11 @@ class PodKind(Kind):
             }  # fmt: skip
             obj["status"]["conditions"] = [gated]
 
+    def default_status(self, obj: Object) -> None:
+        for condition in obj["status"].get("conditions") or ():  # Go writes these two out in any case
+            condition.setdefault("lastProbeTime", None)
+            condition.setdefault("lastTransitionTime", None)
+
     def validate(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = validate_spec(obj.get("spec") or {}, "spec")
         if old is not None:

@@ -115,6 +115,7 @@ class ServiceKind(Kind):
         if old is not None and "ExternalName" not in (spec["type"], old["spec"]["type"]):
             before = old["spec"].get("clusterIP")
             if before and spec.get("clusterIP") != before:
+                causes = [cause for cause in causes if not cause.field.startswith("spec.clusterIPs")]
                 causes.append(wrong("spec.clusterIPs[0]", [spec.get("clusterIP")], "may not change once set"))
         return causes
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 from convoy_sandbox import certificates, resources
 from convoy_sandbox.api.server import ApiServer
@@ -280,7 +281,7 @@ def test_lists_and_tables_and_deleting_a_selection() -> None:
         assert [item["metadata"]["name"] for item in rest["items"]] == ["c"]
         accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
         _, table, _ = await client.ask("GET", CONFIG_MAPS, Accept=accept)
-        assert [row["cells"][:2] for row in table["rows"]] == [["a", "1"], ["b", "1"], ["c", "1"]]
+        assert [row["cells"][:2] for row in table["rows"]] == [["a", 1], ["b", 1], ["c", 1]]
         accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
         _, partial, _ = await client.ask("GET", CONFIG_MAPS, Accept=accept)
         assert partial["kind"] == "PartialObjectMetadataList"
@@ -403,7 +404,11 @@ def test_an_eviction_asks_the_disruption_budgets() -> None:
 
 def test_logs() -> None:
     async def test(client: Client) -> None:
-        await client.ask("POST", PODS, pod("p"))
+        await client.ask("POST", PODS, pod("nowhere"))
+        assert (await client.ask("GET", f"{PODS}/nowhere/log"))[0] == 204  # there is no kubelet to ask
+        body = pod("p")
+        body["spec"]["nodeName"] = "node1"
+        await client.ask("POST", PODS, body)
         path = f"{PODS}/p/log"
         assert (await client.ask("GET", path))[:2] == (200, "one\ntwo\n")
         assert (await client.ask("GET", path + "?tailLines=1"))[1] == "two\n"
@@ -413,6 +418,18 @@ def test_logs() -> None:
         assert (status, body["message"]) == (400, 'previous terminated container "c" in pod "p" not found')
         assert (await client.ask("GET", path + "?container=x"))[0] == 400
         assert (await client.ask("GET", f"{PODS}/q/log"))[0] == 404
+
+    use(test)
+
+
+def test_answers_in_yaml() -> None:
+    async def test(client: Client) -> None:
+        await client.ask("POST", PODS, pod("p"))
+        status, text, headers = await client.ask("GET", f"{PODS}/p", Accept="application/yaml")
+        assert (status, headers["Content-Type"].partition(";")[0]) == (200, "application/yaml")
+        assert yaml.safe_load(text)["metadata"]["name"] == "p"
+        status, body, _ = await client.ask("GET", f"{PODS}/p", Accept="text/html")
+        assert (status, body["message"].partition("\n")[0]) == (406, "406: Not Acceptable")
 
     use(test)
 

@@ -164,7 +164,7 @@ def test_nodes() -> None:
 
 def test_the_small_kinds() -> None:
     assert cells(resources.NAMESPACES, {"status": {"phase": "Active"}})["Status"] == "Active"
-    assert cells(resources.CONFIGMAPS, {"data": {"a": ""}, "binaryData": {"b": ""}})["Data"] == "2"
+    assert cells(resources.CONFIGMAPS, {"data": {"a": ""}, "binaryData": {"b": ""}})["Data"] == 2
     assert cells(resources.SECRETS, {"type": "Opaque", "data": {"a": ""}})["Type"] == "Opaque"
     assert cells(resources.SERVICEACCOUNTS, {})["Secrets"] == "0"
     assert cells(resources.LEASES, {"spec": {"holderIdentity": "h"}})["Holder"] == "h"
@@ -192,8 +192,43 @@ def test_events() -> None:
 
 
 def test_a_kind_without_columns_of_its_own() -> None:
-    resource = resources.RESOURCES["networking.k8s.io", "v1", "ingresses"]
+    resource = resources.RESOURCES["", "v1", "limitranges"]
     assert list(cells(resource, {})) == ["Name", "Created At"]
+
+
+def test_jobs_show_how_far_they_are() -> None:
+    containers = [{"name": "c", "image": "i"}]
+    spec = {"template": {"spec": {"containers": containers}}, "completions": 3, "selector": {"matchLabels": {"a": "b"}}}
+    shown = cells(resources.JOBS, {"spec": spec, "status": {"succeeded": 1}})
+    assert (shown["Status"], shown["Completions"], shown["Duration"]) == ("Running", "1/3", "")
+    done = {"startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:00:09Z", "succeeded": 3}
+    done["conditions"] = [{"type": "Complete", "status": "True"}]
+    shown = cells(resources.JOBS, {"spec": spec, "status": done})
+    assert (shown["Status"], shown["Completions"], shown["Duration"]) == ("Complete", "3/3", "9s")
+    spec = {"jobTemplate": {"spec": spec}, "schedule": "@daily"}
+    shown = cells(resources.CRONJOBS, {"spec": spec})
+    assert [shown[key] for key in ("Schedule", "Timezone", "Suspend", "Active", "Last Schedule")] == [
+        "@daily", "<none>", "False", 0, "<none>",
+    ]  # fmt: skip
+
+
+def test_claims_and_volumes_show_each_other() -> None:
+    spec = {"volumeName": "v", "volumeMode": "Filesystem"}
+    status = {"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
+    shown = cells(resources.PERSISTENTVOLUMECLAIMS, {"spec": spec, "status": status})
+    assert [shown[key] for key in ("Status", "Volume", "Capacity", "Access Modes")] == ["Bound", "v", "1Gi", "RWO"]
+    volume = {"claimRef": {"namespace": "n", "name": "c"}, "persistentVolumeReclaimPolicy": "Retain"}
+    shown = cells(resources.RESOURCES["", "v1", "persistentvolumes"], {"spec": volume, "status": {"phase": "Bound"}})
+    assert (shown["Claim"], shown["Reclaim Policy"], shown["Status"]) == ("n/c", "Retain", "Bound")
+
+
+def test_ingresses_and_endpoints_show_where_they_lead() -> None:
+    ingress = resources.RESOURCES["networking.k8s.io", "v1", "ingresses"]
+    shown = cells(ingress, {"spec": {"rules": [{"host": "a.example"}, {}], "tls": [{}]}})
+    assert (shown["Class"], shown["Hosts"], shown["Ports"]) == ("<none>", "a.example", "80, 443")
+    addresses = [{"ip": f"1.1.1.{number}"} for number in range(5)]
+    shown = cells(resources.ENDPOINTS, {"subsets": [{"addresses": addresses, "ports": [{"port": 80}]}]})
+    assert shown["Endpoints"] == "1.1.1.0:80,1.1.1.1:80,1.1.1.2:80 + 2 more..."
 
 
 def test_rows_carry_what_was_asked_for() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from convoy_sandbox import patch, resources
+from convoy_sandbox.controllers.volumes import VOLUMES
 from convoy_sandbox.resources import Resource
 from convoy_sandbox.selectors import labels_of
 from convoy_sandbox.store import Object
@@ -194,6 +195,10 @@ def test_the_pods_of_a_stateful_set_keep_their_volumes() -> None:
             size = {"requests": {"storage": "1Gi"}}
             spec = {"accessModes": ["ReadWriteOnce"], "resources": size}
             claim = {"metadata": {"name": "data"}, "spec": spec}
+            for name in ("one", "two"):
+                source = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+                volume = {"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], **source}}
+                it.registry.create(VOLUMES, "", volume)
             create(it, STATEFUL, replicas=2, volumeClaimTemplates=[claim])
             await it.until(rolled(it, STATEFUL, "hello:1", 2))
             claims = [obj["metadata"]["name"] for obj in it.store.list(resources.PERSISTENTVOLUMECLAIMS, "lab")]
