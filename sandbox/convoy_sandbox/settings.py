@@ -23,6 +23,9 @@ class Timing:
     removal: float = 0.0  #: from there to the end of the pod
     autoscaler_period: float = 15.0  #: how often a HorizontalPodAutoscaler looks at its target
     node_grace: float = 40.0  #: how long a node may be silent before it counts as lost
+    relist: float = (
+        0.0  #: seconds that a container counts as running at least, as the kubelet looks at them now and then
+    )
     crash_backoff: float = 10.0  #: the first CrashLoopBackOff and ErrImagePull delay; it doubles up to 300 s
 
 

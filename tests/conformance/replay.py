@@ -19,6 +19,7 @@ from conformance.recordings import Exchange
 #: How long an answer may take to become the recorded one: the cluster works while the client asks again.
 PATIENCE_SECONDS = 20.0
 _BRIEF_SECONDS = 1.0
+_NO_SECONDS = 0.2
 #: The cluster IP of the Service `kubernetes` as recorded.
 _API_SERVICE = "10.96.0.1"
 _ASK_AGAIN_SECONDS = 0.05
@@ -116,19 +117,21 @@ class Replay:
                     self._watches[later] = self._open(exchanges[later])
             for open_, watching in self._watches.items():
                 if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"] - _CLOCKS_SECONDS:
-                    ended[open_] = self._end_watch(exchanges[open_], watching)
+                    patience = _BRIEF_SECONDS if open_ in known else PATIENCE_SECONDS
+                    ended[open_] = self._end_watch(exchanges[open_], watching, patience)
             title = f"{exchange['method']} {exchange['path']}"
             if speed:
                 time.sleep(max(0.0, began + (exchange["t"] - exchanges[0]["t"]) / speed - time.monotonic()))
             if exchange["method"] in ("PATCH", "PUT", "DELETE"):
-                self._await_state(exchange, _BRIEF_SECONDS if index in known else _STATE_SECONDS)
+                self._await_state(exchange, _NO_SECONDS if index in known else _STATE_SECONDS)
             self._before(exchange)
             if "watch" not in exchange:
                 found = self._exchange(exchange, _BRIEF_SECONDS if index in known else PATIENCE_SECONDS)
             elif index in ended:
                 found = ended[index]
             else:
-                found = ended[index] = self._end_watch(exchange, self._watches[index])
+                patience = _BRIEF_SECONDS if index in known else PATIENCE_SECONDS
+                found = ended[index] = self._end_watch(exchange, self._watches[index], patience)
             results.append(Result(index, title, found))
         return results
 
@@ -164,14 +167,31 @@ class Replay:
         path = exchange["path"].partition("?")[0]
         if not isinstance(status, dict) or path.endswith(("/scale", "/status")) or recorded.get("kind") == "Status":
             return
+        if self._has_been(recorded):
+            return
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             answer = self._send("GET", self._path(path), {}, None)
             if answer.status != 200:
                 return
-            if not differences(normalised(status), normalised(answer.body.get("status")), self._names):
+            if not differences(
+                normalised(status, "status"), normalised(answer.body.get("status"), "status"), self._names
+            ):
                 return
             time.sleep(_ASK_AGAIN_SECONDS)
+
+    def _has_been(self, recorded: Any) -> bool:
+        """Whether an object has been in a recorded state already."""
+        name = recorded.get("metadata", {}).get("name")
+        status = normalised(recorded["status"], "status")
+        return any(
+            event["object"].get("kind") == recorded.get("kind")
+            and event["object"]["metadata"].get("name") == self._pods.get(name, name)
+            and not differences(status, normalised(event["object"].get("status"), "status"), self._names)
+            for history in self._histories
+            for event in list(history.events)
+            if "metadata" in event["object"]
+        )
 
     def _a_moment_ago(self, exchange: Exchange, answer: Answer) -> Answer | None:
         """The recorded answer, where the cluster would have given it to a client that asked sooner.
@@ -293,14 +313,14 @@ class Replay:
     def _open(self, exchange: Exchange) -> Watching:
         return self._open_watch(self._path(exchange["path"]), exchange["headers"])
 
-    def _end_watch(self, exchange: Exchange, watching: Watching) -> list[str]:
+    def _end_watch(self, exchange: Exchange, watching: Watching, patience: float) -> list[str]:
         """The states between depend on which pod is ready first; the last one must come."""
         if watching.status != exchange["status"]:
             return [f"status code is {watching.status}, recorded {exchange['status']}"]
         if not exchange["watch"]:
             return []
         last = exchange["watch"][-1]
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
         found: list[str] = ["no event came"]
         seen = 0
         with watching.arrived:

@@ -37,10 +37,10 @@ _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 #: How much faster the recordings are replayed in which scenarios slept, and the pace that goes with it.
 _SPEED = {"policy": 6.0, "pods": 6.0}
 #: How many changes the cluster remembers where a recording asks for some that are forgotten.
-_HISTORY = {"policy": 300}
+_HISTORY = {"crd": 300, "policy": 300}
 _TIMINGS: dict[str, dict[str, float]] = {
-    "policy": {"pull": 0.1, "start": 0.2, "stop": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
-    "pods": {"pull": 0.1, "start": 0.2, "stop": 1.5, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+    "policy": {"pull": 0.2, "start": 0.5, "stop": 1.0, "relist": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+    "pods": {"pull": 0.1, "start": 0.2, "relist": 1.0, "stop": 3.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
 }
 
 
@@ -59,6 +59,7 @@ def replay(name: str) -> tuple[list[Result], list[Event]]:
     images = {
         "kelseyhightower/hello:crash": Image("hello", ready=False, crash_after=1.6),
         "lab/tool:1": Image(command=tool),
+        "lab/empty:1": Image(),
     }
     timing = dataclasses.replace(_PACE, **_TIMINGS.get(name, {}))
     with contextlib.ExitStack() as stack:

@@ -525,8 +525,8 @@ class ApiServer:
             raise _method_not_allowed()
         items, meta = lists.page(self._store, target.resource, target.namespace, request.query)
         for obj in items:
-            meta = obj["metadata"]
-            await self._deleted(target.resource, meta.get("namespace", ""), meta["name"], how, user)
+            named = obj["metadata"]
+            await self._deleted(target.resource, named.get("namespace", ""), named["name"], how, user)
         return _json(lists.listed(target.resource, items, meta))
 
     async def _evict(self, request: web.Request, target: paths.Target, user: User) -> web.Response:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _MAX_BACKOFF = 300.0
 #: A container that ran this long starts again without delay.
-_NON_ROOT_AGAIN = 15.0  #: seconds after which the kubelet tries again
+_AGAIN = 15.0  #: seconds after which the kubelet tries again
 _BACKOFF_RESET = 600.0
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[a-f0-9]+)?"
@@ -475,9 +475,7 @@ class PodWorker:
         await asyncio.sleep(self._kubelet.settings.timing.start)
         container_id = f"containerd://{secrets.token_hex(32)}"
         try:
-            handle = await self._kubelet.runtime.start(
-                pod, container, ip=self._ip, env=env, mounts=pod_inputs.mounts(container, self._files)
-            )
+            handle = await self._made(pod, container, state, env)
         except StartError as error:
             state.container_id = container_id
             state.state = {
@@ -504,7 +502,11 @@ class PodWorker:
             self._is_up(state)
         probes = self._probe(container, state, handle)
         try:
+            began = asyncio.get_running_loop().time()
             code = await asyncio.shield(handle.exited)
+            unseen = self._kubelet.settings.timing.relist - (asyncio.get_running_loop().time() - began)
+            if unseen > 0:
+                await asyncio.sleep(unseen)
         finally:
             for task in probes:
                 # Readiness is asked for until the container has ended, also while it is being stopped.
@@ -520,6 +522,19 @@ class PodWorker:
         state.ready = state.started = False
         self._sync()
         return code
+
+    async def _made(self, pod: Object, container: Object, state: ContainerState, env: dict[str, str]) -> Container:
+        """A container that runs. Raises StartError; one that cannot even be made is tried again and again."""
+        while True:
+            try:
+                return await self._kubelet.runtime.start(
+                    pod, container, ip=self._ip, env=env, mounts=pod_inputs.mounts(container, self._files)
+                )
+            except StartError as error:
+                if error.reason != "CreateContainerError":
+                    raise
+                self._event("Failed", f"Error: {error.message}", warning=True, container=state.name)
+                await self._wait(state, error.reason, error.message, _AGAIN)
 
     def _is_up(self, state: ContainerState) -> None:
         if state.name in self._up:
@@ -611,7 +626,7 @@ class PodWorker:
         message = f'{why} (pod: "{self._key[1]}_{self._key[0]}({self._uid})", container: {state.name})'
         while True:
             self._event("Failed", f"Error: {message}", warning=True, container=state.name)
-            await self._wait(state, "CreateContainerConfigError", message, _NON_ROOT_AGAIN)
+            await self._wait(state, "CreateContainerConfigError", message, _AGAIN)
 
     async def _wait(self, state: ContainerState, reason: str, message: str, seconds: float) -> None:
         self._hold(state, reason, message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import shutil
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -61,6 +62,9 @@ class Runtime:
         if image is None:
             raise StartError("CreateContainerError", f'image "{container["image"]}" is not in the catalog')
         command = list(container.get("command") or ())
+        if not (image.command or image.program or command):
+            spec = f'failed to generate container "{secrets.token_hex(32)}" spec: failed to generate spec'
+            raise StartError("CreateContainerError", f"{spec}: no command specified")
         arguments = list(container.get("args") or ())
         if image.command:
             if command:
