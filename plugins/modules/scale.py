@@ -46,11 +46,17 @@ options:
       - Steps and shares are relative to this number.
     type: int
   samples:
-    description: How many requests are made, for O(state=verified).
+    description: How many requests are made, up to 5000 where losses leave it open. For O(state=verified).
     type: int
-    default: 20
+    default: 500
+  min_success:
+    description: >-
+      The share of requests that must be answered; where fewer were answered before the run changed anything, as many as
+      that. For O(state=verified).
+    type: float
+    default: 0.999
   settle:
-    description: For how many seconds they are made anew while more are lost than before, for O(state=verified).
+    description: For how many seconds they are made anew while more are lost than may be, for O(state=verified).
     type: int
     default: 30
   timeout:

@@ -21,7 +21,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _scale
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _given,
     _namespace,
@@ -40,7 +40,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "replicas": {"type": "str"},
     "current_replicas": {"type": "int"},
     "entry": _version_distribution.ARGUMENTS["entry"],
-    "samples": {"type": "int", "default": 20},
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
     "timeout": {"type": "int", "default": 600},
     "failure": {"type": "raw", "default": ""},
@@ -154,7 +155,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.verified("pods", {"verdict": "pass", "by": "pods", "message": message}, final=True)
     baseline = run.handle.get("baseline") or {}
     if baseline and requested and baseline["by"] not in ("endpoints", "pods"):
-        _ask(options, task, run, requested, _scale.standard(baseline))
+        _ask(options, task, run, requested)
     run.stand()
     run.journal.note("serving", version=requested)
     return {**result, "after": requested, "message": f"{message}."}
@@ -165,7 +166,6 @@ def _ask(
     task: Task,
     run: _run.Run,
     requested: int,
-    standard: float,
 ) -> None:
     """See what users get, once it has settled. Raises Failure where too few requests are answered."""
     place = _place_of(options)
@@ -185,10 +185,10 @@ def _ask(
         expecting=expecting,
         endings=_endings_of(options, task, run, requested),
         samples=options["samples"],
-        min_success=standard,
+        max_samples=5000,  # where some are lost and those do not tell
+        min_success=options["min_success"],
         settle=options["settle"],
         settles="verdict",
-        on_inconclusive="pass",
     )
 
 

@@ -21,7 +21,8 @@ NUMBER = re.compile(r"([+-]?)(\d+)(%?)")
 REQUEST: dict[str, t.Any] = {
     "replicas": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
-    "samples": {"type": "int", "default": 20},
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
 }
 LEAST = {"timeout": 1, "samples": 1, "settle": 0}
@@ -38,6 +39,7 @@ def check(application: t.Any, request: t.Mapping[str, t.Any]) -> None:
         raise Failure(f"Give the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2.")
     _read(request["replicas"])
     _plan.check_least("scale", request, LEAST)
+    _plan.check_share("scale", "min_success", request)
 
 
 def _read(requested: str) -> tuple[str, int, bool]:
@@ -152,9 +154,3 @@ def begin(subject: _subject.Subject, request: t.Mapping[str, t.Any]) -> _plan.Pl
 def ready(pods: t.Iterable[t.Mapping[str, t.Any]], requested: int) -> str:
     """How many of the replicas are ready, in words."""
     return f"{sum(bool(pod['ready']) for pod in pods)} of {requested} pods are ready"
-
-
-def standard(baseline: t.Mapping[str, t.Any]) -> float:
-    """The share of requests that must get an answer: no request may be lost more than before."""
-    samples, lost = baseline.get("samples") or 0, sum((baseline.get("errors") or {}).values())
-    return 1 - lost / samples if baseline.get("counts") else 1.0  # what was down before has to be good now

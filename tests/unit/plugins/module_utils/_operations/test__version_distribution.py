@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import socket
 import threading
 import typing as t
@@ -91,6 +92,31 @@ def test_a_small_weight_is_told_from_its_double_and_from_none(weight: float, ver
 
     with answering(version) as url:
         assert looked(url, expected={"1.0.0": 0.98, "2.0.0": 0.02})["verdict"] == verdict
+
+
+LIMIT = 0.05  #: seconds, of which a slow answer here takes more however fast the machine is
+
+
+@pytest.mark.parametrize("others", [0, 4])
+def test_a_version_of_which_one_answer_in_ten_is_slow_fails_by_its_name(others: int) -> None:
+    """Of all answers 2% are slow then, so that only the version's own can tell it."""
+    random, waiting = Random(6), threading.Event()
+
+    def version(number: int) -> str:
+        if number % (others + 1):
+            return "1.0.0"
+        if random.random() < 0.1:
+            waiting.wait(LIMIT * 1.1)  # for nothing, which is how one waits that nobody wakes up
+        return "2.0.0"
+
+    expected = {"1.0.0": 0.8, "2.0.0": 0.2} if others else {"2.0.0": 1.0}
+    with answering(version) as url, pytest.raises(Failure) as failure:
+        looked(url, expected=expected, max_p99=LIMIT, fail_on="fail", max_samples=5000)
+    whose = "2.0.0 " if others else ""
+    assert re.search(
+        rf"lost: {whose}took more than 0\.05 s for \d+ of \d+ answers, and for 1% it may", failure.value.message
+    )
+    assert "0 lost" in failure.value.message
 
 
 HOUR, EACH = 360, 10  #: slices of ten seconds, and requests in each, of a clock that goes by them

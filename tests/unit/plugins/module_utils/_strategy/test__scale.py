@@ -156,6 +156,7 @@ def test_another_number_names_the_field_and_who_wrote_it() -> None:
         ("", {}, 'scale_application is ""; give the name of the Deployment'),
         (["hello"], {}, "give the name of the Deployment"),
         ("hello", {"timeout": 0}, "scale_timeout is 0; the least that works is 1"),
+        ("hello", {"min_success": 2}, "scale_min_success is 2"),
         ("hello", {"settle": -1}, "scale_settle is -1; the least that works is 0"),
     ],
 )
@@ -164,10 +165,3 @@ def test_what_cannot_work_is_refused_before_the_cluster_is_touched(
 ) -> None:
     with pytest.raises(Failure, match=sentence):
         _scale.check(application, REQUEST | request_)
-
-
-def test_no_more_requests_may_be_lost_than_before() -> None:
-    assert _scale.standard({"samples": 5, "counts": {"1": 5}, "errors": {}}) == 1
-    assert _scale.standard({"samples": 5, "counts": {"1": 4}, "errors": {"HTTP 503": 1}}) == 0.8
-    assert _scale.standard({"samples": 5, "counts": {}, "errors": {"HTTP 503": 5}}) == 1  # what was down is good now
-    assert _scale.standard({}) == 1
