@@ -77,7 +77,23 @@ def point(said: str) -> Point:
 
 def is_ours(deployment: Object) -> bool:
     """Whether a Deployment was paused part way by us, or is on its way there."""
-    return PAUSED_AT in annotations_of(deployment)
+    return PAUSED_AT in annotations_of(deployment) and bool(deployment["spec"].get("paused") or _before(deployment))
+
+
+def _is_on(deployment: Object, own: t.Mapping[str, t.Any]) -> bool:
+    """Whether what is remembered as a Deployment's `own` settings is still changed by us.
+
+    `kubectl rollout undo` gives a Deployment all annotations of the earlier ReplicaSet, old ones of ours among them:
+    what they say was given back long ago, and its owner may have changed it since.
+    """
+    spec = deployment["spec"]
+    if spec.get("paused"):
+        return True
+    if "minReadySeconds" not in own:  # a pause that somebody else has ended, which left a smaller surge
+        return "maxSurge" in own and _is_smaller(deployment, own["maxSurge"])
+    ready = spec.get("minReadySeconds") or 0
+    slowed = ready == max(QUIET, own["minReadySeconds"] or 0) and not _get(deployment, BRAKE["maxUnavailable"])
+    return ready == YEAR or slowed
 
 
 def limits(replicas: int, max_surge: t.Any, max_unavailable: t.Any) -> tuple[int, int]:
@@ -167,7 +183,8 @@ def _before(deployment: Object) -> dict[str, t.Any]:
     try:
         kept = json.loads(annotations_of(deployment).get(BEFORE_PAUSE, "{}"))
         limits(1, kept.get("maxSurge") or 0, kept.get("maxUnavailable") or 0)
-        return {key: value for key, value in kept.items() if key in BRAKE}
+        own = {key: value for key, value in kept.items() if key in BRAKE}
+        return own if _is_on(deployment, own) else {}
     except (ValueError, AttributeError):
         raise Failure(
             f"The annotation {BEFORE_PAUSE} of Deployment {deployment['metadata']['name']} is not what was written "

@@ -15,7 +15,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _w
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import Object, Revision
 
 SERVED = "convoy.rollout/served"  #: the ReplicaSets that were complete and served, the last one last
-LIMIT = "convoy.rollout/history-limit"  #: the revisionHistoryLimit that is given back once the outcome is known
+#: The revisionHistoryLimit that is given back once the outcome is known, and the one that it was raised to.
+LIMIT = "convoy.rollout/history-limit"
 
 DEFAULT_LIMIT = 10  #: revisionHistoryLimit where a Deployment has none
 REMEMBERED = 10  #: how many ReplicaSets are noted as having served
@@ -28,10 +29,10 @@ def is_noted(deployment: Object) -> bool:
 
 def limit(deployment: Object) -> int:
     """How many old ReplicaSets Kubernetes keeps, as the Deployment's owner wants it."""
-    try:
-        return int(_workloads.annotations_of(deployment)[LIMIT])
-    except (KeyError, ValueError):
-        return int(deployment["spec"].get("revisionHistoryLimit", DEFAULT_LIMIT))
+    there = int(deployment["spec"].get("revisionHistoryLimit", DEFAULT_LIMIT))
+    own, _to, raised = _workloads.annotations_of(deployment).get(LIMIT, "").partition(",")
+    # `kubectl rollout undo` gives a Deployment all annotations of the earlier ReplicaSet, old ones of ours among them.
+    return int(own) if own.isdigit() and raised == str(there) else there
 
 
 def served(deployment: Object, known: t.Sequence[Revision]) -> list[Revision]:
@@ -87,7 +88,7 @@ def keeping(deployment: Object, known: t.Sequence[Revision], last: Revision | No
     if there >= least:
         return _workloads.annotated(deployment, values)
     raised = {"op": "add", "path": "/spec/revisionHistoryLimit", "value": least}
-    return [*_workloads.annotated(deployment, {**values, LIMIT: str(limit(deployment))}), raised]
+    return [*_workloads.annotated(deployment, {**values, LIMIT: f"{limit(deployment)},{least}"}), raised]
 
 
 def settled(deployment: Object, known: t.Sequence[Revision], *, verified: bool) -> list[Object]:
@@ -101,7 +102,8 @@ def settled(deployment: Object, known: t.Sequence[Revision], *, verified: bool) 
         return _workloads.annotated(deployment, values)
     back = {"op": "add", "path": "/spec/revisionHistoryLimit", "value": limit(deployment)}
     patch = _workloads.annotated(deployment, {**values, LIMIT: None})
-    return [*patch, back] if deployment["spec"].get("revisionHistoryLimit") != limit(deployment) else patch
+    there = deployment["spec"].get("revisionHistoryLimit", DEFAULT_LIMIT)
+    return [*patch, back] if there != limit(deployment) else patch
 
 
 def no_way_back(deployment: Object) -> str:

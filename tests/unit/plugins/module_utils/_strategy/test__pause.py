@@ -151,3 +151,16 @@ def test_what_a_pause_has_changed_is_given_back_by_the_pause_only() -> None:
     braked = after(deployment(4), _pause.braked(deployment(4), _pause.point("50%")))
     assert _pause.released(braked) == []
     assert _pause.released(deployment(4)) == []
+
+
+@pytest.mark.parametrize("own", [deployment(4), deployment(4, 2, 1), deployment(4, "25%", "25%")])
+def test_what_an_earlier_run_noted_says_nothing_once_it_was_given_back(own: Object) -> None:
+    """`kubectl rollout undo` brings the annotations of the earlier ReplicaSet back."""
+    braked = after(own, _pause.braked(own, _pause.point("50%")))
+    assert _pause.is_ours(braked)
+    undone = deployment(4, 3, 2)
+    undone["metadata"]["annotations"] = braked["metadata"]["annotations"]
+    assert not _pause.is_ours(undone)
+    assert after(undone, _pause.resumed(undone))["spec"] == undone["spec"]
+    slowed = after(undone, _pause.spaced(undone))
+    assert after(slowed, _pause.resumed(slowed))["spec"]["strategy"] == undone["spec"]["strategy"]

@@ -78,7 +78,7 @@ def test_a_limit_of_0_is_raised_until_the_outcome_is_known() -> None:
     there = deployment("one", 0)
     (one,) = known(there, "one")
     begun = applied(there, _history.keeping(there, [one], one))
-    assert noted(begun) == ("web-one", 1, "0")
+    assert noted(begun) == ("web-one", 1, "0,1")
     begun["spec"]["template"] = template("two")
     ended = applied(begun, _history.settled(begun, known(begun, "one", "two"), verified=True))
     assert noted(ended) == ("web-one,web-two", 0, None)
@@ -87,10 +87,20 @@ def test_a_limit_of_0_is_raised_until_the_outcome_is_known() -> None:
 
 
 def test_a_run_that_goes_on_knows_the_limit_that_was_there_first() -> None:
-    begun = deployment("two", 1, **{LIMIT: "0", SERVED: "web-one"})
+    begun = deployment("two", 1, **{LIMIT: "0,1", SERVED: "web-one"})
     one, _two = known(begun, "one", "two")
     again = applied(begun, _history.keeping(begun, known(begun, "one", "two", "three"), one))
-    assert noted(again) == ("web-one", 3, "0")
+    assert noted(again) == ("web-one", 3, "0,3")
+
+
+def test_a_limit_that_somebody_gave_it_since_is_not_the_one_of_an_earlier_run() -> None:
+    # What `kubectl rollout undo` brought back with the annotations of the earlier ReplicaSet.
+    there = deployment("two", 10, **{LIMIT: "0,1", SERVED: "web-one"})
+    assert _history.no_way_back(there) == ""
+    assert noted(applied(there, _history.settled(there, known(there, "one", "two"), verified=True)))[1:] == (10, None)
+    raised = applied(there | {"spec": there["spec"] | {"revisionHistoryLimit": 0}}, [])
+    begun = applied(raised, _history.keeping(raised, known(raised, "one", "two"), known(raised, "one", "two")[1]))
+    assert noted(begun)[1:] == (1, "0,1")
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (9, 2, 3), (1, 9, 8)], ids=["in order", "made first", "made again"])
@@ -98,7 +108,7 @@ def test_revisions_that_came_after_what_served_count_by_number_and_by_age(order:
     # Two that never ran came after it: with a limit of 2, what serves is the first to be cleaned up.
     there = deployment("three", 2)
     one, *more = known(there, "one", "two", "three", order=order)
-    assert noted(applied(there, _history.keeping(there, [one, *more], one)))[1:] == (3, "2")
+    assert noted(applied(there, _history.keeping(there, [one, *more], one)))[1:] == (3, "2,3")
 
 
 def test_a_deployment_without_annotations_gets_them_once() -> None:
@@ -143,7 +153,7 @@ def test_what_failed_never_counts_as_having_served() -> None:
 
 def test_a_run_that_was_cut_off_goes_back_to_what_is_noted_though_newer_ones_are_there() -> None:
     # The pods of the version that nobody verified are ready, and none of the one before is left.
-    there = deployment("two", 1, **{SERVED: "web-one", LIMIT: "0"})
+    there = deployment("two", 1, **{SERVED: "web-one", LIMIT: "0,1"})
     there["status"] = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
     found = way_back(there, sets("one", "two"), leaving=False)
     assert found is not None
@@ -152,5 +162,5 @@ def test_a_run_that_was_cut_off_goes_back_to_what_is_noted_though_newer_ones_are
 
 def test_where_nothing_is_kept_that_is_said() -> None:
     assert "has revisionHistoryLimit 0" in _history.no_way_back(deployment("one", 0))
-    assert "has revisionHistoryLimit 0" in _history.no_way_back(deployment("one", 1, **{LIMIT: "0"}))
+    assert "has revisionHistoryLimit 0" in _history.no_way_back(deployment("one", 1, **{LIMIT: "0,1"}))
     assert _history.no_way_back(deployment("one", 1)) == ""
