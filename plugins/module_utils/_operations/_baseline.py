@@ -214,17 +214,18 @@ class Proof:
             )
         except Failure as failure:
             failure.facts["by"] = by
-            why = self._other_names(by, looks["expected"], failure.facts.get("counts") or {})
+            why = self._other_names(by, looks["expected"], failure.facts)
             raise Failure(f"{failure.message.rstrip('.')}. {why}" if why else failure.message, failure.facts) from None
         if by in _baseline.COUNTED:
             result["message"] += f"; no requests were made, as the entry says source: {by}"
         return {**result, "by": by}
 
-    def _other_names(self, by: str, expected: t.Collection[str], counts: t.Collection[str]) -> str:
-        """What to do where nothing of what is expected answers, and image and answer differed before the change."""
-        if by != "versions" or not expected or not counts or set(expected) & set(counts):
+    def _other_names(self, by: str, expected: t.Collection[str], seen: t.Mapping[str, t.Any]) -> str:
+        """What to do where nothing of what is expected answers, and image and answer may be one version's two names."""
+        if by != "versions" or not expected:
             return ""
-        return _baseline.other_names(self._baseline.get("renamed") or {})
+        before = [*(self._baseline.get("counts") or {}), *(self._baseline.get("versions") or [])]
+        return _baseline.other_names(self._baseline.get("renamed") or {}, expected, seen.get("counts") or {}, before)
 
     def _nothing(self, looks: t.Mapping[str, t.Any], expecting: _version_distribution.Expecting | None) -> Facts:
         """That nothing is verified; what is expected of the cluster is waited for all the same."""

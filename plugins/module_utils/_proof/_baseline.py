@@ -68,15 +68,28 @@ def renamed(versions: t.Collection[str], running: t.Collection[str]) -> dict[str
     return {pairs[0][1]: pairs[0][0]} if len(pairs) == len(versions) == 1 else {}
 
 
-def other_names(was: t.Mapping[str, str]) -> str:
-    """What to do where another version than expected answers, and image and answer differed before; else empty."""
-    said = [f"the images said {image} and the answers {answer}" for image, answer in was.items()]
-    if not said:
+BY_TWO_NAMES = (
+    "where that is one version by two names, say with version_of how the one comes from the other, or with "
+    "version_from of the entry where else an answer names its version"
+)
+
+
+def other_names(
+    was: t.Mapping[str, str], expected: t.Collection[str], counts: t.Collection[str], before: t.Collection[str]
+) -> str:
+    """What to do where nothing of what is expected answers, and it may answer by another name; else empty.
+
+    That is so where image and answer differed before the change (`was`), and where one version alone answers that did
+    not before.
+    """
+    if not counts or set(expected) & set(counts):
         return ""
-    return (
-        f"Before the change {' and '.join(said)}: where that is one version by two names, say with version_of how the "
-        "one comes from the other, or with version_from of the entry where else an answer names its version"
-    )
+    if was:
+        said = " and ".join(f"the images said {image} and the answers {answer}" for image, answer in was.items())
+        return f"Before the change {said}: {BY_TWO_NAMES}"
+    if len(counts) == len(expected) == 1 and not set(counts) & {*before, UNNAMED}:
+        return f"The images say {next(iter(expected))} and the answers {next(iter(counts))}: {BY_TWO_NAMES}"
+    return ""
 
 
 def is_down(errors: t.Collection[str]) -> bool:

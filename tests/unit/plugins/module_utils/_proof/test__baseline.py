@@ -137,7 +137,24 @@ def test_what_answered_before_is_known_again_where_it_is_one_version_by_another_
     versions: list[str], running: list[str], found: dict[str, str]
 ) -> None:
     assert _baseline.renamed(versions, running) == found
-    assert ("say with version_of" in _baseline.other_names(found)) is bool(found)
+    assert ("say with version_of" in _baseline.other_names(found, ["2"], ["1.0.0"], ["1.0.0"])) is bool(found)
+
+
+@pytest.mark.parametrize(
+    ("expected", "counts", "before", "helps"),
+    [
+        (["build-2"], ["2.0.0"], ["1.0.0"], True),
+        (["build-2"], ["1.0.0"], ["1.0.0"], False),  # what answered before still does
+        (["2"], ["2", "1"], ["1"], False),
+        (["2"], ["3", "4"], ["1"], False),
+        (["2"], [UNNAMED], ["1"], False),
+        (["2"], [], ["1"], False),
+    ],
+)
+def test_a_version_that_nobody_expected_may_be_the_right_one_by_another_name(
+    expected: list[str], counts: list[str], before: list[str], helps: bool
+) -> None:
+    assert ("say with version_of" in _baseline.other_names({}, expected, counts, before)) is helps
 
 
 def refused(error: str, **seen: object) -> str:
