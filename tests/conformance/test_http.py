@@ -40,7 +40,7 @@ _SPEED = {"policy": 6.0, "pods": 6.0}
 _HISTORY = {"crd": 300, "policy": 300}
 _TIMINGS: dict[str, dict[str, float]] = {
     "policy": {"pull": 0.2, "start": 0.5, "stop": 1.0, "relist": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
-    "pods": {"pull": 0.1, "start": 0.2, "relist": 1.0, "stop": 3.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+    "pods": {"pull": 0.1, "start": 0.2, "relist": 1.0, "stop": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
 }
 
 

@@ -177,8 +177,26 @@ def _pod(obj: Object) -> Row:
     return [
         obj["metadata"]["name"], f"{ready}/{total}", pod_status(obj), text,
         _age(obj), status.get("podIP") or _NONE, obj["spec"].get("nodeName") or _NONE,
-        status.get("nominatedNodeName") or _NONE, _NONE,
+        status.get("nominatedNodeName") or _NONE, _gates(obj),
     ]  # fmt: skip
+
+
+def _gates(pod: Object) -> str:
+    """How many of a pod's readiness gates are open."""
+    gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or ()]
+    held = {each["type"] for each in (pod.get("status") or {}).get("conditions") or () if each["status"] == "True"}
+    return f"{sum(gate in held for gate in gates)}/{len(gates)}" if gates else _NONE
+
+
+#: What a table says of pods that have ended, by their phase.
+_ENDED = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
+
+
+def _row_conditions(resource: Resource, obj: Object) -> Object:
+    phase = (obj.get("status") or {}).get("phase", "")
+    if resource != resources.PODS or phase not in _ENDED:
+        return {}
+    return {"conditions": [{"type": "Completed", "status": "True", "reason": phase, "message": _ENDED[phase]}]}
 
 
 def _service(obj: Object) -> Row:
@@ -644,7 +662,7 @@ def table(
         ]
     if not columns:
         result["columnDefinitions"] = None
-    result["rows"] = [{"cells": row(obj), **_included(obj, include)} for obj in items]
+    result["rows"] = [{"cells": row(obj), **_row_conditions(resource, obj), **_included(obj, include)} for obj in items]
     return result
 
 

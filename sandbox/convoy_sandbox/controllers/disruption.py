@@ -27,7 +27,7 @@ def budget_status(budget: Object, pods: list[Object], scale: int) -> Object:
     `scale` is how many pods their controllers were asked for: what a share or maxUnavailable is of.
     """
     spec, generation = budget["spec"], budget["metadata"]["generation"]
-    healthy = sum(1 for pod in pods if is_ready(pod))
+    healthy = sum(1 for pod in pods if is_active(pod) and is_ready(pod))
     minimum = spec.get("minAvailable", 1)
     if "maxUnavailable" in spec:
         expected = scale
@@ -74,7 +74,7 @@ class DisruptionController(Controller[tuple[str, str]]):
         pods = [
             pod
             for pod in self._store.list(resources.PODS, namespace)
-            if is_active(pod) and matches(budget["spec"].get("selector"), labels_of(pod))
+            if matches(budget["spec"].get("selector"), labels_of(pod))
         ]
         status = budget_status(budget, pods, self._scale(pods))
         self._registry.modify(

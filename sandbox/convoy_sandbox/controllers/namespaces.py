@@ -6,6 +6,7 @@ from .. import resources
 from ..errors import ApiError
 from ..registry import Registry
 from ..store import Change, Object, Store
+from ..times import timestamp
 from .runtime import Controller
 
 _DESCRIPTION = (
@@ -14,6 +15,17 @@ _DESCRIPTION = (
     "clusters."
 )
 INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+#: What is said of a namespace that is going once it is empty: condition, reason and message.
+_EMPTIED = (
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    ("NamespaceDeletionContentFailure", "ContentDeleted",
+     "All content successfully deleted, may be waiting on finalization"),
+    ("NamespaceContentRemaining", "ContentRemoved", "All content successfully removed"),
+    ("NamespaceFinalizersRemaining", "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+)  # fmt: skip
 
 
 class NamespaceController(Controller[str]):
@@ -67,4 +79,17 @@ class NamespaceController(Controller[str]):
                     continue
                 left = left or not gone
         if not left:
+            self._tell(name)
             self._registry.finalize(name)
+
+    def _tell(self, name: str) -> None:
+        """Say that nothing is left of a namespace's content."""
+        now = timestamp()
+        told = [
+            {"type": type_, "status": "False", "lastTransitionTime": now, "reason": reason, "message": message}
+            for type_, reason, message in _EMPTIED
+        ]
+        self._registry.modify(
+            resources.NAMESPACES, "", name, lambda obj: obj["status"].update(conditions=told),
+            subresource="status", manager="kube-controller-manager",
+        )  # fmt: skip

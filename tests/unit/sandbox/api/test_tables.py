@@ -196,6 +196,18 @@ def test_a_kind_without_columns_of_its_own() -> None:
     assert list(cells(resource, {})) == ["Name", "Created At"]
 
 
+def test_pods_that_have_ended_say_so_and_gates_are_counted() -> None:
+    obj = pod(phase="Failed")
+    obj["metadata"] = {"name": "x"}
+    (row,) = tables.table(resources.PODS, [obj], {})["rows"]
+    assert row["conditions"] == [
+        {"type": "Completed", "status": "True", "reason": "Failed", "message": "The pod failed."}
+    ]
+    obj = pod(phase="Running", conditions=[{"type": "a", "status": "True"}, {"type": "b", "status": "False"}])
+    obj["spec"]["readinessGates"] = [{"conditionType": "a"}, {"conditionType": "b"}]
+    assert cells(resources.PODS, obj)["Readiness Gates"] == "1/2"
+
+
 def test_jobs_show_how_far_they_are() -> None:
     containers = [{"name": "c", "image": "i"}]
     spec = {"template": {"spec": {"containers": containers}}, "completions": 3, "selector": {"matchLabels": {"a": "b"}}}

@@ -222,6 +222,14 @@ def test_how_many_pods_a_budget_lets_go(spec: dict[str, Any], scale: int, expect
     assert disruption.budget_status(budget, pods, scale)["disruptionsAllowed"] == allowed - 1
 
 
+def test_a_pod_that_ends_is_expected_by_a_budget_and_not_healthy() -> None:
+    ending = pod("a")
+    ending["metadata"] = {**ending["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    budget = {"metadata": {"generation": 1}, "spec": {"minAvailable": 1}}
+    status = disruption.budget_status(budget, [ending, pod("b")], 0)
+    assert (status["expectedPods"], status["currentHealthy"], status["disruptionsAllowed"]) == (2, 1, 0)
+
+
 def test_a_budget_says_since_when_it_allows_nothing() -> None:
     budget: dict[str, Any] = {"metadata": {"generation": 1}, "spec": {"minAvailable": 1}}
     before = {"type": "DisruptionAllowed", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
