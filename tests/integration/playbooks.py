@@ -31,6 +31,8 @@ QUICK = {
     "canary_min_success": 0.95,
     "canary_tolerance": 20,
     "rolling_update_min_success": 0.95,
+    "scale_samples": 50,
+    "scale_min_success": 0.95,
 }
 
 

@@ -30,7 +30,7 @@ def until(what: Callable[[], T], seconds: float = 60) -> T:
         found = what()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.1)
     raise TimeoutError(what)
 
 

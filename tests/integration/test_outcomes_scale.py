@@ -26,7 +26,8 @@ def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path)
         ("traffic", "pass"),
     ]
     assert "observed: 5 of 5 pods are ready" in up["lines"]
-    assert any(re.match(r"observed: 1\.0\.0 (\d+) of \1 requests, 0 lost by ", line) for line in up["lines"]), up["lines"]
+    answered = re.compile(r"observed: 1\.0\.0 (\d+) of \1 requests, 0 lost by ")
+    assert any(answered.match(line) for line in up["lines"]), up["lines"]
     watched = re.compile(r"watched: \d+ requests, 0 lost; all answers from 1\.0\.0")
     assert any(watched.match(line) for line in up["lines"]), up["lines"]
     assert run.changed == 4  # the file of the outcomes is one, too

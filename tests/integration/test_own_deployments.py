@@ -40,7 +40,7 @@ def test_an_own_deployment(
     utils.create_from_yaml(empty.api, str(MANIFESTS / f"{name}.yaml"), namespace=empty.namespace)
     made = empty.apps.read_namespaced_deployment(name, empty.namespace).spec
     original, replicas, runs = made.template, made.replicas, []
-    if name == "shop":
+    if name == "blog":
         scaled = empty.play("scale", replicas="+1", application=name)
         assert (scaled.code, scaled.changed) == (0, 1), scaled.output
         replicas += 1
