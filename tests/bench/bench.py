@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 #: The lab's Service before anybody pins it, and pinned to the version that is deployed first.
 UNPINNED = {"app": "hello"}
 PINNED = {"app": "hello", "version": "1.0.0"}
+PROOF = 1000  #: requests of a blue/green run: half of them before it changes anything, half after it
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def bench_rollout(env: Mapping[str, str], cluster: Cluster, pairs: int, folder: 
         ("blue/green there, CPU s", "3.9", f"{cpu['there']:.2f}", "<= 2.2"),
         ("blue/green back, CPU s", "2.6", f"{cpu['back']:.2f}", "<= 1.3"),
         ("a playbook without tasks, CPU s", "", f"{cpu['empty']:.2f}", ""),
+        (f"{PROOF} requests as a run's proof makes them, CPU s", "", f"{PROOF / proof_by_cpu(env):.2f}", ""),
         # These say the same on a machine that is slower, or that others use too.
         ("blue/green there against one without tasks, CPU", "", f"{cpu['there'] / cpu['empty']:.1f}", ""),
         ("blue/green back against one without tasks, CPU", "", f"{cpu['back'] / cpu['empty']:.1f}", ""),
@@ -136,6 +138,12 @@ def bench_rollout(env: Mapping[str, str], cluster: Cluster, pairs: int, folder: 
             ("blue/green against plain kubectl", "3.72", f"{statistics.median(ratios):.2f}", "<= 2.3"),
         ]
     return [*rows, ("tasks of blue/green there", "23", str(tasks_of(costs["there"][-1].output)), "<= 12")]
+
+
+def proof_by_cpu(env: Mapping[str, str]) -> float:
+    """Requests where users come in, each over a TLS connection of its own, in a second of the sampler's CPU time."""
+    command = [sys.executable, str(HERE / "sampler.py"), f"{env['FRONTEND']}/version", str(PROOF)]
+    return float(run(command, env).split()[1])
 
 
 def roles_jinja() -> int:
