@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access, _api, _kubeconfig
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply, _looking
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _apply, _looking, _rooms
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.plugin_utils import _in_process
 
@@ -48,6 +48,8 @@ class ActionModule(OperationAction):
             return _apply.untried(items, namespace)
         with contextlib.closing(_api.api(options, task.environ)) as api:
             adoptions = _looking.looked(api, items, namespace, options["others"])
+            for line in _rooms.check(api, items, namespace) if options["room"] else []:
+                task.tell(line)
             if not task.check_mode:
                 _looking.adopt(api, adoptions, run.check)
         with _kubeconfig.arguments(_access.resolve(options, task.environ)) as access:

@@ -40,6 +40,13 @@ options:
     type: str
     choices: [keep, refuse, take]
     default: keep
+  room:
+    description:
+      - Whether nothing is applied where the cluster does not admit and place the pods of each Deployment among the
+        manifests, as M(convoy.rollout.capacity) judges it; of one that is changed, with its surge and unavailability.
+      - What decides and cannot be judged is said. Who may not list nodes, pods and quotas is told so, and goes on.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - convoy.rollout._auth
   - convoy.rollout._run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integration.playbooks import Lab
+from integration.playbooks import Lab, description
 
 
 def bound_to_one_node(lab: Lab, **strategy: Any) -> None:
@@ -47,3 +47,28 @@ def test_an_update_whose_new_pod_has_no_place_while_the_old_one_is_there_changes
     assert "have the host port 18080/TCP taken" in said or "has the host port 18080/TCP taken" in said
     assert "maxSurge 0 and maxUnavailable 1" in said
     assert empty.spec_versions() == before
+
+
+def test_a_deployment_that_has_no_room_is_refused_before_any_object_is_applied(empty: Lab) -> None:
+    quota = {"metadata": {"name": "team"}, "spec": {"hard": {"pods": "5"}}}
+    empty.core.create_namespaced_resource_quota(empty.namespace, quota)
+    applications = description()
+    applications["hello"] |= {"replicas": 4}  # beside auth and frontend with a pod each
+    refused = empty.play("app_deploy", applications=applications)
+    assert refused.code != 0
+    said = " ".join(refused.output.split())
+    assert "Nothing was applied, as there is no room for Deployment" in said
+    assert "of quota team" in said
+    assert not empty.apps.list_namespaced_deployment(empty.namespace).items
+    assert not empty.core.list_namespaced_service(empty.namespace).items
+
+    applications["hello"] |= {"replicas": 3}
+    deployed = empty.play("app_deploy", applications=applications)
+    assert deployed.code == 0, deployed.output
+    # More of the same pods, and other pods beside the old ones: both need what is not left.
+    for change in ({"replicas": 4}, {"version": "2.0.0"}):
+        more = empty.play("app_deploy", applications=applications | {"hello": applications["hello"] | change})
+        assert more.code != 0
+        assert "Nothing was applied, as there is no room for Deployment hello" in " ".join(more.output.split())
+    hello = empty.apps.read_namespaced_deployment("hello", empty.namespace)
+    assert (hello.spec.replicas, hello.status.observed_generation) == (3, 1)

@@ -21,6 +21,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "namespace": {"type": "str"},
     "definition": {"type": "raw", "required": True, "no_log": True},  # there may be Secrets in it
     "others": {"type": "str", "choices": ["keep", "refuse", "take"], "default": "keep"},
+    "room": {"type": "bool", "default": False},
 }
 
 ATTEMPTS = 6  #: how often the module is called where the API server fails for a moment

@@ -20,6 +20,9 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 
 
+Then = t.Callable[[_capacity.Scene], _capacity.Scene]
+
+
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Read nodes, pods and quotas, and say whether the replicas fit. Raises Failure."""
     replicas, template = options["replicas"], options["template"]
@@ -60,12 +63,13 @@ def found(
     template: _api.Object,
     deployment: _api.Object | None,
     objects: t.Mapping[str, int] | None = None,
+    then: Then = lambda scene: scene,
 ) -> _capacity.Room:
     """What room there is for replicas of a template; those that the Deployment has need none. Raises Failure.
 
-    `objects` are what else is to be created, by resource.
+    `objects` are what else is to be created, by resource, `then` says what will have happened before.
     """
-    scene = _scene(api, namespace, template)
+    scene = then(_scene(api, namespace, template))
     own = _capacity.own(deployment, scene.pods) if deployment else []
     placed = sum(bool(pod["spec"].get("nodeName")) for pod in own)
     try:
@@ -81,7 +85,13 @@ def found(
 
 
 def for_update(
-    api: _api.Api, namespace: str, deployment: _api.Object, template: _api.Object, *, new: bool
+    api: _api.Api,
+    namespace: str,
+    deployment: _api.Object,
+    template: _api.Object,
+    *,
+    new: bool,
+    then: Then = lambda scene: scene,
 ) -> _capacity.Room | None:
     """Whether the pods of a Deployment can be replaced by those of another template. Raises Failure.
 
@@ -89,7 +99,7 @@ def for_update(
     there is no ReplicaSet yet.
     """
     try:
-        scene = _scene(api, namespace, template)
+        scene = then(_scene(api, namespace, template))
     except _api.ApiError as error:
         if error.status == 403:
             return None

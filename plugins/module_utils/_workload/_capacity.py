@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
@@ -162,6 +162,30 @@ def room(
                 spared = shown(name, max(left, Fraction(0)))
                 missing = f"needs {_times(new, name, amount)}, left of quota {quota['metadata']['name']}: {spared}"
     return Room(copies, most, limited_by, missing if copies > 0 else None, tuple(unjudged))
+
+
+def after(scene: Scene, more: t.Iterable[tuple[Object, int]], objects: t.Mapping[str, int] | None = None) -> Scene:
+    """The scene once so many pods of other templates are admitted, and other objects created: quotas count them.
+
+    Where these pods are placed is not known. Raises ValueError for an amount that cannot be read.
+    """
+    added: list[Amounts] = [{} for _quota in scene.quotas]
+    for template, count in more:
+        spec, _unjudged = _completed(template.get("spec") or {}, scene)
+        spec = _limit_ranges.defaulted(spec, scene.limit_ranges or ())
+        for amounts, quota in zip(added, scene.quotas):
+            _amounts.add(amounts, {name: each * count for name, each in _counted(spec, quota).items()})
+    for name, count in (objects or {}).items():
+        for amounts in added:
+            _amounts.add(amounts, {name: Fraction(count), f"count/{name}": Fraction(count)})
+    quotas = []
+    for amounts, quota in zip(added, scene.quotas):
+        status = quota.get("status") or {}
+        used = {name: quantity(value) for name, value in (status.get("used") or {}).items()}
+        _amounts.add(used, {name: each for name, each in amounts.items() if name in _quotas.hard(quota)})
+        written = {name: f"{int(each * 10**9)}n" for name, each in used.items()}
+        quotas.append(dict(quota, status=dict(status, used=written)))
+    return replace(scene, quotas=quotas)
 
 
 def _completed(spec: Object, scene: Scene) -> tuple[Object, list[str]]:

@@ -514,3 +514,18 @@ def test_pods_that_end_take_their_room_until_they_are_gone_and_are_not_counted_a
     assert room(spec("600m"), 1, [node("a")], [going], []).missing == (
         "needs 1 x 600m cpu, free on schedulable nodes: 400m"
     )
+
+
+def test_quotas_count_what_is_created_before() -> None:
+    hard = {"requests.cpu": "1", "pods": "5", "count/deployments.apps": "1"}
+    quota = {"metadata": {"name": "team"}, "spec": {"hard": hard}, "status": {"hard": hard, "used": {"pods": "1"}}}
+    scene = Scene(nodes=[node("a", cpu="4")], quotas=[quota])
+    one: Object = {"spec": spec("400m")}
+    assert _capacity.room(one, 2, scene).missing is None
+    later = _capacity.after(scene, [(one, 1), (one, 1)], {"deployments.apps": 1})
+    assert _capacity.room(one, 1, later).missing == "needs 1 x 400m requests.cpu, left of quota team: 200m"
+    assert _capacity.room({"spec": spec("100m")}, 2, later).missing is None
+    assert "more of count/deployments.apps" in str(
+        _capacity.room({"spec": spec("100m")}, 1, later, objects={"deployments.apps": 1}).missing
+    )
+    assert scene.quotas[0]["status"]["used"] == {"pods": "1"}
