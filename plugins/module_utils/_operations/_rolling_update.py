@@ -382,20 +382,29 @@ class Step:
         """Whether the version that it was rolled back to answers every request again."""
         version: str = self.way_back["version"]
         before = self.run.handle.get("baseline") or {"by": "nothing"}
-        if before["by"] in ("nothing", "pods", "later"):
+        if before["by"] in ("nothing", "pods"):
             return self.over(undone, runs, complete=True, serving=version)
         try:
+            if before["by"] == "later":
+                return self.answers_at_all(undone, runs)
             # It is not to be faster than it was.
             entry = {**self.entry, "max_p99": None}
             expected = {self.proof.as_before(version): 1}
             seen = self.seen(settles="verdict", expected=expected, fail_on="never", entry=entry)
         except Failure as failure:
-            return self.over(
-                undone, f"{runs}, but what users get could not be asked: {failure.message}", serving=version
-            )
+            return self.over(undone, f"{runs}, but what users get could not be asked: {failure.message}")
         if seen["verdict"] != "pass":
-            return self.over(undone, f"{runs}, but {seen['message']}", serving=version)
+            return self.over(undone, f"{runs}, but {seen['message']}")
         return self.over(undone, f"{runs} ({seen['message']})", complete=True, serving=version)
+
+    def answers_at_all(self, undone: Facts, runs: str) -> Facts:
+        """Whether what nobody could ask before the change, and had failed, is answered now. Raises Failure."""
+        settle = {"settle": self.options["settle"], "settles": "verdict"}
+        looks = _baseline.asked(self.options, self.run.handle.get("service") or "", **settle)
+        seen = _baseline.seen(looks, self.task.environ, serves=True)
+        if seen["answered"] and not seen["errors"]:
+            return self.over(undone, f"{runs} ({seen['message']})", complete=True, serving=self.way_back["version"])
+        return self.over(undone, f"{runs}, but users get no good answer ({seen['message']})")
 
 
 def _change_of(result: t.Mapping[str, t.Any]) -> Facts:
