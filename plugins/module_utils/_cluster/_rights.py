@@ -70,6 +70,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _CREATED,
         *(Right("", kind, ("get", "create", "patch")) for kind in ("configmaps", "secrets", "services")),
         Right("", "services", ("list",)),
+        *_ROOM,
         *_ASKED,
     ),
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
