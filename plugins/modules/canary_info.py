@@ -44,10 +44,31 @@ options:
         description: The share of the traffic in percent, above V(0) and at most V(100).
         type: float
         required: true
+      replicas:
+        description: The replicas of the canary at this weight, with a O(router) only. By default as many as the weight
+          takes of stable's number, at least one.
+        type: int
       pause:
         description: How long the canary stays at this weight, in seconds or as V(30s), V(5m) or V(1h30m).
         type: str
         default: "0"
+  router:
+    description: What shares the traffic out by weights, where that is not the number of pods behind the Service.
+    type: dict
+    suboptions:
+      gateway_api:
+        description: An HTTPRoute of Gateway API, in the namespace of the application.
+        type: dict
+        suboptions:
+          route:
+            description: Its name.
+            type: str
+            required: true
+          rules:
+            description: The names of those of its rules that are meant. By default all that lead to the Service.
+            type: list
+            elements: str
+            default: []
   weight_tolerance:
     description: How many percentage points the nearest share may be away from a weight.
     type: float

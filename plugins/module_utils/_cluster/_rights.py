@@ -63,6 +63,20 @@ _OTHER_WORKLOADS = (
     Right("apps", "controllerrevisions", ("list", "watch")),
 )
 
+_CANARY = (
+    *_CHANGED,
+    _CREATED,
+    Right("apps", "deployments", ("delete",)),
+    *_ROOM,
+    *_SHARES,
+    Right("", "services", ("list",)),
+    Right("autoscaling", "horizontalpodautoscalers", ("list",)),
+)
+_ROUTED = (  # what gives a canary its share by a route; a route is power over all of its users' traffic
+    Right("", "services", ("create", "patch", "delete")),
+    Right("gateway.networking.k8s.io", "httproutes", ("get", "patch")),
+)
+
 #: The rights by strategy. roles/cluster checks them, docs/rbac.yaml grants them.
 RIGHTS: dict[str, tuple[Right, ...]] = {
     "app_deploy": (
@@ -75,15 +89,8 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     ),
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ROOM, *_SHARES, Right("", "services", ("list",))),
-    "canary": (
-        *_CHANGED,
-        _CREATED,
-        Right("apps", "deployments", ("delete",)),
-        *_ROOM,
-        *_SHARES,
-        Right("", "services", ("list",)),
-        Right("autoscaling", "horizontalpodautoscalers", ("list",)),
-    ),
+    "canary": _CANARY,
+    "canary_route": (*_CANARY, *_ROUTED),
     "bluegreen": (
         *_CHANGED,
         _CREATED,

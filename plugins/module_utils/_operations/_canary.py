@@ -13,6 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _called,
     _canary_end,
+    _canary_route,
     _canary_seen,
     _canary_steps,
     _capacity,
@@ -52,14 +53,19 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     request = begin.request
     if not request["abort"]:
         _check_live(api, begin)
-    seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"])
     asked = _canary.asked(request, described=bool(begin.described))
+    seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"], asked.router)
     before = _canary_state.users_get(seen, asked)
     try:
         found = _canary.plan(seen, asked)
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
     return _canary.begin(found, before, begin.drained(api), request, _canary.endings(seen, found))
+
+
+def _checked(begin: Begin) -> None:
+    _canary.check(begin.application, begin.applications, begin.request)
+    _canary.check_entry(begin.application, begin.request, begin.entry)
 
 
 def _check_live(api: _api.Api, begin: Begin) -> None:
@@ -77,7 +83,7 @@ def _check_live(api: _api.Api, begin: Begin) -> None:
 
 PLANNING = Planning(
     arguments=_canary.REQUEST,
-    check=lambda begin: _canary.check(begin.application, begin.applications, begin.request),
+    check=_checked,
     purpose=_purpose,
     plan=_planned,
 )
@@ -132,4 +138,7 @@ def _prepared(work: Work) -> dict[str, t.Any]:
         manifest = _canary_manifests.definition(new, found["steps"][0], found["stable"]["whole"])
     if not work.task.check_mode:
         work.run.journal.note("advancing")  # from here on there is something to take back
-    return {"changed": False, "definition": manifest, "message": found["message"]}
+    if seen.router is not None:
+        # Before there is a pod of the canary: stable's Service must not lead to one.
+        _canary_route.prepare(work, seen, _canary_manifests.made(seen, asked))
+    return {**work.result(found["message"]), "definition": manifest}

@@ -5,11 +5,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _called,
+    _canary_route,
+    _version_distribution,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Patch, Work
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
@@ -34,7 +39,11 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 def stable(work: Work) -> dict[str, t.Any]:
     """See that every request gets the stable version, while there is no canary. Raises Failure."""
     version = work.versions[0]
-    work.proof.verified("stable", final=not work.plan["advances"], expected={version: 1})
+    if work.plan["leftovers"] and not work.plan["advances"]:
+        _canary_route.leave(work)  # a run that was cut off had deleted the canary
+        _canary_route.remove(work)
+    if not work.task.check_mode:
+        work.proof.verified("stable", final=not work.plan["advances"], expected={version: 1})
     return work.result(f"{work.stable} {version} answers every request.")
 
 
@@ -132,8 +141,16 @@ def _settle(work: Work, *, verified: bool) -> None:
     )
 
 
+def _without_canary(work: Work) -> None:
+    """Wait for the traffic to follow the router, whose canary has the weight 0, before its pods end."""
+    version = version_of(work.seen().stable, work.asked)
+    work.proof.looked(settle=work.request["settle"], settles="verdict", fail_on="never", expected={version: 1})
+
+
 def restored(work: Work) -> dict[str, t.Any]:
     """Give stable its replicas, and where it was promoted its version, back. Raises Failure."""
+    if work.plan["router"]:
+        _leave(work)
     _restore(work, work.seen())
     return work.result(f"{work.stable} has its replicas and its version.")
 
@@ -155,9 +172,13 @@ def _restore(work: Work, seen: Seen) -> None:
 
 def gone(work: Work) -> dict[str, t.Any]:
     """Delete the canary, and see that stable answers every request. Raises Failure."""
+    if work.plan["router"]:
+        _leave(work)
     canary = work.there(work.place(work.canary))
     if canary is not None:
         work.delete(canary, f"Deployment {work.canary} is deleted")
+    if work.plan["router"]:
+        _canary_route.remove(work)
     if work.task.check_mode:
         return work.result(f"Check mode: Deployment {work.canary} would be deleted.")
     version = version_of(work.seen().stable, work.asked)
@@ -166,6 +187,18 @@ def gone(work: Work) -> dict[str, t.Any]:
     _settle(work, verified=True)
     work.run.journal.note("serving", version=version)
     return work.result(f"{work.stable} {version} runs without a canary.")
+
+
+def _leave(work: Work) -> None:
+    """Have no user get the canary any more, while its pods are still there. Raises Failure."""
+    if not _canary_route.leave(work) or work.task.check_mode:
+        return
+    seen = work.seen()
+    version = version_of(seen.stable, work.asked)
+    settle = work.request["settle"]
+    work.proof.verified("stable by its weight", final=False, settle=settle, expected={version: 1})
+    if seen.canary is not None and version_of(seen.canary, work.asked) == version:
+        time.sleep(settle)  # answers do not tell whose they are, so the gateways are given the time that they may take
 
 
 def _alone(work: Work) -> _version_distribution.Expecting:
@@ -217,9 +250,14 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     changed = any(event["kind"] == "changed" for event in work.run.journal.events())
     if seen.canary is None and not changed:
         return work.result("Nothing was changed, so there is nothing to take back.")
+    if seen.router is not None:
+        _canary_route.leave(work)
+        _without_canary(work)
     _restore(work, seen)
     if seen.canary is not None:
         work.delete(work.there(work.place(work.canary)) or seen.canary, f"Deployment {work.canary} is deleted")
+    if seen.router is not None:
+        _canary_route.remove(work)
     _settle(work, verified=False)
     old = version_of(work.seen().stable, work.asked)
     settle, endings = work.request["settle"], work.endings(old)

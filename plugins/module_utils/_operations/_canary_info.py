@@ -12,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Tas
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_seen
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_steps
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -24,8 +25,9 @@ ARGUMENTS: dict[str, t.Any] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"weight": {"type": "float", "required": True}, "pause": {"type": "str", "default": "0"}},
+        "options": _canary.REQUEST["steps"]["options"],
     },
+    "router": _router.OPTION,
     "weight_tolerance": {"type": "float", "default": 5.0},
     "promote": {"type": "bool", "default": False},
     "abort": {"type": "bool", "default": False},
@@ -46,9 +48,10 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         container=options["container"] or "",
         template=options["template"],
         rule=_images.rule(options["version_of"]),
+        router=_router.named(options["router"]),
     )
     _shapes.check_template(asked.template or {})
     _canary_steps.weights(asked.steps)  # before the cluster is asked
     with contextlib.closing(_api.api(options, task.environ)) as api:
-        seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "")
+        seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "", asked.router)
     return {"changed": False, **_canary.plan(seen, asked)}

@@ -10,19 +10,26 @@ from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _ap
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_state
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Seen, named
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place
 
 
-def read(api: _api.Api, namespace: str, name: str, service: str = "") -> Seen:
-    """What there is of an application, by the Service whose traffic is shared. Raises Failure."""
+def read(api: _api.Api, namespace: str, name: str, service: str = "", router: Router | None = None) -> Seen:
+    """What there is of an application, by the Service whose traffic is shared, and by its router. Raises Failure."""
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     found = {item["metadata"]["name"]: item for item in deployments}
     if name not in found:
         raise Failure(_missing(api, namespace, name, found))
     stable = found[name]
-    leading = _canary_state.service_of(api.items(_api.path_of("services", namespace)), stable, service)
-    selected = ",".join(f"{key}={value}" for key, value in (leading["spec"].get("selector") or {}).items())
-    of_service = f"kubernetes.io/service-name={leading['metadata']['name']}"
+    services = api.items(_api.path_of("services", namespace))
+    if router:  # the canary's own one is none of stable's
+        services = [item for item in services if item["metadata"]["name"] != named(name)]
+    behind = _place.there(api, _place.Place("Service", namespace, named(name))) if router else None
+    leading = _canary_state.service_of(services, stable, service)
+    selector = leading["spec"].get("selector") or {}
+    # A Service that is kept from the canary's pods selects a track, too.
+    shared = {key: value for key, value in selector.items() if router is None or key != "track"}
+    selected = ",".join(f"{key}={value}" for key, value in shared.items())
     return Seen(
         stable=stable,
         canary=found.get(named(name)),
@@ -30,9 +37,31 @@ def read(api: _api.Api, namespace: str, name: str, service: str = "") -> Seen:
         deployments=deployments,
         replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
         pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
-        slices=api.items(_api.path_of("endpointslices", namespace, group="discovery.k8s.io"), labelSelector=of_service),
+        slices=_slices(api, namespace, leading["metadata"]["name"]),
         scalers=_namespace.autoscalers(api, namespace),
+        router=router,
+        route=_route(api, namespace, router) if router else None,
+        behind=behind,
+        canary_slices=_slices(api, namespace, named(name)) if behind else (),
     )
+
+
+def _slices(api: _api.Api, namespace: str, service: str) -> list[_api.Object]:
+    path = _api.path_of("endpointslices", namespace, group="discovery.k8s.io")
+    return api.items(path, labelSelector=f"kubernetes.io/service-name={service}")
+
+
+def _route(api: _api.Api, namespace: str, router: Router) -> _api.Object:
+    """The object of a router. Raises Failure."""
+    try:
+        return api.get(_place.Place(router.kind.KIND, namespace, router.name).path)
+    except _api.ApiError as error:
+        if error.status != 404:
+            raise
+        raise Failure(
+            f"There is no {router} in namespace {namespace}, or the cluster does not serve {router.kind.PLURAL}."
+            f"{router.kind.GROUP}; create it, or name another in application_router."
+        ) from error
 
 
 def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.Any]) -> str:

@@ -10,13 +10,18 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _endings, _version_distribution
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
+    _canary_route,
+    _endings,
+    _version_distribution,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _pausing, _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
     _canary_steps,
+    _weights,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD, Object, replicas_of
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
@@ -38,8 +43,12 @@ def stepped(work: Work) -> dict[str, t.Any]:
             work.run.journal.note("serving", version=None)  # until it is verified
         _give(work, step)
         if work.task.check_mode:
+            if step.get("router") and step is plan["steps"][0]:
+                _canary_route.weigh(work, _weights.weight_of(step["weight"]))
             continue
         pods = work.complete(work.canary)
+        if step.get("router"):
+            _canary_route.weigh(work, _weights.weight_of(step["weight"]))
         before, stable = stable, _reduce(work, step, stable)
         # A step that ends no pods has no excuse for a lost request.
         endings = work.endings(work.versions[1]) if stable < before else None
@@ -137,9 +146,9 @@ def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
         if last:
             raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods, and run again.")
         return None
-    if seen.service["spec"].get("sessionAffinity") == "ClientIP":
+    if seen.router is None and seen.service["spec"].get("sessionAffinity") == "ClientIP":
         return {}  # one client sees one version: only lost requests count
-    return _canary_standing.shares(found["ready"], *work.versions)
+    return _canary_standing.shares_of(seen, *work.versions)
 
 
 def _expected_now(work: Work, step: Object) -> dict[str, float]:

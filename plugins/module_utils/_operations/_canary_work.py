@@ -25,6 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _g
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
 Patch = t.Callable[[Object], "list[Object]"]
+Given = t.Callable[[Object], "dict[str, t.Any]"]
 
 
 @dataclass
@@ -66,7 +67,8 @@ class Work:
     def tests(self) -> int:
         """How many times the run may be taken back for what users get; they share one error probability out."""
         steps = self.plan["steps"]
-        ends = 2 * bool(self.plan["promote"])  # all of the traffic, beside the canary and then without it
+        # All of the traffic, beside the canary and then without it; a router takes the canary its share in between.
+        ends = (3 if self.plan["router"] else 2) * bool(self.plan["promote"])
         return max(1, len(steps) + sum(step["pause"] > 0 for step in steps) + ends)
 
     @property
@@ -76,7 +78,9 @@ class Work:
 
     def seen(self) -> Seen:
         """What the cluster has by now. Raises Failure."""
-        return _canary_seen.read(self.api, self.options["namespace"], self.stable, self.plan["service"])
+        return _canary_seen.read(
+            self.api, self.options["namespace"], self.stable, self.plan["service"], self.asked.router
+        )
 
     def place(self, name: str) -> Place:
         """Where one of the two Deployments is."""
@@ -107,14 +111,16 @@ class Work:
             self.run.gave(place, {**_given.images(deployment), _given.REPLICAS: None})
 
     def create(self, manifest: Object, message: str) -> None:
-        """Create a Deployment, under the run's lock. Raises Failure."""
-        place = self.place(manifest["metadata"]["name"])
-        path = _api.path_of("deployments", self.options["namespace"], group="apps")
+        """Create a Deployment or a Service, under the run's lock. Raises Failure."""
+        place = Place(manifest["kind"], self.options["namespace"], manifest["metadata"]["name"])
+        path = place.path.rpartition("/")[0]
         for attempt in range(1, _retries.ATTEMPTS + 1):
             if not self.task.check_mode:
                 self.run.check_given()
             try:
-                self.relies_on(self.api.create(path, manifest, dry_run=self.task.check_mode))
+                created = self.api.create(path, manifest, dry_run=self.task.check_mode)
+                if place.kind == "Deployment":
+                    self.relies_on(created)
                 break
             except _api.ApiError as error:
                 # Of a request whose answer was lost only the Deployment itself can tell whether it was done.
@@ -127,12 +133,29 @@ class Work:
             time.sleep(_retries.growing(attempt))
         self._noted(place, {"before": {}, "after": manifest}, message)
 
-    def delete(self, deployment: Object, message: str) -> None:
-        """Delete a Deployment as it was read, under the run's lock. Raises Failure."""
-        place = self.place(deployment["metadata"]["name"])
+    def delete(self, item: Object, message: str, kind: str = "Deployment") -> None:
+        """Delete a Deployment or a Service as it was read, under the run's lock. Raises Failure."""
+        place = Place(kind, self.options["namespace"], item["metadata"]["name"])
         self.run.let_go(place)
-        _place.deleted(self.api, place, deployment, dry_run=self.task.check_mode, before_write=self.run.check_given)
-        self._noted(place, {"before": {"spec": deployment["spec"]}, "after": {}}, message)
+        _place.deleted(self.api, place, item, dry_run=self.task.check_mode, before_write=self.run.check_given)
+        self._noted(place, {"before": {"spec": item["spec"]}, "after": {}}, message)
+
+    def patched(self, place: Place, before: Object, patch: Patch, given: Given, message: str) -> Object:
+        """A Service or route after a change that holds only for what was read, and is to stay. Raises Failure.
+
+        `given` says of the object as it is then which fields it was given, by their paths.
+        """
+        dry_run = self.task.check_mode
+        if not dry_run:
+            self.run.check_given()
+            self.run.let_go(place)  # the change itself is not somebody else's
+        after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check_given)
+        if not dry_run:
+            self.run.gave(place, given(after))
+        difference = _place.difference(before, after)
+        if difference["changed"]:
+            self._noted(place, difference["diff"], message)
+        return after
 
     def there(self, place: Place) -> Object | None:
         """A Deployment, None where there is none. Raises ApiError."""

@@ -35,6 +35,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     tag_of,
     version_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
@@ -51,8 +52,13 @@ REQUEST: dict[str, t.Any] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"weight": {"type": "float", "required": True}, "pause": {"type": "str", "default": "0"}},
+        "options": {
+            "weight": {"type": "float", "required": True},
+            "replicas": {"type": "int"},
+            "pause": {"type": "str", "default": "0"},
+        },
     },
+    "router": _router.OPTION,
     "weight": {"type": "float", "default": 0.0},
     "weight_tolerance": {"type": "float", "default": 5.0},
     "container": {"type": "str", "default": ""},
@@ -95,8 +101,36 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
     _plan.check_least("canary", request, LEAST)
     _plan.check_share("canary", "min_success", request)
     _canary_steps.weights(steps_of(request))
+    _check_replicas(request)
     _images.rule(request["version_of"])
     _images.check_repository("canary_image", request["image"])
+
+
+def _check_replicas(request: Request) -> None:
+    """Raise Failure where steps say replicas that they cannot have."""
+    router = _router.named(request["router"])
+    for step in request["steps"]:
+        replicas = step.get("replicas")
+        if replicas is None:
+            continue
+        if router is None:
+            raise Failure(
+                f"A step of canary_steps says replicas: {replicas}. Without application_router the share of a "
+                f"canary is its number of replicas among all, so they follow from its weight; leave them out."
+            )
+        if replicas < 1:
+            raise Failure(f"A step of canary_steps says replicas: {replicas}; the least that works is 1.")
+
+
+def check_entry(application: str, request: Request, entry: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure where requests would not come in by the router that is to share them out."""
+    router = _router.named(request["router"])
+    if router is None or entry.get("url") or (entry.get("service") and entry["service"] != application):
+        return
+    raise Failure(
+        f"Users come in by {router}, so its shares are seen by requests to its gateway only; give application_entry "
+        f"the url of the gateway, or its service, and in headers the Host that the route is for."
+    )
 
 
 def steps_of(request: Request) -> list[Object]:
@@ -115,6 +149,7 @@ def asked(request: Request, *, described: bool) -> Asked:
         container=request["container"],
         image=request["image"],
         rule=_images.rule(request["version_of"]),
+        router=_router.named(request["router"]),
         templated=described,
     )
 
@@ -126,6 +161,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     if asked.promote and asked.abort:
         raise Failure("Promote the canary or abort it, not both.")
     wanted = _canary_steps.weights(asked.steps)
+    _canary_refusals.check_router(seen)
     if canary is not None:
         _canary_refusals.check_own(seen, canary)
         has = running(canary, asked)
@@ -157,7 +193,9 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     return {
         "phase": phase,
         "service": seen.service["metadata"]["name"],
-        "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP",
+        "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP" and seen.router is None,
+        "router": str(seen.router) if seen.router else "",
+        "leftovers": canary is None and seen.behind is not None,
         "scaler": scaler.name if scaler else "",
         "stable": {
             "deployment": name,
@@ -179,10 +217,10 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         },
         "ready": ready["ready"],
         "settled": ready["settled"],
-        "shares": _canary_standing.shares(ready["ready"], old, version),
+        "shares": _canary_standing.shares_of(seen, old, version),
         "steps": steps,
         "promote": promote,
-        "abort": asked.abort and canary is not None,
+        "abort": asked.abort and (canary is not None or seen.behind is not None),
         "needed": _canary_steps.needed(seen, steps, whole, promote),
         "template": new["spec"]["template"] if new is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),
@@ -244,7 +282,10 @@ def begin(
         facts={
             **{
                 key: found[key]
-                for key in ("phase", "service", "affinity", "stable", "canary", "steps", "promote", "abort")
+                for key in (
+                    *("phase", "service", "affinity", "router", "leftovers", "stable", "canary"),
+                    *("steps", "promote", "abort"),
+                )
             },
             "request": dict(request),
             "application": name,

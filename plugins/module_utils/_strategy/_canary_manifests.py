@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     BESIDE,
     PREVIOUS,
+    ROUTER,
     WEIGHT,
     Asked,
     Object,
@@ -26,6 +28,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
     bare,
     pod_labels,
 )
+
+WEIGHTS = "convoy.rollout/weights-before"  #: of the canary's Service: stable's weights before it, one a rule
+SEPARATED = "convoy.rollout/separated"  #: of the canary's Service: stable's was given track in its selector for it
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,62 @@ def definition(new: Object, step: Object, whole: int) -> Object:
 
 def given(step: Object, whole: int) -> Change:
     """What a canary is given at a step. One that exists keeps its template: what was verified is what is promoted."""
-    return Change(replicas=step["canary"], annotations={WEIGHT: str(step["weight"]), BESIDE: str(whole)})
+    router = {ROUTER: step["router"]} if step.get("router") else {}
+    return Change(replicas=step["canary"], annotations={WEIGHT: str(step["weight"]), BESIDE: str(whole), **router})
+
+
+def service(seen: Seen, new: Object) -> Object:
+    """The manifest of the Service that a router leads the canary's share to: the ports of stable's, the canary's pods.
+
+    Its annotations remember what is to be as before once it goes.
+    """
+    router, route = seen.routed()
+    before = router.kind.weights(route, seen.services[0], router.rules)
+    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in seen.service["spec"]["ports"]]
+    kept = {key: seen.service["spec"][key] for key in ("ipFamilyPolicy", "ipFamilies") if key in seen.service["spec"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": seen.services[1],
+            "labels": _managers.of_nobody(seen.service["metadata"].get("labels") or {}) | {"track": TRACK},
+            "annotations": {
+                ROUTER: str(router),
+                WEIGHTS: json.dumps(before),
+                **({SEPARATED: "true"} if separation(seen, new) else {}),
+            },
+        },
+        "spec": {**kept, "selector": dict(new["spec"]["selector"]["matchLabels"]), "ports": ports},
+    }
+
+
+def separation(seen: Seen, new: Object) -> dict[str, str]:
+    """What stable's Service has to select besides, so that it picks none of the canary's pods; often nothing.
+
+    Raises Failure where the labels of stable's pods do not allow it.
+    """
+    selector = seen.service["spec"].get("selector") or {}
+    if not _selectors.selects(selector, pod_labels(new)):
+        return {}
+    track = pod_labels(seen.stable).get("track")
+    if track and track != TRACK:
+        return {"track": track}
+    name = seen.stable["metadata"]["name"]
+    picked = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    raise Failure(
+        f"Service {seen.services[0]} selects {picked}, which the canary's pods have too, so it would give them a "
+        f"part of stable's share; give the pods of Deployment {name} a label track=stable, by which the Service can "
+        f"tell them, and run again."
+    )
+
+
+def weights_before(behind: Object | None) -> list[int]:
+    """Stable's weights from before the canary, as its Service remembers them; none where it does not."""
+    try:
+        found = json.loads(annotations_of(behind).get(WEIGHTS, "[]")) if behind is not None else []
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, int)] if isinstance(found, list) else []
 
 
 def promotion(seen: Seen, new: Object, whole: int, version: str, old: str) -> Change:

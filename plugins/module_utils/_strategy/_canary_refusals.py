@@ -7,7 +7,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_manifests, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
+    ROUTER,
     Object,
     Seen,
     named,
@@ -17,18 +19,40 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
-from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels, selects
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
+    annotations_of,
+    pod_labels,
+    selects,
+)
 
 
 def check_own(seen: Seen, canary: Object) -> None:
     """Raise Failure where a Deployment of the canary's name is something else."""
     selector = seen.service["spec"].get("selector") or {}
-    kept = {key: value for key, value in selector.items() if key not in ("version", "color")}
+    ignored = ("version", "color", *(["track"] if seen.router else []))
+    kept = {key: value for key, value in selector.items() if key not in ignored}
     if pod_labels(canary).get("track") != TRACK or not selects(kept, pod_labels(canary)):
         name, service = canary["metadata"]["name"], seen.service["metadata"]["name"]
         raise Failure(
             f"Deployment {name} is not a canary of {seen.stable['metadata']['name']}: its pods need the label "
             f"track=canary and must be behind Service {service}; rename or delete it."
+        )
+
+
+def check_router(seen: Seen) -> None:
+    """Raise Failure where a canary got its share in another way than it is to get it now."""
+    router = str(seen.router) if seen.router else ""
+    had = annotations_of(seen.canary).get(ROUTER, "") if seen.canary is not None else router
+    name = seen.stable["metadata"]["name"]
+    if had != router:
+        raise Failure(
+            f"The canary of {name} has its share by {had or 'the number of its pods'}, and not by "
+            f"{router or 'that'}; give the application_router that it was started with, or abort it so first."
+        )
+    if seen.behind is not None and ROUTER not in annotations_of(seen.behind):
+        raise Failure(
+            f"Service {seen.services[1]}, as a canary of {name} calls its own, was made by somebody else; rename or "
+            f"delete it."
         )
 
 
@@ -67,10 +91,22 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
     if scaler and any(step["stable"] != whole for step in steps):
         raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
     last = steps[-1]["canary"] if steps else whole
+    if seen.router is not None:
+        router, route = seen.routed()
+        router.kind.check(route, *seen.services, router.rules)
+        answer = router.kind.answer(route)
+        if answer.said != "yes" and seen.canary is None:
+            raise Failure(
+                f"{router} is not accepted by all of its gateways: {answer.why}. So its weights would say nothing of "
+                f"what users get; see its status, and run again once it is accepted."
+            )
+        for step in steps:
+            router.kind.weighted(route, *seen.services, router.rules, _weights.weight_of(step["weight"]))
+        last = whole if (seen.share() if not steps else _weights.weight_of(steps[-1]["weight"])) == 1 else 0
     if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < whole:
         raise Failure(
             f"Deployment {name} has the strategy Recreate, which ends all of its replicas before new ones start: "
-            f"bring the canary to at least 50% before it is promoted."
+            f"bring the canary to {'100%' if seen.router else 'at least 50%'} before it is promoted."
         )
 
 
@@ -78,7 +114,9 @@ def check_pods(seen: Seen, new: Object) -> None:
     """Raise Failure where a canary's pods, by their labels, would get no traffic or be somebody else's."""
     service, name, labels = seen.service, seen.stable["metadata"]["name"], pod_labels(new)
     selector = service["spec"].get("selector") or {}
-    if not selects(selector, labels):
+    if seen.router is not None:
+        _canary_manifests.separation(seen, new)
+    elif not selects(selector, labels):
         missing = ", ".join(f"{key}={value}" for key, value in selector.items() if labels.get(key) != value)
         raise Failure(
             f"Service {service['metadata']['name']} selects {missing}, which a canary's pods do not have, so it would "

@@ -27,15 +27,23 @@ def endpoints(seen: Seen) -> dict[str, t.Any]:
     stable has them alone."""
     pods = {pod["metadata"]["name"]: pod for pod in seen.pods}
     ready: Counter[str] = Counter()
-    for name in _reachable.ready(seen.slices):
+    for name in [*_reachable.ready(seen.slices), *_reachable.ready(seen.canary_slices)]:
         labels = (pods[name]["metadata"].get("labels") or {}) if name in pods else None
         ready["gone" if labels is None else "canary" if labels.get("track") == TRACK else "stable"] += 1
     wanted = Counter({"stable": replicas_of(seen.stable), "canary": replicas_of(seen.canary)})
     return {
         "ready": {"stable": ready["stable"], "canary": ready["canary"]},
-        "settled": +ready == +wanted,
+        "settled": +ready == +wanted and not _mixed(seen, pods),
         "alone": set(+ready) == {"stable"},
     }
+
+
+def _mixed(seen: Seen, pods: t.Mapping[str, Object]) -> bool:
+    """Whether stable's Service leads to pods of a canary that has its share of a router."""
+    if seen.router is None:
+        return False
+    behind = [pods[name] for name in _reachable.ready(seen.slices) if name in pods]
+    return any((pod["metadata"].get("labels") or {}).get("track") == TRACK for pod in behind)
 
 
 def shares(ready: Counts, old: str, version: str) -> dict[str, float]:
@@ -45,12 +53,35 @@ def shares(ready: Counts, old: str, version: str) -> dict[str, float]:
     return {each: count / total for each, count in counts.items()}
 
 
+def shares_of(seen: Seen, old: str, version: str) -> dict[str, float]:
+    """The share (0..1) of the traffic that each version is to get: by the router's weights, else by ready endpoints."""
+    if seen.router is None:
+        return shares(endpoints(seen)["ready"], old, version)
+    canary = float(seen.share() or 0)
+    counts = {old: 0.0, version: 0.0}
+    counts[old] += 1 - canary
+    counts[version] += canary
+    return {each: share for each, share in counts.items() if share}
+
+
 def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
-    """Raise Failure where replicas that somebody changed are not within the tolerance of the weight asked for."""
+    """Raise Failure where replicas that somebody changed are not within the tolerance of the weight asked for.
+
+    A router's weights have to be those that were given.
+    """
     application = seen.stable["metadata"]["name"]
     if seen.canary is None:
         raise Failure(f"Deployment {named(application)} was deleted by somebody else meanwhile; run again.")
     weight = _weights.weight_of(step["weight"])
+    if seen.router is not None:
+        if seen.share() != weight:
+            now = seen.share()
+            gives = "different shares by its rules" if now is None else _weights.percent(now)
+            raise Failure(
+                f"{seen.router} gives the canary {gives} where it was given {_weights.percent(weight)}: somebody else "
+                f"changed it meanwhile; see who did that, and run again."
+            )
+        return
     has = {"canary": replicas_of(seen.canary), "stable": replicas_of(seen.stable)}
     total = sum(has.values())
     share = Fraction(has["canary"], total) if total else Fraction(0)
@@ -73,6 +104,12 @@ def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
 def unsettled(seen: Seen) -> str:
     """Which ready endpoints a Service has in the place of those that it is to have, in words."""
     ready = endpoints(seen)["ready"]
+    if seen.router is not None:
+        return (
+            f"Services {' and '.join(seen.services)} have {ready['stable']} ready endpoints of stable and "
+            f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are "
+            "wanted"
+        )
     return (
         f"Service {seen.service['metadata']['name']} has {ready['stable']} ready endpoints of stable and "
         f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are wanted"

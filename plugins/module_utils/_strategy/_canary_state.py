@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     annotations_of,
@@ -26,6 +27,7 @@ Object = t.Dict[str, t.Any]
 WEIGHT = "convoy.rollout/weight"  #: of the canary: the weight in percent that it was last given
 HELD = "convoy.rollout/held"  #: of the canary: the weight whose pause is over
 BESIDE = "convoy.rollout/stable-replicas"  #: of the canary: how many replicas stable had
+ROUTER = "convoy.rollout/router"  #: of the canary: what shares its traffic out by weights, where that is no Service
 PREVIOUS = "convoy.rollout/previous-version"  #: of stable: its version before a canary was promoted
 
 
@@ -41,6 +43,26 @@ class Seen:
     pods: t.Sequence[Object] = ()
     slices: t.Sequence[Object] = ()  #: the Service's EndpointSlices
     scalers: t.Sequence[Object] = ()  #: the HorizontalPodAutoscalers of the namespace
+    router: t.Optional[Router] = None  #: what shares the traffic out by weights; None where the Service does by pods
+    route: t.Optional[Object] = None  #: its object
+    behind: t.Optional[Object] = None  #: the canary's own Service, where there is a router and it was created
+    canary_slices: t.Sequence[Object] = ()  #: the EndpointSlices of that
+
+    @property
+    def services(self) -> tuple[str, str]:
+        """The names of stable's Service and of the canary's own one."""
+        return self.service["metadata"]["name"], named(self.stable["metadata"]["name"])
+
+    def share(self) -> Fraction | None:
+        """The canary's share (0..1) by the router's weights; None where its rules do not agree."""
+        router, route = self.routed()
+        return router.kind.share(route, *self.services, router.rules)
+
+    def routed(self) -> tuple[Router, Object]:
+        """The router and its object, of who has one."""
+        if self.router is None or self.route is None:
+            raise Failure("No router is known.")
+        return self.router, self.route
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,7 @@ class Asked:
     image: str = ""  #: the repository of the new image, by default the container's own
     template: t.Optional[Object] = None  #: the new version's pod template, by default stable's with its tag
     rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
+    router: t.Optional[Router] = None  #: what shares the traffic out by weights
     templated: bool = False  #: the new version's pod template is yet to be made, by a template of the role
 
 
@@ -155,4 +178,4 @@ def replicas_of(deployment: Object | None) -> int:
 
 def is_shrunk(seen: Seen) -> bool:
     """Whether replicas of the canary are in the place of replicas of stable."""
-    return number(seen.canary, WEIGHT) > _weights.HALF
+    return seen.router is None and number(seen.canary, WEIGHT) > _weights.HALF

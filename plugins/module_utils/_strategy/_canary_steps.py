@@ -71,6 +71,12 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
             f"{has}, promote it or abort it."
         )
     steps = []
+    if seen.router is not None:
+        replicas = {_weights.weight_of(step["weight"]): step.get("replicas") or 0 for step in asked.steps}
+        return [
+            _routed(seen, weight, 0 if weight == over else pause, replicas.get(weight, 0), whole)
+            for weight, pause in left
+        ]
     for weight, pause in left:
         split = _weights.nearest(weight, whole)
         if abs(split.share - weight) * 100 > Fraction(str(asked.tolerance)):
@@ -89,6 +95,22 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
             }
         )
     return steps
+
+
+def _routed(seen: Seen, weight: Fraction, pause: int, replicas: int, whole: int) -> dict[str, t.Any]:
+    """A step whose share a router gives, beside all replicas of stable, to as many of the canary as it takes."""
+    router, _route = seen.routed()
+    canary = replicas or max(1, math.ceil(weight * whole))
+    pods = "1 replica" if canary == 1 else f"{canary} replicas"
+    return {
+        "weight": in_percent(weight),
+        "pause": pause,
+        "canary": canary,
+        "stable": whole,
+        "share": float(weight),
+        "router": str(router),
+        "message": f"asked {_weights.percent(weight)}: {router} gives it to {pods} beside {whole} of stable",
+    }
 
 
 def without_canary(seen: Seen, asked: Asked, phase: str) -> int:

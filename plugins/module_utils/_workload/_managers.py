@@ -117,7 +117,7 @@ def applied_by_us(item: Object) -> bool:
 def writers(item: Object, path: str) -> list[Writer]:
     """Who wrote a field, or something in it, the newest first.
 
-    A path is as spec.replicas, spec.template.spec.containers[name=web].image or
+    A path is as spec.replicas, spec.template.spec.containers[name=web].image, spec.rules[0].name or
     metadata.annotations[example.com/key].
     """
     steps = [_step(step) for step in _steps(path)]
@@ -145,6 +145,11 @@ def value(item: Object, path: str) -> t.Any:
     for step in (_step(step) for step in _steps(path)):
         if isinstance(step, str):
             found = found.get(step[2:]) if isinstance(found, dict) else None
+        elif isinstance(step, int):
+            if isinstance(found, list):
+                found = found[step] if step < len(found) else None
+            else:
+                found = found.get(str(step)) if isinstance(found, dict) else None
         else:
             items = found if isinstance(found, list) else []
             found = next((each for each in items if _is(each, step)), None)
@@ -175,22 +180,26 @@ def _steps(path: str) -> list[str]:
     return re.findall(r"[^.\[\]]+|\[[^\]]*\]", path)
 
 
-def _step(said: str) -> str | Object:
-    """A step of a path as fieldsV1 has it: a field's name, or the keys that pick an item of a list."""
+def _step(said: str) -> str | int | Object:
+    """A step of a path as fieldsV1 has it: a field's name, or the keys or the number that pick an item of a list."""
     inner = said[1:-1] if said.startswith("[") else ""
+    if inner.isdigit():
+        return int(inner)
     key, equals, value = inner.partition("=")
     if inner and equals and "/" not in key:
         return {key: int(value) if value.isdigit() else value}
     return f"f:{inner or said}"
 
 
-def _has(fields: Object, steps: t.Sequence[str | Object]) -> bool:
+def _has(fields: Object, steps: t.Sequence[str | int | Object]) -> bool:
     """Whether fields, as fieldsV1 has them, have what a path leads to, or all of what it lies in."""
     for step in steps:
         if not fields:  # a whole that is written as one, such as a selector
             return True
         if isinstance(step, str):
             inner = fields.get(step)
+        elif isinstance(step, int):
+            inner = fields.get(f"i:{step}", fields.get(f"f:{step}"))
         else:
             inner = next((value for key, value in fields.items() if _picks(key, step)), None)
         if inner is None:

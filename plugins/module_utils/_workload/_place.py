@@ -15,6 +15,10 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _s
 TRIES = 10
 
 
+#: The plural and group of what leads users to Services, by kind.
+ROUTES = {"HTTPRoute": ("httproutes", "gateway.networking.k8s.io")}
+
+
 class Place(t.NamedTuple):
     """Where a workload is."""
 
@@ -30,6 +34,9 @@ class Place(t.NamedTuple):
         """The path of the workload, of the Service in front of it, or of what scales it."""
         if self.kind == "Service":
             return _api.path_of("services", self.namespace, self.name)
+        if self.kind in ROUTES:
+            plural, group = ROUTES[self.kind]
+            return _api.path_of(plural, self.namespace, self.name, group=group)
         if self.kind == "HorizontalPodAutoscaler":
             path = _api.path_of("horizontalpodautoscalers", self.namespace, self.name, group="autoscaling")
             return path.replace("/v1/", "/v2/", 1)

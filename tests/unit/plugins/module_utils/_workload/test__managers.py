@@ -9,6 +9,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._managers
     changed_by,
     last_writer,
     owner_of,
+    value,
     writers,
 )
 
@@ -108,3 +109,22 @@ def test_a_change_names_field_values_and_manager() -> None:
     selector = changed_by(found, "spec.selector", {"app": "a", "version": "1"}, {"app": "a"})
     assert selector.endswith("was changed from app=a,version=1 to app=a by somebody else")
     assert "from nothing to true" in changed_by(found, "spec.paused", None, True)
+
+
+def test_an_item_of_an_atomic_list_is_found_by_its_place() -> None:
+    item = {
+        "metadata": {
+            "name": "hello",
+            "annotations": {"1": "one"},
+            "managedFields": [
+                {"manager": "other", "operation": "Apply", "time": "1", "fieldsV1": {"f:spec": {"f:rules": {}}}},
+                {"manager": "status", "operation": "Update", "time": "2", "fieldsV1": {"f:status": {}}},
+            ],
+        },
+        "spec": {"rules": [{"backendRefs": [{"name": "a", "weight": 9}, {"name": "b", "weight": 0}]}]},
+    }
+    path = "spec.rules[0].backendRefs[name=b].weight"
+    assert value(item, path) == 0
+    assert value(item, "spec.rules[1].backendRefs[name=b].weight") is None
+    assert value(item, "metadata.annotations[1]") == "one"
+    assert last_writer(item, path) == "other"

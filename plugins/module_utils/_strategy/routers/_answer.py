@@ -1,0 +1,14 @@
+# Copyright: the convoy.rollout authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What those who serve a route say of it."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class Answer(t.NamedTuple):
+    """Whether a route is accepted as it is by all who serve it."""
+
+    said: t.Literal["yes", "not yet", "no"]
+    why: str = ""  #: in words, where it is not accepted

@@ -1,0 +1,241 @@
+"""playbooks/canary.yml by a route of Gateway API, on a real Traefik: small shares, and no request lost."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from convoy_sandbox.network import traefik
+from convoy_sandbox.testing import Sandbox, sandbox
+from integration.conftest import namespace
+from integration.outcomes import Outcomes
+from integration.playbooks import Answer, Lab, Run, Traffic, description
+from kubernetes import client
+
+pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
+
+ROUTES = ("gateway.networking.k8s.io", "v1")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Sandbox]:
+    with sandbox(name=f"gateway-{uuid.uuid4().hex[:8]}", gateway=True) as running:
+        yield running
+
+
+@dataclass
+class Routed(Lab):
+    """The lab's hello, alone, behind an HTTPRoute of its own host."""
+
+    address: str = ""
+    host: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def asker(self) -> Callable[[], Answer]:
+        """A function that asks the gateway once for the version, over a new connection."""
+
+        def ask() -> Answer:
+            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host}) as pool:
+                answer = pool.request("GET", f"http://{self.address}/version")
+                return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
+
+        return ask
+
+    def canary(self, *options: str, **extra_vars: Any) -> Run:
+        return self.play("canary", *options, **{**self.variables, **extra_vars})
+
+    @property
+    def custom(self) -> client.CustomObjectsApi:
+        return client.CustomObjectsApi(self.api)
+
+    def route(self) -> dict[str, Any]:
+        return dict(self.custom.get_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello"))
+
+    def weights(self) -> dict[str, int]:
+        return {each["name"]: each["weight"] for each in self.route()["spec"]["rules"][0]["backendRefs"]}
+
+    def services(self) -> set[str]:
+        return {item.metadata.name for item in self.core.list_namespaced_service(self.namespace).items}
+
+    def is_as_before(self, version: str) -> None:
+        """Nothing of the canary is left, and users get one version."""
+        assert self.deployments() == {"hello"}
+        assert self.services() == {"hello"}
+        assert self.weights() == {"hello": 1}
+        assert self.selector() == {"app": "hello"}
+        assert self.versions(50) == {version: 50}
+
+
+@pytest.fixture
+def lab(cluster: Sandbox) -> Iterator[Routed]:
+    with namespace(str(cluster.kubeconfig)) as empty:
+        service = empty.core.read_namespaced_service("traefik", "gateway")
+        port = (service.metadata.annotations or {}).get("sandbox.convoy.rollout/port-80", "80")
+        hello = description()["hello"]
+        # As of a user who may not listen on ports below 1024; Traefik asks pods themselves.
+        hello["container"] |= {
+            "args": ["-http=:8080", "-health=:8081"],
+            "ports": [{"name": "http", "containerPort": 8080}, {"name": "health", "containerPort": 8081}],
+            "readinessProbe": {"httpGet": {"path": "/readiness", "port": 8081}, "periodSeconds": 1},
+            "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8081}},
+        }
+        hello["service"] = {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+        address, host = f"{service.status.load_balancer.ingress[0].ip}:{port}", f"{empty.namespace}.example.com"
+        routed = Routed(
+            empty.kubeconfig,
+            empty.namespace,
+            address=address,
+            host=host,
+            variables={
+                "applications": {"hello": hello},
+                "application_entry": {"url": f"http://{address}/version", "headers": {"Host": host}},
+                "application_router": {"gateway_api": {"route": "hello"}},
+            },
+        )
+        make_route(routed)
+        entry = {"service": "hello", "port": 80, "path": "/version"}
+        deployed = routed.play("app_deploy", **{**routed.variables, "application_entry": entry})
+        assert deployed.code == 0, deployed.output
+        until(lambda: routed.asker()().status == 200)
+        yield routed
+
+
+def make_route(lab: Routed, parent: str = "web") -> None:
+    route = {
+        "apiVersion": "/".join(ROUTES),
+        "kind": "HTTPRoute",
+        "metadata": {"name": "hello"},
+        "spec": {
+            "parentRefs": [{"name": parent, "namespace": "gateway"}],
+            "hostnames": [lab.host],
+            "rules": [{"backendRefs": [{"name": "hello", "port": 80}]}],
+        },
+    }
+    lab.custom.create_namespaced_custom_object(*ROUTES, lab.namespace, "httproutes", route)
+
+
+def until(reached: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -> None:
+    with Traffic(lab) as traffic:
+        one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        assert one.code == 0, one.output
+        assert "asked 1%: HTTPRoute hello gives it to 1 replica beside 3 of stable" in one.output
+        assert lab.weights() == {"hello": 99, "hello-canary": 1}
+        assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 1)
+        assert lab.selector() == {"app": "hello", "track": "stable"}
+        before = lab.route()["metadata"]["generation"]
+
+        again = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        assert (again.code, again.changed) == (0, 0), again.output
+        assert lab.route()["metadata"]["generation"] == before
+
+        steps = [{"weight": 1}, {"weight": 25}, {"weight": 100}]
+        done = lab.canary(version="2.0.0", canary_steps=steps, promote=True)
+        assert done.code == 0, done.output
+        lab.is_as_before("2.0.0")
+    assert traffic.lost == []
+
+
+def test_abort_gives_everything_back(lab: Routed) -> None:
+    with Traffic(lab) as traffic:
+        assert lab.canary(version="2.0.0", canary_steps=[{"weight": 5, "replicas": 2}]).code == 0
+        assert lab.replicas("hello-canary") == 2
+        aborted = lab.canary(abort=True)
+        assert aborted.code == 0, aborted.output
+        lab.is_as_before("1.0.0")
+    assert traffic.lost == []
+
+
+def test_a_version_that_fails_is_taken_back(lab: Routed) -> None:
+    hello = {**lab.variables["applications"]["hello"], "image": "sandbox/hello"}
+    run = lab.canary(version="broken", applications={"hello": hello}, canary_weight=25)
+    assert run.code != 0
+    assert "rolled back to 1.0.0, which receives all traffic again" in run.output, run.output
+    lab.is_as_before("1.0.0")
+
+
+def test_a_route_that_a_second_actor_puts_back_fails_by_its_name(lab: Routed, tmp_path: Path) -> None:
+    extra = {"version": "2.0.0", "canary_steps": [{"weight": 25, "pause": "5m"}]}
+    runs = Outcomes(lab, tmp_path, "canary", {**lab.variables, **extra, "application": "hello"})
+    with runs.start() as running:
+        until(lambda: lab.weights().get("hello-canary") == 25)
+        put = [
+            {"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 1},
+            {"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 0},
+        ]
+        lab.api.call_api(
+            f"/apis/{'/'.join(ROUTES)}/namespaces/{lab.namespace}/httproutes/hello", "PATCH",
+            query_params=[("fieldManager", "argocd-controller")],
+            header_params={"Content-Type": "application/json-patch+json"},
+            body=put, auth_settings=["BearerToken"], response_type="object",
+        )  # fmt: skip
+        output = running.communicate(timeout=200)[0]
+    outcome = runs.read()[0]
+    assert "backendRefs[name=hello-canary].weight of HTTPRoute hello was changed from 25 to 0" in outcome["message"]
+    assert "argocd-controller" in outcome["message"], output
+    lab.is_as_before("1.0.0")
+
+
+def test_a_route_that_no_gateway_accepts_is_refused_before_anything_changes(lab: Routed) -> None:
+    lab.custom.delete_namespaced_custom_object(*ROUTES, lab.namespace, "httproutes", "hello")
+    make_route(lab, parent="nobody")
+    before = lab.spec_versions()
+    run = lab.canary(version="2.0.0", canary_weight=5)
+    assert run.code != 0
+    assert "HTTPRoute hello is not accepted by all of its gateways: Gateway nobody has not answered" in run.output
+    assert lab.spec_versions() == before
+
+
+def test_check_mode_changes_nothing_and_shows_the_weights(lab: Routed) -> None:
+    before, route = lab.spec_versions(), lab.route()["metadata"]["generation"]
+    dry = lab.canary("--check", "--diff", version="2.0.0", canary_weight=5)
+    assert dry.code == 0, dry.output
+    assert dry.changed > 0
+    assert "hello-canary" in dry.output
+    assert (lab.spec_versions(), lab.route()["metadata"]["generation"]) == (before, route)
+
+
+def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
+    """A backend without endpoints keeps its weight at this gateway, and costs its share of the requests."""
+    assert lab.canary(version="2.0.0", canary_weight=25).code == 0
+    lab.apps.patch_namespaced_deployment_scale("hello-canary", lab.namespace, {"spec": {"replicas": 0}})
+    until(lambda: any(lab.asker()().status == 503 for _ in range(8)))
+    aborted = lab.canary(abort=True)
+    assert aborted.code == 0, aborted.output
+    lab.is_as_before("1.0.0")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_killed_at_a_write_and_run_again_ends_as_it_should(cluster: Sandbox, lab: Routed, number: int) -> None:
+    def counts(write: Any) -> bool:
+        return write.action.namespace == lab.namespace and write.action.resource in (
+            "services", "deployments", "httproutes"
+        )  # fmt: skip
+
+    with cluster.hold(number, "after", counts) as held:
+        with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
+            assert held.wait(120) is not None
+            running.kill()
+            running.communicate()
+        held.abandon()
+    with contextlib.suppress(client.ApiException):
+        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+    again = lab.canary(version="2.0.0", canary_weight=50)
+    assert again.code == 0, again.output
+    assert lab.weights() == {"hello": 50, "hello-canary": 50}
+    aborted = lab.canary(abort=True)
+    assert aborted.code == 0, aborted.output
+    lab.is_as_before("1.0.0")
