@@ -41,7 +41,8 @@ def weight_of(number: t.Any) -> Fraction:
 
 def percent(share: Fraction) -> str:
     """A share (0..1) as people write it."""
-    return f"{round(float(share * 100), 1):g}%"
+    number = float(share * 100)
+    return f"{round(number, 1):g}%" if number >= 1 else f"{number:.2g}%"
 
 
 def reachable(copies: int) -> list[Split]:

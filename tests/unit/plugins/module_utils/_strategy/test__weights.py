@@ -110,3 +110,4 @@ def test_no_weight(number: object) -> None:
 
 def test_shares_as_people_write_them() -> None:
     assert [percent(Fraction(n, 7)) for n in (1, 7)] == ["14.3%", "100%"]
+    assert [percent(Fraction(n, 10000)) for n in (0, 1, 25, 100, 125)] == ["0%", "0.01%", "0.25%", "1%", "1.2%"]
