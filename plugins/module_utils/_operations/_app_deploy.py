@@ -125,8 +125,9 @@ def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         _rollout.complete_together(api, asked, task, run, names)
         rows = _rows(api, options)
     run.check()  # whatever was waited for, another run may have begun meanwhile
-    many = len(names) != 1
-    message = f"{', '.join(names) or 'no Deployment'} {'are' if many else 'is'} complete: {_app_deploy.ready(rows)}"
+    complete = f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} complete"
+    # Behind a Service that is pinned to a version the Deployments are that rollout's.
+    message = f"{complete if names else 'no Deployment was to be applied'}: {_app_deploy.ready(rows)}"
     run.verified("pods", {"verdict": "pass", "by": "pods", "message": message}, final=True)
     run.journal.note("runs", applications=rows)
     run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})

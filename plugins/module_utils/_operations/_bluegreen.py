@@ -151,7 +151,10 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         task,
     )
     if not room["fits"]:
-        raise Failure(room["message"])
+        raise Failure(
+            f"There is no room for the {plan['replicas']} replicas of Deployment {preview['deployment']}, the other "
+            f"colour: {room['message']}. Make room, or ask for fewer with bluegreen_replicas, and run again."
+        )
     if room["unjudged"]:
         task.tell(f"{options['name']}: {room['message']}")
     with contextlib.closing(_api.api(options, task.environ)) as api:

@@ -129,7 +129,10 @@ def _prepared(work: Work) -> dict[str, t.Any]:
             work.task,
         )
         if not room["fits"]:
-            raise Failure(room["message"])
+            raise Failure(
+                f"There is no room for {found['needed']} more pods, which a canary of {work.stable} needs: "
+                f"{room['message']}. Make room, or give it a smaller weight, and run again."
+            )
         if room["unjudged"]:
             work.task.tell(f"{work.stable}: {room['message']}")
     manifest: dict[str, t.Any] = {}

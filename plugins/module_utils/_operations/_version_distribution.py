@@ -24,6 +24,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import (
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
+    _answers,
     _clients,
     _remedies,
     _sampler,
@@ -582,7 +583,7 @@ def _sampled(
             ask(keep, len(asked), asked)
         _tell_clients(result, [*taken, *again], options, way.sticky)
     result.update(via=way.via, url=way.url, port=way.port, other_ports=list(way.others))
-    if way.via == "proxy" and set(result["errors"]) == {"HTTP 403"} and not result["counts"]:
+    if way.via == "proxy" and set(result["errors"]) == {_answers.FORBIDDEN} and not result["counts"]:
         raise Failure(
             f"{way.url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
             result,

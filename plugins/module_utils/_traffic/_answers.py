@@ -16,6 +16,9 @@ HEAD_END = re.compile(rb"\r?\n\r?\n")
 SETTINGS = 4  #: the type of the frame that a server begins HTTP/2 with
 LONGEST = 120  #: letters of a Location that are shown
 
+#: What an API server answers whoever may not ask through it. A backend's own 403 is the backend's to explain.
+FORBIDDEN = "HTTP 403 (the API server's proxy)"
+
 #: What an API server says of a backend that it could not ask, and what that comes to; the first that fits counts.
 BEHIND = (
     ("no endpoints available", "no ready endpoint"),
@@ -89,6 +92,8 @@ def refusal(status: int, headers: t.Mapping[str, str], proxied: bytes = b"") -> 
     """
     if 300 <= status < 400 and headers.get("location"):
         return f"HTTP {status} to {location(headers['location'])}"
+    if status == 403 and _of_api_server(proxied).get("reason") == "Forbidden":
+        return FORBIDDEN
     why = behind(proxied) if status in (500, 502, 503, 504) else ""
     return f"HTTP {status} ({why})" if why else f"HTTP {status}"
 
@@ -105,14 +110,19 @@ def location(value: str) -> str:
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
 
 
-def behind(body: bytes) -> str:
-    """Why an API server could not ask what is behind it; empty where the answer is not its own."""
+def _of_api_server(body: bytes) -> dict[str, t.Any]:
+    """The Status that an API server answers by itself; empty where it hands on what is behind it."""
     try:
         said = json.loads(body)
     except ValueError:
-        return ""
-    if not isinstance(said, dict) or said.get("kind") != "Status" or said.get("apiVersion", "v1") != "v1":
-        return ""
+        return {}
+    whole = isinstance(said, dict) and said.get("kind") == "Status" and said.get("apiVersion", "v1") == "v1"
+    return said if whole else {}
+
+
+def behind(body: bytes) -> str:
+    """Why an API server could not ask what is behind it; empty where the answer is not its own."""
+    said = _of_api_server(body)
     message = str(said.get("message") or "").lower()
     if "error trying to reach service" not in message and "no endpoints" not in message and "no service" not in message:
         return ""

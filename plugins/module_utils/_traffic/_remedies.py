@@ -34,6 +34,7 @@ REMEDIES = {
     "HTTP 3": "see that path is right",
     "HTTP 400": "give the header Host that it answers to, with headers; see that scheme and path are right",
     "HTTP 401": "give headers that are let in, such as Authorization",
+    "HTTP 403 (the API server's proxy)": "have this user allowed to get services/proxy",
     "HTTP 403": "give headers that are let in, such as Authorization or Host",
     "HTTP 404": "see that path is right, and the header Host, which headers can have",
     "HTTP 405": "see that path is right: it is asked for with GET",

@@ -464,7 +464,18 @@ def test_version_distribution_that_may_not_use_the_proxy(api_server: t.Any, answ
     api_server.on(f"{path_of('services', 'default')}/hello:80/proxy/version", refusal(403, "Forbidden", "no"))
     result = ran("version_distribution", name="hello", samples=3, **here(api_server))
     assert "have this user allowed to get services/proxy" in result["msg"]
+    assert result["errors"] == {"HTTP 403 (the API server's proxy)": 3}
+
+
+def test_an_application_that_answers_403_through_the_proxy_is_not_taken_for_the_api_server(
+    api_server: t.Any, answer: Make
+) -> None:
+    api_server.on(SERVICE, answer(body=service()))
+    api_server.on(f"{path_of('services', 'default')}/hello:80/proxy/version", answer(403, {"error": "who are you"}))
+    result = ran("version_distribution", name="hello", samples=3, **here(api_server))
     assert result["errors"] == {"HTTP 403": 3}
+    assert "give headers that are let in" in result["msg"]
+    assert "services/proxy" not in result["msg"].replace("services/hello:80/proxy", "")
 
 
 @pytest.mark.parametrize(
