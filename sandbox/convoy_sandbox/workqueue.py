@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from .admission import context
-from .admission.webhooks import Answers, Unanswered
+from .admission.answers import Answers
+from .admission.webhooks import Unanswered
 from .errors import ApiError
 
 log = logging.getLogger(__name__)

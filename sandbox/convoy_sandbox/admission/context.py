@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..users import User
-    from .webhooks import Answers
+    from .answers import Answers
 
 
 @dataclass

@@ -16,7 +16,6 @@ import re
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from .. import expressions, patch, resources
@@ -24,6 +23,7 @@ from ..errors import ApiError
 from ..resources import RESOURCES, Resource
 from ..store import Object, Store
 from . import context, policies
+from .answers import Answer, Answers, Call
 from .policies import Attempt
 
 _GROUP = "admissionregistration.k8s.io"
@@ -31,24 +31,6 @@ MUTATING = RESOURCES[_GROUP, "v1", "mutatingwebhookconfigurations"]
 #: The name of the volume that admission gives a pod for its token: another one each time.
 _RANDOM = re.compile(r"kube-api-access-[a-z0-9]{5}")
 VALIDATING = RESOURCES[_GROUP, "v1", "validatingwebhookconfigurations"]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One question to one webhook; `key` is the same for the same question."""
-
-    key: tuple[str, ...]
-    client: Object
-    seconds: int
-    review: Object
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a webhook said: its `response`, or in `error` why there is none."""
-
-    response: Object = dataclasses.field(default_factory=dict)
-    error: str = ""
 
 
 Client = Callable[[Call], Awaitable[Answer]]
@@ -74,31 +56,6 @@ class Unanswered(Exception):  # noqa: N818 - nothing is wrong
         found = await asyncio.gather(*(self._client(call) for call in self._calls))
         for call, answer in zip(self._calls, found, strict=True):
             self._answers.add(call, answer)
-
-
-class Answers:
-    """What webhooks have answered to writes that are not done yet."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], Answer] = {}
-        self._used: set[tuple[str, ...]] = set()
-
-    def add(self, call: Call, answer: Answer) -> None:
-        """Keep an answer for when the write is made again."""
-        self._known[call.key] = answer
-
-    def find(self, call: Call) -> Answer | None:
-        """The answer to a question, if it has been asked."""
-        found = self._known.get(call.key)
-        if found is not None:
-            self._used.add(call.key)
-        return found
-
-    def settle(self) -> None:
-        """A write is done: its answers are for no other."""
-        for key in self._used:
-            self._known.pop(key, None)
-        self._used.clear()
 
 
 def settle() -> None:

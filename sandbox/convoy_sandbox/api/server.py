@@ -18,7 +18,8 @@ from aiohttp import web
 from .. import authorization, errors, faults, patch, resources, selectors, writes
 from ..admission import context
 from ..admission import webhooks as admission_webhooks
-from ..admission.webhooks import Answers, Unanswered
+from ..admission.answers import Answers
+from ..admission.webhooks import Unanswered
 from ..authorization import Authorizer
 from ..errors import ApiError
 from ..kinds import kind_of
