@@ -28,8 +28,9 @@ from convoy_sandbox.testing import sandbox
 _REQUIRED = 0.95
 #: Recordings in which scenarios slept while pods came and went: what a client finds depends on the machine's pace,
 #: so that not each exchange is held to its list of differences. The shares that must agree:
-_LONG = {"policy": 0.80, "pods": 0.70}
-_LONG_ORDERS = 0.5
+_LONG = {"policy": 0.93, "pods": 0.90}
+#: The same for the orders of states; of the Deployment `web` in `policy` they are chance, see exchange 630.
+_LONG_ORDERS = {"policy": 0.50, "pods": 0.85}
 _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_text())
 
 #: The recorded node's pace: states that a client saw there must last long enough to be seen here.
@@ -37,7 +38,7 @@ _PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 #: How much faster the recordings are replayed in which scenarios slept, and the pace that goes with it.
 _SPEED = {"policy": 6.0, "pods": 6.0}
 #: How many changes the cluster remembers where a recording asks for some that are forgotten.
-_HISTORY = {"crd": 300, "policy": 300}
+_HISTORY = {"policy": 300}
 _TIMINGS: dict[str, dict[str, float]] = {
     "policy": {"pull": 0.2, "start": 0.5, "stop": 1.0, "relist": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
     "pods": {"pull": 0.1, "start": 0.2, "relist": 1.0, "stop": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
@@ -143,7 +144,7 @@ def _states(workloads: list[Watching], expected: dict[str, Track]) -> list[Event
 # A recording is replayed once, by the one process that runs its tests.
 @pytest.fixture(
     scope="module",
-    params=["lab", "faults", "core", "crd"],
+    params=["lab", "faults", "core", "crd", "policy", "pods"],
 )
 def replayed(request: pytest.FixtureRequest) -> tuple[str, list[Result], list[Event]]:
     """One recording's name, its results and its states."""
@@ -184,7 +185,7 @@ def test_states_come_in_the_recorded_order(
     same, total = sum(count[0] for count in counts), sum(count[1] for count in counts)
     report(f"{name}.timeline.jsonl: {same / total:.1%} of {total} states of {len(counts)} orders agree")
     if name in _LONG:
-        assert same / total >= _LONG_ORDERS
+        assert same / total >= _LONG_ORDERS[name]
         return
     differ = {track for track in recorded if recorded[track] != ours[track]}
     known = set(_KNOWN["orders"].get(name) or ())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .. import resources
 from ..errors import ApiError
@@ -76,17 +78,21 @@ class _Plan:
         return _healthy(pod) and seconds_until_available(pod, self.min_ready_seconds) == 0
 
 
-def compute_status(workload: Object, pods: list[Object], current: str, update: str) -> Object:
+def compute_status(
+    workload: Object, pods: list[Object], current: str, update: str, before: Mapping[str, Object] = MappingProxyType({})
+) -> Object:
     """The counts over a StatefulSet's pods; `current` and `update` are names of revisions.
 
-    Once every pod is ready and of the update revision, that one is the current one.
+    Once every pod is ready and of the update revision, that one is the current one. `before` has the pods, by uid, as
+    they were looked at: one that has just been told to end is no longer of a revision, but counted as it was.
     """
     plan = _Plan.of(workload)
+    seen = [before.get(pod["metadata"]["uid"], pod) for pod in pods]
 
     def of_revision(name: str) -> int:
         return sum(1 for pod in pods if not _terminating(pod) and labels_of(pod).get(REVISION_LABEL) == name)
 
-    ready = sum(1 for pod in pods if pod["status"].get("phase") == "Running" and is_ready(pod))
+    ready = sum(1 for pod in seen if pod["status"].get("phase") == "Running" and is_ready(pod))
     updated = of_revision(update)
     if not plan.on_delete and updated == ready == len(pods) == plan.replicas:
         current = update
@@ -98,7 +104,7 @@ def compute_status(workload: Object, pods: list[Object], current: str, update: s
         "currentRevision": current,
         "updateRevision": update,
         "collisionCount": (workload.get("status") or {}).get("collisionCount") or 0,
-        "availableReplicas": sum(1 for pod in pods if plan.available(pod)),
+        "availableReplicas": sum(1 for pod in seen if plan.available(pod)),
     }
 
 
@@ -139,17 +145,18 @@ class StatefulSetController(Controller[tuple[str, str]]):
                 return
             raise
         known = self._revisions.of(workload)
-        before = workload["status"].get("currentRevision")
-        current = next((obj for obj in known if obj["metadata"]["name"] == before), update)
+        named = workload["status"].get("currentRevision")
+        current = next((obj for obj in known if obj["metadata"]["name"] == named), update)
         failure = None
+        before = {pod["metadata"]["uid"]: pod for pod in self._pods(uid)}
         if not workload["metadata"].get("deletionTimestamp"):
             try:
-                self._manage(workload, self._pods(uid), current, update)
+                self._manage(workload, list(before.values()), current, update)
             except ApiError as error:  # the status is told all the same
                 failure = error
         pods = self._pods(uid)
         names = current["metadata"]["name"], update["metadata"]["name"]
-        status = compute_status(workload, pods, *names)
+        status = compute_status(workload, pods, *names, before)
         self._write_status(resources.STATEFULSETS, workload, status)
         used = {labels_of(pod).get(REVISION_LABEL, "") for pod in pods}
         self._revisions.truncate(workload, known, {status["currentRevision"], names[1], *used})
