@@ -22,7 +22,7 @@ from conformance.ordering import Event, Track, agreement, tracks
 from conformance.replay import PATIENCE_SECONDS, HttpCluster, Replay, Result, Watching
 from convoy_sandbox import store
 from convoy_sandbox.network.images import Image
-from convoy_sandbox.settings import Timing
+from convoy_sandbox.settings import INSTANT
 from convoy_sandbox.testing import sandbox
 
 _REQUIRED = 0.95
@@ -34,7 +34,7 @@ _LONG_ORDERS = {"policy": 0.50, "pods": 0.85}
 _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_text())
 
 #: The recorded node's pace: states that a client saw there must last long enough to be seen here.
-_PACE = Timing(pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
+_PACE = dataclasses.replace(INSTANT, pull=0.5, start=0.9, stop=2.0, crash_backoff=10.0)
 #: How much faster the recordings are replayed in which scenarios slept, and the pace that goes with it.
 _SPEED = {"policy": 6.0, "pods": 6.0}
 #: How many changes the cluster remembers where a recording asks for some that are forgotten.
@@ -68,7 +68,14 @@ def replay(name: str) -> tuple[list[Result], list[Event]]:
         # The recorded cluster had compacted its oldest revisions.
         stack.enter_context(mock.patch.object(store, "HISTORY", _HISTORY.get(name, store.HISTORY)))
         cluster = stack.enter_context(
-            sandbox(nodes=1, node_cpu="2", timing=timing, load_balancer=name in _SPEED, images=images)
+            sandbox(
+                nodes=1,
+                node_cpu="2",
+                timing=timing,
+                load_balancer=name in _SPEED,
+                images=images,
+                data_plane="instant",
+            )
         )
         client = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))
         core = kubernetes.client.CoreV1Api(client)

@@ -8,14 +8,16 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.modules import version_distribution
-from integration.playbooks import Lab, copied, namespace_gone
+from integration.playbooks import ELSEWHERE, Lab, copied, namespace_gone
 from kubernetes import client, config
 
 
@@ -23,18 +25,39 @@ from kubernetes import client, config
 def kubeconfig() -> Iterator[str]:
     """CONVOY_TEST_KUBECONFIG's cluster, else a sandbox that lives as long as the tests.
 
-    CONVOY_TEST_DATA_PLANE says how late users of that sandbox are led to other pods, by default not at all.
+    CONVOY_TEST_DATA_PLANE says how late users of that sandbox are led to other pods, by default as on a real node.
     """
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     given = os.environ.get("CONVOY_TEST_KUBECONFIG")
     if given:
         yield os.path.expanduser(given)
         return
+    from convoy_sandbox.settings import DATA_PLANE
     from convoy_sandbox.testing import sandbox
 
-    plane = os.environ.get("CONVOY_TEST_DATA_PLANE", "instant")
+    plane = os.environ.get("CONVOY_TEST_DATA_PLANE", DATA_PLANE)
     with sandbox(name=f"test-{uuid.uuid4().hex[:8]}", data_plane=plane) as cluster:
         yield str(cluster.kubeconfig)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """On a cluster that is not the tests' own: what was skipped there, and why."""
+    if not ELSEWHERE:
+        return
+    skipped = [(report.longrepr, report.nodeid) for report in terminalreporter.stats.get("skipped", ())]
+    passed = len(terminalreporter.stats.get("passed", ()))
+    terminalreporter.section(f"{passed} tests passed on the cluster of CONVOY_TEST_KUBECONFIG, {len(skipped)} skipped")
+    for line in skips(skipped):
+        terminalreporter.write_line(line)
+
+
+def skips(skipped: Iterable[tuple[Any, str]]) -> Iterator[str]:
+    """A table of tests that were skipped, by reason and file; of each its place and why, and its id."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for (_path, _line, reason), node in skipped:
+        counts[reason.removeprefix("Skipped: "), Path(node.partition("::")[0]).name] += 1
+    for (reason, file), count in sorted(counts.items()):
+        yield f"{count:4}  {file:32}  {reason}"
 
 
 @contextlib.contextmanager

@@ -17,9 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import urllib3
 import yaml
 from kubernetes import client, config, dynamic, watch
+
+#: Whether the tests run on a cluster that is not their own.
+ELSEWHERE = "CONVOY_TEST_KUBECONFIG" in os.environ
+CATALOG = "sandbox/hello"  #: hello with faults as its versions, which only the sandbox has
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
@@ -39,6 +44,20 @@ QUICK = {
 def description() -> dict[str, Any]:
     """The lab's application, to be changed by a test and given as extra variables."""
     return copy.deepcopy(yaml.safe_load(DESCRIPTION.read_text())["applications"])
+
+
+def catalog() -> str:
+    """The image of the sandbox whose versions are faults; on another cluster the test is skipped."""
+    if ELSEWHERE:
+        pytest.skip(f"its fault is an image that only the sandbox has, {CATALOG}")
+    return CATALOG
+
+
+def faulty() -> dict[str, Any]:
+    """The lab's application with hello's faults as its versions; on another cluster the test is skipped."""
+    applications = description()
+    applications["hello"]["image"] = catalog()
+    return applications
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,11 @@ class Traffic:
     def lost(self) -> list[Answer]:
         """The requests that were not answered."""
         return [answer for answer in self.answers if answer.status != 200]
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """How many requests were not answered, by why."""
+        return Counter(f"HTTP {answer.status}" if answer.status else "no answer" for answer in self.lost)
 
     @property
     def versions(self) -> list[str]:
@@ -175,6 +199,28 @@ class Lab:
         """The names of the Deployments."""
         return {item.metadata.name for item in self.apps.list_namespaced_deployment(self.namespace).items}
 
+    def settled(self) -> None:
+        """Return when each Deployment's rollout is complete, no pod is ending and users get answers.
+
+        Who leads users to pods follows their Deployment later; what drains is there until then.
+        """
+        for _ in watch.Watch().stream(self.apps.list_namespaced_deployment, self.namespace, timeout_seconds=120):
+            if all(
+                item.status.observed_generation == item.metadata.generation
+                and item.status.replicas == item.status.available_replicas == item.status.updated_replicas
+                and item.status.replicas == item.spec.replicas
+                for item in self.apps.list_namespaced_deployment(self.namespace).items
+            ):
+                break
+        deadline = time.monotonic() + 60
+        pods = self.core.list_namespaced_pod
+        while any(pod.metadata.deletion_timestamp for pod in pods(self.namespace).items):
+            assert time.monotonic() < deadline, "pods do not end"
+            time.sleep(0.1)
+        while (answer := self.asker()()).status != 200:
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.1)
+
     def asker(self) -> Any:
         """A function that asks the frontend once for its version, over a new connection."""
         service = self.core.read_namespaced_service("frontend", self.namespace)
@@ -235,18 +281,7 @@ def copied(source: Lab, target: Lab) -> Lab:
                 resource.server_side_apply(
                     body, namespace=target.namespace, field_manager="convoy.rollout", force_conflicts=True
                 )
-    for _ in watch.Watch().stream(target.apps.list_namespaced_deployment, target.namespace, timeout_seconds=120):
-        if all(
-            item.status.observed_generation == item.metadata.generation
-            and item.status.available_replicas == item.status.updated_replicas == item.spec.replicas
-            for item in target.apps.list_namespaced_deployment(target.namespace).items
-        ):
-            break
-    # Addresses follow pods a moment later, as app_deploy waits for too.
-    deadline = time.monotonic() + 60
-    while (answer := target.asker()()).status != 200:
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
+    target.settled()
     return target
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from integration.history import History
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import Lab, Traffic, description, faulty
 from kubernetes import client
 
 
@@ -128,8 +128,8 @@ def test_previous_is_scaled_away_and_comes_back_for_a_rollback(lab: Lab) -> None
 
 
 def test_requests_that_are_under_way_at_the_switch_are_answered(empty: Lab) -> None:
-    applications = description()
-    applications["hello"] |= {"image": "sandbox/hello", "version": "slow"}  # 1 s an answer
+    applications = faulty()
+    applications["hello"] |= {"version": "slow"}  # 1 s an answer
     assert empty.play("app_deploy", applications=applications).code == 0
     ask, answers = empty.asker(), set()
     with History(empty) as history, ThreadPoolExecutor(8) as pool:

@@ -20,6 +20,7 @@ def test_a_deployment_of_ones_own(lab: Lab) -> None:
     text = [{"name": "TEXT", "value": "{{ lookup('pipe', 'echo it-was-$((6*7))') }}"}]
     template = {"spec": {"containers": [{"name": "hello", "env": text}]}}
     lab.apps.patch_namespaced_deployment("hello", lab.namespace, {"spec": {"template": template}})
+    lab.settled()
     entry = {"service": "frontend", "port": 443, "scheme": "https", "validate_certs": False}
     run = lab.play("canary", version="2.0.0", applications={}, canary_entry=entry, canary_weight=50)
     assert run.code == 0, run.output
@@ -46,11 +47,14 @@ def test_traffic_that_becomes_bad_during_a_pause_takes_the_canary_away(lab: Lab)
             line = running.stdout.readline()
             assert line, output
             output += line
-        container = {"name": "hello", "image": "sandbox/hello:broken"}
-        template = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        lab.apps.patch_namespaced_deployment("hello-canary", lab.namespace, template)
+        # A pod that users are led to as to the canary's own, that goes with it, and that knows no version.
+        canary = lab.apps.read_namespaced_deployment("hello-canary", lab.namespace)
+        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello-canary", "uid": canary.metadata.uid}
+        metadata = {"name": "stray", "labels": canary.spec.template.metadata.labels, "ownerReferences": [owner]}
+        container = {"name": "nginx", "image": "nginx:1.28.0", "ports": [{"containerPort": 80}]}
+        lab.core.create_namespaced_pod(lab.namespace, {"metadata": metadata, "spec": {"containers": [container]}})
         output += running.communicate(timeout=120)[0]
     assert running.returncode != 0
     assert "was rolled back to 1.0.0, which receives all traffic again" in output, output
-    assert "HTTP 500" in output
+    assert "HTTP 404" in output, output
     assert lab.deployments() == {"auth", "frontend", "hello"}

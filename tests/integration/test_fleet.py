@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from integration.fleet import Fleet, fleet, table
+from integration.playbooks import ELSEWHERE
 
-pytestmark = pytest.mark.skipif(
-    "CONVOY_TEST_KUBECONFIG" in os.environ, reason="a fleet is many clusters, and one was given"
-)
+pytestmark = pytest.mark.skipif(ELSEWHERE, reason="a fleet is many clusters, and one was given")
 SIZE = 8  #: enough for three waves, and for a wave in which one is lost
 #: As few requests as show a version that is wrong everywhere.
 QUICK: dict[str, Any] = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from integration.playbooks import Lab
+from integration.playbooks import ELSEWHERE, Lab
 
 
 def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
-    run = empty.play("lab")
+    # This machine has addresses that reach a cluster for the sandbox only.
+    run = empty.play("lab", **({"client_addresses": []} if ELSEWHERE else {}))
     assert run.code == 0, run.output
     told = [
         "PLAY [Explain: ",
@@ -30,7 +31,7 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "PLAY [Session affinity: ",
         "one client: ",
         "many clients: ",
-        "each client got one version in 3 requests",
+        "this machine are not given" if ELSEWHERE else "each client got one version in 3 requests",
         "PLAY [Canary: promoted",
         "hello 2.0.0 now receives all traffic: the canary was promoted",
         "PLAY [Begin anew: ",

@@ -7,7 +7,7 @@ from typing import Any
 
 from integration.history import History
 from integration.outcomes import Outcomes, gateway, refuses, said
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import Lab, Traffic, description, faulty
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"bluegreen_version": "2.0.0"}
@@ -39,8 +39,7 @@ def test_success_again_refusal_and_the_way_back_in_one_play(lab: Lab, tmp_path: 
 
 
 def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tmp_path: Path) -> None:
-    applications = description()
-    applications["hello"]["image"] = "sandbox/hello"
+    applications = faulty()
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
     broken: dict[str, Any] = {"bluegreen_version": "broken", "bluegreen_applications": applications}
     unready = description()
@@ -115,7 +114,7 @@ def test_a_colour_that_fails_once_it_has_the_traffic_goes_back(lab: Lab, tmp_pat
 
 def test_what_cannot_be_is_refused_and_touches_nothing(lab: Lab, tmp_path: Path) -> None:
     large = description()
-    large["hello"]["container"]["resources"]["limits"]["cpu"] = "500"
+    large["hello"]["container"]["resources"] = {"requests": {"cpu": "500"}}
     # What the cluster says is text: no template is evaluated, and no version is made of it.
     noted = {"convoy.rollout/previous-version": "{{ lookup('pipe', 'echo it-was-$((6*7))') }}"}
     lab.core.patch_namespaced_service("hello", lab.namespace, {"metadata": {"annotations": noted}})

@@ -7,7 +7,7 @@ from typing import Any
 
 from integration.history import History
 from integration.outcomes import Outcomes, refuses, said
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import Lab, Traffic, faulty
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"canary_version": "2.0.0"}
@@ -114,8 +114,7 @@ def test_what_the_cluster_cannot_do_is_refused_and_touches_nothing(bad_lab: Lab,
 def test_a_canary_that_never_gets_ready_crashes_fails_requests_or_is_too_slow_is_removed(
     lab: Lab, tmp_path: Path
 ) -> None:
-    applications = description()
-    applications["hello"]["image"] = "sandbox/hello"
+    applications = faulty()
     never: dict[str, Any] = {"canary_version": "0.0.0-nowhere"}
     broken, crash, slow = (
         {"canary_version": version, "canary_applications": applications, "canary_weight": 50}

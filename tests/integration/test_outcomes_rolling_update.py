@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.outcomes import Outcomes, refuses, said
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import Lab, Traffic, faulty
 from kubernetes import client, utils
 
 ROLE = "rolling_update"
@@ -19,9 +19,7 @@ ENTRY = {"service": "frontend", "port": 443, "scheme": "https", "path": "/versio
 
 def special(version: str, **more: Any) -> dict[str, Any]:
     """An update to a version of hello that the sandbox makes fail."""
-    applications = description()
-    applications["hello"]["image"] = "sandbox/hello"
-    return {"rolling_update_version": version, "rolling_update_applications": applications, **more}
+    return {"rolling_update_version": version, "rolling_update_applications": faulty(), **more}
 
 
 def annotations(lab: Lab) -> dict[str, str]:
@@ -212,6 +210,7 @@ def test_a_run_whose_lock_is_taken_over_changes_nothing_more(lab: Lab, tmp_path:
     (outcome,) = outcomes.read()
     assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True), output
     assert "was taken over by somebody@elsewhere" in outcome["reason"]
+    lab.settled()
     assert lab.versions() == {"2.0.0": 20}
     leases.delete_namespaced_lease("convoy-hello", lab.namespace)
 
@@ -230,6 +229,7 @@ def test_an_image_that_somebody_else_puts_in_is_named_with_its_field_and_left_al
     changed = f"{field} from sandbox/hello:unready to kelseyhightower/hello:2.0.0 by colleague"
     assert changed in outcome["reason"]
     assert "was not rolled back, as somebody else has changed Deployment hello since" in outcome["message"]
+    lab.settled()
     assert lab.versions() == {"2.0.0": 20}
 
 

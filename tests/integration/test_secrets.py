@@ -16,7 +16,7 @@ import pytest
 import yaml
 from integration.playbooks import Lab, description
 from integration.test_lock import until
-from kubernetes import client
+from kubernetes import client, config
 
 
 def planted() -> dict[str, Any]:
@@ -139,9 +139,9 @@ def test_a_cluster_with_another_ca_is_refused(
     guarded: tuple[Any, Lab], kubeconfig: str, tmp_path: Path, playbook: str
 ) -> None:
     cluster, lab = guarded
-    document, other = yaml.safe_load(Path(lab.kubeconfig).read_text()), yaml.safe_load(Path(kubeconfig).read_text())
-    authority = "certificate-authority-data"
-    document["clusters"][0]["cluster"][authority] = other["clusters"][0]["cluster"][authority]
+    document = yaml.safe_load(Path(lab.kubeconfig).read_text())
+    other = Path(config.new_client_from_config(kubeconfig).configuration.ssl_ca_cert)  # whether it is in line or not
+    document["clusters"][0]["cluster"]["certificate-authority-data"] = base64.b64encode(other.read_bytes()).decode()
     changed = tmp_path / "kubeconfig"
     changed.write_text(yaml.safe_dump(document))
     before = len(cluster.writes())

@@ -229,6 +229,7 @@ def meet(it: Bench, start: Mapping[str, Sequence[Object]], case: Case) -> Result
             "said": said(run) if run.code else _observed(run.output),
             "requests": len(traffic.answers),
             "lost": len(traffic.lost),
+            "causes": traffic.causes,
             "version": version,
             "output": run.output[-6000:],
         }
@@ -310,9 +311,11 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
             else:
                 found = "not needed" if trouble.fine else "**not found**" if trouble.version != "2.0.0" else "ends well"
                 back = "-"
+            causes = ", ".join(f"{count} {cause}" for cause, count in sorted(item["causes"].items()))
+            lost = f"{item['lost']} ({causes})" if causes else item["lost"]
             words = item["said"].replace("|", "\\|")
             rows.append(
-                f"| {trouble.name} | {strategy} | {found} | {words} | {item['requests']} | {item['lost']} | "
+                f"| {trouble.name} | {strategy} | {found} | {words} | {item['requests']} | {lost} | "
                 f"{item['version']} | {back} |"
             )
     return "\n".join([WORDS, *rows, "", *wrong(results, " with a version that fails")])
@@ -324,7 +327,9 @@ cluster as the first Deployment is changed. The roles' timeouts are {TIMEOUT} s 
 after about that long is found as the timeout runs out. All the while users ask the frontend, one request after the
 other. *Found* is the time from the version's rollout, or from what happened, to the run's first step back. A lost node
 is known to be lost after {NODE_GRACE:g} s, as on a real cluster: until then a Service goes on sending requests to its
-pods, whatever a rollout does.
+pods, whatever a rollout does. Why requests were lost stands beside their number: HTTP 500 is what the version itself
+answers, so that no strategy can prevent it once users are led there; HTTP 502, 504 and no answer come of pods that are
+gone or do not listen.
 
 What a strategy cannot see is in the table as well: a version that runs well for as long as it is watched passes. A
 crash after 20 s takes a soak time: `minReadySeconds` of the Deployment, a pause of the canary, or for blue/green the

@@ -26,7 +26,7 @@ from convoy_sandbox.testing import Sandbox, sandbox
 from convoy_sandbox.writes import Write
 from integration.playbooks import Lab, Run, Traffic
 from reliability.frame import Case, Result, Section, wrong
-from reliability.scenarios import DEPLOY, SCENARIOS, Play, Scenario
+from reliability.scenarios import SCENARIOS, Play, Scenario
 
 Object = dict[str, Any]
 
@@ -274,9 +274,10 @@ def plan() -> dict[str, Any]:
     """Run each scenario once, undisturbed: where it begins and ends, and the points at which it can be killed."""
     scenarios, cases = {}, []
     with bench() as it:
-        deployed = it.after(DEPLOY)
+        applications = {scenario.drains: scenario.deploy for scenario in SCENARIOS.values()}
+        deployed = {drains: it.after(play) for drains, play in applications.items()}
         for name, scenario in SCENARIOS.items():
-            start = deployed
+            start = deployed[scenario.drains]
             for play in scenario.before:
                 start = it.after(play, start)
             lab = it.begin(start)
@@ -291,7 +292,7 @@ def plan() -> dict[str, Any]:
             scenarios[name]["lost"] = len(traffic.lost)
             it.forget(lab)
             cases += _cases(name, scenario, done, writes)
-            print(f"kills: {scenario.strategy}, {name}: {len(done)} tasks, {len(writes)} writes", flush=True)
+            print(f"kills: {scenario.group}, {name}: {len(done)} tasks, {len(writes)} writes", flush=True)
     return {"scenarios": scenarios, "cases": cases}
 
 
@@ -317,7 +318,7 @@ def _cases(
                 mode = "run"  # a task that outlives its run would make its request again
             yield {
                 "key": f"{scenario.strategy} {name}, {point['what']} ({point['at']}), {then}",
-                "group": scenario.strategy,
+                "group": scenario.group,
                 "scenario": name,
                 "mode": mode,
                 "then": then,
@@ -359,7 +360,7 @@ def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
                 problems.append(f"processes are left over: {sorted(process.processes().values())}")
                 process.kill("everything")
         strange = set(traffic.versions) - {scenario.old, scenario.new, scenario.earlier}
-        if traffic.lost:
+        if traffic.lost and scenario.drains:
             problems.append(f"{len(traffic.lost)} requests were lost, such as {traffic.lost[0]}")
         elif strange:
             problems.append(f"users got {sorted(strange)}")
@@ -477,6 +478,7 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
         "way back: old version serves | requests of users | lost |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
+    drain = {scenario.group: scenario.drains for scenario in SCENARIOS.values()}
     for strategy in dict.fromkeys(case["group"] for case in plan["cases"]):
         there = {(case["scenario"], case["at"], case["number"]) for case in plan["cases"] if case["group"] == strategy}
         mine = [item for item in results if item["group"] == strategy and item.get("reached")]
@@ -487,9 +489,10 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
             f"{sum(not item['problems'] for item in good[then])} of {len(good[then])}" for then in ("again", "back")
         ]
         asked, lost = (sum(item[key] for item in mine) for key in ("requests", "lost"))
+        why = "" if drain[strategy] or not lost else ", by the application: its pods stop listening at once"
         rows.append(
             f"| {strategy} | {len(there)} | {len(points)} | {at[False]} | {at[True]} | {counted[0]} | {counted[1]} | "
-            f"{asked} | {lost} |"
+            f"{asked} | {lost}{why} |"
         )
 
     def line(item: Result) -> str:
@@ -507,6 +510,10 @@ same objects (specs, labels, annotations, ReplicaSets, no Lease) and no process 
 instead (`rollback=true`, `abort=true`, `rollback.yml -e revision=N`, `scale.yml` to the old number): the old version
 has to take all traffic. Where `abort=true` finds the promotion complete it says so, and names `rollback.yml`, which is
 run then. All the while users ask the frontend.
+
+Users are led to pods as late as by a node's proxy. The application drains: its pods go on listening for 5 seconds once
+they are told to end, so that not one request may be lost. What one without a drain loses meanwhile is its own doing,
+and the table says so.
 
 A way back knows of a run only what that had changed. Killed before its first change, a run leaves nothing to tell that
 it was there:

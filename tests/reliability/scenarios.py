@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from integration.playbooks import description
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
@@ -30,6 +31,21 @@ class Scenario:
     earlier: str = ""
     #: What `back` says to run where the killed run had ended its work.
     undo: Play | None = None
+    drains: bool = True  #: whether the application's pods go on listening for a while once they are told to end
+
+    @property
+    def group(self) -> str:
+        """What it is counted with."""
+        return self.strategy if self.drains else f"{self.strategy}, pods without a drain"
+
+    @property
+    def deploy(self) -> Play:
+        """What its application is deployed with."""
+        if self.drains:
+            return DEPLOY
+        applications = description()
+        applications["hello"]["drain"] = 0
+        return DEPLOY[0], {"applications": applications}
 
 
 @cache
@@ -80,6 +96,7 @@ SCENARIOS = {
     "halves": Scenario(
         "rolling_update", ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"}), ROLLBACK
     ),
+    "undrained": Scenario("rolling_update", ("rolling_update", {"version": "2.0.0"}), ROLLBACK, drains=False),
     "up": Scenario("scale", ("scale", {"replicas": 5}), ("scale", {"replicas": 3}), new="1.0.0"),
     "one": Scenario("scale", ("scale", {"replicas": 1}), ("scale", {"replicas": 3}), new="1.0.0"),
     "down": Scenario(

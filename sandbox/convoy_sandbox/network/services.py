@@ -66,13 +66,13 @@ class _Target:
     affinity_seconds: int = 0
     tied: dict[str, tuple[Backend, float]] = field(default_factory=dict)
 
-    def choose(self, client: str, now: float) -> Backend:
+    def choose(self, client: str, now: float, chance: random.Random) -> Backend:
         """The endpoint of a new connection: at random, or with ClientIP affinity the client's own."""
         if not self.affinity_seconds:
-            return random.choice(self.backends)
+            return chance.choice(self.backends)
         backend, last = self.tied.pop(client, (None, 0.0))
         if backend is None or now - last > self.affinity_seconds or backend not in self.backends:
-            backend = random.choice(self.backends)
+            backend = chance.choice(self.backends)
         self.tied[client] = (backend, now)
         if len(self.tied) > _AFFINITY_KEPT:
             del self.tied[next(iter(self.tied))]
@@ -97,9 +97,7 @@ class ServiceProxy:
     leads to an address that no pod has any more is never answered.
     """
 
-    def __init__(
-        self, store: Store, ports: Ports, data_plane: str = "instant", chance: random.Random | None = None
-    ) -> None:
+    def __init__(self, store: Store, ports: Ports, data_plane: str, chance: random.Random | None = None) -> None:
         self._store = store
         self._ports = ports
         self._external: dict[Key, str] = {}
@@ -108,7 +106,7 @@ class ServiceProxy:
         self._splices: set[Splice] = set()
         self._unanswered: set[Wire] = set()
         self._loop = asyncio.get_running_loop()
-        chance = chance or random.Random()
+        self._chance = chance = chance or random.Random()
         self._followers: dict[str, Follower] = {}
         for where in ("inside", "outside"):
 
@@ -239,7 +237,7 @@ class ServiceProxy:
         except OSError:
             client.close()
             return
-        ip, port = target.choose(peer, time.monotonic())
+        ip, port = target.choose(peer, time.monotonic(), self._chance)
         if self._ports.is_gone(ip):
             self._leave_unanswered(client)
             return

@@ -64,7 +64,7 @@ def _version(url: str) -> str:
 
 
 def test_a_rollout_from_deployment_to_traffic() -> None:
-    with sandbox(nodes=2) as running:
+    with sandbox(nodes=2, data_plane="instant") as running:
         api = config.new_client_from_config(str(running.kubeconfig))
         core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
         assert len(core.list_node().items) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +16,10 @@ from convoy_sandbox.controllers.node_lifecycle import NodeLifecycle
 from convoy_sandbox.network.containers import ImageError, LogLine
 from convoy_sandbox.registry import Registry
 from convoy_sandbox.resources import Resource
-from convoy_sandbox.settings import Settings, Timing
+from convoy_sandbox.settings import INSTANT, Settings
 from convoy_sandbox.store import Object, Store
 
-TIMING = Timing(pull=0, start=0, stop=0, crash_backoff=0.05)
+TIMING = dataclasses.replace(INSTANT, pull=0, start=0, crash_backoff=0.05)
 
 
 class Scripted:

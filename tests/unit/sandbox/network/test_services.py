@@ -100,7 +100,7 @@ class Lab:
         self.ports = Ports()
         self.registry = Registry(self.store, allocate_ip=block.services.take)
         self.registry.create(resources.NAMESPACES, "", {"metadata": {"name": "lab"}})
-        self.proxy = ServiceProxy(self.store, self.ports)
+        self.proxy = ServiceProxy(self.store, self.ports, "instant")
         self.apps: list[App] = []
 
     def pod(self, version: str, **options: Any) -> str:
