@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -209,6 +212,27 @@ def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
     assert lab.canary(version="2.0.0", canary_weight=25).code == 0
     lab.apps.patch_namespaced_deployment_scale("hello-canary", lab.namespace, {"spec": {"replicas": 0}})
     until(lambda: any(lab.asker()().status == 503 for _ in range(8)))
+    aborted = lab.canary(abort=True)
+    assert aborted.code == 0, aborted.output
+    lab.is_as_before("1.0.0")
+
+
+def test_killed_once_the_canary_is_a_backend_and_run_again_ends_as_it_should(cluster: Sandbox, lab: Routed) -> None:
+    def counts(write: Any) -> bool:
+        kinds = ("services", "deployments", "httproutes")
+        return bool(write.action.namespace == lab.namespace and write.action.resource in kinds)
+
+    with cluster.hold(4, "after", counts) as held:
+        with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
+            assert held.wait(120) is not None
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+        held.abandon()
+    with contextlib.suppress(client.ApiException):
+        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+    again = lab.canary(version="2.0.0", canary_weight=50)
+    assert again.code == 0, again.output
+    assert lab.weights() == {"hello": 50, "hello-canary": 50}
     aborted = lab.canary(abort=True)
     assert aborted.code == 0, aborted.output
     lab.is_as_before("1.0.0")
