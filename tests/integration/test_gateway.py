@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ import urllib3
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
-from integration.outcomes import Outcomes
 from integration.playbooks import Answer, Lab, Run, Traffic, description
 from kubernetes import client
 
@@ -166,25 +164,6 @@ def test_a_version_that_fails_is_taken_back(lab: Routed) -> None:
     run = lab.canary(version="broken", applications={"hello": hello}, canary_weight=25)
     assert run.code != 0
     assert "rolled back to 1.0.0, which receives all traffic again" in run.output, run.output
-    lab.is_as_before("1.0.0")
-
-
-def test_a_route_that_a_second_actor_puts_back_fails_by_its_name(lab: Routed, tmp_path: Path) -> None:
-    extra = {"version": "2.0.0", "canary_steps": [{"weight": 25, "pause": "5m"}]}
-    runs = Outcomes(lab, tmp_path, "canary", {**lab.variables, **extra, "application": "hello"})
-    with runs.start() as running:
-        until(lambda: lab.weights().get("hello-canary") == 25)
-        put = [
-            {"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 1},
-            {"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 0},
-        ]
-        lab.custom.patch_namespaced_custom_object(
-            *ROUTES, lab.namespace, "httproutes", "hello", put, field_manager="argocd-controller"
-        )
-        output = running.communicate(timeout=200)[0]
-    outcome = runs.read()[0]
-    assert "backendRefs[name=hello-canary].weight of HTTPRoute hello was changed from 25 to 0" in outcome["message"]
-    assert "argocd-controller" in outcome["message"], output
     lab.is_as_before("1.0.0")
 
 
