@@ -180,7 +180,8 @@ def test_a_rolling_update_whose_service_leads_elsewhere_says_who_did_it(
     place: tuple[Bench, Lab], tmp_path: Path
 ) -> None:
     it, lab = place
-    outcomes = Outcomes(lab, tmp_path, "rolling_update", {"rolling_update_version": "2.0.0"})
+    variables = {"rolling_update_version": "2.0.0", "rolling_update_settle": 3}
+    outcomes = Outcomes(lab, tmp_path, "rolling_update", variables)
     outcome = met(
         it, outcomes, of(lab, "deployments", "hello"), lambda: selected(lab, {"app": "hello", "tier": "gold"})
     )

@@ -112,7 +112,7 @@ def test_users_come_in_by_a_port_that_is_not_for_metrics(empty: Lab, tmp_path: P
     deployed(empty, "metrics", ports=[metrics, HTTP])
     named = {"rolling_update_entry": {"port": "http-metrics", "version_from": {"regex": "of the metrics"}}}
     gone = {"rolling_update_entry": {"port": "web"}}
-    runs = (update("2.0.0"), update("3.0.0", **gone), update("3.0.0", **named))
+    runs = (update("2.0.0"), update("3.0.0", **gone), update("3.0.0", **named, rolling_update_settle=3))
     (good, missing, other), _run = Outcomes(empty, tmp_path, "rolling_update", *runs).run()
     assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
     assert good["verified_by"] == "versions"
