@@ -147,12 +147,8 @@ def plot(path: Path, points: dict[float, list[Result]], case: Case) -> None:
     pyplot.close(figure)
 
 
-def write(folder: Path, runs: int = RUNS, seed: int = SEED, whole_runs: int = 0) -> bool:
-    """Simulate everything and write the page and its plot; whether every promise holds.
-
-    `whole_runs` are the runs of pauses and of traffic that is no coin toss, as many as `runs` by default.
-    """
-    whole_runs = whole_runs or runs
+def write(folder: Path, runs: int = RUNS, seed: int = SEED) -> bool:
+    """Simulate everything and write the page and its plot; whether every promise holds."""
     tables, everything = [], {}
     for case in CASES:
         rows, results = case_rows(case, runs, seed)
@@ -173,11 +169,11 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED, whole_runs: int = 0)
     fleet, broken_fleet, alone = together.fleet_rows(CASES[0], runs, seed)
     looks, broken_looks = together.look_rows(CASES[0], runs, seed)
     broken += [*broken_versions, *broken_success, *broken_fleet, *broken_looks]
-    pauses, turns, broken_pauses = whole.pause_rows(whole_runs, seed, runs)
+    pauses, turns, broken_pauses = whole.pause_rows(runs, seed)
     losing, broken_losing = whole.losing_rows(runs, seed)
     slow, broken_slow = whole.slow_rows(runs, seed)
     small, broken_small = whole.small_rows(runs, seed)
-    traffic, broken_traffic = whole.traffic_rows(whole_runs, seed)
+    traffic, broken_traffic = whole.traffic_rows(runs, seed)
     broken += [*broken_pauses, *broken_losing, *broken_slow, *broken_small, *broken_traffic]
 
     case = CASES[0]
@@ -219,7 +215,6 @@ def write(folder: Path, runs: int = RUNS, seed: int = SEED, whole_runs: int = 0)
     (folder / "verdicts.md").write_text(
         TEXT.format(
             runs=f"{runs:,}",
-            whole_runs=f"{whole_runs:,}",
             most=together.DEFAULT_MOST,
             verdict=f"**Broken: {', '.join(broken)}.**" if broken else "Each holds.",
             tables="\n\n".join(tables),

@@ -157,11 +157,8 @@ PAUSES: tuple[tuple[float, float, int, str, Truth], ...] = (
 TURNS = (0.0, 0.05, 0.1, 0.4, 0.45, 0.5, 0.75, 1.0)
 
 
-def pause_rows(runs: int, seed: int, turn_runs: int = 0) -> tuple[str, str, list[str]]:
-    """The tables of pauses that are right, and of those that turn; in words each promise that is broken.
-
-    `turn_runs` are those of the second table, as many by default.
-    """
+def pause_rows(runs: int, seed: int) -> tuple[str, str, list[str]]:
+    """The tables of pauses that are right, and of those that turn; in words each promise that is broken."""
     rows, broken, alpha = [], [], RISK / 3
     for expected, tolerance, slices, name, truth in PAUSES:
         (wrong,) = cached(
@@ -184,7 +181,7 @@ def pause_rows(runs: int, seed: int, turn_runs: int = 0) -> tuple[str, str, list
             # A pause of a day is simulated for as long as it takes after its middle, which changes nothing before it.
             begun = min(slices // 2, HOUR // 2)
             below, above = share_watches(0.25, 0.1, slices, alpha)
-            delays, missed = delay(below, above, share, begun, turn_runs or runs, seed)
+            delays, missed = delay(below, above, share, begun, runs, seed)
             cells += [f"{delays.mean():.0f} s", f"{np.percentile(delays, 95):.0f} s", percent(missed, 1)]
         turned.append(cells)
     header = ("turns to", *(f"{long}: {what}" for long in ("1 h", "24 h") for what in ("mean", "p95", "not found")))
