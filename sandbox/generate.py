@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Writes the tables of the sandbox that are facts about Kubernetes: discovery.json and protobuf.json.
 
     python generate.py protobuf FOLDER       the `generated.proto` files of k8s.io/api and k8s.io/apimachinery

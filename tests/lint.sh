@@ -53,6 +53,7 @@ xargs --max-procs 2 --max-lines=1 bash -c 'check "$@"' check <<'END'
 ruff ruff check .
 "ruff format" ruff format --check .
 yamllint yamllint --strict .
+"licences of all files" reuse lint --lines
 "vermin, Python 3.9 on targets" vermin --target=3.9- --violations --no-tips --quiet plugins/modules plugins/module_utils
 ansible-lint ansible-lint -q
 "ansible-test sanity" sanity

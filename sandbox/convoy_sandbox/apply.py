@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Field ownership: who set which field (`managedFields`), and server-side apply on top of it.
 
 A field set is kept in the form of FieldsV1: nested dicts whose keys are `f:NAME` for fields,

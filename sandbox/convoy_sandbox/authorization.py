@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Who may do what: the rules of Roles and ClusterRoles, and the bindings that give them to users."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The sandbox's own certificate authority, its server certificate and its administrator's credentials."""
 
 from __future__ import annotations

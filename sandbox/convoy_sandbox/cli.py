@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """`convoy-sandbox up`, `down` and `status`: sandboxes that live on in the background."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A whole cluster in this process: store, registry, controllers, network and API server put together."""
 
 from __future__ import annotations

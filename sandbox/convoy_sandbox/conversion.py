@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """One object in several versions: HorizontalPodAutoscalers of autoscaling/v1 are those of v2, written otherwise.
 
 What v1 has no field for stands in annotations there, in the form of the API's internal types.

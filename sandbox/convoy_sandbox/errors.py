@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Failures as a Kubernetes API server words them: an exception that carries a `Status`."""
 
 from __future__ import annotations

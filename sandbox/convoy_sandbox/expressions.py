@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """CEL expressions, evaluated by the library `common-expression-language`, which is loaded with the first of them."""
 
 from __future__ import annotations

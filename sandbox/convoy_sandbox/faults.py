@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Faults of the API server on demand: which requests meet with which trouble, by chance and a seed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The file that tells clients where the sandbox is and who they are."""
 
 from __future__ import annotations

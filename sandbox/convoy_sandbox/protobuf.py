@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Kubernetes' protobuf bodies: what kubectl's typed clients send, decoded to plain objects.
 
 Only requests are decoded; answers are JSON, which those clients accept as well. The tables in protobuf.json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What pytest finds by itself once the package is installed: the fixture `convoy_sandbox`."""
 
 from __future__ import annotations

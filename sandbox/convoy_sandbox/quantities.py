@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Kubernetes quantities: "200m", "10Mi", "1e3" as exact numbers, and in the form the API server stores."""
 
 from __future__ import annotations

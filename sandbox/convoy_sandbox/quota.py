@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """ResourceQuota: what a namespace uses, and whether one object more still fits."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The write path of the API server: what happens between a request and the store.
 
 Every writer takes it, HTTP clients and the sandbox's own controllers alike: decode, default,

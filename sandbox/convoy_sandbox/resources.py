@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Which resources the API server knows: what discovery lists, read from `discovery.json`."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The types of the API: OpenAPI definitions of Kubernetes v1.36, and objects decoded by them.
 
 The definitions come from the package `kubernetes_validate`; they carry the merge keys of lists, so

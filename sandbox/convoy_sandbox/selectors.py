@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Label and field selectors: which objects a list, a watch or a controller means."""
 
 from __future__ import annotations

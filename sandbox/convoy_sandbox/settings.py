@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """How a sandbox is made: its nodes, its images, and how long things take in it."""
 
 from __future__ import annotations

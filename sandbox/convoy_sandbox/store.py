@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The versioned objects of a cluster and the hub that tells watchers about them.
 
 One event loop owns a store: every call is synchronous and so atomic. A stored object is never

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A sandbox for tests, as a context manager; `pytest_plugin` makes a fixture of it."""
 
 from __future__ import annotations

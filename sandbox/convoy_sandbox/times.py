@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Times as Kubernetes writes them."""
 
 from __future__ import annotations

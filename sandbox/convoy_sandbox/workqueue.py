@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A work queue of keys, as controllers and Services have them: changes put keys in, a function takes them out."""
 
 from __future__ import annotations

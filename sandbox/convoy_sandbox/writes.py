@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The changing requests of clients, counted as they come; one can be held before or after it is done."""
 
 from __future__ import annotations

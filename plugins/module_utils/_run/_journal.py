@@ -1,4 +1,6 @@
-# Copyright: the convoy.rollout authors
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the tasks of one run note for its outcome: JSON lines in the private directory of the run's companion."""
 

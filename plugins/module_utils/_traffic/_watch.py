@@ -1,4 +1,6 @@
-# Copyright: the convoy.rollout authors
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What steady samples say about a change that was made meanwhile. Pure, but for the time of day."""
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Admission: what stands between a request that is well formed and the store.
 
 `complete` fills in what a namespace, an account or a class decides, and `webhooks.mutate` what webhooks change; `check`

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What webhooks are asked, and what they have answered to writes that are made again once all is known."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Whose write is being admitted, and what it is to be warned of."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What the sandbox stores and does not act upon: said when it is written, where it could matter to a rollout.
 
 The table in the sandbox's README says the same of whole kinds.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """LimitRanges: the resources that a namespace gives to containers by default, and the bounds that it sets."""
 
 from __future__ import annotations

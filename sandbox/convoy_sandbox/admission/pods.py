@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What admission makes of a new pod: its ServiceAccount, its priority and its runtime class."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """ValidatingAdmissionPolicies: what a request must look like, said in CEL."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """PodSecurity: the levels `baseline` and `restricted` that the labels of a namespace ask of its pods.
 
 Source of the rules: the Pod Security Standards of Kubernetes' documentation.

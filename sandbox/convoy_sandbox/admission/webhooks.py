@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Admission webhooks: which are about a request, what they are sent, and what their answers come to.
 
 Nothing here waits. A write that needs an answer it does not have yet raises Unanswered; whoever made the write has the

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What the API server says it has: the plain discovery documents and the aggregated ones."""
 
 from __future__ import annotations

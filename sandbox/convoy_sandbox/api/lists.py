@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Lists: selectors, pages, and the state of a collection at an earlier resourceVersion."""
 
 from __future__ import annotations

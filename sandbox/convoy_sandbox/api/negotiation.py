@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Which form of an answer a client wants, and how its body is read."""
 
 from __future__ import annotations

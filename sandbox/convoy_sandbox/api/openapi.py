@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """OpenAPI v3: the documents that `kubectl explain` and `kubectl apply` read."""
 
 from __future__ import annotations

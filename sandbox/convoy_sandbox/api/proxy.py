@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The API server's proxy to pods and Services: which endpoint a request goes to."""
 
 from __future__ import annotations

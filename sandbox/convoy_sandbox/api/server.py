@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The API server: HTTPS, authentication, and each request handed to whoever decides about it."""
 
 from __future__ import annotations

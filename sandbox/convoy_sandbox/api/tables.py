@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Tables: what `kubectl get` prints, with the columns of the real API server."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Secrets that hold the token of a ServiceAccount, as they were made before there were TokenRequests."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Faults as clients meet them: refusals, broken connections, watches that end."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Who a request is from: client certificates, bearer tokens, ServiceAccount tokens, impersonation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Watches: what a client sees of the store's changes, one JSON object a line."""
 
 from __future__ import annotations

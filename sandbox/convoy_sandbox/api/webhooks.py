@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Asks admission webhooks over HTTPS, at a URL or at a Service."""
 
 from __future__ import annotations

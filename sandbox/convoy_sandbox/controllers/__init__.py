@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The controllers of a cluster, all of them started and stopped together."""
 
 from __future__ import annotations

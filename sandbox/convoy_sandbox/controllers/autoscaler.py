@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The HorizontalPodAutoscaler controller of a cluster without a metrics server: it keeps to minimum and maximum."""
 
 from __future__ import annotations

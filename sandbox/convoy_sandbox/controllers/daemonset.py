@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The DaemonSet controller: one pod on each node that fits, replaced node by node."""
 
 from __future__ import annotations

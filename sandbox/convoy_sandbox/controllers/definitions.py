@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """CustomResourceDefinitions: their names are accepted, their resources served, and their objects deleted with them."""
 
 from __future__ import annotations

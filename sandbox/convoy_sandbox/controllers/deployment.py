@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The Deployment controller: ReplicaSets by revision, rolling update or Recreate, status."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The disruption controller: how many pods of a PodDisruptionBudget may go."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The Endpoints of Services, as clients of old read them; and the EndpointSlices of Endpoints that a user writes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The EndpointSlice controller: which addresses are behind a Service, and which of them take traffic."""
 
 from __future__ import annotations

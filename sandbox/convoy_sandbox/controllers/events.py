@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Events: what controllers tell about the objects they work on, counted where it repeats."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The garbage collector: what an owner leaves behind, by the three ways of deleting."""
 
 from __future__ import annotations

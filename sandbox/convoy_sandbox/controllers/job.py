@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Jobs: pods that run to their end, and CronJobs, which make Jobs by the clock."""
 
 from __future__ import annotations

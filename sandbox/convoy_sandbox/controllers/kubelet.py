@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The kubelet: pods on nodes become containers that run, are probed, restarted and stopped."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Namespaces: what each one is given when it is made, and its end."""
 
 from __future__ import annotations

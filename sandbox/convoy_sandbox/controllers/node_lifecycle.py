@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Nodes that fall silent, and the pods that taints drive from their nodes."""
 
 from __future__ import annotations

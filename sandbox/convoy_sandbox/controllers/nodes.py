@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The nodes of a sandbox: registered once, their Leases renewed for as long as they are up."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What pods demand of each other: host ports, affinity, anti-affinity and topology spread.
 
 Pure functions over the nodes and the pods on them. Each answers with the scheduler's words for why a node

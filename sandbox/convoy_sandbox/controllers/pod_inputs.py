@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What a container is given at its start: environment and files, from ConfigMaps, Secrets and the pod itself."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A pod's status from the states of its containers: pure functions."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The status of ValidatingAdmissionPolicies: that their present form has been looked at. Types are not checked."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The quota controller: `status.used` of every ResourceQuota."""
 
 from __future__ import annotations

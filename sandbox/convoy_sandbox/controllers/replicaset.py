@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The ReplicaSet controller: as many pods as asked for, and their counts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The ControllerRevisions of StatefulSets and DaemonSets: each template once, numbered as it came into use."""
 
 from __future__ import annotations

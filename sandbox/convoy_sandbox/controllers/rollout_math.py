@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """How a Deployment's replicas are shared among its ReplicaSets: pure arithmetic.
 
 Source of the rules: the Kubernetes documentation of Deployments (rolling update, proportional scaling).

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What every controller is made of: it follows the store and reconciles the keys that changes put in a queue."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The scheduler: which node a pod goes to, or why none can take it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The StatefulSet controller: pods with names that stay, made, updated and taken away in their order."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Claims of storage, and the volumes that they are bound to: those that somebody has made. Nothing makes any."""
 
 from __future__ import annotations

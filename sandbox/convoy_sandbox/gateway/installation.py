@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Gateway API and Traefik brought into a cluster, as an administrator would with kubectl apply."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What a cluster with a gateway has: Gateway API's kinds, and Traefik as an ordinary Deployment with least rights."""
 
 from __future__ import annotations

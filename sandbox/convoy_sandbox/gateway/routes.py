@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """HTTPRoute and its kin of Gateway API, as the API's reference describes its standard channel."""
 
 from __future__ import annotations

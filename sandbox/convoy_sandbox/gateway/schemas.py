@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Parts of a CustomResourceDefinition's schema, as short as they can be written."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What exists in the cluster: the defaults and the validation of each kind that a rollout meets.
 
 Every other resource of discovery is stored by the rules of its schema alone.

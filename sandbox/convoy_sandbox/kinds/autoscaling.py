@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """HorizontalPodAutoscalers of autoscaling/v2."""
 
 from __future__ import annotations

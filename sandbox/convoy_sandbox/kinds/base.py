@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What the registry asks of a kind; this base class answers for every kind without rules of its own."""
 
 from __future__ import annotations

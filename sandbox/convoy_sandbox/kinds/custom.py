@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Custom resources: every object of a kind that a definition has brought, by the schema of its version."""
 
 from __future__ import annotations

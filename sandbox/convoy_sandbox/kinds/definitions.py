@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """CustomResourceDefinitions: what is filled in, what is refused, and the resources that one serves."""
 
 from __future__ import annotations

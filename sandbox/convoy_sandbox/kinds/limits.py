@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """What bounds a namespace and its pods: LimitRanges, ResourceQuotas, priority classes, disruption budgets."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The rules of `metadata`, the same for every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Ingresses, network policies and claims of storage: what others act upon, checked as the API server checks it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The rarer rules of a pod's spec: where it may run, what it takes from elsewhere, how it is told apart."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Pods and pod templates: defaults, what admission adds to a pod, validation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The rules in CEL that a schema has (`x-kubernetes-validations`), evaluated.
 
 Costs are not estimated, as the API server does before it takes a definition: see `definitions`.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """PersistentVolumes and StorageClasses: served only, checked as the API server checks them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The schema of a custom resource: what is pruned, what is filled in, what is wrong. Pure functions of plain data.
 
 Source of the rules: the Kubernetes documentation of CustomResourceDefinitions (pruning, defaulting, validation

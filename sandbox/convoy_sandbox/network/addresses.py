@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Which loopback addresses a cluster uses, and where a port really listens that could not be bound."""
 
 from __future__ import annotations

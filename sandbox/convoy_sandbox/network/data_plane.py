@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """When what stands between users and pods hears that a pod has come or goes.
 
 Users get to a pod by the rules of a node's proxy, or by a cloud's load balancer. Both follow the EndpointSlices, and

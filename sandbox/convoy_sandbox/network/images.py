@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The catalog: which images exist in a sandbox and what a container of each does."""
 
 from __future__ import annotations

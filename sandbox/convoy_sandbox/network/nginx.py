@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Containers of the nginx image, with the configuration that the pod mounts.
 
 A real `nginx` runs it where the machine has one, else the sandbox's stand-in does

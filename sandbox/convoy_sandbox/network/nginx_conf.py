@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """nginx's configuration language: read it, follow its includes, write it again."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A small stand-in for nginx on the sandbox's event loop, for machines that have none.
 
 It does what the configurations of a rollout's frontends need: virtual servers with TLS, locations,

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The sandbox's container runtime: images of the catalog, run on the pods' loopback addresses."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The kubelet's HTTP and TCP probes, in its own words when they fail."""
 
 from __future__ import annotations

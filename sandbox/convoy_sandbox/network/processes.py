@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Containers that are a program of this machine: nginx, and the command lines that users register."""
 
 from __future__ import annotations

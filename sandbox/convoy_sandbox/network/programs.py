@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """The lab's two programs, hello and auth, as small HTTP servers on the sandbox's event loop.
 
 They answer as the images kelseyhightower/hello and kelseyhightower/auth do: HTTP on port 80, health

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Services as the network sees them: what kube-proxy and a cloud's load balancer do, from the store alone."""
 
 from __future__ import annotations

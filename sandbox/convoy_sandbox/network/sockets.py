@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Non-blocking TCP on the event loop, without asyncio's transports: this carries every request.
 
 A connection through a Service costs an accept, a connect and the copying, so each of them is kept to

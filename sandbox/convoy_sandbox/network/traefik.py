@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Containers of the Traefik image: the real program of this machine, at the pod's address and as its ServiceAccount.
 
 There is no stand-in for it. Only what a machine without containers cannot have is changed: entry points listen on the
