@@ -244,7 +244,7 @@ def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any) 
         "The kubeconfig /no/such/file does not exist",
         "Give lost a kubeconfig",
         "The kubeconfig of a sandbox is <directory>/<name>/kubeconfig, not kubeconfig.",
-        "no-such-program was not found; install the sandbox with pip",
+        "no-such-program was not found; install it with pip install 'convoy-sandbox",
         "Give bare cluster_gke_project and cluster_gke_location",
         "kind needs Docker or Podman, and neither answers here",
         "value of cluster_provider must be one of",

@@ -20,6 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 Object = t.Dict[str, t.Any]
 Mapping = t.Mapping[str, t.Any]
 
+SANDBOX = "convoy-sandbox>=0.2,<0.3"  #: the releases of the sandbox that this collection works with
 PROVIDERS = ("existing", "sandbox", "kind", "gke")
 REQUEST: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -121,7 +122,10 @@ def _sandbox(request: Mapping, seen: Mapping, check_mode: bool) -> Plan:
         return Plan(facts=facts)
     if status.get("rc") != 0:
         program = request["sandbox_program"]
-        missing = f"{program} was not found; install the sandbox with pip, or give cluster_sandbox_program."
+        missing = (
+            f"{program} was not found; install it with pip install '{SANDBOX}', or say where it is with "
+            "cluster_sandbox_program."
+        )
         raise Failure(_text(status, "stderr") or missing)
     runs: Object = next(iter(json.loads(_text(status, "stdout") or "[]")), {})
     present = request["state"] == "present"

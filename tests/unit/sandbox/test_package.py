@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _clusters
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
 SANDBOX = ROOT / "sandbox"
@@ -73,4 +75,6 @@ def test_it_names_every_package_that_it_imports() -> None:
 def test_collection_and_sandbox_are_of_one_version() -> None:
     collection = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
     assert metadata.version("convoy-sandbox") == collection
+    named = Requirement(_clusters.SANDBOX)
+    assert (named.name, collection in named.specifier) == ("convoy-sandbox", True)
     assert f"convoy-rollout-{collection}.tar.gz" in (ROOT / "README.md").read_text()

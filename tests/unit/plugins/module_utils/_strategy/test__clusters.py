@@ -87,7 +87,7 @@ def test_what_is_done(
 def test_a_sandbox_says_where_it_is_and_what_is_wrong_with_it() -> None:
     assert planned(asked("sandbox")).facts == {"directory": "/home/me", "name": "lab"}
     for status, said in (
-        ({"rc": 2}, "convoy-sandbox was not found; install the sandbox"),
+        ({"rc": 2}, "convoy-sandbox was not found; install it with pip install"),
         ({"rc": 1, "stderr": "Its folder is not ours.\n"}, r"^Its folder is not ours\.$"),
         (
             {**OK, "stdout": json.dumps([{**RUNS, "node_cpu": "2"}])},
