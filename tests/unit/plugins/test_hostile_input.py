@@ -133,7 +133,7 @@ class Operation:
         self.options = checked.validated_parameters
         self.answer: Callable[[str], bytes] = lambda _path: b""
         self.events: list[t.Any] = []
-        monkeypatch.setattr(_api.Api, "request", lambda _api, path, _query=None: self.answer(path))
+        monkeypatch.setattr(_api.Api, "request", lambda _api, path, *_query, **_how: self.answer(path))
         monkeypatch.setattr(_api.Api, "watch", lambda *_args: iter([]))
 
         def no_change(*_args: t.Any, **_options: t.Any) -> t.NoReturn:
