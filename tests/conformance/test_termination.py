@@ -175,14 +175,13 @@ def test_a_rolled_deployment_loses_as_many_requests_as_on_a_real_cluster(
 ) -> None:
     shares = [lost / asked for lost, asked in recorded("roll", sleeps=False)]
     application = Application(cluster, "at-once", None)
+    span = f"{min(shares):.1%} to {max(shares):.1%}"
     # Where this machine is busy a new pod takes longer to become ready than the rules wait, and a roll loses nothing.
     for _roll in range(ROLLS):
         asking = Asking(application.address)
         asking.during(application.roll)
         share = sum(asking.lost.values()) / asking.asked
-        report(
-            f"termination: a roll loses {share:.1%} ({dict(asking.lost)}), recorded {min(shares):.1%} to {max(shares):.1%}"
-        )
+        report(f"termination: a roll loses {share:.1%} ({dict(asking.lost)}), recorded {span}")
         assert set(asking.lost) <= {"refused", "nothing in 3 s", "closed without an answer"}
         assert share < max(shares) * PAIR
         if share > min(shares) / PAIR:
