@@ -49,7 +49,7 @@ def check_router(seen: Seen) -> None:
     if had != router:
         raise Failure(
             f"The canary of {name} has its share by {had or 'the number of its pods'}, and not by "
-            f"{router or 'that'}; give the application_router that it was started with, or abort it so first."
+            f"{router or 'that'}; give the application_router that it was started with, also to abort it."
         )
     if seen.behind is not None and ROUTER not in annotations_of(seen.behind):
         raise Failure(

@@ -149,7 +149,7 @@ def _split(item: Object, rule: Rule, weight: Fraction) -> tuple[int, int]:
         part = weight * rule.both
         if part.denominator != 1:
             raise Failure(
-                f"In HTTPRoute {name} the Service and its canary hold the weight {rule.both} beside "
+                f"In HTTPRoute {name} the Service and its canary have the weight {rule.both} beside "
                 f"{', '.join(rule.others)}, of which {percent} is no whole number; multiply all weights of the rule by "
                 f"{part.denominator}, which changes nobody's share, and run again."
             )
