@@ -1,5 +1,7 @@
 # SPDX-FileCopyrightText: The convoy.rollout authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A run as a reader wants it: the headings, what was changed and what was observed."""
 
 from __future__ import annotations
