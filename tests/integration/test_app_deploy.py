@@ -78,6 +78,7 @@ def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leav
     variable = {"name": "hello", "env": [{"name": "DEBUG", "value": "1"}]}
     patch = {"spec": {"template": {"spec": {"containers": [variable]}}}}
     lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="kubectl-set")
+    lab.settled()
     applications = description()
     applications["hello"]["labels"] = {**applications["hello"].get("labels", {}), "team": "red"}
     before = lab.objects()
@@ -87,7 +88,8 @@ def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leav
     (refused, took, again), run = deploys(lab, tmp_path, given, taken, taken).run()
     assert (refused["ending"], refused["changed"]) == ("refused", False)
     assert "variable DEBUG of container hello (by kubectl-set)" in refused["reason"]
-    assert (took["ending"], again["ending"], again["changed"]) == ("success", "success", False)
+    ends = (took["ending"], again["ending"], again["changed"])
+    assert ends == ("success", "success", False), took["reason"]
     assert "which nobody may change" in " ".join(run.output.split())
     hello = lab.objects()["Deployment hello"]
     assert hello.metadata.generation == before["Deployment hello"].metadata.generation + 1  # written once
