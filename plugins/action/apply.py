@@ -49,11 +49,15 @@ class ActionModule(OperationAction):
         if task.check_mode and run.handle.get("missing_namespace") == namespace:
             return _apply.untried(items, namespace)
         with contextlib.closing(_api.api(options, task.environ)) as api:
-            adoptions = _looking.looked(api, items, namespace, options["others"])
+
+            def look() -> list[_looking.Adoption]:
+                return _looking.looked(api, items, namespace, options["others"])
+
+            adoptions = look()
             for line in _rooms.check(api, items, namespace) if options["room"] else []:
                 task.tell(line)
             if not task.check_mode:
-                _looking.adopt(api, adoptions, run.check)
+                _looking.adopt_at_last(api, adoptions, run.check, look)
         with _kubeconfig.arguments(_access.resolve(options, task.environ)) as access:
             self._leave_access_out_of_environment()
             for attempt in range(1, _apply.ATTEMPTS + 1):

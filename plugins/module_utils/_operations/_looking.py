@@ -15,6 +15,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _m
 Adoption = t.Tuple[str, _api.Object, t.List[_api.Object]]  # path, object as it was read, its new managedFields
 
 
+LOOKS = 6  #: how often objects are looked at that change all the time
+
+
+class Moved(Failure):
+    """An object is not as it was read any more, as while it rolls out, when its status changes every moment."""
+
+
 def looked(
     api: _api.Api,
     items: t.Sequence[_api.Object],
@@ -40,7 +47,7 @@ def looked(
 
 
 def adopt(api: _api.Api, adoptions: t.Iterable[Adoption], before_write: t.Callable[[], None]) -> None:
-    """Take over the fields, where the objects are still as they were read. Raises Failure."""
+    """Take over the fields, where the objects are still as they were read. Raises Failure, Moved where one is not."""
     for path, live, entries in adoptions:
         before_write()
         patch = [
@@ -53,7 +60,24 @@ def adopt(api: _api.Api, adoptions: t.Iterable[Adoption], before_write: t.Callab
             if error.status not in (409, 422):
                 raise
             name = f"{live['kind']} {live['metadata']['name']}"
-            raise Failure(f"{name} was changed by somebody else meanwhile; see who did that, and run again.") from error
+            raise Moved(f"{name} was changed by somebody else meanwhile; see who did that, and run again.") from error
+
+
+def adopt_at_last(
+    api: _api.Api,
+    adoptions: t.Iterable[Adoption],
+    before_write: t.Callable[[], None],
+    look: t.Callable[[], t.Iterable[Adoption]],
+) -> None:
+    """Take over the fields; where an object is not as it was read, those of another look. Raises Failure."""
+    for _attempt in range(LOOKS - 1):
+        try:
+            adopt(api, adoptions, before_write)
+        except Moved:
+            adoptions = look()
+        else:
+            return
+    adopt(api, adoptions, before_write)
 
 
 def _looked_at(
