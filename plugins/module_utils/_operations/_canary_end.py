@@ -193,6 +193,7 @@ def gone(work: Work) -> dict[str, t.Any]:
 
 def _leave(work: Work) -> None:
     """Have no user get the canary any more, while its pods are still there. Raises Failure."""
+    # Where a run was cut off that had just taken it its weight, nobody has seen yet that users get none of it.
     if not _canary_route.leave(work) or work.task.check_mode:
         return
     seen = work.seen()

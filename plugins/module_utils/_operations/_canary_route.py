@@ -15,7 +15,7 @@ import typing as t
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Work
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Patch, Work
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
@@ -70,15 +70,13 @@ def weigh(work: Work, weight: Fraction) -> None:
 
 
 def leave(work: Work) -> bool:
-    """Take the canary its share of the traffic, and say whether it had one to take. Raises Failure."""
-    seen = work.seen()
-    if not _is_backend(seen):
+    """Take the canary its share of the traffic, and say whether the route leads to it at all. Raises Failure."""
+    if not _is_backend(work.seen()):
         return False
-    had = seen.share() != 0
     _weighted(work, Fraction(0))
     if not work.task.check_mode:
         _accepted(work, whatever=True)
-    return had
+    return True
 
 
 def remove(work: Work) -> None:
@@ -87,15 +85,14 @@ def remove(work: Work) -> None:
     if not work.task.check_mode:
         _until(work, lambda now: not _reachable.ready(now.canary_slices), _still_there)
         seen = work.seen()
-    router, route = seen.routed()
+    router, _route = seen.routed()
     if _is_backend(seen):
         before = _canary_manifests.weights_before(seen.behind)
-        work.patched(
-            Place(router.kind.KIND, work.options["namespace"], router.name),
-            route,
+        _routed(
+            work,
+            seen,
             lambda now: router.kind.without(now, *seen.services, router.rules, before),
-            lambda now: router.kind.given(now, *seen.services, router.rules),
-            f"{router} leads to Service {seen.services[0]} only",
+            f"leads to Service {seen.services[0]} only",
         )
         if not work.task.check_mode:
             _accepted(work, whatever=True)
@@ -117,13 +114,24 @@ def _is_backend(seen: Seen) -> bool:
 def _weighted(work: Work, weight: Fraction) -> None:
     """Write the weights. Raises Failure."""
     seen = work.seen()
+    router, _route = seen.routed()
+    _routed(
+        work,
+        seen,
+        lambda now: router.kind.weighted(now, *seen.services, router.rules, weight),
+        f"gives Service {seen.services[1]} {_weights.percent(weight)} of the traffic",
+    )
+
+
+def _routed(work: Work, seen: Seen, patch: Patch, said: str) -> None:
+    """Change the route, whose weights are to stay from then on as they were given. Raises Failure."""
     router, route = seen.routed()
     work.patched(
         Place(router.kind.KIND, work.options["namespace"], router.name),
         route,
-        lambda now: router.kind.weighted(now, *seen.services, router.rules, weight),
+        patch,
         lambda now: router.kind.given(now, *seen.services, router.rules),
-        f"{router} gives Service {seen.services[1]} {_weights.percent(weight)} of the traffic",
+        f"{router} {said}",
     )
 
 
