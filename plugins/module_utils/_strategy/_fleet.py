@@ -142,7 +142,8 @@ def restored(start: Object, result: Object, outcome: t.Mapping[str, t.Any] | Non
     after = outcome["after"] if outcome and not outcome["failed"] else None
     if after is not None and str(after) == str(start["known"]):
         verdict = "rolled back" if result.get("verdict") in ("pass", "unverified") else "fail"
-        return {**result, "after": start["known"], "verdict": verdict}
+        unproved = {"message": outcome["message"]} if outcome and outcome["verdict"] == "unverified" else {}
+        return {**result, "after": start["known"], "verdict": verdict, **unproved}
     if outcome and not why:
         why = outcome["message"] if outcome["failed"] else f"It has {after}, not {start['known']}."
     return {

@@ -106,6 +106,11 @@ def test_one_that_did_not_go_back_says_so(ended: dict[str, t.Any] | None) -> Non
     assert "It could not be brought back to 1.0.0. " in result["message"]
 
 
+def test_one_whose_way_back_proved_nothing_says_so() -> None:
+    back = outcome(after="1.0.0", verdict="unverified", message="It is back. Unverified: nothing answers.")
+    assert "Unverified" in _fleet.restored({"known": "1.0.0"}, {"verdict": "pass", "message": ""}, back, "")["message"]
+
+
 def test_numbers_are_compared_as_what_they_say() -> None:
     assert _fleet.restored({"known": "3"}, {"verdict": "pass"}, outcome(after=3), "")["verdict"] == "rolled back"
 
