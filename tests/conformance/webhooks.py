@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.server
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import https
 from conformance import recordings
-from convoy_sandbox import certificates
 
 #: Where they were recorded, and how long the slow one takes: longer than it is waited for.
 RECORDED = "127.0.0.1:18443"
@@ -33,7 +30,7 @@ def serve() -> Iterator[Webhooks]:
     """All of them, until they are stopped."""
     answers = {line["path"]: line["response"] for line in recordings.read("policy.webhook")}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Recorded(https.Handler):
         def do_POST(self) -> None:
             path = self.path.partition("?")[0]
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -46,27 +43,12 @@ def serve() -> Iterator[Webhooks]:
                     response["uid"] = review["request"]["uid"]
                 body, status = json.dumps({**answers[path], "response": response}).encode(), 200
             with contextlib.suppress(OSError):  # nobody waits for the slow one
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, body)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
+    with https.served(Recorded) as (server, authority):
 
-    made = certificates.make()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = made.server_context().wrap_socket(server.socket, server_side=True)
-    stopped = threading.Event()
-
-    def stop() -> None:
-        if not stopped.is_set():
-            stopped.set()
+        def stop() -> None:
             server.shutdown()
             server.server_close()
 
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Webhooks(f"127.0.0.1:{server.server_port}", base64.b64encode(made.ca).decode(), stop)
-    finally:
-        stop()
+        yield Webhooks(f"127.0.0.1:{server.server_port}", authority, stop)

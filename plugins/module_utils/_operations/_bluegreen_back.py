@@ -34,16 +34,14 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     except Failure:
         return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
-    events = run.journal.events()
-    if not any(event["kind"] == "failed" for event in events):
-        run.failed(Failure(_called.reason(options["failure"])))
     with contextlib.closing(run):
-        if any(event.get("taken_over") for event in run.journal.events()):
+        run.failed_elsewhere(_called.reason(options["failure"]))
+        if run.taken_over:
             return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
         if task.check_mode or not options["plan"]:
             return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
         run.let_go()
-        if not any(event["kind"] == "switching" for event in events):
+        if not any(event["kind"] == "switching" for event in run.journal.events()):
             return _left(options, task, run)
         try:
             return _switched_back(options, task, run)

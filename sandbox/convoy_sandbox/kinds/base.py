@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import Any
 
 from ..errors import Cause
 from ..store import Object
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address, of either family."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def required(field: str, message: str = "") -> Cause:

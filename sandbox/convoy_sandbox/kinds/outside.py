@@ -11,7 +11,7 @@ from typing import Any
 from .. import quantities
 from ..errors import Cause
 from ..store import Object
-from .base import Kind, required, unsupported, wrong
+from .base import Kind, is_address, required, unsupported, wrong
 from .metadata import SUBDOMAIN, name_causes, port_causes, selector_causes
 
 _PATH_TYPES = ["Exact", "ImplementationSpecific", "Prefix"]
@@ -35,7 +35,7 @@ class IngressKind(Kind):
         for index, rule in enumerate(spec.get("rules") or ()):
             where = f"spec.rules[{index}]"
             host = rule.get("host", "")
-            if host and _is_address(host):
+            if host and is_address(host):
                 causes.append(wrong(f"{where}.host", host, "must be a DNS name, not an IP address"))
             elif host and not SUBDOMAIN.fullmatch(host.removeprefix("*.")):
                 causes += name_causes(host, "subdomain", f"{where}.host")
@@ -50,14 +50,6 @@ class IngressKind(Kind):
         if spec.get("ingressClassName"):
             causes += name_causes(spec["ingressClassName"], "subdomain", "spec.ingressClassName")
         return causes
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class IngressClassKind(Kind):

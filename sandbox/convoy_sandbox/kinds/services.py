@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Cause
 from ..store import Object
-from .base import Kind, duplicate, required, unsupported, wrong
+from .base import Kind, duplicate, is_address, required, unsupported, wrong
 from .metadata import key_causes, label_causes, name_causes, port_causes
 
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
@@ -177,7 +177,7 @@ def _address_causes(spec: dict[str, Any]) -> list[Cause]:
     address = spec.get("clusterIP")
     if address == "None" and spec["type"] in ("NodePort", "LoadBalancer"):
         causes.append(wrong("spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services"))
-    elif address and address != "None" and not _is_address(address):
+    elif address and address != "None" and not is_address(address):
         message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         causes.append(wrong("spec.clusterIPs[0]", address, message))
     for key in ("internalTrafficPolicy", "externalTrafficPolicy"):
@@ -187,7 +187,7 @@ def _address_causes(spec: dict[str, Any]) -> list[Cause]:
         message = "may only be set for externally-accessible services"
         causes.append(wrong("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], message))
     for index, outside in enumerate(spec.get("externalIPs") or ()):
-        if not _is_address(outside):
+        if not is_address(outside):
             message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
             causes.append(wrong(f"spec.externalIPs[{index}]", outside, message))
         elif ipaddress.ip_address(outside).is_loopback:
@@ -200,14 +200,6 @@ def _address_causes(spec: dict[str, Any]) -> list[Cause]:
             message = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
             causes.append(wrong(f"spec.loadBalancerSourceRanges[{index}]", network, message))
     return causes
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _validate_ports(ports: list[dict[str, Any]]) -> list[Cause]:

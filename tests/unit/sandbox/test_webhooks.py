@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import https
 import kubernetes
 import pytest
 from convoy_sandbox import certificates
@@ -24,30 +23,16 @@ def webhook(answer: Answer) -> Iterator[tuple[str, str, list[Object]]]:
     """A webhook's URL, the authority to trust, and the requests that it is sent, as they come."""
     seen: list[Object] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Webhook(https.Handler):
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append({"path": self.path, **review["request"]})
             response = {"uid": review["request"]["uid"], **answer(review["request"])}
             body = json.dumps({**review, "request": None, "response": response}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, body)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    made = certificates.make()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = made.server_context().wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_port}", base64.b64encode(made.ca).decode(), seen
-    finally:
-        server.shutdown()
-        server.server_close()
+    with https.served(Webhook) as (server, authority):
+        yield f"https://127.0.0.1:{server.server_port}", authority, seen
 
 
 @pytest.fixture(scope="module")

@@ -231,6 +231,15 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
     assert f"spec.template.{field}" in fields(registry, "apps/v1", "Deployment", workload)
 
 
+def of(more: Object | None = None) -> Object:
+    """The selector and the template of a workload whose pods have one container."""
+    pod = {"containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}], **(more or {})}
+    return {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod},
+    }
+
+
 @pytest.mark.parametrize(
     ("api_version", "kind", "field", "body"),
     [
@@ -240,14 +249,7 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
             "spec.template.spec.activeDeadlineSeconds",
             {
                 "spec": {
-                    "selector": {"matchLabels": {"a": "b"}},
-                    "template": {
-                        "metadata": {"labels": {"a": "b"}},
-                        "spec": {
-                            "containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}],
-                            "activeDeadlineSeconds": 5,
-                        },
-                    },
+                    **of({"activeDeadlineSeconds": 5}),
                 }
             },
         ),
@@ -257,11 +259,7 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
             "spec.ordinals.start",
             {
                 "spec": {
-                    "selector": {"matchLabels": {"a": "b"}},
-                    "template": {
-                        "metadata": {"labels": {"a": "b"}},
-                        "spec": {"containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}]},
-                    },
+                    **of(),
                     "ordinals": {"start": -1},
                 }
             },
@@ -272,11 +270,7 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
             "spec.serviceName",
             {
                 "spec": {
-                    "selector": {"matchLabels": {"a": "b"}},
-                    "template": {
-                        "metadata": {"labels": {"a": "b"}},
-                        "spec": {"containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}]},
-                    },
+                    **of(),
                     "serviceName": "A_",
                 }
             },
@@ -287,11 +281,7 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
             "spec.persistentVolumeClaimRetentionPolicy.whenDeleted",
             {
                 "spec": {
-                    "selector": {"matchLabels": {"a": "b"}},
-                    "template": {
-                        "metadata": {"labels": {"a": "b"}},
-                        "spec": {"containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}]},
-                    },
+                    **of(),
                     "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "x"},
                 }
             },
@@ -302,14 +292,7 @@ def test_pods_that_make_no_sense_are_refused(registry: Registry, field: str, spe
             "spec.template.spec.activeDeadlineSeconds",
             {
                 "spec": {
-                    "selector": {"matchLabels": {"a": "b"}},
-                    "template": {
-                        "metadata": {"labels": {"a": "b"}},
-                        "spec": {
-                            "containers": [{"name": "c", "image": "kelseyhightower/hello:1.0.0"}],
-                            "activeDeadlineSeconds": 5,
-                        },
-                    },
+                    **of({"activeDeadlineSeconds": 5}),
                 }
             },
         ),
