@@ -20,9 +20,9 @@ options:
   state:
     description:
       - V(complete) waits.
-      - V(verified) makes a few requests where users come in, by O(entry) or else by each of O(services). It fails where
-        the entry does not answer, and where a Service answers with errors or nothing listens there. A Service that no
-        such request can ask is said to be unverified.
+      - V(verified) makes requests where users come in, by O(entry) or else by each of O(services). It fails where fewer
+        than O(min_success) are answered, and where nothing listens. A Service that no such request can ask is said to
+        be unverified.
       - V(back) takes nothing back. It says what runs when a run failed, and never fails.
     type: str
     choices: [complete, verified, back]
@@ -44,6 +44,16 @@ options:
     type: list
     elements: str
     default: []
+  samples:
+    description: How many requests are made, up to 5000 where losses leave it open. For V(verified).
+    type: int
+    default: 500
+  min_success:
+    description: >-
+      The share of requests that must be answered; where fewer were answered before the run changed anything, as many as
+      that. For V(verified).
+    type: float
+    default: 0.999
   settle:
     description: Seconds that the cluster may take until requests are answered, for V(verified).
     type: int

@@ -23,11 +23,10 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _app_deploy
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _applications, _images, _namespace
 
-#: Requests that must all be answered at a place: one pod of three that fails is missed in 3 of 10,000 runs.
-SAMPLES = 20
+MOST = 5000  #: requests to a place, where some are lost and those do not tell
 
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
@@ -37,6 +36,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "deployments": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
     "entry": _version_distribution.ARGUMENTS["entry"],
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": MIN_SUCCESS},
     "settle": {"type": "int", "default": 30},
     "timeout": {"type": "int", "default": 600},
     "version_of": _images.RULE_OPTION,
@@ -137,50 +138,69 @@ def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
 
 
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """Ask as users do: by the entry, else by each Service. Raises Failure where users get no good answer."""
+    """Ask as users do: by the entry, else by each Service. Raises Failure where too few requests are answered."""
     # How fast answers are is for other roles to judge.
     entry = {**_called.given(options["entry"]), "max_p99": None}
+    judged = {
+        "samples": options["samples"],
+        "max_samples": max(MOST, options["samples"]),
+        "min_success": options["min_success"],
+        "settle": options["settle"],
+        "settles": "verdict",
+        "unversioned": True,
+    }
     if _proof.names_a_place(entry) or entry.get("source"):
         proof = _baseline.Proof({**options, "entry": entry}, task, run)
-        settles = {"settle": options["settle"], "settles": "verdict"}
-        seen = proof.verified("traffic", final=True, samples=SAMPLES, expected={}, unversioned=True, **settles)
+        seen = proof.verified("traffic", final=True, expected={}, **judged)
         return {"changed": False, "message": f"{seen['message']}."}
     if not options["services"]:
         message = "no Service is described and no entry is given, so nothing was asked"
         run.verified("traffic", {"by": "nothing", "verdict": "unverified", "message": message}, final=True)
-    told = [f"{service}: {_asked(service, entry, options, task, run)}" for service in options["services"]]
+    judged["family_size"] = max(1, len(options["services"])) * run.handle.get("family", 1)
+    told = [
+        f"{service}: {_asked(service, {**judged, 'entry': entry}, options, task, run)}"
+        for service in options["services"]
+    ]
     return {"changed": False, "message": f"{'; '.join(told) or 'There is no Service to ask'}."}
 
 
 def _asked(
-    service: str, entry: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task, run: _run.Run
+    service: str, judged: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any], task: Task, run: _run.Run
 ) -> str:
-    """Ask one Service, while the cluster may settle, and note what it is worth. Raises Failure."""
-    looks = _baseline.asked(options, service, entry=entry)
+    """Ask one Service, while the cluster may settle, and note what it is worth. Raises Failure.
+
+    `judged` are the options of the look that decides.
+    """
+    looks = _baseline.asked(options, service, entry=judged["entry"])
     evidence = f"Service {service}"
+    nothing = f"Nothing was taken back: fix {service}, and deploy again."
     for attempt in range(options["settle"] + 1):
         try:
-            seen = _baseline.seen(looks, task.environ, serves=True, samples=SAMPLES)
+            seen = _baseline.seen(looks, task.environ, serves=True)
         except Failure as failure:
             seen = {"by": "nothing", "answered": False, "errors": {}, "message": failure.message}
             break
-        if not seen["errors"] or not (seen["answered"] or _proof.may_pass(seen["errors"])):
+        if seen["answered"] or not _proof.may_pass(seen["errors"]):
             break
         if attempt < options["settle"]:
             time.sleep(1)
-    bad = seen["errors"] and (
-        seen["answered"] or _proof.is_broken(seen["errors"]) or _proof.is_unserved(seen["errors"])
-    )
-    if bad:
+    if seen["answered"]:
+        before = (run.handle.get("baseline") or {}).get("services", {}).get(service)
+        most = {"min_success": _proof.least(judged["min_success"], before)}
+        try:
+            result = _version_distribution.looked({**looks, **judged, **most}, task.environ, run=run)
+        except Failure as failure:
+            run.verified(evidence, {**failure.facts, "by": seen["by"]}, final=True)
+            raise Failure(f"Service {service}: {failure.message.rstrip('.')}. {nothing}", failure.facts) from None
+        run.verified(evidence, {**result, "by": seen["by"]}, final=True)
+        return str(result["message"])
+    if seen["errors"] and (_proof.is_broken(seen["errors"]) or _proof.is_unserved(seen["errors"])):
         run.verified(evidence, {**seen, "verdict": "fail"}, final=True)
-        raise Failure(
-            f"Service {service}: {_proof.silent(seen)} Nothing was taken back: fix {service}, and deploy again."
-        )
-    if not seen["answered"]:
-        why = _proof.summary(seen["errors"]) if seen["errors"] else seen["message"]
-        seen = {**seen, "by": "nothing", "message": f"Service {service} could not be asked: {why}"}
-    run.verified(evidence, {**seen, "verdict": "pass" if seen["answered"] else "unverified"}, final=True)
-    return str(seen["message"])
+        raise Failure(f"Service {service}: {_proof.silent(seen)} {nothing}")
+    why = _proof.summary(seen["errors"]) if seen["errors"] else seen["message"]
+    message = f"Service {service} could not be asked: {why}"
+    run.verified(evidence, {**seen, "by": "nothing", "verdict": "unverified", "message": message}, final=True)
+    return message
 
 
 def _rows(api: _api.Api, options: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:

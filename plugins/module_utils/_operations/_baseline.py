@@ -58,7 +58,7 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
     Raises Failure where it could not be verified, unless the option `unverified` allows that.
     """
     if plan.repairs and not _baseline.names_a_place(_called.given(options["entry"])):
-        return {"by": "later", "answered": False}
+        return {"by": "later", "answered": False, "services": _by_service(options, task, journal, plan)}
     found = _found(options, task, plan)
     if found.get("refusal") and options["unverified"]:
         found = {**found, "by": "nothing", "answered": False, "message": _baseline.allowed(found["message"])}
@@ -69,6 +69,21 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
     journal.note("verified", what="before", final=False, verdict=verdict, **kept)
     if found.get("refusal") and not options["unverified"]:
         raise Failure(found["refusal"])
+    return found
+
+
+def _by_service(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Plan) -> dict[str, Facts]:
+    """What users get of each Service that answers before the change, where each is asked by itself afterwards."""
+    found: dict[str, Facts] = {}
+    for service in [] if task.check_mode else plan.services:
+        try:
+            few = seen(asked(options, service), task.environ, serves=True)
+        except Failure:
+            continue  # it is yet to be created, or has no pod
+        if few["answered"]:
+            found[service] = _counted_on(options, task, service, few)
+            kept = {key: found[service][key] for key in ("by", *KEPT) if key in found[service]}
+            journal.note("verified", what=f"before, Service {service}", final=False, verdict="pass", **kept)
     return found
 
 

@@ -384,7 +384,8 @@ def _settled(
         if expected is not None:
             failure, result, begun = None, {}, time.monotonic()
             try:
-                result = _look({**split, "expected": expected}, environ)
+                part = _settling.part(options["settles"], attempt, split["looks"])
+                result = _look({**split, "expected": expected, "part": part}, environ)
             except Failure as error:
                 failure, result = error, error.facts
             if endings and result.get("verdict") != "pass" and endings.excuse(result, begun, options["settle"]):
@@ -627,6 +628,7 @@ def standards_of(
             expected,
             family=options["family_size"] * max(1, sum(map(bool, shares.values()))),
             looks=options.get("looks", 1),
+            part=options.get("part", 1.0),
             name=_application(options),
             **{name: options[name] for name in names},
         )

@@ -42,4 +42,18 @@ def verdict(result: Result, _failed: bool, _attempt: int) -> bool:
     return result.get("verdict") == "pass"
 
 
+FIRST = 2 / 3  #: of an error probability goes to the first look, which then takes hardly more requests than an only one
+
+
+def part(settles: str, attempt: int, looks: int) -> float:
+    """Which part of the probability to pass what loses too many requests a look may use up, from 0 to 1.
+
+    All of it where a look that is losing requests is the last one. Where such a look is followed by others until one
+    passes, their parts add up to 1, so that what goes on losing them has no more chances to pass than once.
+    """
+    if settles != "verdict" or looks == 1:
+        return 1.0
+    return FIRST if attempt == 1 else (1 - FIRST) / (looks - 1)
+
+
 SETTLED: dict[str, Settled] = {"shares": shares, "answers": answers, "verdict": verdict}

@@ -76,6 +76,7 @@ class Standard:
     max_p99: float | None = None  #: seconds that 99 of 100 answers may take
     family: int = 1  #: over how many verdicts that are wanted together the doubt is shared out
     looks: int = 1  #: how often it is asked for at most, until it passes
+    part: float = 1.0  #: of the probability to pass what loses too many, where a look that does is followed by others
     name: str = ""  #: what the words begin with
     least: int = LEAST  #: answers before which no share fails
 
@@ -107,6 +108,11 @@ class Standard:
         return (1 - self.confidence) / self.looks
 
     @cached_property
+    def missed(self) -> float:
+        """The probability of passing what loses too many requests, at this look."""
+        return (1 - self.confidence) * self.part
+
+    @cached_property
     def lossy(self) -> float:
         """How far below `min_success` a share of answered requests must not pass."""
         return lossy(self.min_success)
@@ -123,7 +129,7 @@ def lossy(min_success: float) -> float:
 def needed(standard: Standard) -> int:
     """About how many requests settle it in 99 of 100 runs where all is right, or a share off by twice the tolerance."""
     answered = standard.min_success
-    least = -math.log(1 - standard.confidence) / -math.log((answered - standard.lossy) / answered) if answered else 0
+    least = -math.log(standard.missed) / -math.log((answered - standard.lossy) / answered) if answered else 0
     shares = [
         _sequential.plenty(share, tolerated(share, standard.tolerance), standard.alpha, standard.beta)
         for share in standard.judged.values()
@@ -209,10 +215,8 @@ def losing(answered: int, total: int, standard: Standard) -> bool:
 
 
 def _losses(answered: int, total: int, standard: Standard) -> _sequential.Outcome:
-    # A look that is losing requests ends the looks, so this is not asked again until it passes.
-    missed = 1 - standard.confidence
     return _sequential.verdict(
-        answered, total, standard.min_success, standard.lossy, standard.alpha, missed, sides=(-1,)
+        answered, total, standard.min_success, standard.lossy, standard.alpha, standard.missed, sides=(-1,)
     )
 
 

@@ -25,10 +25,12 @@ Described = t.Mapping[str, t.Mapping[str, t.Any]]
 REQUEST: dict[str, t.Any] = {
     "create_namespace": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 600},
+    "samples": {"type": "int", "default": 500},
+    "min_success": {"type": "float", "default": _plan.MIN_SUCCESS},
     "version_of": _images.RULE_OPTION,
     "others": {"type": "str", "choices": ["keep", "refuse", "take"], "default": "refuse"},
 }
-LEAST = {"timeout": 1}
+LEAST = {"timeout": 1, "samples": 1}
 
 NOT_MADE = "not made in check mode"
 
@@ -41,6 +43,7 @@ def check(applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
     if not applications:
         raise Failure("app_deploy_applications describes no application, so there is nothing to deploy; describe one.")
     _plan.check_least("app_deploy", request, LEAST)
+    _plan.check_share("app_deploy", "min_success", request)
     _images.rule(request["version_of"])
 
 
@@ -89,11 +92,13 @@ def begin(
     if first and others == "refuse":
         raise Failure(first)
     names = sorted(applications)
+    asked = [name for name in names if "service" in applications[name] and applications[name].get("replicas", 1)]
     listed = ", ".join(names)
     return _plan.Plan(
         before=versions(applications, deployments, rule),
         target={name: rule.answer(item["version"]) for name, item in applications.items() if name not in selectors},
         changes=True,
+        services=asked,
         repairs=True,
         headline=f"{listed} in namespace {namespace} {'runs' if len(names) == 1 else 'run'} as described",
         would=f"{listed} would be deployed in namespace {namespace}",
@@ -110,9 +115,7 @@ def begin(
             "kept": {name: item for name, item in kept.items() if item},
             "deployments": [name for name in names if name not in selectors],
             "services": [name for name in names if "service" in applications[name]],
-            "asked": [
-                name for name in names if "service" in applications[name] and applications[name].get("replicas", 1)
-            ],
+            "asked": asked,
             "certificates": [
                 certificate(name, described)
                 for name, described in sorted(self_signed(applications).items())

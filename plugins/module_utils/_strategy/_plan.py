@@ -39,6 +39,7 @@ class Plan:
     countable: bool = False  #: whether the number of ready pods proves what is asked for, where there is no Service
     shares: bool = False  #: whether what runs now is to keep a share of the traffic, and is known by what it answers
     needs_answers: bool = False  #: whether nothing may be begun while users get errors
+    services: t.Sequence[str] = ()  #: those that are asked, each by itself, where no entry says where users come in
     repairs: bool = False  #: whether the change may be what makes the entry answer, whatever that answers now
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._proof._settling import SETTLED, answers, shares
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._settling import (
+    SETTLED,
+    answers,
+    part,
+    shares,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,15 @@ def test_what_takes_no_traffic_yet_may_begin_to_answer(
 @pytest.mark.parametrize(("verdict", "settled"), [("pass", True), ("fail", False), ("inconclusive", False)])
 def test_what_was_taken_back_is_looked_at_until_it_passes(verdict: str, settled: bool) -> None:
     assert SETTLED["verdict"]({"verdict": verdict}, False, 1) is settled
+
+
+@pytest.mark.parametrize("looks", [1, 2, 11, 31])
+def test_what_loses_requests_has_no_more_chances_to_pass_in_several_looks_than_in_one(looks: int) -> None:
+    parts = [part("verdict", attempt, looks) for attempt in range(1, looks + 1)]
+    assert sum(parts) == pytest.approx(1)
+    assert min(parts) > 0
+
+
+@pytest.mark.parametrize("settles", ["shares", "answers"])
+def test_a_look_that_is_the_last_one_where_it_is_losing_requests_has_the_whole_chance(settles: str) -> None:
+    assert part(settles, 1, 31) == part(settles, 7, 31) == 1
