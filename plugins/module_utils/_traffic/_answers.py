@@ -87,17 +87,39 @@ def is_http2(received: bytes) -> bool:
     return len(received) >= 9 and received[3] == SETTINGS and received[:2] == b"\0\0" and received[5:9] == bytes(4)
 
 
-def refusal(status: int, headers: t.Mapping[str, str], proxied: bytes = b"") -> str:
+SAME_PLACE = "the place that was asked"  #: where a redirect leads that only wants another scheme or host
+
+
+def refusal(status: int, headers: t.Mapping[str, str], proxied: bytes = b"", mount: str = "", asked: str = "") -> str:
     """The category of an answer that is no good one: its status, and where it leads or what is behind it.
 
-    `proxied` is the body of an answer that came through an API server, which may be that one's own.
+    `proxied` is the body of an answer that came through an API server, which may be that one's own; `mount` is the path
+    by which that one leads to what is behind it, and `asked` the whole path that was asked for there.
     """
     if 300 <= status < 400 and headers.get("location"):
-        return f"HTTP {status} to {location(headers['location'])}"
+        return f"HTTP {status} to {_behind_mount(headers['location'], mount, asked)}"
     if status == 403 and _of_api_server(proxied).get("reason") == "Forbidden":
         return FORBIDDEN
     why = behind(proxied) if status in (500, 502, 503, 504) else ""
     return f"HTTP {status} ({why})" if why else f"HTTP {status}"
+
+
+def _behind_mount(value: str, mount: str, asked: str) -> str:
+    """Where a redirect leads that an API server handed on, as what is behind it has it.
+
+    An API server puts its own way to the Service before the path, and where the host is its own that is only the one
+    that the request named.
+    """
+    try:
+        path = urlsplit(value).path
+    except ValueError:
+        return location(value)
+    _before, found, rest = path.partition(f"{mount}/")
+    if not mount or not found:
+        return location(value)
+    if f"/{rest}" == asked.partition("?")[0].partition(mount)[2]:
+        return SAME_PLACE
+    return location(f"/{rest}")
 
 
 def location(value: str) -> str:

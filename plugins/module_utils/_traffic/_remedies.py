@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers
+
 CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
 NAME_REMEDY = "give a url or a server_name that it is for, or target_validate_certs=false, in an entry validate_certs"
 NOT_HTTP1 = "name with port another port that speaks HTTP/1.1, or judge by source=endpoints"
@@ -56,6 +58,11 @@ REMEDIES = {
 
 def remedy(error: str) -> str:
     """What to do about a category of errors."""
+    if error.startswith("HTTP 3") and error.endswith(f" to {_answers.SAME_PLACE}"):
+        return (
+            "it wants another scheme or host: give the url that users come in by, or the headers that say it, such as "
+            "Host and X-Forwarded-Proto"
+        )
     leads = re.fullmatch(r"HTTP 3\d\d to (.+)", error)
     if leads and "://" in leads[1]:
         return f"it redirects there: give url={leads[1]}, in an entry as its url"

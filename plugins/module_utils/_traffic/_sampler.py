@@ -61,6 +61,7 @@ class Target:
     server_name: str | None = None
     proxy: Proxy | None = None  #: an HTTP proxy that the connection goes through
     access: Access | None = None  #: whose credentials are shown, where it is an API server that passes requests on
+    mount: str = ""  #: the path by which an API server leads to what is behind it, where that is what is asked
     shown: tuple[tuple[str, str], ...] = ()  #: headers of these credentials; one name may come several times
 
     def request(self) -> bytes:
@@ -524,7 +525,8 @@ class _Request:
             return None, NOT_LET_IN
         version = read_version(headers, _answers.decoded(headers, body, MOST))
         if not 200 <= status < 300:
-            return version, _answers.refusal(status, headers, body if target.access else b"")
+            way = (target.mount, target.path) if target.access else ("", "")
+            return version, _answers.refusal(status, headers, body if target.access else b"", *way)
         return (version, None) if version else (None, "no version in the answer")
 
     def _connect(self, addresses: t.Sequence[Address]) -> Steps:

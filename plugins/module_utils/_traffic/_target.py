@@ -180,7 +180,8 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
     if options["via"] == "url":
         raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
-    proxied = f"{api.base}{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy{path}"
+    mount = f"{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy"
+    proxied = f"{api.base}{mount}{path}"
     target = _sampler.Target(
         api.host,
         api.port,
@@ -189,6 +190,7 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
         server_name=api.access.server_name,
         proxy=api.access.proxy,
         access=api.access,
+        mount=mount,
     )
     return Way("proxy", f"{api.access.server}{proxied[len(api.base) :]}", target, *asked)
 

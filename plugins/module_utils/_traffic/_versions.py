@@ -65,10 +65,11 @@ def reader(source: t.Mapping[str, str | None]) -> Reader:
     @lru_cache(maxsize=16)  # most pods answer the same again and again
     def point(body: bytes) -> str | None:
         try:
-            value = pointed(json.loads(body), pointer)
-        except ValueError:
+            # A number is read as it is written: 1.10 is no 1.1.
+            value = pointed(json.loads(body, parse_float=str, parse_int=str), pointer)
+        except (ValueError, RecursionError):
             return None
-        return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+        return value if isinstance(value, str) else None
 
     return lambda _headers, body: point(body)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -83,6 +84,23 @@ def _first_port(pod: Object, name: str) -> int:
             if not name or port.get("name") == name:
                 return int(port["containerPort"])
     return 80
+
+
+def led(location: str, mount: str, answering: str, named: str) -> str:
+    """Where a redirect leads by way of the proxy, whose path to what is behind it is the mount.
+
+    A path of the host that was `answering`, or of the one that the request `named`, gets the mount before it. Any other
+    place stays as it is, and so does a path without a slash.
+    """
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return location
+    if parts.netloc not in ("", answering, named) or not parts.path.startswith("/"):
+        return location
+    if parts.netloc != named:
+        parts = parts._replace(scheme="", netloc="")
+    return parts.geturl() if parts.path.startswith(mount) else parts._replace(path=mount + parts.path).geturl()
 
 
 def _unavailable(message: str) -> errors.ApiError:

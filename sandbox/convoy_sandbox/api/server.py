@@ -638,6 +638,11 @@ class ApiServer:
                 data=await request.read(), allow_redirects=False, timeout=aiohttp.ClientTimeout(total=60),
             ) as answer:  # fmt: skip
                 kept = [(k, v) for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP]
+                mount = request.rel_url.raw_path.removesuffix(target.tail).rstrip("/")
+                kept = [
+                    (k, proxy.led(v, mount, f"{host}:{port}", request.host) if k.lower() == "location" else v)
+                    for k, v in kept
+                ]
                 return web.Response(status=answer.status, body=await answer.read(), headers=kept)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise proxy.unreachable(backend, error) from None

@@ -43,6 +43,22 @@ def cluster(*, ready: bool = True, ports: int = 1) -> Store:
 
 
 @pytest.mark.parametrize(
+    ("location", "led"),
+    [
+        ("/login?next=%2Fa", "/m/proxy/login?next=%2Fa"),
+        ("/m/proxy/login", "/m/proxy/login"),
+        ("http://10.0.0.1:8080/login/", "/m/proxy/login/"),
+        ("https://api.example.com:6443/v", "https://api.example.com:6443/m/proxy/v"),
+        ("https://shop.example.com/v", "https://shop.example.com/v"),
+        ("login", "login"),
+        ("https://[broken", "https://[broken"),
+    ],
+)
+def test_a_redirect_leads_by_way_of_the_proxy_where_it_stays_with_the_host(location: str, led: str) -> None:
+    assert proxy.led(location, "/m/proxy", "10.0.0.1:8080", "api.example.com:6443") == led
+
+
+@pytest.mark.parametrize(
     ("name", "scheme", "port"),
     [
         ("s:80", "http", 8080),

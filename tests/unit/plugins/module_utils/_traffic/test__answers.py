@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers, _remedies
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,38 @@ REACH = "error trying to reach service: "
 )
 def test_what_an_api_server_says_of_what_is_behind_it(body: bytes, error: str) -> None:
     assert _answers.refusal(503, {}, body) == error
+
+
+MOUNT = "/api/v1/namespaces/default/services/shop:80/proxy"
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        # As an API server hands on what the application says: with its own way to the Service before the path.
+        (f"{MOUNT}/login?next=%2F", "HTTP 302 to /login"),
+        (f"https://api.example.com:6443{MOUNT}/login", "HTTP 302 to /login"),
+        # To https of the host that the request named, which is the API server's.
+        (f"https://api.example.com:6443{MOUNT}/version", "HTTP 302 to the place that was asked"),
+        ("https://shop.example.com/version", "HTTP 302 to https://shop.example.com/version"),
+        (
+            "https://shop.example.com/v/services/shop:80/proxy/x",
+            "HTTP 302 to https://shop.example.com/v/services/shop:80/proxy/x",
+        ),
+        ("https://[broken", "HTTP 302 to https://[broken"),
+        ("login", "HTTP 302 to login"),
+    ],
+)
+def test_a_redirect_that_an_api_server_hands_on_leads_where_the_application_says(value: str, error: str) -> None:
+    assert _answers.refusal(302, {"location": value}, b"", MOUNT, f"/base{MOUNT}/version?probe=1") == error
+
+
+def test_the_remedy_of_a_redirect_is_a_place_that_can_be_given() -> None:
+    assert "give path=/login" in _remedies.remedy("HTTP 302 to /login")
+    assert "give url=https://shop.example.com/" in _remedies.remedy("HTTP 308 to https://shop.example.com/")
+    again = _remedies.remedy(_answers.refusal(301, {"location": f"{MOUNT}/v"}, b"", MOUNT, f"{MOUNT}/v"))
+    assert "X-Forwarded-Proto" in again
+    assert "path=" not in again
 
 
 def test_a_status_says_all_there_is_to_say() -> None:

@@ -26,7 +26,9 @@ def test_json_pointers(pointer: str, value: object) -> None:
     [
         ({}, b'{"version":"1.0.0"}', "1.0.0"),
         ({}, b'{"version":2}', "2"),
+        ({}, b'{"version":1.10}', "1.10"),
         ({}, b'{"version":true}', None),
+        ({}, b"[" * 100_000, None),
         ({}, b'{"version":{"a":1}}', None),
         ({}, b"\xff not json", None),
         ({"json_pointer": ""}, b'"3"', "3"),
