@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,14 @@ import urllib3
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
+from integration.outcomes import Outcomes, said
 from integration.playbooks import Answer, Lab, Run, Traffic, description
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
+GIT = "argocd-controller"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,19 @@ class Routed(Lab):
 
     def weights(self) -> dict[str, int]:
         return {each["name"]: each["weight"] for each in self.route()["spec"]["rules"][0]["backendRefs"]}
+
+    def backed(self, backends: list[dict[str, Any]]) -> None:
+        """Somebody gives the route other backends."""
+        patch = {"spec": {"rules": [{"backendRefs": backends}]}}
+        self.custom.patch_namespaced_custom_object(
+            *ROUTES, self.namespace, "httproutes", "hello", patch, field_manager=GIT
+        )
+
+    def outcomes(self, folder: Path, **variables: Any) -> Outcomes:
+        """A play that keeps the outcome of a canary by this route."""
+        names = {name.replace("application_", "canary_"): value for name, value in self.variables.items()}
+        names["canary_applications"] = names.pop("applications")
+        return Outcomes(self, folder, "canary", {**names, **variables})
 
     def services(self) -> set[str]:
         return {item.metadata.name for item in self.core.list_namespaced_service(self.namespace).items}
@@ -214,4 +231,100 @@ def test_killed_once_the_canary_is_a_backend_and_run_again_ends_as_it_should(clu
     assert lab.weights() == {"hello": 50, "hello-canary": 50}
     aborted = lab.canary(abort=True)
     assert aborted.code == 0, aborted.output
+    lab.is_as_before("1.0.0")
+
+
+@contextlib.contextmanager
+def healing(lab: Routed) -> Iterator[None]:
+    """Git has a route that leads to stable only, and puts it back as soon as users may get something else."""
+    over = threading.Event()
+
+    def heal() -> None:
+        while not over.wait(0.05):
+            if lab.weights().get("hello-canary"):
+                lab.backed([{"name": "hello", "port": 80}])
+
+    thread = threading.Thread(target=heal)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_route_that_is_put_back_fails_the_run_which_names_the_weight_and_who_wrote_it(
+    lab: Routed, tmp_path: Path
+) -> None:
+    outcomes = lab.outcomes(tmp_path, canary_version="2.0.0", canary_weight=25)
+    with healing(lab), Traffic(lab) as traffic:
+        (outcome,), run = outcomes.run()
+    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), run.output
+    field = "spec.rules[0].backendRefs[name=hello-canary].weight of HTTPRoute hello was changed from 25 to nothing"
+    assert f"{field} by {GIT} during this run" in outcome["reason"]
+    assert "hello 2.0.0 was rolled back to 1.0.0, which receives all traffic again" in outcome["message"]
+    lab.is_as_before("1.0.0")
+    assert traffic.lost == []
+
+
+def met(lab: Routed, cluster: Sandbox, outcomes: Outcomes, resource: str, number: int, act: Callable[[], Any]) -> Any:
+    """The outcome of a run during which somebody acted, right after its `number`th write to a kind."""
+
+    def counts(write: Any) -> bool:
+        return bool((write.action.namespace, write.action.resource) == (lab.namespace, resource))
+
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(outcomes.start())
+        # Let go before the run is waited for, also where the test fails.
+        held = stack.enter_context(cluster.hold(number, "after", counts))
+        assert held.wait(120) is not None
+        act()
+        held.release()
+        output = running.communicate(timeout=240)[0]
+    assert running.returncode == 0, output
+    (outcome,) = outcomes.read()
+    return outcome
+
+
+def test_a_backend_that_the_gateway_does_not_find_gets_no_weight(cluster: Sandbox, lab: Routed, tmp_path: Path) -> None:
+    outcomes = lab.outcomes(tmp_path, canary_version="2.0.0", canary_weight=25)
+
+    def other_port() -> None:
+        patch = [{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]
+        lab.core.patch_namespaced_service("hello-canary", lab.namespace, patch)
+
+    with Traffic(lab) as traffic:
+        outcome = met(lab, cluster, outcomes, "services", 1, other_port)
+    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
+    assert "HTTPRoute hello is not accepted by all of its gateways after" in outcome["reason"]
+    assert "Gateway web does not find its backends" in outcome["reason"]
+    lab.is_as_before("1.0.0")
+    assert traffic.lost == []
+
+
+def test_a_route_whose_backend_has_no_such_port_is_refused(lab: Routed) -> None:
+    lab.backed([{"name": "hello", "port": 81}])
+    until(lambda: lab.asker()().status != 200)
+    before = lab.spec_versions()
+    run = lab.canary(version="2.0.0", canary_weight=5)
+    assert run.code != 0
+    assert (
+        "HTTPRoute hello is not accepted by all of its gateways: Gateway web does not find its backends" in run.output
+    )
+    assert lab.spec_versions() == before
+
+
+def test_a_canary_that_somebody_scales_to_nothing_is_taken_back_and_the_run_names_who_did(
+    cluster: Sandbox, lab: Routed, tmp_path: Path
+) -> None:
+    """Its backend has no endpoints then, and its share of the requests is lost."""
+    outcomes = lab.outcomes(tmp_path, canary_version="2.0.0", canary_weight=25)
+
+    def scaled() -> None:
+        scale = {"spec": {"replicas": 0}}
+        lab.apps.patch_namespaced_deployment("hello-canary", lab.namespace, scale, field_manager="colleague")
+
+    outcome = met(lab, cluster, outcomes, "httproutes", 2, scaled)
+    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
+    assert "spec.replicas of Deployment hello-canary was changed from 1 to 0 by colleague" in outcome["reason"]
     lab.is_as_before("1.0.0")

@@ -69,7 +69,8 @@ def shares_of(seen: Seen, old: str, version: str) -> dict[str, float]:
 def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
     """Raise Failure where replicas that somebody changed are not within the tolerance of the weight asked for.
 
-    A router's weights have to be those that were given.
+    A router's weights have to be those that were given, and there have to be replicas for them: gateways answer 503
+    for the share of a Service without endpoints.
     """
     application = seen.stable["metadata"]["name"]
     if seen.canary is None:
@@ -83,6 +84,13 @@ def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
                 f"{seen.router} gives the canary {gives} where it was given {_weights.percent(weight)}: somebody else "
                 f"changed it meanwhile; see who did that, and run again."
             )
+        for item, track, part in ((seen.canary, "canary", weight), (seen.stable, "stable", 1 - weight)):
+            if part and not replicas_of(item):
+                raise Failure(
+                    f"{_managers.changed_by(item, 'spec.replicas', step[track], 0)} while {seen.router} gives it "
+                    f"{_weights.percent(part)} of the traffic, so those requests are lost. See who did that and scale "
+                    f"it back, and run again."
+                )
         return
     has = {"canary": replicas_of(seen.canary), "stable": replicas_of(seen.stable)}
     total = sum(has.values())

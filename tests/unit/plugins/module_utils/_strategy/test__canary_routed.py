@@ -138,6 +138,18 @@ def test_what_is_expected_are_the_weights() -> None:
     assert state.share() == Fraction(1, 20)
 
 
+def test_a_share_without_replicas_fails_and_names_who_scaled_them() -> None:
+    step, split = {"weight": 5.0, "canary": 1, "stable": 3}, route(95, 5)
+    for state, said in (
+        (routed(canary(replicas=0, weight="5"), route=split), "hello-canary was changed from 1 to 0.*gives it 5% of"),
+        (routed(routed_canary(), stable=deployment(replicas=0), route=split), "hello was changed from 3 to 0.* 95% of"),
+    ):
+        with pytest.raises(Failure, match=said):
+            _canary_standing.check_weight(state, step, 0)
+    whole = routed(routed_canary(), stable=deployment(replicas=0), route=route(0, 100))
+    _canary_standing.check_weight(whole, {"weight": 100.0, "canary": 3, "stable": 3}, 0)
+
+
 def test_weights_that_somebody_changed_fail() -> None:
     state = routed(routed_canary(), route=route(95, 5))
     _canary_standing.check_weight(state, {"weight": 5.0}, 0)
