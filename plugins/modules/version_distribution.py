@@ -247,6 +247,8 @@ options:
     description:
       - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
         over the looks, so that what is wrong has no more chances to pass than once.
+      - A look that is followed by others ends with the first answer of a version that is not expected, as long as no
+        request was lost.
     type: int
     default: 0
   settles:

@@ -385,7 +385,8 @@ def _settled(
             failure, result, begun = None, {}, time.monotonic()
             try:
                 part = _settling.part(options["settles"], attempt, split["looks"])
-                result = _look({**split, "expected": expected, "part": part}, environ)
+                brief = not last and _settling.repeats(options["settles"], options["fail_on"])
+                result = _look({**split, "expected": expected, "part": part, "brief": brief}, environ)
             except Failure as error:
                 failure, result = error, error.facts
             if endings and result.get("verdict") != "pass" and endings.excuse(result, begun, options["settle"]):
@@ -543,6 +544,7 @@ def _sampled(
     counts: Counter[str] = Counter()
     slow: Counter[str] = Counter()
     settled = due = 0
+    brief = options.get("brief") and not clients
 
     def take(sample: _sampler.Sample) -> bool:
         nonlocal settled, due
@@ -550,6 +552,8 @@ def _sampled(
         if sample.error is None:
             counts[t.cast(str, sample.version)] += 1
             slow[t.cast(str, sample.version)] += _is_slow(sample, options["max_p99"])
+            if brief and sum(counts.values()) == len(taken) and _is_strange(sample.version, standards):
+                return False
         if settled or len(taken) < max(least, due) or not (expecting or options["samples"]):
             return not settled
         if _judged(counts, len(taken), standards, options, slow)[0] != "inconclusive":
@@ -592,6 +596,11 @@ def _sampled(
             result,
         )
     return result
+
+
+def _is_strange(version: str | None, standards: t.Mapping[str, _statistics.Standard]) -> bool:
+    """Whether a version must not answer at all."""
+    return any(each.expected and not each.expected.get(version or "") for each in standards.values())
 
 
 def _tell_clients(

@@ -56,4 +56,12 @@ def part(settles: str, attempt: int, looks: int) -> float:
     return FIRST if attempt == 1 else (1 - FIRST) / (looks - 1)
 
 
+def repeats(settles: str, fail_on: str) -> bool:
+    """Whether a look that nothing was lost in, but that another version answered, is followed by the next one.
+
+    Its verdict is known by that one answer, and a further request of it would be made for nothing.
+    """
+    return settles == "verdict" or (settles == "shares" and fail_on != "never")
+
+
 SETTLED: dict[str, Settled] = {"shares": shares, "answers": answers, "verdict": verdict}

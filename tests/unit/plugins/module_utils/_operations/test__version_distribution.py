@@ -139,3 +139,48 @@ def test_a_share_that_turns_after_an_hour_is_found_within_minutes_and_not_before
             late += 1
     assert late < 20  # slices of ten requests; a real pause makes a hundred
     assert "expected 25 ± 10: its share has changed during the pause" in why
+
+
+def test_a_look_that_the_old_version_still_answers_is_no_longer_than_its_first_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Traffic follows a switch late: what is known by one answer is not asked 499 times more."""
+    monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
+    made: list[int] = []
+
+    def version(number: int) -> str:
+        made.append(number)
+        return "1.0.0" if number < 5 else "2.0.0"
+
+    with answering(version) as url:
+        found = looked(url, expected={"2.0.0": 1.0}, samples=50, settle=30, fail_on="fail")
+    assert (found["verdict"], found["counts"]) == ("pass", {"2.0.0": 50})
+    assert len(made) == 5 + 50
+
+
+@pytest.mark.parametrize(
+    ("given", "answers"),
+    [
+        ({"settle": 0}, {"1.0.0": 50}),  # the last look says how many there are
+        ({"settle": 30, "settles": "answers"}, {"1.0.0": 50}),  # and so does one that is not repeated
+        ({"settle": 30, "fail_on": "never"}, {"1.0.0": 50}),
+    ],
+)
+def test_a_look_that_no_other_follows_is_as_long_as_it_is(given: dict[str, t.Any], answers: dict[str, int]) -> None:
+    with answering(lambda _number: "1.0.0") as url:
+        how = {"expected": {"2.0.0": 1.0}, "samples": 50, "fail_on": "fail", **given}
+        if how["fail_on"] == "never":
+            found = looked(url, **how)
+        else:
+            with pytest.raises(Failure) as failure:
+                looked(url, **how)
+            found = failure.value.facts
+    assert (found["verdict"], found["counts"]) == ("fail", answers)
+
+
+def test_a_look_that_loses_requests_goes_on_though_the_old_version_answers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would take until the last look to see that users lose them."""
+    monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
+    with answering(lambda number: "" if number % 2 else "1.0.0") as url, pytest.raises(Failure) as failure:
+        looked(url, expected={"2.0.0": 1.0}, samples=50, settle=30, fail_on="fail", min_success=0.9)
+    assert failure.value.facts["losing"]
