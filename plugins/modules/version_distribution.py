@@ -180,7 +180,8 @@ options:
   samples:
     description: >-
       How many requests are made, or with O(source_addresses) clients ask, no fewer, and with O(max_samples) more only
-      where those do not settle it. By default as many as the verdict needs, and V(100) where no shares are expected.
+      where those do not settle it, or where a look with O(settles=verdict) follows one that did not pass. By default as
+      many as the verdict needs, and V(100) where no shares are expected.
     type: int
   max_samples:
     description: >-

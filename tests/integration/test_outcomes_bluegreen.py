@@ -102,7 +102,7 @@ def test_a_colour_that_fails_once_it_has_the_traffic_goes_back(lab: Lab, tmp_pat
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
     assert "HTTP 502" in outcome["reason"]
     assert outcome["message"].startswith(
-        "hello 2.0.0 failed verification and the traffic was switched back to 1.0.0, which answers every request again"
+        "hello 2.0.0 failed verification and the traffic was switched back to 1.0.0, which receives all traffic again"
     )
     assert [(each["what"], each["verdict"]) for each in outcome["evidence"]] == [
         ("before", "pass"),

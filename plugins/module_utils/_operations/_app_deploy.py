@@ -26,8 +26,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _a
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _applications, _images, _namespace
 
-MOST = 5000  #: requests to a place, where some are lost and those do not tell
-
 ARGUMENTS: dict[str, t.Any] = {
     **_api.ARGUMENTS,
     **_run.OPTION,
@@ -143,7 +141,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     entry = {**_called.given(options["entry"]), "max_p99": None}
     judged = {
         "samples": options["samples"],
-        "max_samples": max(MOST, options["samples"]),
+        "max_samples": max(_baseline.MOST, options["samples"]),
         "min_success": options["min_success"],
         "settle": options["settle"],
         "settles": "verdict",

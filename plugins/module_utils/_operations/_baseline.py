@@ -20,6 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan imp
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
 REQUESTS = 5
+MOST = 5000  #: requests where a look may be followed by others, or some are lost and those do not tell
 SECONDS = 5.0  #: that more of them may take, where it will be judged how many are lost
 KEPT = ("samples", "counts", "errors", "via", "url", "port", "other_ports", "message")
 PORTS = 5  #: how many other ports of a Service are tried

@@ -228,7 +228,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         version,
         final=True,
         samples=options["samples"],
-        max_samples=5000,  # where some are lost and those do not tell
+        max_samples=max(_baseline.MOST, options["samples"]),
         settle=options["settle"],
     )
     run.journal.note("serving", version=version)

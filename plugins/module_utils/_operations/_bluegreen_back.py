@@ -17,6 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _bluegreen_pointing,
     _called,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
@@ -228,9 +229,7 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         rest = f"Deployment {kept} was scaled to 0, as the Service led to it again"
         answers = _answers(options, task, run, old)
     complete = answers["verdict"] in ("pass", "unverified")
-    ends = "answers every request again" if complete else "does not get every request either"
-    if answers["verdict"] == "unverified":
-        ends = "has its endpoints again"
+    ends = _proof.serves_again(answers["verdict"])
     others = any(event.get("by_others") for event in run.journal.events())
     failed = "was not verified" if others else "failed verification"
     run.journal.note(
@@ -263,6 +262,7 @@ def _answers(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, version:
     proof = _baseline.Proof(options, task, run)
     return proof.looked(
         samples=options["samples"],
+        max_samples=max(_baseline.MOST, options["samples"]),
         expected={proof.as_before(version): 1},
         min_success=options["min_success"],
         settle=options["settle"],

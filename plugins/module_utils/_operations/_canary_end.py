@@ -18,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._canary_work import Patch, Work
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
@@ -268,8 +269,7 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     complete = found["verdict"] in ("pass", "unverified")
     failed = any(event["kind"] == "verified" and event["verdict"] == "fail" for event in work.run.journal.events())
     why = "failed verification and was" if failed else "was"
-    ends = "has all endpoints again" if found["verdict"] == "unverified" else "receives all traffic again"
-    ends = ends if complete else "does not answer every request either"
+    ends = _proof.serves_again(found["verdict"])
     work.run.journal.note(
         "taken_back",
         message=f"{work.stable} {version} {why} rolled back to {old}, which {ends}; its canary was removed "

@@ -191,7 +191,7 @@ def _ask(
         expecting=expecting,
         endings=_endings_of(options, task, run, requested),
         samples=options["samples"],
-        max_samples=5000,  # where some are lost and those do not tell
+        max_samples=max(_baseline.MOST, options["samples"]),
         min_success=options["min_success"],
         settle=options["settle"],
         settles="verdict",

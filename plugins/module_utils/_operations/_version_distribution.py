@@ -532,6 +532,8 @@ def _sampled(
     expecting = any(each.expected or 0 < each.min_success < 1 for each in standards.values())
     enough = max((_statistics.needed(each) for each in standards.values()), default=1)
     least, most = options["samples"] or 1, options["max_samples"] or options["samples"]
+    if options.get("part", 1) < 1 and not options["max_samples"]:
+        most = max(least, enough)  # a look that others follow has less doubt to spend, whatever was asked of one
     if not most:
         most = max(enough, DEFAULT_MOST if expecting else UNJUDGED)
     elif not expecting and not options["samples"]:

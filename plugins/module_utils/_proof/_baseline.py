@@ -210,6 +210,15 @@ def silent(seen: t.Mapping[str, t.Any]) -> str:
     return f"{summary(seen['errors'], ' to ' + seen['url'], answered)}. {_remedy(seen['errors'])}."
 
 
+def serves_again(verdict: str) -> str:
+    """What is said of the version that has all traffic again, by what the requests after that have shown."""
+    return {
+        "pass": "receives all traffic again",
+        "unverified": "has all endpoints again",
+        "inconclusive": "has all endpoints again, but too few requests were made to tell whether all are answered",
+    }.get(verdict, "does not answer every request either")
+
+
 def nowhere(what: str) -> str:
     """Why nothing is changed where there is no place to ask, and what to do; `what` is the Deployment."""
     return (

@@ -184,3 +184,12 @@ def test_a_look_that_loses_requests_goes_on_though_the_old_version_answers_too(m
     with answering(lambda number: "" if number % 2 else "1.0.0") as url, pytest.raises(Failure) as failure:
         looked(url, expected={"2.0.0": 1.0}, samples=50, settle=30, fail_on="fail", min_success=0.9)
     assert failure.value.facts["losing"]
+
+
+def test_a_look_after_one_that_lost_requests_makes_as_many_as_it_needs_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is given back is never shown to be good again, as each such look has less doubt to spend."""
+    monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
+    with answering(lambda number: "" if number < 5 else "1.0.0") as url:
+        found = looked(url, expected={"1.0.0": 1.0}, samples=500, settle=30, settles="verdict", min_success=0.999)
+    assert (found["verdict"], found["counts"]) == ("pass", {"1.0.0": found["samples"]}), found
+    assert found["samples"] > 500

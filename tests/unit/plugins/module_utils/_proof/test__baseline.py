@@ -210,3 +210,9 @@ def test_a_refusal_names_the_port_and_the_other_ones() -> None:
 )
 def test_what_a_cluster_that_settles_gives(errors: dict[str, int], passes: bool, unserved: bool) -> None:
     assert (_baseline.may_pass(errors), _baseline.is_unserved(errors)) == (passes, unserved)
+
+
+def test_what_too_few_requests_have_asked_is_not_said_to_lose_any() -> None:
+    assert _baseline.serves_again("pass") == "receives all traffic again"
+    assert "too few requests" in _baseline.serves_again("inconclusive")
+    assert "does not answer every request" in _baseline.serves_again("fail")
