@@ -6,26 +6,21 @@ import contextlib
 import os
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Answer, Lab, Run, Traffic, description
+from integration.playbooks import Traffic
+from integration.routed import GIT, ROUTES, Routed, make_route, routed, until
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
-
-ROUTES = ("gateway.networking.k8s.io", "v1")
-GIT = "argocd-controller"
 
 
 @pytest.fixture(scope="module")
@@ -34,115 +29,13 @@ def cluster() -> Iterator[Sandbox]:
         yield running
 
 
-@dataclass
-class Routed(Lab):
-    """The lab's hello, alone, behind an HTTPRoute of its own host."""
-
-    address: str = ""
-    host: str = ""
-    variables: dict[str, Any] = field(default_factory=dict)
-
-    def asker(self) -> Callable[[], Answer]:
-        """A function that asks the gateway once for the version, over a new connection."""
-
-        def ask() -> Answer:
-            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host}) as pool:
-                answer = pool.request("GET", f"http://{self.address}/version")
-                return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
-
-        return ask
-
-    def canary(self, *options: str, **extra_vars: Any) -> Run:
-        return self.play("canary", *options, **{**self.variables, **extra_vars})
-
-    @property
-    def custom(self) -> client.CustomObjectsApi:
-        return client.CustomObjectsApi(self.api)
-
-    def route(self) -> dict[str, Any]:
-        return dict(self.custom.get_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello"))
-
-    def weights(self) -> dict[str, int]:
-        return {each["name"]: each["weight"] for each in self.route()["spec"]["rules"][0]["backendRefs"]}
-
-    def backed(self, backends: list[dict[str, Any]]) -> None:
-        """Somebody gives the route other backends."""
-        patch = {"spec": {"rules": [{"backendRefs": backends}]}}
-        self.custom.patch_namespaced_custom_object(
-            *ROUTES, self.namespace, "httproutes", "hello", patch, field_manager=GIT
-        )
-
-    def outcomes(self, folder: Path, **variables: Any) -> Outcomes:
-        """A play that keeps the outcome of a canary by this route."""
-        names = {name.replace("application_", "canary_"): value for name, value in self.variables.items()}
-        names["canary_applications"] = names.pop("applications")
-        return Outcomes(self, folder, "canary", {**names, **variables})
-
-    def services(self) -> set[str]:
-        return {item.metadata.name for item in self.core.list_namespaced_service(self.namespace).items}
-
-    def is_as_before(self, version: str) -> None:
-        """Nothing of the canary is left, and users get one version."""
-        assert self.deployments() == {"hello"}
-        assert self.services() == {"hello"}
-        assert self.weights() == {"hello": 1}
-        assert self.selector() == {"app": "hello"}
-        assert self.versions(50) == {version: 50}
-
-
 @pytest.fixture
 def lab(cluster: Sandbox) -> Iterator[Routed]:
     with namespace(str(cluster.kubeconfig)) as empty:
-        service = empty.core.read_namespaced_service("traefik", "gateway")
-        port = (service.metadata.annotations or {}).get("sandbox.convoy.rollout/port-80", "80")
-        hello = description()["hello"]
-        # As of a user who may not listen on ports below 1024; Traefik asks pods themselves.
-        hello["container"] |= {
-            "args": ["-http=:8080", "-health=:8081"],
-            "ports": [{"name": "http", "containerPort": 8080}, {"name": "health", "containerPort": 8081}],
-            "readinessProbe": {"httpGet": {"path": "/readiness", "port": 8081}, "periodSeconds": 1},
-            "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8081}},
-        }
-        hello["service"] = {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
-        address, host = f"{service.status.load_balancer.ingress[0].ip}:{port}", f"{empty.namespace}.example.com"
-        routed = Routed(
-            empty.kubeconfig,
-            empty.namespace,
-            address=address,
-            host=host,
-            variables={
-                "applications": {"hello": hello},
-                "application_entry": {"url": f"http://{address}/version", "headers": {"Host": host}},
-                "application_router": {"gateway_api": {"route": "hello"}},
-            },
-        )
-        make_route(routed)
-        entry = {"service": "hello", "port": 80, "path": "/version"}
-        deployed = routed.play("app_deploy", **{**routed.variables, "application_entry": entry})
-        assert deployed.code == 0, deployed.output
-        until(lambda: routed.asker()().status == 200)
-        yield routed
-
-
-def make_route(lab: Routed, parent: str = "web") -> None:
-    route = {
-        "apiVersion": "/".join(ROUTES),
-        "kind": "HTTPRoute",
-        "metadata": {"name": "hello"},
-        "spec": {
-            "parentRefs": [{"name": parent, "namespace": "gateway"}],
-            "hostnames": [lab.host],
-            "rules": [{"backendRefs": [{"name": "hello", "port": 80}]}],
-        },
-    }
-    lab.custom.create_namespaced_custom_object(*ROUTES, lab.namespace, "httproutes", route)
-
-
-def until(reached: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+        found = routed(empty.kubeconfig, empty.namespace)
+        make_route(found)
+        found.deploy()
+        yield found
 
 
 def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -> None:
@@ -213,25 +106,49 @@ def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
     lab.is_as_before("1.0.0")
 
 
-def test_killed_once_the_canary_is_a_backend_and_run_again_ends_as_it_should(cluster: Sandbox, lab: Routed) -> None:
-    def counts(write: Any) -> bool:
-        kinds = ("services", "deployments", "httproutes")
-        return bool(write.action.namespace == lab.namespace and write.action.resource in kinds)
+#: Of a run's writes to Services, Deployments and the route: those after which users would notice the wrong order.
+#: `make faults SECTION=gateway` kills at all of them.
+KILLS = {
+    "the canary is a backend of weight 0": ("canary", 4),
+    "the canary has its weight": ("canary", 5),
+    "stable has the new version": ("promote", 1),
+    "the canary's weight is 0 again": ("promote", 2),
+    "the canary's pods go": ("promote", 3),
+}
 
-    with cluster.hold(4, "after", counts) as held:
-        with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
-            assert held.wait(120) is not None
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
-        held.abandon()
-    with contextlib.suppress(client.ApiException):
-        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
-    again = lab.canary(version="2.0.0", canary_weight=50)
-    assert again.code == 0, again.output
-    assert lab.weights() == {"hello": 50, "hello-canary": 50}
-    aborted = lab.canary(abort=True)
-    assert aborted.code == 0, aborted.output
-    lab.is_as_before("1.0.0")
+
+@pytest.mark.parametrize("point", list(KILLS))
+def test_killed_once_a_write_was_done_and_run_again_ends_as_it_should(
+    cluster: Sandbox, lab: Routed, point: str
+) -> None:
+    phase, number = KILLS[point]
+    play: dict[str, Any] = {"version": "2.0.0", "canary_weight": 50}
+
+    def counts(write: Any) -> bool:
+        kinds = ("services", "deployments", "httproutes")  # and not a status, which Traefik writes
+        return bool(write.action.namespace == lab.namespace and write.action.full_resource in kinds)
+
+    with Traffic(lab) as traffic:
+        if phase == "promote":
+            assert lab.canary(**play).code == 0
+            play["promote"] = True
+        with cluster.hold(number, "after", counts) as held:
+            with lab.start("canary", **play) as running:
+                reached = held.wait(120)
+                os.killpg(running.pid, signal.SIGKILL)
+                running.communicate()
+            held.abandon()
+        assert reached is not None
+        with contextlib.suppress(client.ApiException):
+            client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+        again = lab.canary(**play)
+        assert again.code == 0, again.output
+        if phase == "canary":
+            assert lab.weights() == {"hello": 50, "hello-canary": 50}
+            aborted = lab.canary(abort=True)
+            assert aborted.code == 0, aborted.output
+        lab.is_as_before("2.0.0" if phase == "promote" else "1.0.0")
+    assert traffic.lost == []
 
 
 @contextlib.contextmanager
@@ -271,7 +188,7 @@ def met(lab: Routed, cluster: Sandbox, outcomes: Outcomes, resource: str, number
     """The outcome of a run during which somebody acted, right after its `number`th write to a kind."""
 
     def counts(write: Any) -> bool:
-        return bool((write.action.namespace, write.action.resource) == (lab.namespace, resource))
+        return bool((write.action.namespace, write.action.full_resource) == (lab.namespace, resource))
 
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(outcomes.start())

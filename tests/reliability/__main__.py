@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 
-from reliability import application_faults, frame, kills, operators, server_faults
+from reliability import application_faults, frame, gateway_faults, kills, operators, server_faults
 
 SECTIONS = {
     "kills": kills.SECTION,
+    "gateway": gateway_faults.SECTION,
     "operators": operators.SECTION,
     "server": server_faults.SECTION,
     "application": application_faults.SECTION,

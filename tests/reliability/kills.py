@@ -170,7 +170,7 @@ class Bench:
         return left
 
     def writes(self, lab: Lab) -> list[Write]:
-        """What clients have changed in a namespace, except that they renewed a Lease, which only time decides."""
+        """What runs have changed in a namespace, except that they renewed a Lease, which only time decides."""
         return [write for write in self.cluster.writes() if _counts(write) and write.action.namespace == lab.namespace]
 
 
@@ -184,7 +184,8 @@ def until(what: Callable[[], Any], said: str, seconds: float = LONGEST) -> None:
 
 
 def _counts(write: Write) -> bool:
-    return not (write.action.verb == "update" and write.action.resource == "leases")
+    renewed = write.action.verb == "update" and write.action.resource == "leases"
+    return not renewed and write.action.subresource != "status"  # which a gateway writes
 
 
 def _is_complete(deployment: Object) -> bool:
@@ -223,6 +224,8 @@ def wishes_of(objects: Mapping[str, Sequence[Object]]) -> dict[str, Any]:
                 spec = _service_spec(item)
             if plural == "replicasets":  # named by its pod template
                 spec = {"replicas": item["spec"]["replicas"]}
+            if plural == "httproutes":  # of a host of its own in each namespace
+                spec = {"rules": item["spec"]["rules"]}
             if plural == "leases":
                 spec = item["spec"].get("holderIdentity", "")
             noted = {} if plural == "replicasets" else _named(item["metadata"])
@@ -272,28 +275,33 @@ def bench(*, quick: bool = False, **settings: Any) -> Iterator[Bench]:
 
 def plan() -> dict[str, Any]:
     """Run each scenario once, undisturbed: where it begins and ends, and the points at which it can be killed."""
-    scenarios, cases = {}, []
     with bench() as it:
-        applications = {scenario.drains: scenario.deploy for scenario in SCENARIOS.values()}
-        deployed = {drains: it.after(play) for drains, play in applications.items()}
-        for name, scenario in SCENARIOS.items():
-            start = deployed[scenario.drains]
-            for play in scenario.before:
-                start = it.after(play, start)
-            lab = it.begin(start)
-            begun = wishes_of(it.objects(lab))
-            earlier = len(it.writes(lab))
-            with Traffic(lab) as traffic:
-                started = it.well(lab, scenario.play)
-            done, writes = started.started(), it.writes(lab)[earlier:]
-            until(lambda lab=lab: not it.objects(lab)["leases"], "the Lease", SETTLE)
-            time.sleep(1)  # what was deleted goes with what it owns
-            scenarios[name] = {"start": start, "begun": begun, "end": wishes_of(it.objects(lab))}
-            scenarios[name]["lost"] = len(traffic.lost)
-            it.forget(lab)
-            cases += _cases(name, scenario, done, writes)
-            print(f"kills: {scenario.group}, {name}: {len(done)} tasks, {len(writes)} writes", flush=True)
-    return {"scenarios": scenarios, "cases": cases}
+        return planned(it, SCENARIOS)
+
+
+def planned(it: Bench, scenarios: Mapping[str, Scenario]) -> dict[str, Any]:
+    """The plan of some scenarios."""
+    known: dict[str, Any] = {}
+    cases: list[Case] = []
+    applications = {scenario.drains: scenario.deploy for scenario in scenarios.values()}
+    deployed = {drains: it.after(play) for drains, play in applications.items()}
+    for name, scenario in scenarios.items():
+        start = deployed[scenario.drains]
+        for play in scenario.before:
+            start = it.after(play, start)
+        lab = it.begin(start)
+        begun = wishes_of(it.objects(lab))
+        earlier = len(it.writes(lab))
+        with Traffic(lab) as traffic:
+            started = it.well(lab, scenario.play)
+        done, writes = started.started(), it.writes(lab)[earlier:]
+        until(lambda lab=lab: not it.objects(lab)["leases"], "the Lease", SETTLE)
+        time.sleep(1)  # what was deleted goes with what it owns
+        known[name] = {"start": start, "begun": begun, "end": wishes_of(it.objects(lab)), "lost": len(traffic.lost)}
+        it.forget(lab)
+        cases += _cases(name, scenario, done, writes)
+        print(f"kills: {scenario.group}, {name}: {len(done)} tasks, {len(writes)} writes", flush=True)
+    return {"scenarios": known, "cases": cases}
 
 
 def _cases(
@@ -330,12 +338,11 @@ def _cases(
 def worker(plan: Mapping[str, Any]) -> Iterator[Callable[[Case], Result]]:
     """One worker's sandbox."""
     with bench() as it:
-        yield lambda case: kill(it, plan["scenarios"][case["scenario"]], case)
+        yield lambda case: kill(it, SCENARIOS[case["scenario"]], plan["scenarios"][case["scenario"]], case)
 
 
-def kill(it: Bench, known: Mapping[str, Any], case: Case) -> Result:
+def kill(it: Bench, scenario: Scenario, known: Mapping[str, Any], case: Case) -> Result:
     """Kill a run at a point, and run what follows."""
-    scenario = SCENARIOS[case["scenario"]]
     lab = it.begin(known["start"])
     try:
         with Traffic(lab) as traffic:
@@ -447,6 +454,13 @@ def _as_before(
     got = set(lab.versions(REQUESTS))
     if got != {scenario.old} and not (untouched and got == {scenario.earlier}):
         problems.append(f"users get {sorted(got)}, not {scenario.old}")
+    if scenario.strategy == "canary":
+
+        def paths(wishes: Mapping[str, Any]) -> dict[str, Any]:
+            """By what users are led to pods."""
+            return {name: wish for name, wish in wishes.items() if name.startswith(("services ", "httproutes "))}
+
+        problems += differences(paths(known["begun"]), paths(wishes_of(it.objects(lab))))
     serving = known["begun"]["deployments hello"]["spec"]["replicas"]
     if scenario.strategy != "bluegreen" and lab.replicas("hello") != serving:
         problems.append(f"Deployment hello has {lab.replicas('hello')} replicas, not {serving}")
@@ -473,12 +487,17 @@ def said(run: Run) -> str:
 
 def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
     """The section: how many points of each strategy, and what was not as it should be."""
+    drain = {scenario.group: scenario.drains for scenario in SCENARIOS.values()}
+    return "\n".join([WORDS, *table(plan, results, drain)])
+
+
+def table(plan: Mapping[str, Any], results: Sequence[Result], drain: Mapping[str, bool]) -> list[str]:
+    """The lines of a section's figures; `drain` says of each group whether its pods drain."""
     rows = [
         "| strategy | points there are | points killed at | tasks | requests | run again: as undisturbed | "
         "way back: old version serves | requests of users | lost |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    drain = {scenario.group: scenario.drains for scenario in SCENARIOS.values()}
     for strategy in dict.fromkeys(case["group"] for case in plan["cases"]):
         there = {(case["scenario"], case["at"], case["number"]) for case in plan["cases"] if case["group"] == strategy}
         mine = [item for item in results if item["group"] == strategy and item.get("reached")]
@@ -498,7 +517,7 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
     def line(item: Result) -> str:
         return f"{item['key']}, {item.get('mode')}: {'; '.join(item['problems'])}"
 
-    return "\n".join([WORDS, *rows, "", *wrong(results, line=line)])
+    return [*rows, "", *wrong(results, line=line)]
 
 
 WORDS = """\

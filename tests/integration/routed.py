@@ -1,0 +1,134 @@
+"""The lab's hello behind an HTTPRoute of Gateway API, on the Traefik of a sandbox with a gateway."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from integration.outcomes import Outcomes
+from integration.playbooks import Answer, Lab, Run, description
+from kubernetes import client
+
+ROUTES = ("gateway.networking.k8s.io", "v1")
+GIT = "argocd-controller"
+
+
+def until(reached: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@dataclass
+class Routed(Lab):
+    """The lab's hello, alone, behind an HTTPRoute of its own host."""
+
+    address: str = ""
+    host: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def asker(self) -> Callable[[], Answer]:
+        """A function that asks the gateway once for the version, over a new connection."""
+
+        def ask() -> Answer:
+            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host}) as pool:
+                answer = pool.request("GET", f"http://{self.address}/version")
+                return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
+
+        return ask
+
+    def start(self, playbook: str | Path, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
+        """Begin a playbook that is told of the route and of where users come in."""
+        return super().start(playbook, *options, **{**self.variables, **extra_vars})
+
+    def canary(self, *options: str, **extra_vars: Any) -> Run:
+        """Run the canary's playbook to its end."""
+        return self.play("canary", *options, **extra_vars)
+
+    def deploy(self) -> None:
+        """Deploy hello 1.0.0, and return when the gateway leads to it. It is verified by itself until then."""
+        run = self.play("app_deploy", application_entry={"service": "hello", "port": 80, "path": "/version"})
+        assert run.code == 0, run.output
+        until(lambda: self.asker()().status == 200)
+
+    @property
+    def custom(self) -> client.CustomObjectsApi:
+        return client.CustomObjectsApi(self.api)
+
+    def route(self) -> dict[str, Any]:
+        """The route as it is."""
+        return dict(self.custom.get_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello"))
+
+    def weights(self) -> dict[str, int]:
+        """The weights of its backends."""
+        return {each["name"]: each["weight"] for each in self.route()["spec"]["rules"][0]["backendRefs"]}
+
+    def backed(self, backends: list[dict[str, Any]]) -> None:
+        """Somebody gives the route other backends."""
+        patch = {"spec": {"rules": [{"backendRefs": backends}]}}
+        self.custom.patch_namespaced_custom_object(
+            *ROUTES, self.namespace, "httproutes", "hello", patch, field_manager=GIT
+        )
+
+    def outcomes(self, folder: Path, **variables: Any) -> Outcomes:
+        """A play that keeps the outcome of a canary by this route."""
+        names = {name.replace("application_", "canary_"): value for name, value in self.variables.items()}
+        names["canary_applications"] = names.pop("applications")
+        return Outcomes(self, folder, "canary", {**names, **variables})
+
+    def services(self) -> set[str]:
+        """The names of the Services."""
+        return {item.metadata.name for item in self.core.list_namespaced_service(self.namespace).items}
+
+    def is_as_before(self, version: str) -> None:
+        """Nothing of the canary is left, and users get one version."""
+        assert self.deployments() == {"hello"}
+        assert self.services() == {"hello"}
+        assert self.weights() == {"hello": 1}
+        assert self.selector() == {"app": "hello"}
+        assert self.versions(50) == {version: 50}
+
+
+def routed(kubeconfig: str, namespace: str, *, quick: bool = True) -> Routed:
+    """The application in a namespace, with nothing in it yet."""
+    lab = Lab(kubeconfig, namespace)
+    service = lab.core.read_namespaced_service("traefik", "gateway")
+    port = (service.metadata.annotations or {}).get("sandbox.convoy.rollout/port-80", "80")
+    address, host = f"{service.status.load_balancer.ingress[0].ip}:{port}", f"{namespace}.example.com"
+    hello = description()["hello"]
+    # As of a user who may not listen on ports below 1024; Traefik asks pods themselves.
+    hello["container"] |= {
+        "args": ["-http=:8080", "-health=:8081"],
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "health", "containerPort": 8081}],
+        "readinessProbe": {"httpGet": {"path": "/readiness", "port": 8081}, "periodSeconds": 1},
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8081}},
+    }
+    hello["service"] = {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+    variables = {
+        "applications": {"hello": hello},
+        "application_entry": {"url": f"http://{address}/version", "headers": {"Host": host}},
+        "application_router": {"gateway_api": {"route": "hello"}},
+    }
+    return Routed(kubeconfig, namespace, quick=quick, address=address, host=host, variables=variables)
+
+
+def make_route(lab: Routed, parent: str = "web") -> None:
+    """Create the route of the application's own host."""
+    route = {
+        "apiVersion": "/".join(ROUTES),
+        "kind": "HTTPRoute",
+        "metadata": {"name": "hello"},
+        "spec": {
+            "parentRefs": [{"name": parent, "namespace": "gateway"}],
+            "hostnames": [lab.host],
+            "rules": [{"backendRefs": [{"name": "hello", "port": 80}]}],
+        },
+    }
+    lab.custom.create_namespaced_custom_object(*ROUTES, lab.namespace, "httproutes", route)
