@@ -71,10 +71,11 @@ def found(
 
     `objects` are what else is to be created, by resource, `then` says what will have happened before.
     """
-    scene = then(_scene(api, namespace, template))
-    own = _capacity.own(deployment, scene.pods) if deployment else []
-    placed = sum(bool(pod["spec"].get("nodeName")) for pod in own)
+    scene = _scene(api, namespace, template)
     try:
+        scene = then(scene)
+        own = _capacity.own(deployment, scene.pods) if deployment else []
+        placed = sum(bool(pod["spec"].get("nodeName")) for pod in own)
         return _capacity.room(
             _capacity.hashed(template, deployment, own),
             max(0, replicas - placed),
@@ -101,14 +102,14 @@ def for_update(
     there is no ReplicaSet yet.
     """
     try:
-        scene = then(_scene(api, namespace, template))
+        scene = _scene(api, namespace, template)
     except _api.ApiError as error:
         if error.status == 403:
             return None
         raise
     try:
         objects = {"replicasets.apps": 1} if new else {}
-        return _capacity.update_room(deployment, _capacity.hashed(template, None, []), scene, objects)
+        return _capacity.update_room(deployment, _capacity.hashed(template, None, []), then(scene), objects)
     except ValueError as error:
         raise Failure(f"The template's resources cannot be read: {error}.") from error
 

@@ -166,28 +166,58 @@ def room(
     return Room(copies, most, limited_by, missing if copies > 0 else None, tuple(unjudged))
 
 
-def after(scene: Scene, more: t.Iterable[tuple[Object, int]], objects: t.Mapping[str, int] | None = None) -> Scene:
-    """The scene once so many pods of other templates are admitted, and other objects created: quotas count them.
+def after(
+    template: Object,
+    copies: int,
+    scene: Scene,
+    *,
+    admitted: int = 0,
+    leaving: t.Sequence[Object] = (),
+    objects: t.Mapping[str, int] | None = None,
+    namespace: str | None = None,
+) -> Scene:
+    """The scene once so many pods of a template are there, as `room` has them: on nodes, and in quotas.
 
-    Where these pods are placed is not known. Raises ValueError for an amount that cannot be read.
+    They are put where the scheduler would put them, one after the other; those without a place are left out. They may
+    be of another `namespace`, whose quotas are not these. Raises ValueError for an amount that cannot be read.
     """
-    added: list[Amounts] = [{} for _quota in scene.quotas]
-    for template, count in more:
-        spec, _unjudged = _completed(template.get("spec") or {}, scene)
-        spec = _limit_ranges.defaulted(spec, scene.limit_ranges or ())
-        for amounts, quota in zip(added, scene.quotas):
-            _amounts.add(amounts, {name: each * count for name, each in _counted(spec, quota).items()})
-    for name, count in (objects or {}).items():
-        for amounts in added:
-            _amounts.add(amounts, {name: Fraction(count), f"count/{name}": Fraction(count)})
-    quotas = []
-    for amounts, quota in zip(added, scene.quotas):
-        status = quota.get("status") or {}
-        used = {name: quantity(value) for name, value in (status.get("used") or {}).items()}
-        _amounts.add(used, {name: each for name, each in amounts.items() if name in _quotas.hard(quota)})
-        written = {name: f"{int(each * 10**9)}n" for name, each in used.items()}
-        quotas.append(dict(quota, status=dict(status, used=written)))
-    return replace(scene, quotas=quotas)
+    home = namespace or scene.namespace
+    own = scene if home == scene.namespace else replace(scene, namespace=home, quotas=(), limit_ranges=())
+    spec, _unjudged = _completed(template.get("spec") or {}, own)
+    spec = _limit_ranges.defaulted(spec, own.limit_ranges or ())
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    board = _board(_placement.Candidate(spec, labels, home), scene, leaving)
+    nodes = _one_by_one(board, copies).nodes if board.usable else []
+    pods = [
+        {
+            "metadata": {"name": f"(pod {number})", "namespace": home, "labels": labels},
+            "spec": {**spec, "nodeName": node["metadata"]["name"]},
+        }
+        for number, node in enumerate(nodes, 1)
+    ]
+    gone = {id(pod) for pod in leaving}
+    quotas = [
+        _spent_of(item, spec, max(0, copies - admitted), leaving, objects or {}) if own is scene else item
+        for item in scene.quotas
+    ]
+    return replace(scene, quotas=quotas, pods=[*(pod for pod in scene.pods if id(pod) not in gone), *pods])
+
+
+def _spent_of(
+    quota: Object, spec: Object, copies: int, leaving: t.Sequence[Object], objects: t.Mapping[str, int]
+) -> Object:
+    """A quota of which so many pods more are spent, and those that are leaving given back."""
+    status = quota.get("status") or {}
+    used = {name: quantity(value) for name, value in (status.get("used") or {}).items()}
+    spent: Amounts = {}
+    _amounts.add(spent, {name: each * copies for name, each in _counted(spec, quota).items()})
+    for pod in leaving:
+        _amounts.add(spent, {name: -each for name, each in _spent(pod, quota).items()})
+    for name, count in objects.items():
+        _amounts.add(spent, {name: Fraction(count), f"count/{name}": Fraction(count)})
+    _amounts.add(used, {name: each for name, each in spent.items() if name in _quotas.hard(quota)})
+    written = {name: f"{int(max(each, Fraction(0)) * 10**9)}n" for name, each in used.items()}
+    return dict(quota, status=dict(status, used=written))
 
 
 def _completed(spec: Object, scene: Scene) -> tuple[Object, list[str]]:
@@ -235,65 +265,90 @@ def _refusal(
     return None
 
 
-def _on_nodes(
-    candidate: _placement.Candidate, copies: int, scene: Scene, leaving: t.Sequence[Object]
-) -> tuple[int, str | None, str | None]:
-    """How many the nodes take, what limits that, and what is missing for the copies, in words."""
+class _Board(t.NamedTuple):
+    """The nodes that pods of a kind may be put on."""
+
+    usable: t.Sequence[Object]
+    left: t.Sequence[Amounts]  #: what is left of each of them
+    each: Amounts  #: what one of the pods takes
+    rules: t.Sequence[_placement.Rule]
+
+    def take(self, amounts: Amounts, names: t.Iterable[str]) -> int:
+        """How many of the pods go into what is left of a node, where only these resources count."""
+        return max(0, int(min(amounts.get(name, Fraction(0)) // self.each[name] for name in names)))
+
+    def taken(self, names: t.Iterable[str]) -> int:
+        """How many all nodes take."""
+        names = list(names)
+        return sum(self.take(amounts, names) for amounts in self.left)
+
+
+def _board(candidate: _placement.Candidate, scene: Scene, leaving: t.Sequence[Object]) -> _Board:
     gone = {id(pod) for pod in leaving}
     there = [pod for pod in scene.pods if id(pod) not in gone and not is_over(pod)]
     each = {name: amount for name, amount in _amounts.requests(candidate.spec).items() if amount > 0}
     each["pods"] = Fraction(1)
     usable = [node for node in scene.nodes if schedulable(node, candidate.spec)]
-    if not usable:
-        nowhere = f"needs a node for {copies} pods, but none of {len(scene.nodes)} nodes takes them"
-        return 0, None, nowhere if copies > 0 else None
     by_node: dict[str, list[Object]] = {}
     for pod in there:
         by_node.setdefault(pod.get("spec", {}).get("nodeName", ""), []).append(pod)
     left = [free(node, by_node.get(node["metadata"]["name"], [])) for node in usable]
+    rules = _placement.rules(candidate, scene.nodes, there, usable) if usable else []
+    return _Board(usable, left, each, rules)
 
-    def take(amounts: Amounts, names: t.Iterable[str]) -> int:
-        return max(0, int(min(amounts.get(name, Fraction(0)) // each[name] for name in names)))
 
-    def taken(names: t.Iterable[str]) -> int:
-        """How many copies the nodes take where only these resources count."""
-        names = list(names)
-        return sum(take(amounts, names) for amounts in left)
-
-    most = taken(each)
-    limited_by = min(sorted(each), key=lambda name: taken([name]))
-    short = _short_on_nodes(limited_by, each[limited_by], copies, left) if most < copies else None
-    rules = _placement.rules(candidate, scene.nodes, there, usable)
-    if not rules:
+def _on_nodes(
+    candidate: _placement.Candidate, copies: int, scene: Scene, leaving: t.Sequence[Object]
+) -> tuple[int, str | None, str | None]:
+    """How many the nodes take, what limits that, and what is missing for the copies, in words."""
+    board = _board(candidate, scene, leaving)
+    if not board.usable:
+        nowhere = f"needs a node for {copies} pods, but none of {len(scene.nodes)} nodes takes them"
+        return 0, None, nowhere if copies > 0 else None
+    each = board.each
+    most = board.taken(each)
+    limited_by = min(sorted(each), key=lambda name: board.taken([name]))
+    short = _short_on_nodes(limited_by, each[limited_by], copies, board.left) if most < copies else None
+    if not board.rules:
         return most, limited_by, short
-    found, refused = _one_by_one(rules, usable, [take(amounts, each) for amounts in left], max(copies, 1))
-    if short is not None or not refused:
+    placed = _one_by_one(board, max(copies, 1))
+    found = len(placed.nodes)
+    if short is not None or not placed.refused:
         return found, limited_by, short
-    reasons = ", ".join(f"{count} {'has' if count == 1 else 'have'} {why}" for why, count in refused.items())
-    limits = next((rule.name for rule in rules if rule.why in refused), limited_by)
+    reasons = ", ".join(f"{count} {'has' if count == 1 else 'have'} {why}" for why, count in placed.refused.items())
+    limits = next((rule.name for rule in board.rules if rule.why in placed.refused), limited_by)
     said = (
-        f"needs a node for {copies} pods, and {found or 'none'} of them would get one: of {len(usable)} nodes {reasons}"
+        f"needs a node for {copies} pods, and {found or 'none'} of them would get one: of {len(board.usable)} nodes "
+        f"{reasons}"
     )
     return found, limits, said if copies > 0 else None
 
 
-def _one_by_one(
-    rules: t.Sequence[_placement.Rule], nodes: t.Sequence[Object], fits: list[int], copies: int
-) -> tuple[int, dict[str, int]]:
-    """How many of the copies get a node one after the other, and of the nodes in the end: why they take no more."""
-    for number in range(copies):
+class _Placed(t.NamedTuple):
+    """Where pods are put one after the other."""
+
+    nodes: t.Sequence[Object]  #: of each pod that gets one
+    refused: t.Mapping[str, int]  #: where not all do: why nodes take no more in the end, and how many
+
+
+def _one_by_one(board: _Board, copies: int) -> _Placed:
+    nodes, rules = board.usable, board.rules
+    fits = [board.take(amounts, board.each) for amounts in board.left]
+    chosen: list[Object] = []
+    for _number in range(copies):
         open_ = [at for at, node in enumerate(nodes) if fits[at] and all(rule.allows(node) for rule in rules)]
         if not open_:
             whys = Counter(
                 next((rule.why for rule in rules if not rule.allows(node)), "no room left") for node in nodes
             )
-            return number, dict(whys)
+            return _Placed(chosen, dict(whys))
         # Where there are fewest of those that are to be spread, and then where there is most room.
         best = min(open_, key=lambda at: (sum(rule.crowd(nodes[at]) for rule in rules), -fits[at]))
         fits[best] -= 1
+        chosen.append(nodes[best])
         for rule in rules:
             rule.put(nodes[best])
-    return copies, {}
+    return _Placed(chosen, {})
 
 
 def _short_on_nodes(scarce: str, amount: Fraction, copies: int, left: t.Sequence[Amounts]) -> str:

@@ -87,6 +87,17 @@ def objects_short(quota: Object, objects: t.Mapping[str, int]) -> t.Iterator[tup
                     yield name, count, left
 
 
+def objects_of(manifest: Object, resource: str) -> dict[str, int]:
+    """What an object that is created counts as, by resource; a Service also by its load balancer and node ports."""
+    found = {resource: 1}
+    spec = manifest.get("spec") or {}
+    if resource == "services" and spec.get("type") in ("LoadBalancer", "NodePort"):
+        balanced = spec["type"] == "LoadBalancer"
+        ports = len(spec.get("ports") or []) if not balanced or spec.get("allocateLoadBalancerNodePorts", True) else 0
+        found.update({"services.nodeports": ports, **({"services.loadbalancers": 1} if balanced else {})})
+    return found
+
+
 def is_of_priority(quota: Object) -> bool:
     """Whether a quota counts pods by their PriorityClass."""
     spec = quota.get("spec") or {}

@@ -51,11 +51,39 @@ REMEDIES = {
     **dict.fromkeys(
         ["Timeout", "ProgressDeadlineExceeded"], "see why it is not ready: its readiness probe, its log, its events"
     ),
-    "OOMKilled": "raise its memory limit, or have it need less",
-    "Unschedulable": "make room on the nodes, or ask for less",
-    "exceeded quota": "raise the ResourceQuota, or have fewer pods",
+    "Unschedulable": "make room on the nodes, or lower its requests",
     "FailedCreate": "change what was refused",
 }
+
+#: What is to be done, by reason (any where that is empty) and words of its message; the first that fits counts.
+BY_WORDS = (
+    ("", "OOMKilled", "raise its memory limit, or have it use less memory"),
+    ("", "exceeded quota", "raise the ResourceQuota, or have fewer pods"),
+    ("", "failed quota", "give its containers requests and limits, or the namespace a LimitRange with defaults"),
+    ("Unschedulable", "persistentvolumeclaim", "see that its PersistentVolumeClaims are there and bound"),
+    ("Unschedulable", "Insufficient", "make room on the nodes, or lower its requests"),
+    ("Unschedulable", "Too many pods", "make room on the nodes"),
+    *(
+        ("Unschedulable", words, f"have nodes that it may go to, or change its {field}")
+        for words, field in (
+            ("affinity/selector", "nodeSelector or node affinity"),
+            ("taint", "tolerations"),
+            ("pod affinity", "podAffinity"),
+            ("anti-affinity", "podAntiAffinity"),
+            ("topology spread", "topologySpreadConstraints"),
+            ("free ports", "host ports"),
+        )
+    ),
+    ("CreateContainerConfigError", "runAsNonRoot", "give it a user that is not root, with runAsUser or in its image"),
+    ("CreateContainerConfigError", "non-numeric user", "give its user as a number, with runAsUser"),
+    ("", "executable file not found", "see that its command is a program of the image"),
+    ("", "no such file or directory", "see that its command and what it mounts are there"),
+    ("", "exec format error", "use an image of the nodes' architecture"),
+    ("FailedCreate", "PodSecurity", "have its securityContext meet the namespace's Pod Security level, or change that"),
+    ("FailedCreate", "service account", "create the ServiceAccount that it names"),
+    ("FailedCreate", "failed calling webhook", "see that what serves the admission webhook runs"),
+    ("FailedCreate", "denied the request", "change what the admission webhook refuses"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,9 +100,11 @@ class Fault:
     @property
     def remedy(self) -> str:
         """What is to be done, empty where the message says it."""
-        reasons = ["OOMKilled", "exceeded quota"]
-        known = next((reason for reason in reasons if reason in self.message), self.reason)
-        return REMEDIES.get(known, "")
+        said = self.message.lower()
+        by_words = (
+            remedy for reason, words, remedy in BY_WORDS if reason in ("", self.reason) and words.lower() in said
+        )
+        return next(by_words, REMEDIES.get(self.reason, ""))
 
     def __str__(self) -> str:
         place = f"pod {self.pod}" if self.pod else ""

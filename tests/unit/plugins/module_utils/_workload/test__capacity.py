@@ -522,10 +522,40 @@ def test_quotas_count_what_is_created_before() -> None:
     scene = Scene(nodes=[node("a", cpu="4")], quotas=[quota])
     one: Object = {"spec": spec("400m")}
     assert _capacity.room(one, 2, scene).missing is None
-    later = _capacity.after(scene, [(one, 1), (one, 1)], {"deployments.apps": 1})
+    later = _capacity.after(one, 2, scene, objects={"deployments.apps": 1})
     assert _capacity.room(one, 1, later).missing == "needs 1 x 400m requests.cpu, left of quota team: 200m"
     assert _capacity.room({"spec": spec("100m")}, 2, later).missing is None
     assert "more of count/deployments.apps" in str(
         _capacity.room({"spec": spec("100m")}, 1, later, objects={"deployments.apps": 1}).missing
     )
     assert scene.quotas[0]["status"]["used"] == {"pods": "1"}
+
+
+def test_pods_that_were_put_before_take_their_nodes() -> None:
+    scene = Scene(nodes=[node("a"), node("b")])
+    large, small = {"spec": spec("600m")}, {"spec": spec("400m")}
+    later = _capacity.after(large, 2, scene)
+    assert _capacity.room(small, 2, later).missing is None
+    assert _capacity.room(small, 3, later).missing == "needs 3 x 400m cpu, free on schedulable nodes: 800m"
+    assert _capacity.room(small, 3, _capacity.after(large, 3, scene)).missing is not None  # two of the three got a node
+    # Those that leave make room for what replaces them.
+    replaced = _capacity.after(small, 2, later, leaving=later.pods)
+    assert _capacity.room(large, 2, replaced).missing is None
+    assert scene.pods == ()
+
+
+def test_a_port_of_the_node_and_pods_that_keep_apart_count_for_those_that_come_later() -> None:
+    port = {**spec(), "containers": [{**spec()["containers"][0], "ports": [{"containerPort": 80, "hostPort": 80}]}]}
+    scene = Scene(nodes=[node("a"), node("b")])
+    one: Object = {"metadata": {"labels": {"app": "one"}}, "spec": port}
+    assert _capacity.room(one, 1, _capacity.after(one, 1, scene)).missing is None
+    assert "host port 80/TCP taken" in str(_capacity.room(one, 1, _capacity.after(one, 2, scene)).missing)
+
+
+def test_pods_of_another_namespace_take_nodes_and_nothing_of_these_quotas() -> None:
+    hard = {"pods": "1"}
+    quota = {"metadata": {"name": "q"}, "status": {"hard": hard, "used": {}}}
+    scene = Scene(nodes=[node("a")], quotas=[quota])
+    later = _capacity.after({"spec": spec("600m")}, 1, scene, namespace="elsewhere")
+    assert later.quotas == [quota]
+    assert "free on schedulable nodes: 400m" in str(_capacity.room({"spec": spec("600m")}, 1, later).missing)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import (
+    Fault,
     fault,
     new_replica_set,
     progress,
@@ -201,6 +202,56 @@ def test_a_crash_says_how_the_container_ended() -> None:
     assert found.message == "OOMKilled, exit code 137"
     assert "memory limit" in found.remedy
     assert found.restarted
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "remedy"),
+    [
+        # In the words of kube-scheduler, kubelet, containerd and the admission plugins.
+        ("Unschedulable", '0/3 nodes are available: persistentvolumeclaim "data" not found.', "are there and bound"),
+        (
+            "Unschedulable",
+            "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
+            "are there and bound",
+        ),
+        (
+            "Unschedulable",
+            "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: yes}, 2 Insufficient cpu.",
+            "lower its requests",
+        ),
+        (
+            "Unschedulable",
+            "0/3 nodes are available: 3 node(s) had untolerated taint {gpu: yes}.",
+            "change its toleratio",
+        ),
+        ("Unschedulable", "3 node(s) didn't match Pod's node affinity/selector.", "change its nodeSelector"),
+        ("Unschedulable", "3 node(s) didn't match pod anti-affinity rules.", "change its podAntiAffinity"),
+        ("Unschedulable", "3 node(s) didn't match pod affinity rules.", "change its podAffinity"),
+        ("Unschedulable", "3 node(s) didn't match pod topology spread constraints.", "topologySpreadConstraints"),
+        ("Unschedulable", "3 node(s) didn't have free ports for the requested pod ports.", "host ports"),
+        ("CreateContainerConfigError", 'secret "db" not found', "ConfigMaps, Secrets"),
+        (
+            "CreateContainerConfigError",
+            "container has runAsNonRoot and image will run as root (pod: ...)",
+            "a user that is not root",
+        ),
+        ("CrashLoopBackOff", "OOMKilled, exit code 137", "raise its memory limit"),
+        (
+            "CrashLoopBackOff",
+            'StartError, exit code 128: exec: "serve": executable file not found in $PATH: unknown',
+            "a program of the image",
+        ),
+        ("CrashLoopBackOff", "Error, exit code 1", "see in its log"),
+        ("FailedCreate", 'pods "web-1" is forbidden: violates PodSecurity "restricted:latest": ...', "securityContext"),
+        ("FailedCreate", 'pods "web-" is forbidden: error looking up service account default/robot', "ServiceAccount"),
+        ("FailedCreate", 'pods "web-1" is forbidden: exceeded quota: q, requested: pods=1', "raise the ResourceQuota"),
+        ("FailedCreate", 'pods "web-1" is forbidden: failed quota: q: must specify limits.cpu', "requests and limits"),
+        ("FailedCreate", 'admission webhook "v.example.com" denied the request: no', "webhook refuses"),
+        ("FailedCreate", "something new", "change what was refused"),
+    ],
+)
+def test_what_is_to_be_done_fits_what_is_said(reason: str, message: str, remedy: str) -> None:
+    assert remedy in Fault(reason, message).remedy
 
 
 def test_no_room_may_pass_but_not_while_a_pod_is_leaving() -> None:
