@@ -72,6 +72,15 @@ options:
             type: list
             elements: str
             default: []
+      ingress:
+        description: An Ingress in the namespace of the application, whose controller serves the canary annotations of
+          ingress-nginx.
+        type: dict
+        suboptions:
+          name:
+            description: Its name.
+            type: str
+            required: true
   weight_tolerance:
     description: How many percentage points the nearest share may be away from a weight.
     type: float

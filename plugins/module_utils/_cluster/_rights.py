@@ -74,10 +74,8 @@ _CANARY = (
     Right("", "services", ("list",)),
     Right("autoscaling", "horizontalpodautoscalers", ("list",)),
 )
-_ROUTED = (  # what gives a canary its share by a route; a route is power over all of its users' traffic
-    Right("", "services", ("create", "patch", "delete")),
-    Right("gateway.networking.k8s.io", "httproutes", ("get", "patch")),
-)
+#: What a router takes besides: the canary's own Service.
+_ROUTED = Right("", "services", ("create", "patch", "delete"))
 
 #: The rights by strategy. roles/cluster checks them, docs/rbac.yaml grants them.
 RIGHTS: dict[str, tuple[Right, ...]] = {
@@ -92,7 +90,13 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ROOM, *_SHARES, Right("", "services", ("list",))),
     "canary": _CANARY,
-    "canary_route": (*_CANARY, *_ROUTED),
+    # Whoever may change a router's object has power over all of its users' traffic.
+    "canary_route": (*_CANARY, _ROUTED, Right("gateway.networking.k8s.io", "httproutes", ("get", "patch"))),
+    "canary_ingress": (
+        *_CANARY,
+        _ROUTED,
+        Right("networking.k8s.io", "ingresses", ("get", "create", "patch", "delete")),
+    ),
     "bluegreen": (
         *_CHANGED,
         _CREATED,

@@ -86,7 +86,9 @@ def remove(work: Work) -> None:
         _until(work, lambda now: not _reachable.ready(now.canary_slices), _still_there)
         seen = work.seen()
     router, _route = seen.routed()
-    if _is_backend(seen):
+    if seen.own is not None:
+        work.delete(seen.own, f"{router.kind.KIND} {seen.services[1]} is deleted", router.kind.KIND)
+    elif _is_backend(seen):
         before = _canary_manifests.weights_before(seen.behind)
         _routed(
             work,
@@ -105,33 +107,40 @@ def remove(work: Work) -> None:
 
 
 def _is_backend(seen: Seen) -> bool:
-    """Whether the route leads to the canary's Service, with whatever weight."""
-    router, route = seen.routed()
-    given = router.kind.given(route, *seen.services, router.rules)
-    return any(f"[name={seen.services[1]}]" in path for path in given)
+    """Whether the router leads to the canary's Service, with whatever weight."""
+    router, weighing = seen.weighing()
+    return router.kind.has(weighing, *seen.services, router.rules)
 
 
 def _weighted(work: Work, weight: Fraction) -> None:
-    """Write the weights. Raises Failure."""
+    """Give the canary's Service a weight, and make it a backend where it is none. Raises Failure."""
     seen = work.seen()
+    router, weighing = seen.weighing()
+    said = f"gives Service {seen.services[1]} {_weights.percent(weight)} of the traffic"
+    if weighing:
+        _routed(work, seen, lambda now: _weighing(seen, now, weight), said)
+    else:
+        work.create(_canary_manifests.own(seen, weight), f"{router.kind.KIND} {seen.services[1]} is created and {said}")
+
+
+def _weighing(seen: Seen, now: Object, weight: Fraction) -> list[Object]:
     router, _route = seen.routed()
-    _routed(
-        work,
-        seen,
-        lambda now: router.kind.weighted(now, *seen.services, router.rules, weight),
-        f"gives Service {seen.services[1]} {_weights.percent(weight)} of the traffic",
-    )
+    patch = router.kind.weighted(now, *seen.services, router.rules, weight)
+    if router.kind.OWN and now["spec"].get("rules") != seen.own_rules():
+        patch.append({"op": "replace", "path": "/spec/rules", "value": seen.own_rules()})
+    return patch
 
 
 def _routed(work: Work, seen: Seen, patch: Patch, said: str) -> None:
-    """Change the route, whose weights are to stay from then on as they were given. Raises Failure."""
-    router, route = seen.routed()
+    """Change what has the weights, which are to stay from then on as they were given. Raises Failure."""
+    router, weighing = seen.weighing()
+    name = seen.services[1] if router.kind.OWN else router.name
     work.patched(
-        Place(router.kind.KIND, work.options["namespace"], router.name),
-        route,
+        Place(router.kind.KIND, work.options["namespace"], name),
+        weighing,
         patch,
         lambda now: router.kind.given(now, *seen.services, router.rules),
-        f"{router} {said}",
+        f"{router.kind.KIND} {name} {said}",
     )
 
 
@@ -149,7 +158,7 @@ def _accepted(work: Work, *, whatever: bool = False) -> None:
     refused: float | None = None
     while True:
         answer = router.kind.answer(_place.found(work.api, place))
-        if answer.said == "yes" or (whatever and answer.said == "no"):
+        if answer.said in ("yes", "not told") or (whatever and answer.said == "no"):
             return
         now = time.monotonic()
         refused = (refused or now) if answer.said == "no" else None

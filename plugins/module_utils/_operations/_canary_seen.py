@@ -27,6 +27,11 @@ def read(api: _api.Api, namespace: str, name: str, service: str = "", router: Ro
     if router:  # the canary's own one is none of stable's
         services = [item for item in services if item["metadata"]["name"] != named(name)]
     behind = _place.there(api, _place.Place("Service", namespace, named(name))) if router else None
+    own = (
+        _place.there(api, _place.Place(router.kind.KIND, namespace, named(name)))
+        if router and router.kind.OWN
+        else None
+    )
     leading = _canary_state.service_of(services, stable, service)
     selector = leading["spec"].get("selector") or {}
     # A Service that is kept from the canary's pods selects a track, too.
@@ -43,6 +48,7 @@ def read(api: _api.Api, namespace: str, name: str, service: str = "", router: Ro
         scalers=_namespace.autoscalers(api, namespace),
         router=router,
         route=_route(api, namespace, router) if router else None,
+        own=own,
         behind=behind,
         canary_slices=_slices(api, namespace, named(name)) if behind else (),
     )

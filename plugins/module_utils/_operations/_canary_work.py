@@ -113,7 +113,7 @@ class Work:
             self.run.gave(place, {**_given.images(deployment), _given.REPLICAS: None})
 
     def create(self, manifest: Object, message: str) -> None:
-        """Create a Deployment or a Service, under the run's lock. Raises Failure."""
+        """Create a Deployment, a Service or a router's object, under the run's lock. Raises Failure."""
         place = Place(manifest["kind"], self.options["namespace"], manifest["metadata"]["name"])
         path = place.path.rpartition("/")[0]
         for attempt in range(1, _retries.ATTEMPTS + 1):
@@ -136,7 +136,7 @@ class Work:
         self._noted(place, {"before": {}, "after": manifest}, message)
 
     def delete(self, item: Object, message: str, kind: str = "Deployment") -> None:
-        """Delete a Deployment or a Service as it was read, under the run's lock. Raises Failure."""
+        """Delete a Deployment, a Service or a router's object as it was read, under the run's lock. Raises Failure."""
         place = Place(kind, self.options["namespace"], item["metadata"]["name"])
         self.run.let_go(place)
         _place.deleted(self.api, place, item, dry_run=self.task.check_mode, before_write=self.run.check_given)

@@ -197,7 +197,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "service": seen.service["metadata"]["name"],
         "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP" and seen.router is None,
         "router": str(seen.router) if seen.router else "",
-        "leftovers": canary is None and seen.behind is not None,
+        "leftovers": canary is None and (seen.behind is not None or seen.own is not None),
         "scaler": scaler.name if scaler else "",
         "stable": {
             "deployment": name,
@@ -222,7 +222,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "shares": _canary_standing.shares_of(seen, old, version),
         "steps": steps,
         "promote": promote,
-        "abort": asked.abort and (canary is not None or seen.behind is not None),
+        "abort": asked.abort and (canary is not None or seen.behind is not None or seen.own is not None),
         "needed": _canary_steps.needed(seen, steps, whole, promote),
         "template": new["spec"]["template"] if new is not None else {},
         "message": _message(seen, phase, version, old, ready["ready"]),

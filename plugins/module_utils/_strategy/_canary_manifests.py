@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import typing as t
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
@@ -140,6 +141,18 @@ def service(seen: Seen, new: Object) -> Object:
         },
         "spec": {**kept, "selector": dict(new["spec"]["selector"]["matchLabels"]), "ports": ports},
     }
+
+
+def own(seen: Seen, weight: Fraction) -> Object:
+    """The manifest of the canary's own object beside the route, of a router that has its weight there."""
+    router, route = seen.routed()
+    made = router.kind.own(route, *seen.services, weight)
+    metadata = {
+        **made["metadata"],
+        "labels": _managers.of_nobody(route["metadata"].get("labels") or {}) | {"track": TRACK},
+        "annotations": {**made["metadata"].get("annotations", {}), ROUTER: str(router)},
+    }
+    return {**made, "metadata": metadata}
 
 
 def separation(seen: Seen, new: Object) -> dict[str, str]:

@@ -51,11 +51,12 @@ def check_router(seen: Seen) -> None:
             f"The canary of {name} has its share by {had or 'the number of its pods'}, and not by "
             f"{router or 'that'}; give the application_router that it was started with, also to abort it."
         )
-    if seen.behind is not None and ROUTER not in annotations_of(seen.behind):
-        raise Failure(
-            f"Service {seen.services[1]}, as a canary of {name} calls its own, was made by somebody else; rename or "
-            f"delete it."
-        )
+    own = f"{seen.router.kind.KIND if seen.router else ''} {seen.services[1]}"
+    for item, called in ((seen.behind, f"Service {seen.services[1]}"), (seen.own, own)):
+        if item is not None and ROUTER not in annotations_of(item):
+            raise Failure(
+                f"{called}, as a canary of {name} calls its own, was made by somebody else; rename or delete it."
+            )
 
 
 def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> None:
@@ -97,13 +98,13 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
         router, route = seen.routed()
         router.kind.check(route, *seen.services, router.rules)
         answer = router.kind.answer(route)
-        if answer.said != "yes" and seen.canary is None:
+        if answer.said in ("no", "not yet") and seen.canary is None:
             raise Failure(
                 f"{router} is not accepted by all of its gateways: {answer.why}. So its weights would say nothing of "
                 f"what users get; see its status, and run again once it is accepted."
             )
         for step in steps:
-            router.kind.weighted(route, *seen.services, router.rules, _weights.weight_of(step["weight"]))
+            router.kind.weighted(seen.weighing()[1], *seen.services, router.rules, _weights.weight_of(step["weight"]))
         last = whole if (seen.share() if not steps else _weights.weight_of(steps[-1]["weight"])) == 1 else 0
     if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < whole:
         raise Failure(

@@ -47,6 +47,7 @@ class Seen:
     scalers: t.Sequence[Object] = ()  #: the HorizontalPodAutoscalers of the namespace
     router: t.Optional[Router] = None  #: what shares the traffic out by weights; None where the Service does by pods
     route: t.Optional[Object] = None  #: its object
+    own: t.Optional[Object] = None  #: the canary's own object beside that, of a router that has its weight there
     behind: t.Optional[Object] = None  #: the canary's own Service, where there is a router and it was created
     canary_slices: t.Sequence[Object] = ()  #: the EndpointSlices of that
 
@@ -57,8 +58,20 @@ class Seen:
 
     def share(self) -> Fraction | None:
         """The canary's share (0..1) by the router's weights; None where its rules do not agree."""
+        router, weighing = self.weighing()
+        if self.own is not None and self.own["spec"].get("rules") != self.own_rules():
+            return None  # the users' object was changed, so some of them are led by one only
+        return router.kind.share(weighing, *self.services, router.rules)
+
+    def own_rules(self) -> t.Any:
+        """The rules that the canary's own object is to have."""
         router, route = self.routed()
-        return router.kind.share(route, *self.services, router.rules)
+        return router.kind.own(route, *self.services, Fraction(0))["spec"]["rules"]
+
+    def weighing(self) -> tuple[Router, Object]:
+        """The router and the object with its weights, {} where that is the canary's own one and is not there."""
+        router, route = self.routed()
+        return router, (self.own or {}) if router.kind.OWN else route
 
     def routed(self) -> tuple[Router, Object]:
         """The router and its object, of who has one."""

@@ -17,8 +17,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _s
 TRIES = 10
 
 
-#: The plural and group of what leads users to Services, by kind.
-ROUTES = {"HTTPRoute": ("httproutes", "gateway.networking.k8s.io")}
+#: The plural, group and version of what leads users to Services, by kind.
+ROUTES = {
+    "HTTPRoute": ("httproutes", "gateway.networking.k8s.io", "v1"),
+    "Ingress": ("ingresses", "networking.k8s.io", "v1"),
+    "VirtualService": ("virtualservices", "networking.istio.io", "v1"),
+    "TraefikService": ("traefikservices", "traefik.io", "v1alpha1"),
+    "Route": ("routes", "route.openshift.io", "v1"),
+}
 
 
 class Place(t.NamedTuple):
@@ -37,8 +43,9 @@ class Place(t.NamedTuple):
         if self.kind == "Service":
             return _api.path_of("services", self.namespace, self.name)
         if self.kind in ROUTES:
-            plural, group = ROUTES[self.kind]
-            return _api.path_of(plural, self.namespace, self.name, group=group)
+            plural, group, version = ROUTES[self.kind]
+            path = _api.path_of(plural, self.namespace, self.name, group=group)
+            return path.replace("/v1/", f"/{version}/", 1)
         if self.kind == "HorizontalPodAutoscaler":
             path = _api.path_of("horizontalpodautoscalers", self.namespace, self.name, group="autoscaling")
             return path.replace("/v1/", "/v2/", 1)

@@ -10,7 +10,7 @@ import typing as t
 
 
 class Answer(t.NamedTuple):
-    """Whether a route is accepted as it is by all who serve it."""
+    """Whether a route is accepted as it is by all who serve it; of some kinds only traffic tells."""
 
-    said: t.Literal["yes", "not yet", "no"]
+    said: t.Literal["yes", "not yet", "no", "not told"]
     why: str = ""  #: in words, where it is not accepted

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _gateway_api
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _gateway_api, _ingress
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._answer import Answer
 
 Object = t.Dict[str, t.Any]
@@ -30,19 +30,32 @@ OPTION: dict[str, t.Any] = {
                 "rules": {"type": "list", "elements": "str", "default": []},
             },
         },
+        "ingress": {"type": "dict", "options": {"name": {"type": "str", "required": True}}},
     },
 }
 
 
 class Kind(t.Protocol):
-    """What is known of one kind of routers."""
+    """What is known of one kind of routers.
+
+    The weights are in an object: the route that users come in by, or where `OWN` says so one of the canary's own beside
+    it, which is created for it and deleted again, and is {} where there is none.
+    """
 
     KIND: str
     PLURAL: str
     GROUP: str
+    VERSION: str
+    OWN: bool
 
     def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
-        """Raise Failure where the object cannot share the traffic of these Services."""
+        """Raise Failure where the route cannot share the traffic of these Services."""
+
+    def own(self, item: Object, stable: str, canary: str, weight: Fraction) -> Object:
+        """The manifest of the canary's own object beside the route, which gives it this share."""
+
+    def has(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> bool:
+        """Whether the object leads to the canary's Service, with whatever weight."""
 
     def share(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> Fraction | None:
         """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
@@ -57,8 +70,8 @@ class Kind(t.Protocol):
     ) -> list[Object]:
         """The JSON patch that takes the canary's Service out, with stable's weights `before`."""
 
-    def given(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> dict[str, int]:
-        """The weights of both Services, by the paths of their fields."""
+    def given(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> dict[str, t.Any]:
+        """What gives both Services their weights, by the paths of the fields."""
 
     def weights(self, item: Object, stable: str, rules: t.Sequence[str]) -> list[int]:
         """Stable's weights, one a rule."""
@@ -79,12 +92,31 @@ class Router:
         return f"{self.kind.KIND} {self.name}"
 
 
+class _Known(t.NamedTuple):
+    """A kind as a request names it."""
+
+    kind: t.Any
+    name: str  #: the option with the name of its object
+
+
+KINDS = {
+    "gateway_api": _Known(_gateway_api, "route"),
+    "ingress": _Known(_ingress, "name"),
+}
+
+
 def named(option: t.Mapping[str, t.Any] | None) -> Router | None:
     """The router that a request names, None where it names none. Raises Failure."""
     said = {key: value for key, value in (option or {}).items() if value}
     if not said:
         return None
-    route = said["gateway_api"]
-    if not route["route"]:
-        raise Failure("gateway_api of the router has an empty route; give the name of the application's HTTPRoute.")
-    return Router(t.cast(Kind, _gateway_api), route["route"], tuple(route["rules"] or ()))
+    if len(said) > 1:
+        raise Failure(f"The router is given as {' and as '.join(said)}; one router shares the traffic, so give one.")
+    ((key, value),) = said.items()
+    known = KINDS[key]
+    name = value[known.name]
+    if not name:
+        raise Failure(
+            f"{key} of the router has an empty {known.name}; give the name of the application's {known.kind.KIND}."
+        )
+    return Router(t.cast(Kind, known.kind), name, tuple(value.get("rules") or ()))

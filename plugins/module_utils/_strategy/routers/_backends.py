@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Backends with weights, as most routers have them: shares, and the JSON patches that change them.
+
+Lists of backends are atomic, so no apply or merge can change one of them. Each operation of a patch comes after a
+`test` that the backend is still the one that is meant. Pure functions of plain objects.
+"""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from fractions import Fraction
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+
+Object = t.Dict[str, t.Any]
+
+WHOLE = 100  #: what both weights add up to where nothing else has a share, or a multiple of it
+
+
+class Backend(t.NamedTuple):
+    """One of the places that a rule leads to."""
+
+    service: str  #: what it is called there
+    weight: int  #: that it has, whether it says so or not
+    said: t.Optional[int]  #: the weight that it says
+    at: str  #: the JSON pointer of it
+    name: str  #: the JSON pointer of its name, below it
+    field: str  #: the path of its weight
+
+
+class Rule(t.NamedTuple):
+    """A rule that leads to stable's Service."""
+
+    called: str  #: as a message names it
+    source: Object  #: what the object has of it
+    stable: Backend
+    canary: t.Optional[Backend]
+    others: t.Sequence[Backend]
+    add: t.Callable[[int], Object]  #: the operation that makes the canary a backend of this weight
+
+    @property
+    def both(self) -> int:
+        """The sum of the weights of both."""
+        return self.stable.weight + (self.canary.weight if self.canary else 0)
+
+
+def share(rules: t.Sequence[Rule]) -> Fraction | None:
+    """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
+    found = {Fraction(rule.canary.weight if rule.canary else 0, rule.both) if rule.both else None for rule in rules}
+    return found.pop() if len(found) == 1 else None
+
+
+def weights(rules: t.Sequence[Rule]) -> list[int]:
+    """Stable's weights, one a rule."""
+    return [rule.stable.weight for rule in rules]
+
+
+def given(rules: t.Sequence[Rule]) -> dict[str, int]:
+    """The weights of both Services, by the paths of their fields."""
+    return {each.field: each.weight for rule in rules for each in (rule.stable, rule.canary) if each is not None}
+
+
+def check(rules: t.Sequence[Rule], stable: str) -> None:
+    """Raise Failure where a rule has no traffic to share."""
+    for rule in rules:
+        if rule.both == 0:
+            raise Failure(
+                f"{rule.called} gives Service {stable} the weight 0, so there is no traffic to share; give it a weight "
+                f"first."
+            )
+
+
+def weighted(rules: t.Sequence[Rule], weight: Fraction, most: int) -> list[Object]:
+    """The JSON patch that gives the canary this share of what both Services get, with its Service as a backend.
+
+    Other backends and their weights stay as they are; no weight goes beyond `most`. Raises Failure where whole weights
+    cannot give the share.
+    """
+    patch: list[Object] = []
+    for rule in rules:
+        canary, stable = _split(rule, weight, most)
+        if rule.canary is None:
+            patch += [_test(rule.stable), rule.add(canary)]
+        else:
+            patch += _set(rule.canary, canary)
+        patch += _set(rule.stable, stable)
+    return patch
+
+
+def without(rules: t.Sequence[Rule], before: t.Sequence[int]) -> list[Object]:
+    """The JSON patch that takes the canary's Service out; `before` are stable's weights from before it, one a rule."""
+    patch: list[Object] = []
+    for number, rule in enumerate(rules):
+        if rule.canary is None:
+            continue
+        # With others beside it, what both held together is stable's share; alone, any weight is all of it.
+        known = not rule.others and len(before) == len(rules) and before[number] > 0
+        patch += _set(rule.stable, before[number] if known else rule.both)
+        patch += [_test(rule.canary), {"op": "remove", "path": rule.canary.at}]
+    return patch
+
+
+def _set(backend: Backend, weight: int) -> list[Object]:
+    """The operations that give a backend a weight, none where it says it already."""
+    if backend.said == weight:
+        return []
+    return [_test(backend), {"op": "add", "path": f"{backend.at}/weight", "value": weight}]
+
+
+def _test(backend: Backend) -> Object:
+    return {"op": "test", "path": f"{backend.at}{backend.name}", "value": backend.service}
+
+
+def _split(rule: Rule, weight: Fraction, most: int) -> tuple[int, int]:
+    """The weights of the canary and of stable."""
+    if weight == 0:
+        return 0, rule.both
+    percent = f"{float(weight * 100):g}%"
+    if rule.others:
+        part = weight * rule.both
+        if part.denominator != 1:
+            others = ", ".join(each.service for each in rule.others)
+            raise Failure(
+                f"{rule.called} gives the Service and its canary the weight {rule.both} beside {others}, of which "
+                f"{percent} is no whole number; multiply all weights of the rule by {part.denominator}, which changes "
+                f"nobody's share, and run again."
+            )
+        return int(part), rule.both - int(part)
+    whole = math.lcm(WHOLE, weight.denominator)
+    canary = int(weight * whole)
+    if max(canary, whole - canary) > most:
+        raise Failure(
+            f"The weight {percent} is too fine for {rule.called}, whose weights go up to {most}; ask for a rounder one."
+        )
+    return canary, whole - canary
