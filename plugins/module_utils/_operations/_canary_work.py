@@ -181,8 +181,8 @@ class Work:
     def endings(self, version: str, *, changed: bool = True) -> _endings.Endings:
         """What looks out for pods of the application that end while a version is judged."""
 
-        def read() -> dict[str, str]:
-            return _reachable.ending(self.seen().pods, self.asked.container, self.asked.rule)
+        def read() -> dict[str, _reachable.Standing]:
+            return _reachable.standing(self.seen().pods, self.asked.container, self.asked.rule)
 
         return _endings.Endings(self.run, read, version, changed=changed)
 

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _ending
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _reachable
 
 
 class Endings:
@@ -20,32 +21,40 @@ class Endings:
     def __init__(
         self,
         run: _run.Run,
-        read: t.Callable[[], t.Mapping[str, str]],
+        read: t.Callable[[], t.Mapping[str, _reachable.Standing]],
         version: str = "",
         *,
         changed: bool = False,
     ) -> None:
-        """`read` lists the pods that are ending, by name, each with its version. Raises Failure.
+        """`read` lists the pods, by name. Raises Failure.
 
         `version` is the one that is judged; `changed` says that the run has just ended pods, which may be gone already.
         """
         self._run, self._read, self._version = run, read, version
         self._began = time.monotonic()
+        self._first: dict[str, _reachable.Standing] = {}  # how each pod stood when it was first seen
         self.seen = _ending.Ending(self._began if changed else None)
+        self.failing = ""  #: which pods of the version itself fail, in words; empty where none does
 
     def look(self) -> None:
-        """See which pods are ending. What cannot be read excuses nothing."""
+        """See which pods are ending, and whether those of the version stand. What cannot be read excuses nothing."""
         try:
-            self.seen.saw(self._read(), time.monotonic())
+            pods = self._read()
         except Failure:
             return
+        self._first = {**pods, **self._first}
+        self.failing = _reachable.failing(pods, self._first, self._version)
+        self.seen.saw(_reachable.ending(pods), time.monotonic())
 
     def excuse(self, result: t.Mapping[str, t.Any], begun: float, patience: float) -> bool:
         """Whether what a look lost, which `begun` then (time.monotonic), is held against nobody.
 
-        Whatever ends meanwhile, after `patience` seconds and the time that proxies need it is.
+        Whatever ends meanwhile, after `patience` seconds and the time that proxies need it is, and at once where pods
+        of the version itself fail.
         """
         self.look()
+        if self.failing:
+            return False
         if begun - self._began > patience + _ending.FOLLOW_SLOWLY:
             return False
         return self.seen.excuses(result, begun, self._version)

@@ -283,8 +283,8 @@ class Step:
     def endings(self) -> _endings.Endings:
         """What looks out for the Deployment's pods that end."""
 
-        def read() -> dict[str, str]:
-            return _reachable.ending(self.found().pods, self.carrier.container, self.carrier.rule)
+        def read() -> dict[str, _reachable.Standing]:
+            return _reachable.standing(self.found().pods, self.carrier.container, self.carrier.rule)
 
         return _endings.Endings(self.run, read, self.plan["target"], changed=self.plan["phase"] != "done")
 

@@ -330,7 +330,9 @@ class Awaited:
         for given in rollout.given:
             _given.check(workload, given)
         self.seen = seen = _own(workload, objects["remembered"].values(), objects["pods"].values())
-        rollout.ended.saw(_reachable.ending(seen.pods, rollout.container, rollout.rule), time.monotonic())
+        rollout.ended.saw(
+            _reachable.ending(_reachable.standing(seen.pods, rollout.container, rollout.rule)), time.monotonic()
+        )
         self.waited = self._waits_for(seen)
         if self.waited is None:
             return True

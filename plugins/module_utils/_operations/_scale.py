@@ -205,9 +205,9 @@ def _endings_of(options: t.Mapping[str, t.Any], task: Task, run: _run.Run, reque
     if not planned or not (planned[-1]["before"] or 0) > requested:
         return None
 
-    def read() -> dict[str, str]:
+    def read() -> dict[str, _reachable.Standing]:
         with contextlib.closing(_api.api(options, task.environ)) as api:
-            return _reachable.ending(_place.around(api, place, _place.found(api, place))[1])
+            return _reachable.standing(_place.around(api, place, _place.found(api, place))[1])
 
     return _endings.Endings(run, read, changed=True)
 

@@ -400,6 +400,8 @@ def _settled(
         attempt += 1
         time.sleep(1)
     if failure:
+        if endings and endings.failing:
+            raise Failure(f"{endings.failing} {failure.message}", failure.facts) from None
         raise failure
     if run:
         run.check_given()

@@ -95,13 +95,49 @@ def by_pods(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = 
     )
 
 
-def ending(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = _images.PLAIN) -> dict[str, str]:
-    """The pods that were told to end and are still there, by name, each with its version, empty where none is known."""
+class Standing(t.NamedTuple):
+    """How a pod stands."""
+
+    version: str  #: empty where none is known
+    ending: bool = False  #: whether it was told to end
+    ready: bool = True
+    restarts: int = 0  #: how often its containers were started again
+
+
+def standing(pods: t.Sequence[Object], container: str = "", rule: _images.Rule = _images.PLAIN) -> dict[str, Standing]:
+    """How each pod stands, by its name."""
     return {
-        pod["metadata"]["name"]: _version(pod, container, rule)
+        pod["metadata"]["name"]: Standing(
+            _version(pod, container, rule),
+            bool(pod["metadata"].get("deletionTimestamp")),
+            _workloads.is_ready(pod),
+            _workloads.restart_count(pod),
+        )
         for pod in pods
-        if pod["metadata"].get("deletionTimestamp")
     }
+
+
+def ending(pods: t.Mapping[str, Standing]) -> dict[str, str]:
+    """The pods that were told to end and are still there, by name, each with its version, empty where none is known."""
+    return {name: pod.version for name, pod in pods.items() if pod.ending}
+
+
+def failing(pods: t.Mapping[str, Standing], since: t.Mapping[str, Standing], version: str) -> str:
+    """Which of the pods of a version, of all pods where it is empty, take requests and fail; empty where none does.
+
+    These are pods that are not ready, and those whose containers were started again `since` then.
+    """
+    mine = {name: pod for name, pod in sorted(pods.items()) if not pod.ending and version in ("", pod.version)}
+    crashed = [name for name, pod in mine.items() if pod.restarts > since.get(name, pod).restarts]
+    if crashed:
+        return (
+            f"A container of {', '.join(crashed)} crashed and was started again; see why with kubectl logs --previous "
+            f"{crashed[0]}."
+        )
+    unready = [name for name, pod in mine.items() if not pod.ready]
+    if unready:
+        return f"Not ready: {', '.join(unready)}; see why with kubectl describe pod {unready[0]}."
+    return ""
 
 
 def _version(pod: Object, container: str, rule: _images.Rule) -> str:

@@ -262,14 +262,15 @@ def pods_of(
                 "images": images(pod),
                 "ready": is_ready(pod),
                 "node": (pod.get("spec") or {}).get("nodeName", ""),
-                "restarts": _restarts(pod.get("status") or {}),
+                "restarts": restart_count(pod),
             }
         )
     return sorted(found, key=lambda pod: str(pod["name"]))
 
 
-def _restarts(status: Object) -> int:
+def restart_count(pod: Object) -> int:
     """How often the containers of a pod were started again."""
+    status = pod.get("status") or {}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     return sum(container.get("restartCount", 0) for container in containers)
 

@@ -13,6 +13,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._run._run import Run
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._reachable import Standing
 
 GOOD = {"verdict": "pass", "counts": {"2.0.0": 90}, "errors": {}}
 LOSSY = {"verdict": "fail", "counts": {"2.0.0": 86}, "errors": {"HTTP 502": 4}}
@@ -48,7 +49,7 @@ class Verifying:
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(_version_distribution, "_look", self._look)
         self.run = Run({"directory": str(tmp_path)}, lambda: pytest.fail("no cluster is asked"))
-        self.pods: dict[str, str] = {}
+        self.pods: dict[str, Standing] = {}
 
     def _look(self, _options: t.Any, _environ: t.Any) -> Look:
         seen = self._looks[min(self.count, len(self._looks) - 1)]
@@ -74,7 +75,7 @@ def test_what_is_lost_while_pods_end_is_looked_at_again_and_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     it = Verifying(monkeypatch, tmp_path, LOSSY, LOSSY, LOSSY, LOSSY, LOSSY, GOOD)
-    it.pods = {"hello-1": "1.0.0"}
+    it.pods = {"hello-1": Standing("1.0.0", ending=True)}
     assert it.looked(it.endings()) == GOOD
     [noted] = it.ended()
     assert (noted["pods"], noted["lost"]) == ({"hello-1": "1.0.0"}, {"HTTP 502": 20})
@@ -103,7 +104,7 @@ def test_an_error_of_the_version_itself_is_held_against_it_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     it = Verifying(monkeypatch, tmp_path, NAMED, GOOD)
-    it.pods = {"hello-1": "1.0.0"}
+    it.pods = {"hello-1": Standing("1.0.0", ending=True)}
     with pytest.raises(Failure):
         it.looked(it.endings(changed=True))
     assert it.count == 1
@@ -124,16 +125,45 @@ def test_pods_that_end_without_end_do_not_keep_a_version_from_its_verdict(
 ) -> None:
     it = Verifying(monkeypatch, tmp_path, LOSSY)
     endings = it.endings()
-    monkeypatch.setattr(endings, "_read", lambda: {f"hello-{it.count}": "1.0.0"})
+    monkeypatch.setattr(endings, "_read", lambda: {f"hello-{it.count}": Standing("1.0.0", ending=True)})
     with pytest.raises(Failure):
         it.looked(endings)
     assert it.count < 60
 
 
 def test_what_cannot_be_read_excuses_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def forbidden() -> dict[str, str]:
+    def forbidden() -> dict[str, Standing]:
         raise Failure("pods is forbidden")
 
     it = Verifying(monkeypatch, tmp_path, LOSSY, GOOD)
     with pytest.raises(Failure, match="requests were lost"):
         it.looked(_endings.Endings(it.run, forbidden, "2.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (Standing("2.0.0", ready=False), "Not ready: hello-2"),
+        (Standing("2.0.0", restarts=8), "A container of hello-2 crashed"),
+    ],
+)
+def test_where_pods_of_the_version_itself_fail_nothing_is_excused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, later: Standing, said: str
+) -> None:
+    """One that crashes as the old pods end is not to be tried for as long as the proxies of a cloud may take."""
+    it = Verifying(monkeypatch, tmp_path, LOSSY)
+    sound = {"hello-1": Standing("1.0.0", ending=True), "hello-2": Standing("2.0.0", restarts=7)}
+    seen = iter([sound, sound])
+    endings = it.endings(changed=True)
+    monkeypatch.setattr(endings, "_read", lambda: next(seen, {**sound, "hello-2": later}))
+    with pytest.raises(Failure, match=f"^{said}.*requests were lost"):
+        it.looked(endings)
+    assert it.count == 2
+
+
+def test_pods_of_another_version_that_fail_say_nothing_of_this_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    it = Verifying(monkeypatch, tmp_path, LOSSY, GOOD)
+    it.pods = {"hello-1": Standing("1.0.0", ending=True, ready=False), "hello-0": Standing("1.0.0", ready=False)}
+    assert it.looked(it.endings()) == GOOD
