@@ -324,18 +324,18 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
 WORDS = f"""\
 An application that serves 1.0.0 with three replicas is rolled out to a version that fails, or something happens to the
 cluster as the first Deployment is changed. The roles' timeouts are {TIMEOUT} s here (600 s by default): what is found
-after about that long is found as the timeout runs out. All the while users ask the frontend, one request after the
-other. *Found* is the time from the version's rollout, or from what happened, to the run's first step back. A lost node
-is known to be lost after {NODE_GRACE:g} s, as on a real cluster: until then a Service goes on sending requests to its
-pods, whatever a rollout does. Why requests were lost stands beside their number: HTTP 500 is what the version itself
-answers, so that no strategy can prevent it once users are led there; HTTP 502, 504 and no answer come of pods that are
-gone or do not listen.
+after about that long was found by the timeout. All the while users ask the frontend, one request after the other.
+*Found* is the time from the version's rollout, or from what happened, to the run's first step back. A lost node is
+known to be lost after {NODE_GRACE:g} s, as on a real cluster: until then a Service goes on sending its pods requests,
+whatever a rollout does. Why requests were lost stands beside their number: HTTP 500 is what the version itself answers,
+which no strategy can prevent once users are led there; HTTP 502, 504 and no answer come from pods that are gone or do
+not listen.
 
-What a strategy cannot see is in the table as well: a version that runs well for as long as it is watched passes. A
+The table also shows what a strategy cannot see: a version that runs well for as long as it is watched passes. To find a
 crash after 20 s takes a soak time: `minReadySeconds` of the Deployment, a pause of the canary, or for blue/green the
-seconds for which the old colour is kept; a container that crashed in that time is found also where no request met it.
-Slow answers are judged where `max_p99` of the entry says what slow is. To be sure of twice as many slow answers as
-allowed takes hundreds of requests: with the roles' own numbers such a version passes as a rule.
+seconds for which the old colour is kept. A container that crashed in that time is found even where no request met it.
+Slow answers are judged where `max_p99` of the entry says what slow is. It takes hundreds of requests to know twice
+as many slow answers as allowed: with the roles' own numbers such a version usually passes.
 
 """
 

@@ -494,8 +494,8 @@ def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
 def table(plan: Mapping[str, Any], results: Sequence[Result], drain: Mapping[str, bool]) -> list[str]:
     """The lines of a section's figures; `drain` says of each group whether its pods drain."""
     rows = [
-        "| strategy | points there are | points killed at | tasks | requests | run again: as undisturbed | "
-        "way back: old version serves | requests of users | lost |",
+        "| strategy | points | killed at | in tasks | at requests | run again: ends as undisturbed | "
+        "way back: old version serves | users' requests | lost |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for strategy in dict.fromkeys(case["group"] for case in plan["cases"]):
@@ -531,15 +531,14 @@ has to take all traffic. Where `abort=true` finds the promotion complete it says
 run then. All the while users ask the frontend.
 
 Users are led to pods as late as by a node's proxy. The application drains: its pods go on listening for 5 seconds once
-they are told to end, so that not one request may be lost. What one without a drain loses meanwhile is its own doing,
-and the table says so.
+they are told to end, so that not one request may be lost. What an application without a drain loses meanwhile is its
+own doing, and the table says so.
 
-A way back knows of a run only what that had changed. Killed before its first change, a run leaves nothing to tell that
-it was there:
-`bluegreen.yml -e rollback=true` goes back from the rollout before it, as `rollback.yml` without a revision does, or
-says that there is nothing to roll back to; that counts as it should be. `-e version=...` leads to a version whatever
-had happened. The tasks of a run end with it, also where only its process is killed; a request that was sent is answered
-all the same, and the next run waits for that.
+A way back knows only what the run had changed. A run that was killed before its first change leaves no trace:
+`bluegreen.yml -e rollback=true` then takes back the rollout before it, as `rollback.yml` without a revision does, or
+says that there is nothing to roll back to. Both are right here. `-e version=...` leads to a version whatever had
+happened. The tasks of a run end with it, even where only its process is killed. A request that was already sent is
+still answered, and the next run waits for that.
 """
 
 SECTION = Section("Killed anywhere", plan, worker, text)

@@ -197,15 +197,15 @@ def _short(problem: str) -> str:
 
 
 WORDS = """\
-Ten runs of one playbook begin at once; five want 2.0.0 and five 3.0.0. Either the others are refused (the one that has
-the lock is stopped at its first change until they have ended), or they wait (`-e lock_wait=3600`), or each takes the
-lock from the one before it (`-e takeover=true`). In the end one of the two versions has to have all of the traffic.
+Ten runs of one playbook start at once; five want 2.0.0 and five want 3.0.0. Nine are refused (the one that has the lock
+is stopped at its first change until they have ended), or they wait (`-e lock_wait=3600`), or each takes the lock over
+from the one before it (`-e takeover=true`). In the end one of the two versions has to have all of the traffic.
 """
 
 LEFT_WORDS = """\
-A run that dies gives its lock back, and on its own machine the lock is taken even where what watches over it died too.
-Where a whole machine died a moment ago, nobody can tell that from another one but by waiting: the Lease lasts for 15
-seconds, and is then looked at for as long. A run of `scale.yml` comes to such a lock:
+A run that dies gives its lock back. On its own machine the next run takes the lock even if what watches over it died
+too. Where a whole machine has just died, only waiting tells that from a run that is still at work: the Lease lasts for
+15 seconds, and is then watched for as long again. What a run of `scale.yml` gets that meets such a lock:
 """
 
 SECTION = Section("One operator at a time", plan, worker, text)

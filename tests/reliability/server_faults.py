@@ -171,18 +171,18 @@ def text(_plan: Mapping[str, Any], results: Sequence[Result]) -> str:
 
 
 WORDS = """\
-Each role is run while the API server fails by chance, with a seed: one kind of fault at a time, then all of them.
-Where nothing else is said, 3% of all requests meet with it, discovery included; a tenth of the updates conflicts (409),
-three tenths of the watches and of the further pages of lists have expired (410), every watch is dropped, a fifth of
-the requests comes late. At random, 1% of all requests meet with each of the first ones (429 to 1 s late). The roles are
+Each role runs while the API server fails at random, from a seed: one kind of fault at a time, then all of them. Where
+nothing else is said, 3% of all requests fail in that way, discovery included; a tenth of the updates conflict (409),
+three tenths of the watches and of the further pages of lists have expired (410), every watch is dropped, a fifth of the
+requests come late. With all at random, 1% of the requests meet each of the first kinds (429 to 1 s late). The roles are
 app_deploy, scale, rolling_update (paused at 50% on its way), canary (promoted), bluegreen and rollback. A run has to
-end with the Deployments, the replicas and the version that it is to end with and no Lease left, or to fail with one
-reason and the old version serving. Blue/green asks its preview by way of the API server, whose failures count as lost
-requests there: it fails before it switches where they are many.
+end with the Deployments, replicas and version that it is for and no Lease left, or to fail with one reason while the
+old version serves. Blue/green asks its preview through the API server, whose failures count as lost requests there:
+where they are many, it fails before it switches.
 
-The collection's own modules try again up to 6 times within 30 s, after growing pauses with jitter and none sooner than
-Retry-After asks, and only where doing it twice is doing it once. Manifests are applied again up to 5 times where that
-failed for a moment.
+The collection's own modules try again up to 6 times within 30 s, after growing pauses with jitter, never sooner than
+Retry-After asks, and only where doing a thing twice is the same as doing it once. Manifests are applied again up to 5
+times where that failed for a moment.
 
 """
 
