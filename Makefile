@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 
-.PHONY: help setup demo down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac specs
+.PHONY: help setup demo demo-gateway down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac specs
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,8 +34,12 @@ $(COLLECTION):
 demo: setup ## Start the sandbox and run the whole lab on it, playbooks/lab.yml
 	@bash demo.sh
 
-down: ## Stop the demo's sandbox
+demo-gateway: setup ## Take a canary from 1% to 100% by the weights of an HTTPRoute, on a real Traefik
+	@bash demo-gateway.sh
+
+down: ## Stop the demos' sandboxes
 	@if [ -x "$(BIN)/convoy-sandbox" ]; then "$(BIN)/convoy-sandbox" down; else echo "Nothing to stop: make setup was never run here."; fi
+	@[ ! -e .sandbox/gateway ] || "$(BIN)/convoy-sandbox" down --name gateway
 
 test: lint ## Run every check and every test
 	@"$(BIN)/python" -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit

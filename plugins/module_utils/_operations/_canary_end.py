@@ -47,6 +47,9 @@ def stable(work: Work) -> dict[str, t.Any]:
         _canary_route.remove(work)
     if not work.task.check_mode:
         work.proof.verified("stable", final=not work.plan["advances"], expected={version: 1})
+        seen = work.seen()
+        if _history.is_unverified(seen.stable, _workloads.revisions(seen.stable, seen.replica_sets)):
+            _settle(work, verified=True)  # which a run that was cut off in the end of a promotion had yet to do
     return work.result(f"{work.stable} {version} answers every request.")
 
 

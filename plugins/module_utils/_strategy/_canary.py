@@ -318,6 +318,9 @@ def _words(found: t.Mapping[str, t.Any], request: Request) -> tuple[str, str, li
     """What is true of a run that succeeded, the same in check mode, and what a person may want to know beside it."""
     stable, steps = found["stable"], found["steps"]
     name, old, new = stable["deployment"], stable["version"], found["canary"]["version"]
+    if found["abort"] and found["leftovers"]:
+        said = f"{name} {old} receives all traffic; there is no canary, and what was left of one"
+        return f"{said} was removed", f"{said} would be removed", [f"to go back from {old}: rollback.yml"]
     if found["abort"]:
         said = f"{name} {old} now receives all traffic; its canary {new} was removed"
         return said, f"the canary {new} of {name} would be removed", []

@@ -188,3 +188,8 @@ def test_what_a_run_that_was_cut_off_left_is_aborted_too() -> None:
     left = {"metadata": {"name": "hello-canary", "annotations": {ROUTER: "HTTPRoute hello"}}, "spec": {}}
     found = planned(routed(behind=left), abort=True, router=HELLO)
     assert (found["abort"], found["leftovers"]) == (True, True)
+    request = {"weight": 0.0, "steps": [], "version": "", "promote": False, "abort": True}
+    said, would, hints = _canary._words(found, request)
+    assert said == "hello 1.0.0 receives all traffic; there is no canary, and what was left of one was removed"
+    assert would.endswith("would be removed")
+    assert hints == ["to go back from 1.0.0: rollback.yml"]  # a promotion may have been cut off in its end
