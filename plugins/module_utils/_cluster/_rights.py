@@ -58,6 +58,8 @@ _POINTING = (  # what has to go with the traffic from one Deployment to another
     Right("gateway.networking.k8s.io", "httproutes", ("list",)),
     Right("autoscaling.k8s.io", "verticalpodautoscalers", ("list",)),
     Right("keda.sh", "scaledobjects", ("list",)),
+    Right("monitoring.coreos.com", "podmonitors", ("list",)),
+    Right("monitoring.coreos.com", "servicemonitors", ("list",)),
 )
 _OTHER_WORKLOADS = (
     Right("apps", "statefulsets", ("get", "list", "watch", "patch")),
@@ -84,6 +86,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
         _CREATED,
         *(Right("", kind, ("get", "create", "patch")) for kind in ("configmaps", "secrets", "services")),
         Right("", "services", ("list",)),
+        Right("autoscaling", "horizontalpodautoscalers", ("list",)),
         *_ROOM,
         *_ASKED,
     ),

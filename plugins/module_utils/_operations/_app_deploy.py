@@ -81,7 +81,18 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         sleeps=_planning.sleeps(api),
         rule=_images.rule(begin.request["version_of"]),
         others=begin.request["others"],
+        autoscalers=_autoscalers(api, namespace),
     )
+
+
+def _autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
+    """The HorizontalPodAutoscalers; none for who may not list them. Raises ApiError."""
+    try:
+        return _namespace.autoscalers(api, namespace)
+    except _api.ApiError as error:
+        if error.status != 403:
+            raise
+        return []
 
 
 def _has_secret(api: _api.Api, namespace: str, name: str) -> bool:

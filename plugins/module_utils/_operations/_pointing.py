@@ -17,6 +17,8 @@ LISTS = {
     "budgets": ("poddisruptionbudgets", "policy", "v1"),
     "policies": ("networkpolicies", "networking.k8s.io", "v1"),
     "ingresses": ("ingresses", "networking.k8s.io", "v1"),
+    "pod_monitors": ("podmonitors", "monitoring.coreos.com", "v1"),
+    "service_monitors": ("servicemonitors", "monitoring.coreos.com", "v1"),
     "routes": ("httproutes", "gateway.networking.k8s.io", "v1"),
 }
 

@@ -15,6 +15,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _images,
     _managers,
     _selectors,
+    _subject,
     _workloads,
 )
 
@@ -71,18 +72,20 @@ def begin(
     sleeps: bool = True,
     rule: _images.Rule = _images.PLAIN,
     others: str = "refuse",
+    autoscalers: t.Sequence[Object] = (),
 ) -> _plan.Plan:
     """The plan of a run. There is no Secret in it, as it is shown.
 
     `services` and `deployments` are those of the namespace, `certificates` the names of the Secrets that are there,
     `sleeps` says whether the cluster knows the preStop hook `sleep`, `rule` how the versions that answer come from the
-    tags, `others` what becomes of what others made. Raises Failure for what would stand beside what is described.
+    tags, `others` what becomes of what others made, `autoscalers` are those of the namespace. Raises Failure for what
+    would stand beside what is described.
     """
     selectors = pinned(applications, services)
     check_colours(applications, selectors, services, deployments)
     there = {item["metadata"]["name"]: item for item in deployments}
     kept = {
-        name: selecting(name, item, there[name])
+        name: _joined(selecting(name, item, there[name]), autoscaled(name, item, there[name], autoscalers))
         for name, item in applications.items()
         if name in there and name not in selectors
     }
@@ -191,6 +194,30 @@ def selecting(name: str, described: t.Mapping[str, t.Any], there: Object) -> dic
         hint += f", and so the labels {','.join(f'{key}={value}' for key, value in missing.items())}"
     kept = {"label_selector": live, "labels": {**described.get("labels", {}), **missing}}
     return {**kept, **({"selector": matched} if matched else {}), "hints": [hint]}
+
+
+def autoscaled(
+    name: str, described: t.Mapping[str, t.Any], there: Object, autoscalers: t.Sequence[Object]
+) -> dict[str, t.Any]:
+    """The number of replicas that is kept where an autoscaler decides on it, and hints of that.
+
+    One that has 0 is not scaled by any.
+    """
+    owner, replicas = _subject.autoscaler(name, autoscalers), there["spec"].get("replicas", 1)
+    if owner is None or not replicas or described.get("replicas", replicas) == replicas:
+        return {"hints": []}
+    hint = (
+        f"Deployment {name} keeps its {replicas} replicas, as HorizontalPodAutoscaler {owner.name} decides on them; "
+        f"take replicas, which is {described['replicas']}, out of the description"
+    )
+    return {"replicas": replicas, "hints": [hint]}
+
+
+def _joined(*kept: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        **{key: value for each in kept for key, value in each.items()},
+        "hints": [hint for each in kept for hint in each["hints"]],
+    }
 
 
 def repinned(name: str, described: t.Mapping[str, t.Any], there: Object) -> str:

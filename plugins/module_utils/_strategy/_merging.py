@@ -232,13 +232,19 @@ def _joined(one: Object, other: Object) -> Object:
 NEW_NAME = "it is marked immutable: give the new contents another name, and delete {name} when nothing uses it any more"
 ANEW = "delete {name} and run again, which costs its addresses and a moment without it"
 
-#: By kind and by words of the API server: what helps where it refuses a change.
+#: By kind and by words of the API server: what helps where it refuses a change, the first that fits.
 WAYS_OUT: tuple[tuple[str, str, str], ...] = (
     (
         "Deployment",
         "spec.selector",
         "leave selector and the labels that it names as they are, or deploy it under another name and delete {name} "
         "once that has the traffic",
+    ),
+    (
+        "Deployment",
+        "spec.strategy.rollingUpdate",
+        "its strategy keeps what the one before had: with kubectl edit deployment/{bare} give it the type Recreate and "
+        "no rollingUpdate, and run again",
     ),
     (
         "StatefulSet",
@@ -250,8 +256,15 @@ WAYS_OUT: tuple[tuple[str, str, str], ...] = (
     ("ConfigMap", "", NEW_NAME),
     ("Secret", "type", "delete {name} and run again, or give the new one another name"),
     ("Secret", "", NEW_NAME),
+    (
+        "Service",
+        "port is already allocated",
+        "leave nodePort out to be given a free one, or name one that no Service has",
+    ),
+    ("Service", "ip is already allocated", "leave clusterIP out to be given a free address"),
     ("Service", "clusterip", "leave clusterIP out to keep the address that it has, or " + ANEW),
     ("Service", "", "leave it as it is, or " + ANEW),
+    ("PersistentVolumeClaim", "less than", "a claim only grows: request as much as it has, or make another claim"),
     (
         "PersistentVolumeClaim",
         "",
@@ -271,6 +284,9 @@ IMMUTABLE = (
     "updates to statefulset spec",
     "cannot change roleref",
     "may not be unset",
+    "may not be specified when strategy",
+    "is already allocated",
+    "can not be less than",
 )
 
 

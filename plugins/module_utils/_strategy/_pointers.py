@@ -27,6 +27,8 @@ class Pointers:
     policies: t.Sequence[Object] = ()  #: NetworkPolicies
     ingresses: t.Sequence[Object] = ()
     routes: t.Sequence[Object] = ()  #: HTTPRoutes
+    pod_monitors: t.Sequence[Object] = ()  #: of the Prometheus operator
+    service_monitors: t.Sequence[Object] = ()
     unreadable: tuple[str, ...] = ()  #: what this user may not read
 
 
@@ -67,6 +69,8 @@ def check(pointers: Pointers, active: Colour, preview: Colour, leading: t.Collec
         *_scalers(pointers, active, preview),
         *_selecting("PodDisruptionBudget", pointers.budgets, "selector", active, preview),
         *_selecting("NetworkPolicy", pointers.policies, "podSelector", active, preview),
+        *_selecting("PodMonitor", pointers.pod_monitors, "selector", active, preview),
+        *_monitors(pointers, active, preview, leading),
         *_peers(pointers.policies, active, preview),
         *_backends(pointers, active, preview, leading),
     ]
@@ -180,15 +184,43 @@ def _peers(policies: t.Iterable[Object], active: Colour, preview: Colour) -> t.I
             )
 
 
+def _leads(service: Object, colour: Colour) -> bool:
+    return _selectors.selects((service.get("spec") or {}).get("selector"), colour.labels)
+
+
+def _staying(pointers: Pointers, active: Colour, preview: Colour, leading: t.Collection[str]) -> t.Iterator[Object]:
+    """The Services that lead to one colour and stay there."""
+    for item in pointers.services:
+        if _name(item) not in leading and _leads(item, active) and not _leads(item, preview):
+            yield item
+
+
+def _monitors(pointers: Pointers, active: Colour, preview: Colour, leading: t.Collection[str]) -> t.Iterator[str]:
+    """ServiceMonitors by which the one colour is watched and the other would not be."""
+    watching = [
+        item
+        for item in pointers.services
+        if _name(item) in leading or (_leads(item, preview) and not _name(item).endswith("-preview"))
+    ]
+
+    def watches(monitor: Object, service: Object) -> bool:
+        return _selectors.matches((monitor.get("spec") or {}).get("selector"), service["metadata"].get("labels") or {})
+
+    if any(watches(monitor, service) for monitor in pointers.service_monitors for service in watching):
+        return
+    for service in _staying(pointers, active, preview, leading):
+        for monitor in pointers.service_monitors:
+            if watches(monitor, service):
+                yield (
+                    f"ServiceMonitor {_name(monitor)} watches Service {_name(service)}, which is about Deployment "
+                    f"{active.deployment} alone, so nobody would watch Deployment {preview.deployment}: have it select "
+                    f"a Service that goes with the traffic, such as {next(iter(leading), '')}, or create one for that."
+                )
+
+
 def _backends(pointers: Pointers, active: Colour, preview: Colour, leading: t.Collection[str]) -> t.Iterator[str]:
     """Ingresses and routes to a Service that leads to one colour and stays there."""
-    staying = {
-        _name(item)
-        for item in pointers.services
-        if _name(item) not in leading
-        and _selectors.selects((item.get("spec") or {}).get("selector"), active.labels)
-        and not _selectors.selects((item.get("spec") or {}).get("selector"), preview.labels)
-    }
+    staying = {_name(item) for item in _staying(pointers, active, preview, leading)}
     for kind, items, named in (
         ("Ingress", pointers.ingresses, _ingress_services),
         ("HTTPRoute", pointers.routes, _route_services),

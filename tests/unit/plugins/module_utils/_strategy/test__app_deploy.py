@@ -57,13 +57,15 @@ def signed(name: str) -> Object:
         ("hello", {}, "must be a dictionary of descriptions by name"),
         ({"hello": {**HELLO, "version": 2.0}}, {}, "Application hello cannot be deployed: version must be a text"),
         (APPLICATIONS, {"timeout": 0}, "app_deploy_timeout is 0; the least that works is 1"),
+        (APPLICATIONS, {"samples": 0}, "app_deploy_samples is 0; the least that works is 1"),
+        (APPLICATIONS, {"min_success": 99.9}, "app_deploy_min_success is 99.9; give a share from 0 to 1"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_cluster_is_touched(
     applications: t.Any, request_: Object, sentence: str
 ) -> None:
     with pytest.raises(Failure, match=sentence) as refusal:
-        _app_deploy.check(applications, {"timeout": 600, **request_})
+        _app_deploy.check(applications, {"timeout": 600, "samples": 1, **request_})
     assert "planted" not in refusal.value.message
 
 
@@ -74,6 +76,34 @@ def test_the_plan_says_what_runs_and_shows_no_secret() -> None:
     assert plan.facts["services"] == ["hello"]
     assert plan.headline == "auth, hello in namespace shop run as described"
     assert "planted" not in json.dumps(vars(plan), default=str)
+
+
+def scaler(name: str, kind: str = "Deployment") -> Object:
+    """A HorizontalPodAutoscaler."""
+    return {"metadata": {"name": name}, "spec": {"scaleTargetRef": {"kind": kind, "name": name}, "maxReplicas": 9}}
+
+
+@pytest.mark.parametrize(
+    ("described", "there", "scalers", "applied"),
+    [
+        (3, 7, [scaler("auth")], 7),
+        (3, 7, [scaler("hello"), scaler("auth", "StatefulSet")], 3),  # nobody's
+        (3, 0, [scaler("auth")], 3),  # an autoscaler leaves what has 0 alone
+        (None, 7, [scaler("auth")], None),
+        (3, 3, [scaler("auth")], 3),
+    ],
+)
+def test_a_number_that_an_autoscaler_decides_on_stays(
+    described: int | None, there: int, scalers: list[Object], applied: int | None
+) -> None:
+    applications = {"auth": AUTH | ({"replicas": described} if described is not None else {})}
+    live = deployment("auth", "1.0.0")
+    live["spec"]["replicas"] = there
+    plan = _app_deploy.begin(applications, "shop", [], [live], (), autoscalers=scalers)
+    made = _app_deploy.manifests(applications, {**plan.facts})["deployments"]["auth"]
+    assert made.get("replicas") == applied
+    said = [hint for hint in plan.hints if "keeps its 7 replicas, as HorizontalPodAutoscaler auth decides" in hint]
+    assert bool(said) is (applied == 7)
 
 
 def test_what_belongs_to_a_blue_green_rollout_stays_as_it_is() -> None:

@@ -387,6 +387,24 @@ def test_a_preview_service_has_what_a_preview_needs_and_nothing_of_one_service_a
     assert made == {"labels": {"app": "hello"}, "service": {"ports": [{"port": 80, **kept}]}}
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        # What a cloud's load balancer is made by, and what others rely on in the application's own Service.
+        {"annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}, "finalizers": ["example.com/lb"]},
+        {"labels": {"tier": "front", "monitored": "yes"}},
+        {"service_labels": {"x": "y"}},
+    ],
+)
+def test_a_preview_service_has_no_metadata_of_the_applications_own(own: Object) -> None:
+    ports = [{"port": 80, "name": "http"}, {"port": 9090, "name": "metrics", "nodePort": 30090}]
+    described = {**DESCRIBED, **own, "service": {"type": "NodePort", "ports": ports, **own}}
+    found = plan(service(app="hello"), [BLUE], version="2.0.0", rollback=False)
+    made = begin(found, "hello", described, REQUESTED, {}).facts["manifests"]["services"]["hello-preview"]
+    assert made["labels"] == {"app": "hello"}
+    assert made["service"] == {"ports": [{"port": 80, "name": "http"}, {"port": 9090, "name": "metrics"}]}
+
+
 def test_a_colour_keeps_the_whole_selector_that_it_has() -> None:
     rules = [{"key": "app", "operator": "In", "values": ["hello"]}]
     green = deployment("hello-green", "0.9.0", color="green")

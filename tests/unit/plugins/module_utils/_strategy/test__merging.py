@@ -181,6 +181,28 @@ def test_only_the_fields_of_those_that_are_named_are_taken_over() -> None:
         ("Secret", 'type: Invalid value: "Opaque": field is immutable', "the new one another name"),
         ("Secret", "data: Forbidden: field is immutable when `immutable` is set", "is marked immutable"),
         ("Service", "spec.clusterIPs[0]: Invalid value: may not change once set", "leave clusterIP out"),
+        (
+            "Deployment",
+            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+            "kubectl edit deployment/web",
+        ),
+        (
+            "Service",
+            "spec.ports[0].nodePort: Invalid value: 30100: provided port is already allocated",
+            "leave nodePort out",
+        ),
+        (
+            "Service",
+            'spec.clusterIPs: Invalid value: ["10.0.0.1"]: failed to allocate IP 10.0.0.1: provided IP is '
+            "already allocated",
+            "leave clusterIP out to be given a free address",
+        ),
+        ("Service", "spec.loadBalancerClass: Invalid value: null: may not change once set", "leave it as it is"),
+        (
+            "PersistentVolumeClaim",
+            "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity",
+            "a claim only grows",
+        ),
         ("PersistentVolumeClaim", "spec: Forbidden: spec is immutable after creation except", "another name"),
         ("StorageClass", "parameters: Forbidden: updates to parameters are forbidden.", "another name"),
         ("Widget", "spec.size: field is immutable", "nobody may change that in Widget web"),

@@ -130,6 +130,32 @@ def test_an_ingress_or_a_route_to_the_service_of_one_colour_is_named() -> None:
     assert refused(services=services, ingresses=[other]) == ""
 
 
+def test_a_monitor_of_one_colour_is_named_as_nobody_would_watch_the_other() -> None:
+    def labelled(name: str, made: Object) -> Object:
+        return {**made, "metadata": {"name": name, "labels": {"part": name}}}
+
+    services = [
+        labelled("web", service("web", app="web", version="1.0.0")),
+        labelled("web-blue", service("x", app="web", version="1.0.0")),
+    ]
+    of_blue, of_both = (item(name, selector=labels(part=name)) for name in ("web-blue", "web"))
+    said = refused(services=services, service_monitors=[of_blue])
+    assert "ServiceMonitor web-blue watches Service web-blue, which is about Deployment web alone" in said
+    assert "such as web," in said
+    assert refused(services=services, service_monitors=[of_both]) == ""
+    assert refused(services=services, service_monitors=[of_blue, of_both]) == ""
+    green = labelled("web-green", service("web-green", app="web", color="green"))
+    both = [of_blue, item("web-green", selector=labels(part="web-green"))]
+    assert refused(services=[*services, green], service_monitors=both) == ""
+    # The preview's own Service stays with the preview, whoever that is.
+    preview = labelled("web-preview", service("web-preview", app="web", color="green"))
+    watched = [of_blue, item("preview", selector=labels(part="web-preview"))]
+    assert "ServiceMonitor web-blue" in refused(services=[*services, preview], service_monitors=watched)
+    pods = item("web-pods", selector=labels(version="1.0.0"))
+    assert "PodMonitor web-pods selects version=1.0.0" in refused(pod_monitors=[pods])
+    assert refused(pod_monitors=[item("all", selector=labels(app="web"))]) == ""
+
+
 def test_what_could_not_be_read_is_said() -> None:
     assert unjudged(Pointers(), "web") == []
     assert "networkpolicies" in unjudged(Pointers(unreadable=("networkpolicies",)), "web")[0]

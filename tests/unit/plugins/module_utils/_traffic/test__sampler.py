@@ -24,6 +24,7 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._proxy import Proxy
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers, _sampler
+from ansible_collections.convoy.rollout.plugins.module_utils._traffic._remedies import remedy
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._sampler import Sample, Target
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import reader
 from cryptography import x509
@@ -436,7 +437,7 @@ def test_a_name_with_two_addresses_is_tried_at_both(monkeypatch: pytest.MonkeyPa
     assert sampled(says(OK), samples=3).outcomes == {("1.0.0", None)}
 
 
-def certified(folder: Path, *names: str) -> tuple[ssl.SSLContext, str]:
+def certified(folder: Path, *names: str, expired: bool = False) -> tuple[ssl.SSLContext, str]:
     """A server's TLS settings with a certificate that signs itself, and where that is."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
@@ -450,8 +451,8 @@ def certified(folder: Path, *names: str) -> tuple[ssl.SSLContext, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - datetime.timedelta(hours=2))
+        .not_valid_after(now + datetime.timedelta(hours=-1 if expired else 1))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -474,6 +475,19 @@ def test_tls_is_checked_against_a_ca_and_a_name(tmp_path: Path) -> None:
     (other,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name="other").samples
     assert other.error
     assert "certificate not trusted" in other.error
+
+
+def test_a_certificate_that_has_expired_or_is_for_another_name_has_a_remedy_of_its_own(tmp_path: Path) -> None:
+    server, ca = certified(tmp_path, "127.0.0.1", expired=True)
+    (late,) = sampled(says(OK), tls=server, ssl_context=ssl.create_default_context(cafile=ca)).samples
+    assert "have it and its CA renewed" in remedy(str(late.error))
+    server, ca = certified(tmp_path, "192.0.2.1", "shop.example.com")
+    trusting = ssl.create_default_context(cafile=ca)
+    for name in (None, "other.example.com"):
+        (other,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name=name).samples
+        assert "a server_name that it is for" in remedy(str(other.error))
+    (right,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name="shop.example.com").samples
+    assert right.error is None
 
 
 def test_tls_of_an_unknown_ca(tmp_path: Path) -> None:
