@@ -151,6 +151,24 @@ def test_killed_once_a_write_was_done_and_run_again_ends_as_it_should(
     assert traffic.lost == []
 
 
+def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_goes_back(lab: Routed) -> None:
+    with Traffic(lab) as traffic:
+        assert lab.canary(version="2.0.0", canary_weight=50).code == 0
+        before = lab.spec_versions()
+        refused = lab.play("rollback")
+        assert refused.code != 0
+        assert "A canary 2.0.0 of hello (Deployment hello-canary) is still there" in refused.output
+        assert "remove it with playbooks/canary.yml -e abort=true" in " ".join(refused.output.split())
+        assert lab.spec_versions() == before
+
+        assert lab.canary(version="2.0.0", canary_weight=50, promote=True).code == 0
+        lab.is_as_before("2.0.0")
+        back = lab.play("rollback")
+        assert back.code == 0, back.output
+        lab.is_as_before("1.0.0")
+    assert traffic.lost == []
+
+
 @contextlib.contextmanager
 def healing(lab: Routed) -> Iterator[None]:
     """Git has a route that leads to stable only, and puts it back as soon as users may get something else."""

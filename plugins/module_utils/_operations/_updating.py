@@ -24,6 +24,8 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
+ROLLBACK = "a rollback"
+
 Patch = t.Callable[[_api.Object], "list[_api.Object]"]
 
 
@@ -50,6 +52,8 @@ def _meant(api: _api.Api, begin: Begin, what: str) -> _update.Found:
     except Failure:
         _place.check_namespace(api, begin.namespace)
         raise
+    if what == ROLLBACK:
+        _subject.check_alone(subject, what)
     named = subject.member(begin.application)
     live = named if named and not subject.live else _subject.check_named(subject, what)
     see_service(there.services, there.name, service)
@@ -79,7 +83,7 @@ def _update_planned(api: _api.Api, begin: Begin) -> Plan:
 
 
 def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
-    there = _meant(api, begin, "a rollback")
+    there = _meant(api, begin, ROLLBACK)
     place = Place("Deployment", begin.namespace, there.name)
     if there.deployment["spec"].get("paused") and not _pause.is_ours(there.deployment):
         raise Failure(

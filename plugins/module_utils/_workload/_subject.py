@@ -212,6 +212,18 @@ def check_named(subject: Subject, what: str, *, colours: bool = False) -> Member
     return live
 
 
+def check_alone(subject: Subject, what: str) -> None:
+    """Raise Failure where a canary takes a part of the traffic, which it would go on to do beside `what`."""
+    for item in subject.others:
+        if item.role == "canary" and item.replicas:
+            version = f" {item.version}" if item.version else ""
+            raise Failure(
+                f"A canary{version} of {subject.application} (Deployment {item.name}) is still there, so users would "
+                f"get it beside {what}. To go back, remove it with playbooks/canary.yml -e abort=true, which also "
+                f"gives {subject.application} its version back in the middle of a promotion."
+            )
+
+
 def subject(
     there: Namespace,
     application: str,

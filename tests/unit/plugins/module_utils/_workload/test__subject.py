@@ -14,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject 
     Drain,
     Namespace,
     autoscaler,
+    check_alone,
     check_named,
     drain,
     subject,
@@ -230,6 +231,16 @@ def test_a_canary_is_never_the_one_that_has_the_traffic() -> None:
     found = there.subject("web")
     assert (found.live.name, found.live.endpoints) == ("web", 0)
     assert [(item.name, item.role, item.endpoints) for item in found.others] == [("web-canary", "canary", 2)]
+    with pytest.raises(Failure, match=r"A canary 2.0.0 of web \(.*web-canary\).*beside a rollback.*abort=true"):
+        check_alone(found, "a rollback")
+
+
+def test_a_canary_without_replicas_is_beside_nothing() -> None:
+    there = There().deployment("web", labels={"app": "web"}).service("web", app="web")
+    there.deployment("web-canary", labels={"app": "web", "track": "canary"}, replicas=0, ready=0)
+    found = there.subject("web")
+    assert [item.role for item in found.others] == ["canary"]
+    check_alone(found, "a rollback")
 
 
 def test_what_is_not_there_is_said() -> None:
