@@ -56,9 +56,13 @@ options:
         type: str
         default: "0"
   router:
-    description: What shares the traffic out by weights, where that is not the number of pods behind the Service.
+    description: What shares the traffic out by weights, where that is not the number of pods behind the Service. By
+      default what the canary has it of, and where there is none the one object that leads to the Service and can.
     type: dict
     suboptions:
+      pods:
+        description: The number of pods shares it out, whatever leads to the Service.
+        type: bool
       gateway_api:
         description: An HTTPRoute of Gateway API, in the namespace of the application.
         type: dict
@@ -72,6 +76,35 @@ options:
             type: list
             elements: str
             default: []
+      istio:
+        description: A VirtualService of Istio, in the namespace of the application.
+        type: dict
+        suboptions:
+          virtual_service:
+            description: Its name.
+            type: str
+            required: true
+          routes:
+            description: The names of those of its HTTP routes that are meant. By default all that lead to the Service.
+            type: list
+            elements: str
+            default: []
+      traefik:
+        description: A TraefikService with weighted services, in the namespace of the application.
+        type: dict
+        suboptions:
+          service:
+            description: Its name.
+            type: str
+            required: true
+      openshift:
+        description: A Route of OpenShift, in the namespace of the application.
+        type: dict
+        suboptions:
+          route:
+            description: Its name.
+            type: str
+            required: true
       ingress:
         description: An Ingress in the namespace of the application, whose controller serves the canary annotations of
           ingress-nginx.
@@ -144,6 +177,15 @@ affinity:
   description: Whether the Service has session affinity, so that shares are those of clients.
   returned: success
   type: bool
+router:
+  description: What shares the traffic out by weights, such as an HTTPRoute; empty where pods do.
+  returned: success
+  type: str
+may_not:
+  description: What this user would have to be allowed to for a router to be found.
+  returned: success
+  type: list
+  elements: str
 scaler:
   description: The HorizontalPodAutoscaler that owns the replicas of stable, empty where there is none.
   returned: success

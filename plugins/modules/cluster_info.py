@@ -25,7 +25,19 @@ options:
     description: What is going to be done there; no rights are looked for without it.
     type: list
     elements: str
-    choices: [app_deploy, scale, rolling_update, canary, canary_route, canary_ingress, bluegreen, verify, lock]
+    choices:
+      - app_deploy
+      - scale
+      - rolling_update
+      - canary
+      - canary_route
+      - canary_ingress
+      - canary_istio
+      - canary_traefik
+      - canary_openshift
+      - bluegreen
+      - verify
+      - lock
     default: []
 extends_documentation_fragment:
   - convoy.rollout._auth

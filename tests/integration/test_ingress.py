@@ -14,7 +14,7 @@ from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
 from integration.playbooks import Traffic
-from integration.routed import Routed, routed
+from integration.routed import Routed, make_route, routed
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -128,6 +128,36 @@ def test_a_weight_that_was_changed_between_two_runs_is_given_again(lab: Routed) 
     assert again.code == 0, again.output
     assert weight(lab) == ("true", "25", "100")
     assert [rule.host for rule in ingresses(lab)["hello-canary"].spec.rules] == [lab.host, "b.test"]
+
+
+def test_it_is_found_where_it_is_left_out_and_refused_by_name_where_there_are_two(lab: Routed) -> None:
+    before = ingresses(lab)
+    lab.variables["application_router"] = {}
+    make(lab, "elsewhere", "elsewhere.example.com", "of-another-controller")
+    found = lab.canary(version="2.0.0", canary_weight=1)
+    assert found.code == 0, found.output
+    assert "asked 1%: Ingress hello gives it to 1 replica beside 3 of stable" in found.output
+    assert weight(lab) == ("true", "1", "100")
+    make_route(lab)  # the canary that there is goes on by what it has
+    aborted = lab.canary(abort=True)
+    assert aborted.code == 0, aborted.output
+    client.NetworkingV1Api(lab.api).delete_namespaced_ingress("elsewhere", lab.namespace)
+    is_as_before(lab, "1.0.0", before)
+
+    versions = lab.spec_versions()
+    refused = lab.canary(version="2.0.0", canary_weight=1)
+    assert refused.code != 0
+    assert "HTTPRoute hello and Ingress hello lead to Service hello" in refused.output, refused.output
+    assert "{gateway_api: {route: hello}} or {ingress: {name: hello}}, or as {pods: true}" in refused.output
+    assert lab.spec_versions() == versions
+
+    pods = lab.canary(version="2.0.0", canary_weight=25, application_router={"pods": True})
+    assert pods.code == 0, pods.output
+    assert "asked 25%: 1 of 4 pods gives 25%" in pods.output
+    assert (set(ingresses(lab)), lab.services()) == ({"hello"}, {"hello"})
+    aborted = lab.canary(abort=True)
+    assert aborted.code == 0, aborted.output
+    is_as_before(lab, "1.0.0", before)
 
 
 def test_killed_once_the_canary_has_its_ingress_and_run_again_ends_as_it_should(cluster: Sandbox, lab: Routed) -> None:

@@ -11,10 +11,10 @@ HEAD = """\
 # The smallest rights that each strategy needs; made by `make rbac`, do not edit.
 #
 # A Role holds in the application's namespace. A ClusterRole with -room lets capacity count what is free:
-# nodes and pods of all namespaces. The Roles convoy-canary-route and -ingress are for a canary by a route of Gateway
-# API or an Ingress: who may patch one has power over all of its users' traffic, so restrict httproutes, and get, patch
-# and delete of ingresses, by resourceNames. The Role convoy-verify reads and asks only: module version_distribution
-# with all of its sources. Bind those of a strategy to whoever runs it:
+# nodes and pods of all namespaces. The Roles convoy-canary-route, -ingress, -istio, -traefik and -openshift are for a
+# canary by such a router: who may patch one has power over all of its users' traffic, so restrict get, patch and delete
+# of them by resourceNames. To list them is to find one where none is named. The Role convoy-verify reads
+# and asks only: module version_distribution with all of its sources. Bind those of a strategy to whoever runs it:
 #
 #   kubectl apply --namespace shop -f docs/rbac.yaml
 #   kubectl create rolebinding bluegreen --namespace shop --role convoy-bluegreen --user jane

@@ -93,13 +93,16 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ROOM, *_SHARES, Right("", "services", ("list",))),
     "canary": _CANARY,
-    # Whoever may change a router's object has power over all of its users' traffic.
-    "canary_route": (*_CANARY, _ROUTED, Right("gateway.networking.k8s.io", "httproutes", ("get", "patch"))),
+    # Whoever may change a router's object has power over all of its users' traffic. To list them is to find it.
+    "canary_route": (*_CANARY, _ROUTED, Right("gateway.networking.k8s.io", "httproutes", ("list", "get", "patch"))),
     "canary_ingress": (
         *_CANARY,
         _ROUTED,
-        Right("networking.k8s.io", "ingresses", ("get", "create", "patch", "delete")),
+        Right("networking.k8s.io", "ingresses", ("list", "get", "create", "patch", "delete")),
     ),
+    "canary_istio": (*_CANARY, _ROUTED, Right("networking.istio.io", "virtualservices", ("list", "get", "patch"))),
+    "canary_traefik": (*_CANARY, _ROUTED, Right("traefik.io", "traefikservices", ("list", "get", "patch"))),
+    "canary_openshift": (*_CANARY, _ROUTED, Right("route.openshift.io", "routes", ("list", "get", "patch"))),
     "bluegreen": (
         *_CHANGED,
         _CREATED,

@@ -26,6 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations._planni
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary, _canary_manifests, _canary_state
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _subject
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -56,7 +57,14 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     if not request["abort"]:
         _check_live(api, begin)
     asked = _canary.asked(request, described=bool(begin.described))
-    seen = _canary_seen.read(api, begin.namespace, begin.application, request["service"], asked.router)
+    searched = asked.finds and _canary.comes_by_a_router(begin.application, begin.entry)
+    seen = _canary_seen.read(
+        api, begin.namespace, begin.application, request["service"], asked.router, finds=asked.finds, searched=searched
+    )
+    # What was found holds for the whole run.
+    request = {**request, "router": _router.option(seen.router)}
+    asked = dataclasses.replace(asked, router=seen.router, finds=False)
+    _canary.check_entry(begin.application, request, begin.entry)
     before = _canary_state.users_get(seen, asked)
     try:
         found = _canary.plan(seen, asked)

@@ -51,9 +51,18 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         template=options["template"],
         rule=_images.rule(options["version_of"]),
         router=_router.named(options["router"]),
+        finds=_router.is_left_out(options["router"]),
     )
     _shapes.check_template(asked.template or {})
     _canary_steps.weights(asked.steps)  # before the cluster is asked
     with contextlib.closing(_api.api(options, task.environ)) as api:
-        seen = _canary_seen.read(api, options["namespace"], options["name"], options["service"] or "", asked.router)
+        seen = _canary_seen.read(
+            api,
+            options["namespace"],
+            options["name"],
+            options["service"] or "",
+            asked.router,
+            finds=asked.finds,
+            searched=asked.finds,
+        )
     return {"changed": False, **_canary.plan(seen, asked)}

@@ -10,23 +10,47 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_found
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_state
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Seen, named
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import ROUTER, Seen, named
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
 
-def read(api: _api.Api, namespace: str, name: str, service: str = "", router: Router | None = None) -> Seen:
-    """What there is of an application, by the Service whose traffic is shared, and by its router. Raises Failure."""
+def read(
+    api: _api.Api,
+    namespace: str,
+    name: str,
+    service: str = "",
+    router: Router | None = None,
+    *,
+    finds: bool = False,
+    searched: bool = False,
+) -> Seen:
+    """What there is of an application, by the Service whose traffic is shared, and by its router. Raises Failure.
+
+    With `finds` the router is the one that a canary has by now; where there is no canary it is `searched` for.
+    """
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
     found = {item["metadata"]["name"]: item for item in deployments}
     if name not in found:
         raise Failure(_missing(api, namespace, name, found))
     stable = found[name]
     services = api.items(_api.path_of("services", namespace))
+    behind = next((item for item in services if item["metadata"]["name"] == named(name)), None)
+    noted = annotations_of(found.get(named(name)) or behind or {"metadata": {}}).get(ROUTER, "")
+    may_not: tuple[str, ...] = ()
+    if finds and noted:
+        router = _router.noted(noted)
+    elif searched and named(name) not in found:
+        leading = _canary_state.service_of(services, stable, service)["metadata"]["name"]
+        router, may_not = _canary_found.router(api, namespace, leading, named(name))
     if router:  # the canary's own one is none of stable's
         services = [item for item in services if item["metadata"]["name"] != named(name)]
-    behind = _place.there(api, _place.Place("Service", namespace, named(name))) if router else None
+    else:
+        behind = None
     own = (
         _place.there(api, _place.Place(router.kind.KIND, namespace, named(name)))
         if router and router.kind.OWN
@@ -51,6 +75,7 @@ def read(api: _api.Api, namespace: str, name: str, service: str = "", router: Ro
         own=own,
         behind=behind,
         canary_slices=_slices(api, namespace, named(name)) if behind else (),
+        may_not=may_not,
     )
 
 

@@ -109,16 +109,16 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
 
 
 def _check_replicas(request: Request) -> None:
-    """Raise Failure where steps say replicas that they cannot have."""
-    router = _router.named(request["router"])
+    """Raise Failure where steps say replicas that they cannot have, whatever router is found."""
+    by_pods = _router.named(request["router"]) is None and not _router.is_left_out(request["router"])
     for step in request["steps"]:
         replicas = step.get("replicas")
         if replicas is None:
             continue
-        if router is None:
+        if by_pods:
             raise Failure(
-                f"A step of canary_steps says replicas: {replicas}. Without application_router the share of a "
-                f"canary is its number of replicas among all, so they follow from its weight; leave them out."
+                f"A step of canary_steps says replicas: {replicas}. Without a router (application_router) the share of "
+                f"a canary is its number of replicas among all, so they follow from its weight; leave them out."
             )
         if replicas < 1:
             raise Failure(f"A step of canary_steps says replicas: {replicas}; the least that works is 1.")
@@ -127,12 +127,17 @@ def _check_replicas(request: Request) -> None:
 def check_entry(application: str, request: Request, entry: t.Mapping[str, t.Any]) -> None:
     """Raise Failure where requests would not come in by the router that is to share them out."""
     router = _router.named(request["router"])
-    if router is None or entry.get("url") or (entry.get("service") and entry["service"] != application):
+    if router is None or comes_by_a_router(application, entry):
         return
     raise Failure(
         f"Users come in by {router}, so its shares are seen by requests to its gateway only; give application_entry "
         f"the url of the gateway, or its service, and in headers the Host that the route is for."
     )
+
+
+def comes_by_a_router(application: str, entry: t.Mapping[str, t.Any]) -> bool:
+    """Whether requests may come in by what shares them out, and not at the application's own Service."""
+    return bool(entry.get("url") or (entry.get("service") and entry["service"] != application))
 
 
 def steps_of(request: Request) -> list[Object]:
@@ -152,6 +157,7 @@ def asked(request: Request, *, described: bool) -> Asked:
         image=request["image"],
         rule=_images.rule(request["version_of"]),
         router=_router.named(request["router"]),
+        finds=_router.is_left_out(request["router"]),
         templated=described,
     )
 
@@ -180,6 +186,8 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     if there and not asked.abort and not whole:
         raise Failure(f"Deployment {name} has no replicas for a canary to stand beside; scale it up first.")
     advances = there and not asked.abort and phase != "promoting"
+    if advances:
+        _check_replicas({"steps": asked.steps, "router": _router.option(seen.router)})
     steps = _canary_steps.remaining(seen, asked, wanted, whole) if advances else []
     promote = there and not asked.abort and (asked.promote or phase == "promoting")
     template_is_due = asked.templated and canary is None and asked.template is None
@@ -197,6 +205,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         "service": seen.service["metadata"]["name"],
         "affinity": seen.service["spec"].get("sessionAffinity") == "ClientIP" and seen.router is None,
         "router": str(seen.router) if seen.router else "",
+        "may_not": list(seen.may_not),
         "leftovers": canary is None and (seen.behind is not None or seen.own is not None),
         "scaler": scaler.name if scaler else "",
         "stable": {
@@ -257,6 +266,8 @@ def begin(
     name, old, new = stable["deployment"], stable["version"], canary["version"]
     advances = bool(steps or found["promote"])
     headline, would, hints = _words(found, request)
+    if found["may_not"] and advances:
+        hints += [_by_pods(found)]
     templated = bool(described) and advances and not canary["exists"]
     repository = described.get("image") or request["image"]
     if steps and not canary["exists"] and repository and stable["image"]:
@@ -297,6 +308,15 @@ def begin(
             "templated": templated,
             "manifests": {"deployments": {name: {**described, "version": request["version"]}}} if templated else {},
         },
+    )
+
+
+def _by_pods(found: t.Mapping[str, t.Any]) -> str:
+    """That nobody looked for what could share by weights, or may have it do so, in words."""
+    return (
+        f"shared by the number of pods, since you may not {' and '.join(found['may_not'])} in this namespace; what "
+        f"leads to Service {found['service']} may share by weights with the rights for it, and application_router as "
+        f"{{pods: true}} says that pods are meant"
     )
 
 

@@ -50,6 +50,7 @@ class Seen:
     own: t.Optional[Object] = None  #: the canary's own object beside that, of a router that has its weight there
     behind: t.Optional[Object] = None  #: the canary's own Service, where there is a router and it was created
     canary_slices: t.Sequence[Object] = ()  #: the EndpointSlices of that
+    may_not: t.Sequence[str] = ()  #: what this user would have to be allowed to for a router to be found
 
     @property
     def services(self) -> tuple[str, str]:
@@ -93,7 +94,8 @@ class Asked:
     image: str = ""  #: the repository of the new image, by default the container's own
     template: t.Optional[Object] = None  #: the new version's pod template, by default stable's with its tag
     rule: _images.Rule = _images.PLAIN  #: how the version that answers comes from the tag
-    router: t.Optional[Router] = None  #: what shares the traffic out by weights
+    router: t.Optional[Router] = None  #: what shares the traffic out by weights, where it is said
+    finds: bool = False  #: whether it is to be found instead
     templated: bool = False  #: the new version's pod template is yet to be made, by a template of the role
 
 

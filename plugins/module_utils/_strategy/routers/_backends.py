@@ -137,3 +137,54 @@ def _split(rule: Rule, weight: Fraction, most: int) -> tuple[int, int]:
             f"The weight {percent} is too fine for {rule.called}, whose weights go up to {most}; ask for a rounder one."
         )
     return canary, whole - canary
+
+
+class Backends:
+    """A kind of routers whose objects have the weights of their backends: what follows from their rules."""
+
+    KIND: str
+    PLURAL: str
+    GROUP: str
+    VERSION: str
+    MOST: int  #: of a weight
+    OWN = False
+
+    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
+        """The rules that lead to stable's Service, those of `rules` where it names some."""
+        raise NotImplementedError
+
+    def leads(self, item: Object, stable: str) -> bool:
+        """Whether users come to stable's Service by it."""
+        return bool(self.leading(item, stable, "", ()))
+
+    def own(self, _item: Object, _stable: str, _canary: str, _weight: Fraction) -> Object:
+        """Nothing: the object itself has the weights."""
+        return {}
+
+    def has(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> bool:
+        """Whether the canary's Service is a backend, with whatever weight."""
+        return any(rule.canary is not None for rule in self.leading(item, stable, canary, rules))
+
+    def share(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> Fraction | None:
+        """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
+        return share(self.leading(item, stable, canary, rules))
+
+    def weights(self, item: Object, stable: str, rules: t.Sequence[str]) -> list[int]:
+        """Stable's weights, one a rule."""
+        return weights(self.leading(item, stable, "", rules))
+
+    def weighted(
+        self, item: Object, stable: str, canary: str, rules: t.Sequence[str], weight: Fraction
+    ) -> list[Object]:
+        """The JSON patch that gives the canary this share, with its Service as a backend. Raises Failure."""
+        return weighted(self.leading(item, stable, canary, rules), weight, self.MOST)
+
+    def without(
+        self, item: Object, stable: str, canary: str, rules: t.Sequence[str], before: t.Sequence[int]
+    ) -> list[Object]:
+        """The JSON patch that takes the canary's Service out, with stable's weights `before`."""
+        return without(self.leading(item, stable, canary, rules), before)
+
+    def given(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> dict[str, int]:
+        """The weights of both Services, by the paths of their fields."""
+        return given(self.leading(item, stable, canary, rules))

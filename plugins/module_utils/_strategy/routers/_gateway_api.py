@@ -49,6 +49,11 @@ def leading(item: Object, stable: str, canary: str = "", rules: t.Sequence[str] 
     ]
 
 
+def leads(item: Object, stable: str) -> bool:
+    """Whether users come to stable's Service by it."""
+    return bool(leading(item, stable))
+
+
 def _rule(item: Object, number: int, stable: str, canary: str, namespace: str) -> Rule | None:
     """A rule, None where it does not lead to stable's Service."""
     path, field = f"/spec/rules/{number}/backendRefs", f"spec.rules[{number}].backendRefs"

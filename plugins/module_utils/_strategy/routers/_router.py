@@ -9,20 +9,28 @@ A router shares traffic between two Services, that of stable and that of the can
 
 from __future__ import annotations
 
+import json
 import typing as t
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _gateway_api, _ingress
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import (
+    _gateway_api,
+    _ingress,
+    _istio,
+    _openshift,
+    _traefik,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._answer import Answer
 
 Object = t.Dict[str, t.Any]
 
-#: What a request says of its router, as an argument spec.
+#: What a request says of its router, as an argument spec. One that says nothing has it found.
 OPTION: dict[str, t.Any] = {
     "type": "dict",
     "options": {
+        "pods": {"type": "bool"},
         "gateway_api": {
             "type": "dict",
             "options": {
@@ -31,6 +39,15 @@ OPTION: dict[str, t.Any] = {
             },
         },
         "ingress": {"type": "dict", "options": {"name": {"type": "str", "required": True}}},
+        "istio": {
+            "type": "dict",
+            "options": {
+                "virtual_service": {"type": "str", "required": True},
+                "routes": {"type": "list", "elements": "str", "default": []},
+            },
+        },
+        "traefik": {"type": "dict", "options": {"service": {"type": "str", "required": True}}},
+        "openshift": {"type": "dict", "options": {"route": {"type": "str", "required": True}}},
     },
 }
 
@@ -47,6 +64,9 @@ class Kind(t.Protocol):
     GROUP: str
     VERSION: str
     OWN: bool
+
+    def leads(self, item: Object, stable: str) -> bool:
+        """Whether users come to stable's Service by a route."""
 
     def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
         """Raise Failure where the route cannot share the traffic of these Services."""
@@ -97,21 +117,37 @@ class _Known(t.NamedTuple):
 
     kind: t.Any
     name: str  #: the option with the name of its object
+    rules: str = ""  #: the option with the names of the rules that are meant
 
 
 KINDS = {
-    "gateway_api": _Known(_gateway_api, "route"),
+    "gateway_api": _Known(_gateway_api, "route", "rules"),
     "ingress": _Known(_ingress, "name"),
+    "istio": _Known(_istio.ROUTER, "virtual_service", "routes"),
+    "traefik": _Known(_traefik.ROUTER, "service"),
+    "openshift": _Known(_openshift.ROUTER, "route"),
 }
+
+
+PODS = {"pods": True}  #: what a request says that has its share by the number of pods, whatever leads to them
+
+
+def _said(option: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    return {key: value for key, value in (option or {}).items() if value}
+
+
+def is_left_out(option: t.Mapping[str, t.Any] | None) -> bool:
+    """Whether a request does not say what shares the traffic, so that it is to be found."""
+    return not _said(option)
 
 
 def named(option: t.Mapping[str, t.Any] | None) -> Router | None:
     """The router that a request names, None where it names none. Raises Failure."""
-    said = {key: value for key, value in (option or {}).items() if value}
-    if not said:
-        return None
+    said = _said(option)
     if len(said) > 1:
         raise Failure(f"The router is given as {' and as '.join(said)}; one router shares the traffic, so give one.")
+    if not said or said == PODS:
+        return None
     ((key, value),) = said.items()
     known = KINDS[key]
     name = value[known.name]
@@ -119,4 +155,30 @@ def named(option: t.Mapping[str, t.Any] | None) -> Router | None:
         raise Failure(
             f"{key} of the router has an empty {known.name}; give the name of the application's {known.kind.KIND}."
         )
-    return Router(t.cast(Kind, known.kind), name, tuple(value.get("rules") or ()))
+    return Router(t.cast(Kind, known.kind), name, tuple(value.get(known.rules) or ()))
+
+
+def option(router: Router | None) -> dict[str, t.Any]:
+    """What names a router in a request, as `named` takes it."""
+    if router is None:
+        return dict(PODS)
+    key = next(key for key, known in KINDS.items() if known.kind.KIND == router.kind.KIND)
+    known = KINDS[key]
+    return {key: {known.name: router.name, **({known.rules: list(router.rules)} if known.rules else {})}}
+
+
+def noted(text: str) -> Router | None:
+    """The router that was noted in words, such as HTTPRoute hello; None where nothing known was."""
+    kind, _space, name = text.partition(" ")
+    return next((Router(t.cast(Kind, each.kind), name) for each in KINDS.values() if kind == each.kind.KIND), None)
+
+
+def one(routers: t.Sequence[Router], service: str) -> Router | None:
+    """The router by which users come to a Service, None where there is none. Raises Failure where there are several."""
+    if len(routers) < 2:
+        return routers[0] if routers else None
+    said = " or ".join(json.dumps(option(each)).replace('"', "").replace(", rules: []", "") for each in routers)
+    raise Failure(
+        f"{', '.join(map(str, routers[:-1]))} and {routers[-1]} lead to Service {service}, and one of them only can "
+        f"share its traffic; give application_router as {said}, or as {{pods: true}} to share by the number of pods."
+    )

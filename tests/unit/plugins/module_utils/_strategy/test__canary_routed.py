@@ -174,7 +174,7 @@ def test_requests_have_to_come_in_by_the_router(entry: Object) -> None:
 @pytest.mark.parametrize(
     ("router", "replicas", "said"),
     [
-        ({}, 1, "Without application_router"),
+        ({"pods": True}, 1, r"Without a router \(application_router\)"),
         ({"gateway_api": {"route": "hello", "rules": []}}, 0, "the least that works is 1"),
     ],
 )

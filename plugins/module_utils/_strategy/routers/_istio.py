@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""VirtualServices of Istio: weights of the destinations of their HTTP routes, each a Service of its own.
+
+Destinations by subset are refused: a DestinationRule, which says what a subset is, is none of ours to change. Pure
+functions of plain objects.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _backends
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._answer import Answer
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._backends import Backend, Rule
+
+Object = t.Dict[str, t.Any]
+
+
+def _is(entry: Object, service: str, namespace: str) -> bool:
+    """Whether a destination is a Service of this namespace, by its short or its full name."""
+    host = str((entry.get("destination") or {}).get("host") or "")
+    short, _dot, rest = host.partition(".")
+    return short == service and (not rest or rest == namespace or rest.startswith(f"{namespace}.svc"))
+
+
+def _rule(item: Object, number: int, stable: str, canary: str) -> Rule | None:
+    """An HTTP route, None where it does not lead to stable's Service."""
+    namespace = str(item["metadata"].get("namespace") or "")
+    path, field = f"/spec/http/{number}/route", f"spec.http[{number}].route"
+    entries = item["spec"]["http"][number].get("route") or []
+    places = {
+        service: next((at for at, each in enumerate(entries) if _is(each, service, namespace)), None)
+        for service in (stable, canary)
+    }
+    at, beside = places[stable], places[canary] if canary else None
+    if at is None:
+        return None
+    backends = [
+        Backend(
+            service=str((each.get("destination") or {}).get("host")),
+            # Whatever a lone destination says, it gets everything; of several one that says nothing gets nothing.
+            weight=(int(each.get("weight") or 0) or _backends.WHOLE) if len(entries) == 1 else each.get("weight") or 0,
+            said=each.get("weight"),
+            at=f"{path}/{index}",
+            name="/destination/host",
+            field=f"{field}[{index}].weight",
+        )
+        for index, each in enumerate(entries)
+    ]
+    destination = dict(entries[at]["destination"])
+    destination["host"] = canary + destination["host"][len(stable) :]
+    added = {**{key: entries[at][key] for key in ("headers",) if key in entries[at]}, "destination": destination}
+    return Rule(
+        called=f"HTTP route {number} of {ROUTER.KIND} {item['metadata']['name']}",
+        source=item["spec"]["http"][number],
+        stable=backends[at],
+        canary=None if beside is None else backends[beside],
+        others=[each for index, each in enumerate(backends) if index not in (at, beside)],
+        add=lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
+    )
+
+
+def _subset(entry: Object) -> bool:
+    return bool((entry.get("destination") or {}).get("subset"))
+
+
+class VirtualServices(_backends.Backends):
+    """What is known of VirtualServices."""
+
+    KIND = "VirtualService"
+    PLURAL = "virtualservices"
+    GROUP = "networking.istio.io"
+    VERSION = "v1"
+    MOST = 1_000_000
+
+    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
+        """The HTTP routes that lead to stable's Service, those of `rules` where it names some."""
+        return [
+            found
+            for number, route in enumerate(item["spec"].get("http") or [])
+            if not rules or route.get("name") in rules
+            for found in [_rule(item, number, stable, canary)]
+            if found is not None
+        ]
+
+    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
+        """Raise Failure where the VirtualService cannot share the traffic of these Services."""
+        name = item["metadata"]["name"]
+        there = [route.get("name") for route in item["spec"].get("http") or []]
+        for missing in [each for each in rules if each not in there]:
+            known = ", ".join(str(each) for each in there if each) or "none of its HTTP routes has a name"
+            raise Failure(
+                f"VirtualService {name} has no HTTP route {missing} ({known}); name another one, or none for all of "
+                f"them."
+            )
+        found = self.leading(item, stable, canary, rules)
+        if not found:
+            raise Failure(
+                f"VirtualService {name} has no HTTP route to Service {stable}, so it cannot share its traffic; name "
+                f"the one with that Service as the host of a destination."
+            )
+        for rule in found:
+            subsets = [str(each["destination"]["subset"]) for each in rule.source["route"] if _subset(each)]
+            if subsets:
+                raise Failure(
+                    f"{rule.called} leads to subsets ({', '.join(subsets)}), which a DestinationRule tells by pods' "
+                    f"labels; have it lead to Service {stable} as a whole for the time of the canary."
+                )
+        _backends.check(found, stable)
+
+    def answer(self, _item: Object) -> Answer:
+        """Istio does not say in a VirtualService which proxies have taken it over."""
+        return Answer("not told")
+
+
+ROUTER = VirtualServices()

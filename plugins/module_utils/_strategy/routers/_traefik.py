@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: The convoy.rollout authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""TraefikServices that share their traffic out by weights. Pure functions of plain objects."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _backends
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._answer import Answer
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._backends import Backend, Rule
+
+Object = t.Dict[str, t.Any]
+
+
+#: What the canary's entry takes from stable's: how its Service is asked is the same.
+KEPT = ("kind", "namespace", "port", "scheme", "serversTransport", "passHostHeader", "responseForwarding", "strategy")
+
+
+def _is(entry: Object, service: str, namespace: str) -> bool:
+    return (
+        entry.get("name") == service
+        and entry.get("kind", "Service") == "Service"
+        and (entry.get("namespace") or namespace) == namespace
+    )
+
+
+class TraefikServices(_backends.Backends):
+    """What is known of TraefikServices."""
+
+    KIND = "TraefikService"
+    PLURAL = "traefikservices"
+    GROUP = "traefik.io"
+    VERSION = "v1alpha1"
+    MOST = 1_000_000
+
+    def leading(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> list[Rule]:
+        """Its weighted services as a rule, none where they do not lead to stable's."""
+        namespace = str(item["metadata"].get("namespace") or "")
+        entries = (item["spec"].get("weighted") or {}).get("services") or []
+        stables, canaries = (
+            [at for at, each in enumerate(entries) if name and _is(each, name, namespace)] for name in (stable, canary)
+        )
+        if not stables:
+            return []
+        path = "/spec/weighted/services"
+        backends = [
+            Backend(
+                service=str(each.get("name")),
+                weight=int(each.get("weight", 1)),
+                said=each.get("weight"),
+                at=f"{path}/{at}",
+                name="/name",
+                field=f"spec.weighted.services[name={each.get('name')}].weight",
+            )
+            for at, each in enumerate(entries)
+        ]
+        copied = {key: entries[stables[0]][key] for key in KEPT if key in entries[stables[0]]}
+        both = {stables[0], *canaries[:1]}
+        return [
+            Rule(
+                called=f"{self.KIND} {item['metadata']['name']}",
+                source=item["spec"]["weighted"],
+                stable=backends[stables[0]],
+                canary=backends[canaries[0]] if canaries else None,
+                others=[each for at, each in enumerate(backends) if at not in both],
+                add=lambda weight: {
+                    "op": "add",
+                    "path": f"{path}/-",
+                    "value": {**copied, "name": canary, "weight": weight},
+                },
+            )
+        ]
+
+    def check(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> None:
+        """Raise Failure where the TraefikService cannot share the traffic of these Services."""
+        name = item["metadata"]["name"]
+        found = self.leading(item, stable, canary, ())
+        if not found:
+            raise Failure(
+                f"TraefikService {name} has no Service {stable} among its weighted services, so it cannot share its "
+                f"traffic; give it spec.weighted.services with that Service, and have the IngressRoute lead to it."
+            )
+        for rule in found:
+            if rule.source.get("sticky"):
+                raise Failure(
+                    f"{rule.called} is sticky, so users would stay with a version whatever the weights are; take "
+                    f"sticky out for the time of the canary."
+                )
+        _backends.check(found, stable)
+
+    def answer(self, _item: Object) -> Answer:
+        """Traefik writes no status of these."""
+        return Answer("not told")
+
+
+ROUTER = TraefikServices()
