@@ -10,6 +10,8 @@ PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 2 * $$1 : 8 }') --dist l
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
+# Some containers have it; each of some hundred runs would compile the whole collection then.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-gateway down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac specs
 

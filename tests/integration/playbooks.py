@@ -9,7 +9,6 @@ import re
 import signal
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import urllib3
 import yaml
+from integration import warm
 from kubernetes import client, config, dynamic, watch
 
 #: Whether the tests run on a cluster that is not their own.
@@ -136,18 +136,19 @@ class Lab:
         self.core = client.CoreV1Api(self.api)
         self.apps = client.AppsV1Api(self.api)
 
-    def start(self, playbook: str | Path, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
+    def start(self, playbook: str | Path, *options: str, **extra_vars: Any) -> subprocess.Popen[str] | warm.Forked:
         """Begin to run one of the collection's playbooks, or that of a path, as a user does, with extra variables."""
         path = playbook if isinstance(playbook, Path) else f"playbooks/{playbook}.yml"
         quick = QUICK if self.quick and not isinstance(playbook, Path) else {}
         variables = {"kubeconfig": self.kubeconfig, "application_namespace": self.namespace} | quick | extra_vars
-        # A caller's Ansible settings must not decide what is tested.
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+        args = [str(path), "--extra-vars", json.dumps(variables), *options]
+        env = warm.environment() | self.environment
+        if warm.fits(env):
+            return warm.start(args, env)
         return subprocess.Popen(
-            ["ansible-playbook", str(path), "--extra-vars", json.dumps(variables), *options],
+            ["ansible-playbook", *args],
             cwd=ROOT,
-            env=env | {"ANSIBLE_NOCOLOR": "1"} | self.environment,
+            env=env,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -129,7 +129,7 @@ def healing(lab: Lab) -> Iterator[None]:
 
 def test_a_switch_that_is_put_back_ends_with_one_version_live(place: tuple[Bench, Lab], tmp_path: Path) -> None:
     _it, lab = place
-    outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0", "bluegreen_settle": 3})
+    outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
     with healing(lab), Traffic(lab) as traffic:
         (outcome,), _run = outcomes.run()
     assert said(outcome)[1:] == ("fail", "1.0.0", "1.0.0", True, True)

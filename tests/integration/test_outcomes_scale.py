@@ -195,5 +195,6 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
         assert running.returncode != 0
         said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile (field manager "
         assert said in " ".join(output.split()), output
-        assert "Deployment hello has 2 of 4 pods ready." in " ".join(output.split()) or "4 of 4 pods ready." in output
+        # How far the other one has come by now is not for this run to say.
+        assert re.search(r"Deployment hello has \d of 4 pods ready\.", " ".join(output.split())), output
         assert lab.replicas("hello") == 4

@@ -1,0 +1,75 @@
+"""Runs that are forked from a process that has imported what they need are as those that begin as a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from integration import warm
+from integration.playbooks import Lab
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux only")
+#: Says what its environment says, and waits where it is told to.
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - debug:
+        msg: "{{ lookup('env', 'SAID') }}"
+    - wait_for: {timeout: 300}
+      when: waits is defined
+"""
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Path:
+    """The playbook."""
+    (tmp_path / "play.yml").write_text(PLAY)
+    return tmp_path / "play.yml"
+
+
+def test_a_forked_run_prints_and_ends_as_a_program_does(kubeconfig: str) -> None:
+    args = ["playbooks/bluegreen.yml", "--extra-vars", f"kubeconfig={kubeconfig}"]  # which lacks a version
+    program = subprocess.run(
+        ["ansible-playbook", *args], cwd=warm.ROOT, env=warm.environment(), capture_output=True, text=True
+    )
+    forked = warm.start(args, warm.environment())
+    output, _ = forked.communicate(300)
+    assert (forked.returncode, output) == (program.returncode, program.stdout)
+    assert forked.returncode == 2
+    assert "bluegreen_version" in output
+
+
+def test_each_has_its_own_environment(play: Path) -> None:
+    runs = [(said, warm.start([str(play)], warm.environment() | {"SAID": said})) for said in ("one", "other")]
+    for said, run in runs:
+        output, _ = run.communicate(300)
+        assert run.returncode == 0, output
+        assert f"localhost: {said}\n" in output
+
+
+def test_one_that_is_killed_says_by_what(play: Path) -> None:
+    with warm.start([str(play), "-e", "waits=true", "-v"], warm.environment()) as run:
+        assert "PLAY" in next(line for line in run.stdout if line.strip() and "config file" not in line)
+        os.killpg(run.pid, signal.SIGKILL)
+        assert run.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", ["ANSIBLE_FORKS", "HOME", "PYTHONPATH"])
+def test_what_is_read_while_ansible_is_imported_makes_it_a_program(
+    name: str, kubeconfig: str, play: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {name: "5" if name == "ANSIBLE_FORKS" else str(play.parent)}
+    lab = Lab(kubeconfig, "default")
+    assert warm.fits(warm.environment())
+    assert not warm.fits(warm.environment() | environment)
+    with replace(lab, environment=environment).start(play) as started:
+        assert isinstance(started, subprocess.Popen)
+        started.kill()
+    monkeypatch.setenv("HOME", str(play.parent))  # for all runs of a test
+    assert not warm.fits(warm.environment())
