@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -139,6 +140,9 @@ class Forked:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
 
 
+_ASKING = threading.Lock()  #: as tests begin runs in threads, and an answer belongs to what was asked just before
+
+
 @functools.cache
 def _server() -> socket.socket:
     """The connection to the process that forks, which ends with it."""
@@ -162,8 +166,9 @@ def start(args: Sequence[str], env: Mapping[str, str]) -> Forked:
     ended, ends = os.pipe()
     try:
         request = json.dumps({"args": list(args), "env": dict(env)}).encode()
-        socket.send_fds(_server(), [request], [printed, ends])
-        pid = json.loads(_server().recv(MOST) or b"null")
+        with _ASKING:
+            socket.send_fds(_server(), [request], [printed, ends])
+            pid = json.loads(_server().recv(MOST) or b"null")
     finally:
         os.close(printed)
         os.close(ends)
