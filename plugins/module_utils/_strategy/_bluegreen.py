@@ -18,7 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _selectors,
     _subject,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import is_mixed, progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import pod_labels
 
 Object = t.Dict[str, t.Any]
@@ -156,6 +156,13 @@ def plan(
         phase = "switch"
     else:
         phase = "preview"
+    if phase == "preview" and is_mixed(named[active["deployment"]]):
+        raise Failure(
+            f"Deployment {active['deployment']}, which has the traffic, is in the middle of a rollout to "
+            f"{active['version']}, and pods of an earlier version take part of the traffic or all of it. Nothing was "
+            f"changed. Have that end first: wait for it, resume it where it is paused, or roll it back with kubectl "
+            f"rollout undo deployment/{active['deployment']}; then run again."
+        )
     labels = (active["label"], tag if phase == "preview" else preview["label"])
     selectors = _selectors_of(service, active, preview, labels)
     return {

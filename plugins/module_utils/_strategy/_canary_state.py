@@ -18,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _subject
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import is_mixed
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
     annotations_of,
     pod_labels,
@@ -160,8 +161,10 @@ def running(canary: Object, asked: Asked) -> str:
 def users_get(seen: Seen, asked: Asked) -> str | None:
     """The version that users get: stable's, of which a canary may take a part, unless stable has no replicas.
 
-    None where nobody can tell.
+    None where nobody can tell, as of a stable one that is in the middle of another rollout.
     """
+    if seen.canary is None and is_mixed(seen.stable):
+        return None
     serving = seen.stable if replicas_of(seen.stable) or seen.canary is None else seen.canary
     try:
         return version_of(serving, asked)

@@ -172,6 +172,12 @@ def counts(workload: Object, kind: str = "Deployment") -> dict[str, int]:
     return {"wanted": workload.get("spec", {}).get("replicas", 1), **counted}
 
 
+def is_mixed(deployment: Object) -> bool:
+    """Whether a Deployment has pods of an earlier template still, so that its own one does not say what runs."""
+    status = deployment.get("status") or {}
+    return bool(status.get("updatedReplicas", 0) < status.get("replicas", 0))
+
+
 def new_replica_set(deployment: Object, replica_sets: t.Iterable[Object]) -> Object | None:
     """The ReplicaSet of the Deployment's newest template, None while there is none.
 

@@ -405,6 +405,26 @@ def test_a_preview_service_has_no_metadata_of_the_applications_own(own: Object) 
     assert made["service"] == {"ports": [{"port": 80, "name": "http"}, {"port": 9090, "name": "metrics"}]}
 
 
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_colour_with_the_traffic_that_is_in_the_middle_of_a_rollout_is_not_pinned_to_what_few_pods_have(
+    paused: bool,
+) -> None:
+    """The Service would be pinned to the label of its template, which the pods that users get do not have."""
+    blue = deployment("hello", "9.9.9")
+    blue["spec"]["paused"] = paused
+    blue["status"] |= {"replicas": 4, "updatedReplicas": 1}
+    live = service(app="hello")
+    with pytest.raises(
+        Failure, match=r"Deployment hello, which has the traffic, is in the middle of a rollout to 9\.9\.9"
+    ):
+        plan(live, [blue], version="2.0.0", rollback=False)
+    # The way back to the other colour pins nothing to it.
+    switched = service("2.0.0", app="hello", version="9.9.9")
+    assert plan(switched, [blue, GREEN], version="", rollback=True)["phase"] == "switch"
+    blue["status"] |= {"replicas": 3, "updatedReplicas": 3}
+    assert plan(live, [blue], version="2.0.0", rollback=False)["phase"] == "preview"
+
+
 def test_a_colour_keeps_the_whole_selector_that_it_has() -> None:
     rules = [{"key": "app", "operator": "In", "values": ["hello"]}]
     green = deployment("hello-green", "0.9.0", color="green")

@@ -43,6 +43,14 @@ def test_users_get_stable_unless_it_has_no_replicas(state: Seen, version: str) -
     assert users_get(state, Asked()) == version
 
 
+def test_nobody_can_tell_what_users_get_while_stable_is_in_the_middle_of_another_rollout() -> None:
+    # Paused with another template, of which no pod has been made.
+    stable = deployment(version="3.0.0", paused=True)
+    stable["status"] |= {"updatedReplicas": 0}
+    assert users_get(seen(stable), Asked()) is None
+    assert users_get(seen(deployment(version="3.0.0", paused=True)), Asked()) == "3.0.0"
+
+
 def test_nobody_can_tell_what_users_get_of_several_containers() -> None:
     stable = deployment()
     stable["spec"]["template"]["spec"]["containers"] = [{"name": name, "image": f"{name}:7"} for name in ("web", "log")]
