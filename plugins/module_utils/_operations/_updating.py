@@ -24,7 +24,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
-ROLLBACK = "a rollback"
+A_ROLLBACK = "a rollback"
 
 Patch = t.Callable[[_api.Object], "list[_api.Object]"]
 
@@ -52,7 +52,7 @@ def _meant(api: _api.Api, begin: Begin, what: str) -> _update.Found:
     except Failure:
         _place.check_namespace(api, begin.namespace)
         raise
-    if what == ROLLBACK:
+    if what == A_ROLLBACK:
         _subject.check_alone(subject, what)
     named = subject.member(begin.application)
     live = named if named and not subject.live else _subject.check_named(subject, what)
@@ -83,7 +83,7 @@ def _update_planned(api: _api.Api, begin: Begin) -> Plan:
 
 
 def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
-    there = _meant(api, begin, ROLLBACK)
+    there = _meant(api, begin, A_ROLLBACK)
     place = Place("Deployment", begin.namespace, there.name)
     if there.deployment["spec"].get("paused") and not _pause.is_ours(there.deployment):
         raise Failure(
