@@ -44,9 +44,18 @@ options:
     default: []
     suboptions:
       weight:
-        description: The share of the traffic in percent, above V(0) and at most V(100).
+        description: The share of the traffic in percent, above V(0) and at most V(100). With a O(steps[].match) it may
+          be V(0).
         type: float
         required: true
+      match:
+        description: Requests that get the canary whatever its weight is, with an HTTPRoute as O(router) only.
+        type: dict
+        suboptions:
+          headers:
+            description: The headers that a request must have, all of them, with exactly these values.
+            type: dict
+            required: true
       replicas:
         description: The replicas of the canary at this weight, with a O(router) only. By default as many as the weight
           takes of stable's number, at least one.

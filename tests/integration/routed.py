@@ -34,11 +34,11 @@ class Routed(Lab):
     host: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
 
-    def asker(self) -> Callable[[], Answer]:
+    def asker(self, **headers: str) -> Callable[[], Answer]:
         """A function that asks the gateway once for the version, over a new connection."""
 
         def ask() -> Answer:
-            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host}) as pool:
+            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host, **headers}) as pool:
                 answer = pool.request("GET", f"http://{self.address}/version")
                 return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
 

@@ -59,6 +59,39 @@ def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -
     assert traffic.lost == []
 
 
+def test_testers_get_the_canary_by_their_header_and_nobody_else_does(lab: Routed) -> None:
+    def versions(**headers: str) -> set[str]:
+        ask = lab.asker(**headers)
+        return {ask().version for _ in range(20)}
+
+    testers = {"weight": 0, "match": {"headers": {"x-canary": "always"}}}
+    with Traffic(lab) as traffic:
+        one = lab.canary(version="2.0.0", canary_steps=[{**testers, "pause": "1s"}])
+        assert one.code == 0, one.output
+        assert "each request with x-canary: always" in one.output
+        assert "observed: with x-canary: always 2.0.0 " in one.output
+        assert (versions(**{"x-canary": "always"}), versions(), versions(**{"x-canary": "no"})) == (
+            {"2.0.0"},
+            {"1.0.0"},
+            {"1.0.0"},
+        )
+        generation = lab.route()["metadata"]["generation"]
+        again = lab.canary(version="2.0.0", canary_steps=[{**testers, "pause": "1s"}])
+        assert (again.code, again.changed) == (0, 0), again.output
+        assert lab.route()["metadata"]["generation"] == generation
+
+        half = lab.canary(version="2.0.0", canary_steps=[testers, {"weight": 50}])
+        assert half.code == 0, half.output
+        assert len(lab.route()["spec"]["rules"]) == 1
+        assert lab.canary(version="2.0.0", canary_steps=[{**testers, "weight": 60}]).code == 0
+        assert len(lab.route()["spec"]["rules"]) == 2
+        aborted = lab.canary(abort=True)
+        assert aborted.code == 0, aborted.output
+        assert len(lab.route()["spec"]["rules"]) == 1
+        lab.is_as_before("1.0.0")
+    assert traffic.lost == []
+
+
 def test_abort_gives_everything_back(lab: Routed) -> None:
     with Traffic(lab) as traffic:
         assert lab.canary(version="2.0.0", canary_steps=[{"weight": 5, "replicas": 2}]).code == 0
@@ -158,7 +191,8 @@ def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_g
         refused = lab.play("rollback")
         assert refused.code != 0
         assert "A canary 2.0.0 of hello (Deployment hello-canary) is still there" in refused.output
-        assert "remove it with playbooks/canary.yml -e abort=true" in " ".join(refused.output.split())
+        words = " ".join(refused.output.split())
+        assert "get it beside a rollback. To go back, remove it with playbooks/canary.yml -e abort=true" in words
         assert lab.spec_versions() == before
 
         assert lab.canary(version="2.0.0", canary_weight=50, promote=True).code == 0

@@ -35,9 +35,11 @@ class Routed(Scenario):
         return DEPLOY
 
 
+TESTERS: dict[str, Any] = {"weight": 0, "match": {"headers": {"x-canary": "always"}}}
 ABORT: Play = ("canary", {"abort": True})
 SCENARIOS = {
     "steps": Routed("canary", ("canary", {"version": "2.0.0", "promote": True, **STEPS}), ABORT, undo=ROLLBACK),
+    "testers": Routed("canary", ("canary", {"version": "2.0.0", "canary_steps": [TESTERS, {"weight": 50}]}), ABORT),
     "half": Routed("canary", ("canary", {"version": "2.0.0", "canary_weight": 50}), ABORT),
 }
 

@@ -22,6 +22,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _weights,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Object, Seen, replicas_of
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _gateway_api, _testers
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _given, _place, _reachable
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
@@ -56,8 +57,11 @@ def _select(work: Work, seen: Seen, selector: t.Mapping[str, str], said: str) ->
     )
 
 
-def weigh(work: Work, weight: Fraction) -> None:
-    """Give the canary a share of the traffic, once its pods are ready and every gateway knows them. Raises Failure."""
+def weigh(work: Work, weight: Fraction, headers: t.Mapping[str, str]) -> None:
+    """Give the canary a share of the traffic, once its pods are ready and every gateway knows them. Raises Failure.
+
+    It gets requests with `headers` besides; of an earlier step's others it gets no more.
+    """
     if work.task.check_mode:
         _weighted(work, weight)
         return
@@ -67,12 +71,15 @@ def weigh(work: Work, weight: Fraction) -> None:
         _accepted(work)
     _weighted(work, weight)
     _accepted(work)
+    if _lead(work, headers):
+        _accepted(work)
 
 
 def leave(work: Work) -> bool:
     """Take the canary its share of the traffic, and say whether the route leads to it at all. Raises Failure."""
     if not _is_backend(work.seen()):
         return False
+    _lead(work, {})
     _weighted(work, Fraction(0))
     if not work.task.check_mode:
         _accepted(work, whatever=True)
@@ -112,6 +119,24 @@ def _is_backend(seen: Seen) -> bool:
     return router.kind.has(weighing, *seen.services, router.rules)
 
 
+def _lead(work: Work, headers: t.Mapping[str, str]) -> bool:
+    """Have requests with these headers, and no others, be led to the canary whatever its weight is, and say whether
+    that changed the route. Raises Failure."""
+    seen = work.seen()
+    router, route = seen.routed()
+    if router.kind is not _gateway_api:
+        return False
+
+    def patch(now: Object) -> list[Object]:
+        return _testers.led(now, *seen.services, router.rules, headers)
+
+    if not patch(route):
+        return False
+    whose = f"requests with {_testers.said(headers)}" if headers else "no requests by their headers any more"
+    _routed(work, seen, patch, f"leads {whose} to Service {seen.services[1]}")
+    return True
+
+
 def _weighted(work: Work, weight: Fraction) -> None:
     """Give the canary's Service a weight, and make it a backend where it is none. Raises Failure."""
     seen = work.seen()
@@ -139,7 +164,10 @@ def _routed(work: Work, seen: Seen, patch: Patch, said: str) -> None:
         Place(router.kind.KIND, work.options["namespace"], name),
         weighing,
         patch,
-        lambda now: router.kind.given(now, *seen.services, router.rules),
+        lambda now: {
+            **router.kind.given(now, *seen.services, router.rules),
+            **(_testers.given(now, seen.services[1]) if router.kind is _gateway_api else {}),
+        },
         f"{router.kind.KIND} {name} {said}",
     )
 

@@ -26,6 +26,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _weights,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD, Object, replicas_of
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _testers
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
 
 SLICE = 10  #: seconds of a pause after which the lock, the replicas and the containers are looked at again
@@ -46,19 +47,20 @@ def stepped(work: Work) -> dict[str, t.Any]:
         _give(work, step)
         if work.task.check_mode:
             if step.get("router") and step is plan["steps"][0]:
-                _canary_route.weigh(work, _weights.weight_of(step["weight"]))
+                _canary_route.weigh(work, _weights.weight_of(step["weight"]), step["headers"])
             continue
         pods = work.complete(work.canary)
         if step.get("router"):
-            _canary_route.weigh(work, _weights.weight_of(step["weight"]))
+            _canary_route.weigh(work, _weights.weight_of(step["weight"]), step["headers"])
         before, stable = stable, _reduce(work, step, stable)
         # A step that ends no pods has no excuse for a lost request.
         endings = work.endings(work.versions[1]) if stable < before else None
+        tested = _tested(work, step, endings) if step.get("headers") else ""
         found = _verified(work, step, endings, final=last)
         work.run.journal.note("serving", version=work.versions[0] if step["stable"] else work.versions[1])
         if step["pause"] or not last:  # what is said last of all is the same
             by_one = ", with session affinity by one client" if plan["affinity"] else ""
-            work.task.tell(f"{work.stable}: {step['message']}; observed: {found['message']}{by_one}")
+            work.task.tell(f"{work.stable}: {step['message']}; observed: {tested}{found['message']}{by_one}")
         if step["pause"]:
             _pause(work, step, pods, endings)
     return work.result(f"The canary of {work.stable}: {plan['steps'][-1]['message']}.")
@@ -120,6 +122,21 @@ def _verified(work: Work, step: Object, endings: _endings.Endings | None, *, fin
         on_inconclusive="pass",  # a share near the edge of the tolerance is not shown to be wrong
         settle=work.request["settle"],
     )
+
+
+def _tested(work: Work, step: Object, endings: _endings.Endings | None) -> str:
+    """See that every request with the testers' headers gets the canary, and return what was observed, in words."""
+    entry = dict(work.options["entry"] or {})
+    entry["headers"] = {**(entry.get("headers") or {}), **step["headers"]}
+    found = work.proof.verified(
+        f"testers at {step['weight']:g}%",
+        final=False,
+        entry=entry,
+        expected={work.versions[1]: 1},
+        endings=endings,
+        settle=work.request["settle"],
+    )
+    return f"with {_testers.said(step['headers'])} {found['message']}, without "
 
 
 def _tell_needed(work: Work, step: Object) -> None:

@@ -71,7 +71,8 @@ class Work:
         steps = self.plan["steps"]
         # All of the traffic, beside the canary and then without it; a router takes the canary its share in between.
         ends = (3 if self.plan["router"] else 2) * bool(self.plan["promote"])
-        return max(1, len(steps) + sum(step["pause"] > 0 for step in steps) + ends)
+        more = sum((step["pause"] > 0) + bool(step.get("headers")) for step in steps)
+        return max(1, len(steps) + more + ends)
 
     @property
     def min_success(self) -> float:

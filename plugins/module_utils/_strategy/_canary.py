@@ -37,7 +37,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     tag_of,
     version_of,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _gateway_api, _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _description, _images
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
@@ -56,6 +56,7 @@ REQUEST: dict[str, t.Any] = {
         "default": [],
         "options": {
             "weight": {"type": "float", "required": True},
+            "match": {"type": "dict", "options": {"headers": {"type": "dict", "required": True}}},
             "replicas": {"type": "int"},
             "pause": {"type": "str", "default": "0"},
         },
@@ -104,6 +105,7 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
     _plan.check_share("canary", "min_success", request)
     _canary_steps.weights(steps_of(request))
     _check_replicas(request)
+    _check_match(request)
     _images.rule(request["version_of"])
     _images.check_repository("canary_image", request["image"])
 
@@ -122,6 +124,25 @@ def _check_replicas(request: Request) -> None:
             )
         if replicas < 1:
             raise Failure(f"A step of canary_steps says replicas: {replicas}; the least that works is 1.")
+
+
+def _check_match(request: Request) -> None:
+    """Raise Failure where steps are for testers by their headers, and that cannot be."""
+    router = _router.named(request["router"])
+    for step in request["steps"]:
+        headers = _canary_steps.headers_of(step)
+        if step.get("match") is None:
+            continue
+        if not headers:
+            raise Failure("A step of canary_steps says match without headers; give at least one, or leave match out.")
+        if _router.is_left_out(request["router"]):
+            continue  # it is seen once it is found
+        if router is None or router.kind is not _gateway_api:
+            raise Failure(
+                f"A step of canary_steps says match: headers: {', '.join(headers)}. Only an HTTPRoute leads requests "
+                f"to the canary by their headers, and users come in by {router or 'a Service'}; give "
+                f"application_router gateway_api, or leave match out."
+            )
 
 
 def check_entry(application: str, request: Request, entry: t.Mapping[str, t.Any]) -> None:
@@ -187,7 +208,9 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         raise Failure(f"Deployment {name} has no replicas for a canary to stand beside; scale it up first.")
     advances = there and not asked.abort and phase != "promoting"
     if advances:
-        _check_replicas({"steps": asked.steps, "router": _router.option(seen.router)})
+        found = {"steps": asked.steps, "router": _router.option(seen.router)}
+        _check_replicas(found)
+        _check_match(found)
     steps = _canary_steps.remaining(seen, asked, wanted, whole) if advances else []
     promote = there and not asked.abort and (asked.promote or phase == "promoting")
     template_is_due = asked.templated and canary is None and asked.template is None

@@ -27,7 +27,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     replicas_of,
     scaler_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _testers
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _capacity
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
 PAUSE = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?$")
 
@@ -44,6 +46,12 @@ def seconds(pause: t.Any) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
+def headers_of(step: Object) -> dict[str, str]:
+    """The headers of the requests that a step leads to the canary whatever its weight is: those of testers."""
+    headers = (step.get("match") or {}).get("headers") or {}
+    return {str(name): str(value) for name, value in headers.items()}
+
+
 def weights(steps: t.Sequence[Object]) -> list[tuple[Fraction, int]]:
     """The weights (0..1) and pauses (seconds) of steps, which have to go up. Raises Failure."""
     found: list[tuple[Fraction, int]] = []
@@ -51,7 +59,9 @@ def weights(steps: t.Sequence[Object]) -> list[tuple[Fraction, int]]:
         try:
             weight = _weights.weight_of(step["weight"])
         except ValueError:
-            raise Failure(f"The weight of a step is {step['weight']:g}; it must be above 0 and at most 100.") from None
+            weight = Fraction(-1)
+        if weight < 0 or not (weight or headers_of(step)):
+            raise Failure(f"The weight of a step is {step['weight']:g}; it must be above 0 and at most 100.")
         if found and weight <= found[-1][0]:
             before, after = _weights.percent(found[-1][0]), _weights.percent(weight)
             raise Failure(f"The steps go from {before} to {after}; each must be above the one before it.")
@@ -61,7 +71,9 @@ def weights(steps: t.Sequence[Object]) -> list[tuple[Fraction, int]]:
 
 def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]], whole: int) -> list[dict[str, t.Any]]:
     """The steps that are left, from the weight that the canary has on. Raises Failure."""
-    reached, over = number(seen.canary, WEIGHT), number(seen.canary, HELD)
+    reached = number(seen.canary, WEIGHT)
+    held = seen.canary is not None and HELD in annotations_of(seen.canary)
+    over = number(seen.canary, HELD) if held else None
     left = [(weight, pause) for weight, pause in wanted if weight >= reached]
     if not left and reached and asked.promote:
         left = [(reached, 0)]
@@ -74,9 +86,9 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
         )
     steps = []
     if seen.router is not None:
-        replicas = {_weights.weight_of(step["weight"]): step.get("replicas") or 0 for step in asked.steps}
+        asked_of = {_weights.weight_of(step["weight"]): step for step in asked.steps}
         return [
-            _routed(seen, weight, 0 if weight == over else pause, replicas.get(weight, 0), whole)
+            _routed(seen, weight, 0 if weight == over else pause, asked_of.get(weight, {}), whole)
             for weight, pause in left
         ]
     for weight, pause in left:
@@ -99,11 +111,15 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
     return steps
 
 
-def _routed(seen: Seen, weight: Fraction, pause: int, replicas: int, whole: int) -> dict[str, t.Any]:
+def _routed(seen: Seen, weight: Fraction, pause: int, step: Object, whole: int) -> dict[str, t.Any]:
     """A step whose share a router gives, beside all replicas of stable, to as many of the canary as it takes."""
     router, _route = seen.routed()
-    canary = replicas or max(1, math.ceil(weight * whole))
+    canary = step.get("replicas") or max(1, math.ceil(weight * whole))
     pods = "1 replica" if canary == 1 else f"{canary} replicas"
+    headers = headers_of(step)
+    gives = f"{router} gives it to {pods} beside {whole} of stable"
+    if headers:
+        gives += f", and to these each request with {_testers.said(headers)}"
     return {
         "weight": in_percent(weight),
         "pause": pause,
@@ -111,7 +127,8 @@ def _routed(seen: Seen, weight: Fraction, pause: int, replicas: int, whole: int)
         "stable": whole,
         "share": float(weight),
         "router": str(router),
-        "message": f"asked {_weights.percent(weight)}: {router} gives it to {pods} beside {whole} of stable",
+        "headers": headers,
+        "message": f"asked {_weights.percent(weight)}: {gives}",
     }
 
 
@@ -137,7 +154,7 @@ def standard(step: Object, request: t.Mapping[str, t.Any], min_success: float) -
     """What the shares of a step are judged by."""
     share = step["share"]
     return _statistics.Standard(
-        {"canary": share, "stable": 1 - share},
+        {track: part for track, part in (("canary", share), ("stable", 1 - share)) if part},
         tolerance=request["tolerance"] / 100 or None,
         min_success=min_success,
         looks=request["settle"] + 1,

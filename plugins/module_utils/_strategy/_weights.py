@@ -36,8 +36,8 @@ class Split:
 def weight_of(number: t.Any) -> Fraction:
     """A weight in percent, such as 25 or 12.5, as a share 0..1. Raises ValueError."""
     share = Fraction(str(number)) / 100
-    if not 0 < share <= 1:
-        raise ValueError(f"{number} is not above 0 and at most 100")
+    if not 0 <= share <= 1:
+        raise ValueError(f"{number} is not from 0 to 100")
     return share
 
 
