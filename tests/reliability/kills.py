@@ -366,7 +366,11 @@ def kill(it: Bench, scenario: Scenario, known: Mapping[str, Any], case: Case) ->
             except TimeoutError:
                 problems.append(f"processes are left over: {sorted(process.processes().values())}")
                 process.kill("everything")
-        strange = set(traffic.versions) - {scenario.old, scenario.new, scenario.earlier}
+        strange = {answer.version for answer in traffic.answers if answer.status == 200} - {
+            scenario.old,
+            scenario.new,
+            scenario.earlier,
+        }
         if traffic.lost and scenario.drains:
             problems.append(f"{len(traffic.lost)} requests were lost, such as {traffic.lost[0]}")
         elif strange:
