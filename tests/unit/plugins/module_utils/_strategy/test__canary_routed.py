@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from fractions import Fraction
 from typing import Any
@@ -14,8 +15,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_standing,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import ROUTER, Asked, Seen
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _ingress, _router
 from unit.plugins.module_utils._strategy.canaries import Object, canary, deployment, planned, seen, service
+from unit.plugins.module_utils._strategy.routers.test__ingress import ingress
 
 HELLO = _router.named({"gateway_api": {"route": "hello", "rules": []}})
 
@@ -193,3 +195,27 @@ def test_what_a_run_that_was_cut_off_left_is_aborted_too() -> None:
     assert said == "hello 1.0.0 receives all traffic; there is no canary, and what was left of one was removed"
     assert would.endswith("would be removed")
     assert hints == ["to go back from 1.0.0: rollback.yml"]  # a promotion may have been cut off in its end
+
+
+def test_a_run_that_may_not_look_for_a_router_says_so_in_its_result() -> None:
+    defaults = {name: option.get("default") for name, option in _canary.REQUEST.items()}
+    request = {**defaults, "version": "2.0.0", "steps": [{"weight": 25.0}]}
+    for may_not, hints in (((), 0), (("list httproutes", "create ingresses"), 1)):
+        found = planned(seen(may_not=may_not), version="2.0.0", steps=[{"weight": 25.0}])
+        told = [hint for hint in _canary.begin(found, "1.0.0", {}, request).hints if "by the number of pods" in hint]
+        assert len(told) == hints
+        assert all(
+            "you may not list httproutes and create ingresses" in hint and "{pods: true}" in hint for hint in told
+        )
+
+
+def test_an_ingress_of_the_canarys_that_lacks_a_host_of_the_users_gives_no_share() -> None:
+    router = _router.named({"ingress": {"name": "web"}})
+    users = ingress()
+    own = _ingress.own(users, "hello", "hello-canary", Fraction(1, 20))
+    state = seen(beside=routed_canary(), router=router, route=users, own=own, service=hello())
+    assert state.share() == Fraction(1, 20)
+    more = copy.deepcopy(users)
+    more["spec"]["rules"].append({**users["spec"]["rules"][0], "host": "b.example.com"})
+    assert dataclasses.replace(state, route=more).share() is None
+    assert dataclasses.replace(state, own=None).share() == 0
