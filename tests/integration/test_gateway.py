@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import uuid
@@ -297,3 +298,22 @@ def test_a_canary_that_somebody_scales_to_nothing_is_taken_back_and_the_run_name
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
     assert "spec.replicas of Deployment hello-canary was changed from 1 to 0 by colleague" in outcome["reason"]
     lab.is_as_before("1.0.0")
+
+
+def test_the_demonstration_takes_a_canary_from_one_percent_to_all_of_it(cluster: Sandbox) -> None:
+    with namespace(str(cluster.kubeconfig)) as empty:
+        lab = routed(empty.kubeconfig, empty.namespace)
+        run = lab.play("gateway", application_host=lab.host)
+        assert run.code == 0, run.output
+        told = [
+            "PLAY [Create: hello 1.0.0, behind an HTTPRoute]",
+            "PLAY [Canary: 2.0.0 gets 1%, 10%, 50% and 100%",
+            *(f"asked {weight}%: HTTPRoute hello gives it to " for weight in (1, 10, 50, 100)),
+            "PLAY [Canary: promoted",
+            "hello 2.0.0 now receives all traffic: the canary was promoted",
+        ]
+        places = [run.output.find(line) for line in told]
+        assert -1 not in places, (told[places.index(-1)], run.output)
+        assert sorted(places) == places, run.output
+        assert not re.search(r"[1-9]\d* lost", run.output), run.output
+        lab.is_as_before("2.0.0")
