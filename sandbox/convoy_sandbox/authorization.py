@@ -226,7 +226,7 @@ _WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 #: What admin and edit may change and view may read in a namespace, by API group.
 _WORK: dict[str, list[str]] = {
     "": [
-        "configmaps", "endpoints", "events", "persistentvolumeclaims", "pods", "replicationcontrollers",
+        "configmaps", "events", "persistentvolumeclaims", "pods", "replicationcontrollers",
         "replicationcontrollers/scale", "serviceaccounts", "services",
     ],
     "apps": [
@@ -235,15 +235,30 @@ _WORK: dict[str, list[str]] = {
     ],
     "autoscaling": ["horizontalpodautoscalers"],
     "batch": ["cronjobs", "jobs"],
+    "events.k8s.io": ["events"],
+    "extensions": [
+        "daemonsets", "deployments", "deployments/scale", "ingresses", "networkpolicies", "replicasets",
+        "replicasets/scale", "replicationcontrollers/scale",
+    ],
     "networking.k8s.io": ["ingresses", "networkpolicies"],
     "policy": ["poddisruptionbudgets"],
+    "resource.k8s.io": ["resourceclaims", "resourceclaimtemplates"],
 }  # fmt: skip
 _READ_ONLY: dict[str, list[str]] = {
-    "": ["bindings", "limitranges", "namespaces", "namespaces/status", "pods/log", "pods/status", "resourcequotas",
-         "resourcequotas/status", "services/status"],
+    "": [
+        "bindings", "endpoints", "limitranges", "namespaces", "namespaces/status", "persistentvolumeclaims/status",
+        "pods/log", "pods/status", "replicationcontrollers/status", "resourcequotas", "resourcequotas/status",
+        "services/status",
+    ],
     "apps": ["controllerrevisions", "daemonsets/status", "deployments/status", "replicasets/status",
              "statefulsets/status"],
+    "autoscaling": ["horizontalpodautoscalers/status"],
+    "batch": ["cronjobs/status", "jobs/status"],
     "discovery.k8s.io": ["endpointslices"],
+    "extensions": ["daemonsets/status", "deployments/status", "ingresses/status", "replicasets/status"],
+    "networking.k8s.io": ["ingresses/status"],
+    "policy": ["poddisruptionbudgets/status"],
+    "resource.k8s.io": ["resourceclaims/status"],
 }  # fmt: skip
 
 
@@ -262,7 +277,8 @@ def _edit() -> list[Object]:
         *(_rule(group, plurals, _WRITE) for group, plurals in _WORK.items()),
         _rule("", ["pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"], _WRITE),
         _rule("", ["pods/eviction", "serviceaccounts/token"], ["create"]),
-        _rule("coordination.k8s.io", ["leases"], [*_WRITE, *_READ]),
+        *(_rule(group, ["deployments/rollback"], _WRITE) for group in ("apps", "extensions")),
+        _rule("coordination.k8s.io", ["leases"], sorted([*_WRITE, *_READ])),
         *_view(),
     ]
 

@@ -23,7 +23,12 @@ def _program(expression: str) -> Any:
         return cel.compile(expression)
     except ValueError as error:
         _, _, text = str(error).partition(": ")
-        raise ExpressionError(f"compilation failed: {text.strip()}") from None
+        raise ExpressionError(f"compilation failed: {_indented(text.strip())}") from None
+
+
+def _indented(text: str) -> str:
+    """The lines that show where a mistake is, as CEL's own compiler sets them."""
+    return re.sub(r"^\|", " |", text, flags=re.MULTILINE)
 
 
 def check(expression: str) -> None:

@@ -251,10 +251,13 @@ class Registry:
                 f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
                 f"({resource.api_version})"
             )
+        if validation == "Apply":  # which looks for fields before it looks at their values
+            unknown = schema.undeclared(schema.root(resource, kind), obj)
+            if unknown:
+                raise _not_typed(obj, resource, [f".{path}: field not declared in schema" for path in unknown])
         decoded, unknown = schema.decode(resource, obj, kind=kind)
         if validation == "Apply":
-            problems = [f".{path}: field not declared in schema" for path in unknown]
-            problems += ownership.doubled(decoded, schema.root(resource))
+            problems = ownership.doubled(decoded, schema.root(resource))
             if problems:
                 raise _not_typed(decoded, resource, problems)
         if unknown and validation == "Strict":
@@ -845,10 +848,33 @@ def _unreadable(resource: Resource, obj: Object, problem: str, *, patched: bool)
         return errors.bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {problem}'
         )
-    shown = json.dumps(json.dumps(obj, separators=(",", ":")))
+    shown = json.dumps(json.dumps(_as_marshalled(obj), separators=(",", ":")))
     message = f"Invalid value: {shown}: {problem}"
     cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
     return errors.ApiError(422, "Invalid", f' "" is invalid: patch: {message}', {"causes": [cause]})
+
+
+#: The order in which a server writes what is known of every object.
+_METADATA = (
+    "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+    "managedFields",
+)  # fmt: skip
+
+
+def _as_marshalled(obj: Object) -> Object:
+    """An object with its fields in the order of a real server's patches: sorted, but for its metadata."""
+    meta = obj.get("metadata")
+    found = {key: _sorted(value) for key, value in sorted(obj.items())}
+    if isinstance(meta, dict):
+        found["metadata"] = {key: meta[key] for key in _METADATA if key in meta}
+    return found
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(item) for key, item in sorted(value.items())}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def scale_of(obj: Object, resource: Resource) -> Object:

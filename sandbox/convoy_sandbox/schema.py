@@ -130,6 +130,25 @@ def decode(resource: Resource, obj: Any, *, kind: str = "") -> tuple[dict[str, A
     return decoded, unknown
 
 
+def undeclared(node: Node, value: Any, path: str = "") -> list[str]:
+    """The paths of the fields that a schema does not know, whatever else is wrong with a value."""
+    node = resolve(node)
+    if isinstance(value, list):
+        element = node.get("items", {})
+        return [found for index, item in enumerate(value) for found in undeclared(element, item, f"{path}[{index}]")]
+    if not isinstance(value, dict):
+        return []
+    properties = node.get("properties")
+    found: list[str] = []
+    for key, item in value.items():
+        inner = f"{path}.{key}" if path else key
+        if properties and key not in properties:
+            found.append(inner)
+        else:
+            found += undeclared(field(node, key), item, inner)
+    return found
+
+
 def metadata(obj: dict[str, Any], resource: Resource) -> tuple[dict[str, Any], list[str]]:
     """The metadata of an object, decoded, and the unknown fields in them. Raises ApiError 400."""
     unknown: list[str] = []

@@ -18,6 +18,9 @@ from .errors import ApiError
 log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
+#: What failed is tried again after this long, then after twice that and so on, as controllers do.
+_FIRST_RETRY_SECONDS = 0.005
+_LAST_RETRY_SECONDS = 1000.0
 
 
 class Queue(Generic[K]):
@@ -27,10 +30,10 @@ class Queue(Generic[K]):
     writes webhooks have to be asked about is tried again when they have answered.
     """
 
-    def __init__(self, name: str, reconcile: Callable[[K], None], *, retry_seconds: float = 1.0) -> None:
+    def __init__(self, name: str, reconcile: Callable[[K], None]) -> None:
         self.name = name
         self._reconcile = reconcile
-        self._retry_seconds = retry_seconds
+        self._failures: dict[K, int] = {}
         self._keys: dict[K, None] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._scheduled: asyncio.Handle | None = None
@@ -77,6 +80,14 @@ class Queue(Generic[K]):
         self._asking.pop(key, None)
         self.add(key)
 
+    def _again(self, key: K) -> float:
+        """Have a key that failed reconciled later, each time twice as late: the seconds until then."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        seconds = min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures, 32), _LAST_RETRY_SECONDS)
+        self.add_after(key, seconds)
+        return seconds
+
     def _run_one(self) -> None:
         self._scheduled = None
         if self._closed or not self._keys:
@@ -92,10 +103,10 @@ class Queue(Generic[K]):
             self._asking[key] = asyncio.get_running_loop().create_task(missing.ask())
             self._asking[key].add_done_callback(lambda _: self._answered(key))
         except ApiError as error:
-            log.info("%s: %s refused (%s), tried again in %s s", self.name, key, error.message, self._retry_seconds)
-            self.add_after(key, self._retry_seconds)
+            log.info("%s: %s refused (%s), tried again in %s s", self.name, key, error.message, self._again(key))
         except Exception:
-            log.exception("%s: %s failed, tried again in %s s", self.name, key, self._retry_seconds)
-            self.add_after(key, self._retry_seconds)
+            log.exception("%s: %s failed, tried again in %s s", self.name, key, self._again(key))
+        else:
+            self._failures.pop(key, None)
         if self._scheduled is None and any(each not in self._asking for each in self._keys):
             self._scheduled = asyncio.get_running_loop().call_soon(self._run_one)

@@ -52,6 +52,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str, str]] = [
     ),
     (re.compile(r"Too large resource version: \d+, current: \d+"), "<version>", "counts every write of its cluster"),
     (re.compile(r"(in (?:the )?(?:precondition|record)) \(\d+\)"), r"\1 (<version>)", "counts every write"),
+    (re.compile(r'(resourceVersion\\*":\\*")\d+'), r"\1<version>", "counts every write of its cluster"),
     (re.compile(r"too old resource version: \d+ \(\d+\)"), "<too old>", "counts every write of its cluster"),
     (re.compile(r"-----BEGIN CERTIFICATE-----[^\"]*"), "<certificate>", "the cluster's own authority"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>", "made at random"),

@@ -19,7 +19,7 @@ from conformance.recordings import Exchange
 #: How long an answer may take to become the recorded one: the cluster works while the client asks again.
 PATIENCE_SECONDS = 20.0
 #: The same for recordings with so many chances that some never come.
-_LONG_PATIENCE_SECONDS = 6.0
+_LONG_PATIENCE_SECONDS = 10.0
 _BRIEF_SECONDS = 1.0
 _NO_SECONDS = 0.2
 #: The cluster IP of the Service `kubernetes` as recorded.
@@ -35,8 +35,10 @@ _MOVING = (
     "/apis/policy/v1/namespaces/{}/poddisruptionbudgets", "/api/v1/namespaces/{}/resourcequotas", "/api/v1/namespaces",
     "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
 )  # fmt: skip
+#: Seconds in requests that pass as much faster as the recording is replayed.
+_DURATIONS = frozenset({"minReadySeconds"})
 #: How long the object of a request may take to be in the state in which it was when the request was recorded.
-_STATE_SECONDS = 3.0
+_STATE_SECONDS = 6.0
 
 
 @dataclass
@@ -87,6 +89,8 @@ class Replay:
         self._pods: dict[str, str] = {}  # recorded pod name to a pod of the same template here
         self._bodies: dict[str, Any] = {}  # what a path was last recorded to answer
         self._watches: dict[int, Watching] = {}
+        self._durations: dict[tuple[str, int], int] = {}  # this cluster's seconds of a field to the recorded ones
+        self._speed = 0.0
         self._since: list[int] = []  # where in each history the present state may begin
 
     def run(
@@ -97,9 +101,10 @@ class Replay:
         `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
         request was sent must have been shown here as well before it is sent. What is `known` to differ
         is not waited for. With `speed` no exchange is begun earlier than that many times sooner than it was
-        recorded: where a scenario slept, the cluster has its time here as well.
+        recorded after the one before: where a scenario slept, the cluster has its time here as well.
         """
         began = time.monotonic()
+        self._speed = speed
         self._patience = _LONG_PATIENCE_SECONDS if speed else PATIENCE_SECONDS
         results = []
         ended: dict[int, list[str]] = {}
@@ -124,7 +129,9 @@ class Replay:
                     ended[open_] = self._end_watch(exchanges[open_], watching, patience)
             title = f"{exchange['method']} {exchange['path']}"
             if speed:
-                time.sleep(max(0.0, began + (exchange["t"] - exchanges[0]["t"]) / speed - time.monotonic()))
+                due = began + (exchange["t"] - exchanges[0]["t"]) / speed
+                time.sleep(max(0.0, due - time.monotonic()))
+                began += max(0.0, time.monotonic() - due)  # what came late does not hurry what follows
             if exchange["method"] in ("PATCH", "PUT", "DELETE"):
                 self._await_state(exchange, _NO_SECONDS if index in known else _STATE_SECONDS)
             self._before(exchange)
@@ -144,6 +151,7 @@ class Replay:
         deadline = time.monotonic() + patience
         # Definitions take their steps without anybody's writes, a refused write changes nothing, and of creations or
         # deletions in a row a later one takes nothing back that came of the first.
+        since = list(self._since)
         writes = exchange["method"] != "GET" and exchange["status"] < 400 and "dryRun=" not in exchange["path"]
         if writes and not (exchange["method"] == self._written and self._written in ("DELETE", "POST")):
             self._since[:-1] = [len(history.events) for history in self._histories[:-1]]
@@ -153,7 +161,7 @@ class Replay:
             answer = self._ask(exchange)
             found = self._compare(exchange, answer)
             if found:
-                answer = self._a_moment_ago(exchange, answer) or answer
+                answer = self._a_moment_ago(exchange, answer, since) or answer
                 found = self._compare(exchange, answer)
             if not found:
                 self._learn(exchange, answer)
@@ -199,15 +207,18 @@ class Replay:
             if "metadata" in event["object"]
         )
 
-    def _a_moment_ago(self, exchange: Exchange, answer: Answer) -> Answer | None:
+    def _a_moment_ago(self, exchange: Exchange, answer: Answer, before: list[int]) -> Answer | None:
         """The recorded answer, where the cluster would have given it to a client that asked sooner.
 
         A state that lasts milliseconds cannot be asked for in time. Deployments and definitions are watched
-        from the start, so every state since the last write is known as the API server told it.
+        from the start, so every state since the last write is known as the API server told it. `before` is where
+        the states of the write before this one began: an answer to a write has the status of the moment.
         """
         recorded = self._recorded(exchange)
         if exchange["status"] != 200 or not isinstance(recorded, dict):
             return None
+        if exchange["method"] != "GET":
+            return self._written_sooner(exchange, recorded, answer, before)
         for number, history in enumerate(self._histories):
             since = self._since[number]
             latest = {_name(event): event for event in history.events[:since] if "object" in event}
@@ -215,6 +226,22 @@ class Replay:
                 past = _answer_of(recorded, answer, event["object"])
                 if past is not None and not self._compare(exchange, past):
                     self._since[number] = max(index, since)
+                    return past
+        return None
+
+    def _written_sooner(self, exchange: Exchange, recorded: Any, answer: Answer, before: list[int]) -> Answer | None:
+        """The answer to a write with a status that its object had since the write before."""
+        if not isinstance(answer.body, dict) or "status" not in recorded or recorded.get("kind") == "Status":
+            return None
+        meta = answer.body.get("metadata") or {}
+        for history, since in zip(self._histories, before, strict=True):
+            states = [event["object"] for event in history.events if "object" in event]
+            same = [state for state in states if (state.get("metadata") or {}).get("uid") == meta.get("uid")]
+            begun = {id(event.get("object")) for event in history.events[since:]}
+            older = [state for state in same if id(state) not in begun][-1:]
+            for state in [*older, *(state for state in same if id(state) in begun)]:
+                past = Answer(answer.status, answer.content_type, {**answer.body, "status": state.get("status")})
+                if not self._compare(exchange, past):
                     return past
         return None
 
@@ -245,6 +272,10 @@ class Replay:
             return {name: self._translated(item, name) for name, item in body.items()}
         if isinstance(body, list):
             return [self._translated(item) for item in body]
+        if key in _DURATIONS and self._speed and body > self._speed / 2:
+            ours = max(1, round(body / self._speed))
+            self._durations[key, ours] = body
+            return ours
         if key == "resourceVersion":
             return self._versions.get(body, body)
         if key == "uid":
@@ -254,6 +285,16 @@ class Replay:
         if key == "pod-template-hash":
             return self._names.forward.get(body, body)
         return body
+
+    def _as_long(self, value: Any, key: str = "") -> Any:
+        """An answer with its durations as long as the recording's."""
+        if not self._durations:
+            return value
+        if isinstance(value, dict):
+            return {name: self._as_long(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._as_long(item) for item in value]
+        return self._durations.get((key, value), value) if key in _DURATIONS else value
 
     def _recorded(self, exchange: Exchange) -> Any:
         if exchange.get("response_same_as_before"):
@@ -275,7 +316,7 @@ class Replay:
             same = isinstance(answer.body, str) == isinstance(exchange["response_text"], str)
             return [] if same else [f"the text is {answer.body!r}"]
         recorded = self._recorded(exchange)
-        ours = without(answer.body, set(exchange.get("response_without") or ()))
+        ours = self._as_long(without(answer.body, set(exchange.get("response_without") or ())))
         return differences(normalised(recorded), normalised(ours), self._names)
 
     def _learn(self, exchange: Exchange, answer: Answer) -> None:
@@ -333,7 +374,7 @@ class Replay:
             while True:
                 for event in watching.events[seen:]:
                     seen += 1
-                    event = without(event, set(exchange.get("response_without") or ()))
+                    event = self._as_long(without(event, set(exchange.get("response_without") or ())))
                     found = differences(normalised(last), normalised(event), self._names)
                     if not found:
                         self._learn_versions(last.get("object"), event.get("object"))

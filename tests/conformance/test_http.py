@@ -26,11 +26,6 @@ from convoy_sandbox.settings import INSTANT
 from convoy_sandbox.testing import sandbox
 
 _REQUIRED = 0.95
-#: Recordings in which scenarios slept while pods came and went: what a client finds depends on the machine's pace,
-#: so that not each exchange is held to its list of differences. The shares that must agree:
-_LONG = {"policy": 0.93, "pods": 0.90}
-#: The same for the orders of states; of the Deployment `web` in `policy` they are chance, see exchange 630.
-_LONG_ORDERS = {"policy": 0.50, "pods": 0.85}
 _KNOWN = yaml.safe_load(Path(__file__).with_name("known_differences.yml").read_text())
 
 #: The recorded node's pace: states that a client saw there must last long enough to be seen here.
@@ -41,14 +36,14 @@ _SPEED = {"policy": 6.0, "pods": 6.0}
 _HISTORY = {"policy": 300}
 _TIMINGS: dict[str, dict[str, float]] = {
     "policy": {"pull": 0.2, "start": 0.5, "stop": 1.0, "relist": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
-    "pods": {"pull": 0.1, "start": 0.2, "relist": 1.0, "stop": 1.0, "autoscaler_period": 2.5, "crash_backoff": 2.0},
+    "pods": {"pull": 0.1, "start": 0.4, "relist": 1.0, "stop": 1.5, "autoscaler_period": 2.5, "crash_backoff": 2.0},
 }
 
 
-def _known(name: str) -> set[int]:
-    """The lines of a recording that are known to differ: numbers, or ranges of them."""
+def _known(name: str, what: str = "exchanges") -> set[int]:
+    """The lines of a recording that are known to differ, or `sometimes` do: numbers, or ranges of them."""
     found: set[int] = set()
-    for key in _KNOWN["exchanges"].get(name) or ():
+    for key in _KNOWN[what].get(name) or ():
         first, _, last = str(key).partition("-")
         found |= set(range(int(first), int(last or first) + 1))
     return found
@@ -168,16 +163,12 @@ def test_the_sandbox_answers_as_recorded(
     known = _known(name)
     unexplained = [
         f"{index} {differ[index].title}: {'; '.join(differ[index].differences[:3])}"
-        for index in sorted(set(differ) - known)
+        for index in sorted(set(differ) - known - _known(name, "sometimes"))
     ]
-    if name in _LONG:
-        for line in unexplained:
-            report(f"  not explained: {line[:160]}")
-        assert share >= _LONG[name]
-        return
     assert not unexplained, "differences that known_differences.yml does not explain:\n" + "\n".join(unexplained)
     assert known <= set(differ), f"these agree now, take them out: {sorted(known - set(differ))}"
-    assert share >= _REQUIRED
+    # What is chance may differ all at once on a busy machine.
+    assert 1 - len(set(differ) - _known(name, "sometimes")) / len(results) >= _REQUIRED
 
 
 def test_states_come_in_the_recorded_order(
@@ -187,16 +178,14 @@ def test_states_come_in_the_recorded_order(
     recorded, ours = recorded_tracks(name), tracks(events)
     if not recorded:
         pytest.skip("no workloads are in this recording")
-    assert name in _LONG or set(recorded) == set(ours)
+    assert set(recorded) == set(ours)
     counts = [agreement(recorded[track], ours.get(track, [])) for track in recorded]
     same, total = sum(count[0] for count in counts), sum(count[1] for count in counts)
     report(f"{name}.timeline.jsonl: {same / total:.1%} of {total} states of {len(counts)} orders agree")
-    if name in _LONG:
-        assert same / total >= _LONG_ORDERS[name]
-        return
     differ = {track for track in recorded if recorded[track] != ours[track]}
     known = set(_KNOWN["orders"].get(name) or ())
-    unexplained = [f"{track}: {ours[track]}, recorded {recorded[track]}" for track in sorted(differ - known)]
+    chance = set(_KNOWN["orders_sometimes"].get(name) or ())
+    unexplained = [f"{track}: {ours[track]}, recorded {recorded[track]}" for track in sorted(differ - known - chance)]
     assert not unexplained, "orders that known_differences.yml does not explain:\n" + "\n".join(unexplained)
     assert known <= differ, f"these agree now, take them out: {sorted(known - differ)}"
-    assert same / total >= _REQUIRED
+    assert same / total >= _REQUIRED or chance

@@ -49,6 +49,9 @@ def main(words: list[str]) -> None:
     if words[:1] == ["stubborn"]:
         while True:
             time.sleep(60)
+    if words[:1] == ["hog"]:
+        held = bytearray(int(words[1]) << 20)
+        held[::4096] = b"x" * len(held[::4096])
     if words[:1] == ["say"]:
         sys.exit(int(words[1]))
     wait()

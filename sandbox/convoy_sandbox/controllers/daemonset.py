@@ -14,7 +14,7 @@ from ..registry import Registry
 from ..selectors import labels_of
 from ..store import Change, Object, Store
 from .events import Recorder
-from .owners import Index, claim, concerned, owned_by, owner_reference
+from .owners import Index, claim, concerned, is_orphaning, owned_by, owner_reference
 from .replicaset import is_active, is_ready, next_available, seconds_until_available
 from .revisions import REVISION_LABEL, Revisions, collided, one_more_collision
 from .rollout_math import resolve
@@ -92,7 +92,7 @@ class DaemonSetController(Controller[tuple[str, str]]):
     def _reconcile(self, key: tuple[str, str]) -> None:
         namespace, name = key
         workload = self._store.get(resources.DAEMONSETS, namespace, name)
-        if workload is None:
+        if workload is None or is_orphaning(workload):
             return
         candidates = (pod for pod in self._store.list(resources.PODS, namespace) if is_active(pod))
         claim(self._registry, resources.PODS, workload, candidates)

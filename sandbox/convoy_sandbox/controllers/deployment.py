@@ -361,12 +361,15 @@ class DeploymentController(Controller[tuple[str, str]]):
     def _record(self, deployment: Object, revision: int, *, created: str = "", found: str = "") -> Object:
         """The revision in the Deployment's annotation, and the condition that says where its ReplicaSet is from."""
         status = copy.deepcopy(deployment.get("status") or {})
+        condition = conditions.find(status, "Progressing")
         if deadline_seconds(deployment) is not None:
-            if created:
+            # As recorded: the controller has just written that it goes on, so that what it would write of the new
+            # ReplicaSet is of a copy that is too old.
+            if created and (condition is None or condition["reason"] != "DeploymentResumed"):
                 conditions.put(
                     status, "Progressing", "True", "NewReplicaSetCreated", f'Created new replica set "{created}"'
                 )
-            elif conditions.find(status, "Progressing") is None:
+            elif condition is None:
                 conditions.put(status, "Progressing", "True", "FoundNewReplicaSet", f'Found new replica set "{found}"')
         if revision_of(deployment) == revision and status == (deployment.get("status") or {}):
             return deployment

@@ -11,6 +11,9 @@ from ..store import Change, Object, Store
 from .owners import Index, Key, disown
 from .runtime import Controller
 
+#: What a garbage collector's requests take before and after an owner's dependents are free.
+_FREED_SECONDS = 0.02
+
 
 class GarbageCollector(Controller[tuple[str, Key | None]]):
     """Deletes dependents of what is gone (Background), before it goes (Foreground), or frees them (Orphan)."""
@@ -19,12 +22,14 @@ class GarbageCollector(Controller[tuple[str, Key | None]]):
         super().__init__(store, registry, "garbage")
         self._index = index
         self._uids: set[str] = set()
+        self._freed: set[str] = set()  # owners whose dependents are free, and who go in a moment
 
     def _changed(self, change: Change) -> None:
         meta = change.object["metadata"]
         key = (change.resource, meta.get("namespace", ""), meta["name"])
         if change.type == "DELETED":
             self._uids.discard(meta["uid"])
+            self._freed.discard(meta["uid"])
             for dependent, _ in self._index.of(meta["uid"]):
                 self._queue.add(("dependent", dependent))
             for owner in meta.get("ownerReferences") or ():
@@ -34,7 +39,8 @@ class GarbageCollector(Controller[tuple[str, Key | None]]):
         if change.type == "ADDED" and meta.get("ownerReferences"):
             self._queue.add(("dependent", key))
         if meta.get("deletionTimestamp") and meta.get("finalizers"):
-            self._queue.add(("owner", key))
+            # It takes a request for each dependent to free them: until then others see that their owner is going.
+            self._queue.add_after(("owner", key), _FREED_SECONDS if "orphan" in meta["finalizers"] else 0.0)
 
     def _owner_key(self, change: Change, owner: Object) -> Key | None:
         for resource in self._registry.catalog.all():
@@ -67,7 +73,11 @@ class GarbageCollector(Controller[tuple[str, Key | None]]):
         if "orphan" in finalizers:
             for dependent, _ in dependents:
                 self._registry.modify(*dependent, lambda item: disown(item, uid))
-            self._remove_finalizer(key, "orphan")
+            if uid not in self._freed:
+                self._freed.add(uid)
+                self._queue.add_after(("owner", key), _FREED_SECONDS)
+            else:
+                self._remove_finalizer(key, "orphan")
         elif "foregroundDeletion" in finalizers:
             blocking = [
                 dependent

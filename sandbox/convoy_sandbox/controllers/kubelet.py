@@ -179,6 +179,8 @@ class PodWorker:
         self._shown_ip = ""
         self._overdue = False  # it has run for longer than it may
         self._start_time = timestamp()
+        self._starting = asyncio.Lock()  # a kubelet starts the containers of a pod one after the other
+        self._began = asyncio.get_running_loop().time()
         self._sandbox_ready = False
         self._deadline: float | None = None  # of a pod that is being deleted
         self._limits: set[asyncio.Timeout] = set()
@@ -475,7 +477,8 @@ class PodWorker:
         await self._pull(container, state)
         env = await self._environment(pod, container, state)
         await self._not_as_root(pod, container, state)
-        await asyncio.sleep(self._kubelet.settings.timing.start)
+        async with self._starting:
+            await asyncio.sleep(self._kubelet.settings.timing.start)
         container_id = f"containerd://{secrets.token_hex(32)}"
         try:
             handle = await self._made(pod, container, state, env)
@@ -664,6 +667,10 @@ class PodWorker:
         if kind != "startupProbe":
             await started.wait()
         await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+        if kind != "readinessProbe":
+            # These are asked for in their rhythm from the pod's begin; readiness as soon as the container has started.
+            since = asyncio.get_running_loop().time() - self._began
+            await asyncio.sleep(-since % probe["periodSeconds"])
         passed = failed = 0
         while not handle.exited.done():
             pod = self._pod

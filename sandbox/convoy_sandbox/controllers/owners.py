@@ -15,6 +15,11 @@ from ..store import Change, Object, Store
 Key = tuple[Resource, str, str]  # resource, namespace, name
 
 
+def is_orphaning(obj: Object) -> bool:
+    """Whether an owner is about to go and leave its dependents behind: it makes none any more."""
+    return bool(obj["metadata"].get("deletionTimestamp")) and "orphan" in (obj["metadata"].get("finalizers") or ())
+
+
 def controller_of(obj: Object) -> Object | None:
     """The owner reference of the controller of an object."""
     for owner in obj["metadata"].get("ownerReferences") or ():

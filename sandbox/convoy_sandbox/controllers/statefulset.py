@@ -17,7 +17,7 @@ from ..registry import Registry
 from ..selectors import labels_of
 from ..store import Change, Object, Store
 from .events import Recorder
-from .owners import Index, claim, concerned, owned_by, owner_reference
+from .owners import Index, claim, concerned, is_orphaning, owned_by, owner_reference
 from .replicaset import is_ready, next_available, seconds_until_available
 from .revisions import REVISION_LABEL, Revisions, collided, one_more_collision, template_of
 from .rollout_math import resolve
@@ -131,7 +131,7 @@ class StatefulSetController(Controller[tuple[str, str]]):
     def _reconcile(self, key: tuple[str, str]) -> None:
         namespace, name = key
         workload = self._store.get(resources.STATEFULSETS, namespace, name)
-        if workload is None:
+        if workload is None or is_orphaning(workload):
             return
         uid = workload["metadata"]["uid"]
         own_name = re.compile(re.escape(name) + r"-\d+")

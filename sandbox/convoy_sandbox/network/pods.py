@@ -20,6 +20,7 @@ from .services import environment, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
     from pathlib import Path
 
     from ..store import Object, Store
@@ -69,11 +70,13 @@ class Runtime:
             spec = f'failed to generate container "{secrets.token_hex(32)}" spec: failed to generate spec'
             raise StartError("CreateContainerError", f"{spec}: no command specified")
         arguments = list(container.get("args") or ())
+        quantity = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        limit = None if quantity is None else quantities.parse(quantity)
         if image.command:
             if command:
                 raise _not_executable(command[0])
             services = environment(self._store, self._ports, pod["metadata"]["namespace"])
-            return await self._start_command(image, container, ip, {**env, **services}, arguments)
+            return await self._start_command(image, container, ip, {**env, **services}, arguments, limit)
         if command and PurePosixPath(command[0]).name != image.program:
             raise _not_executable(command[0])
         if image.program == "nginx":
@@ -91,14 +94,16 @@ class Runtime:
                 env=env,
                 write_kubeconfig=functools.partial(_written, self._write_kubeconfig, namespace, account),
             )
-        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-        return App(
-            image, ip, self._ports, [*command[1:], *arguments],
-            memory_limit=None if limit is None else quantities.parse(limit),
-        )  # fmt: skip
+        return App(image, ip, self._ports, [*command[1:], *arguments], memory_limit=limit)
 
     async def _start_command(
-        self, image: Image, container: Object, ip: str, env: dict[str, str], arguments: list[str]
+        self,
+        image: Image,
+        container: Object,
+        ip: str,
+        env: dict[str, str],
+        arguments: list[str],
+        memory_limit: Decimal | None,
     ) -> Container:
         """A user's command line: it is told its address and ports, and listens there itself."""
         reserved: dict[int, int] = {}
@@ -117,6 +122,7 @@ class Runtime:
                 [*image.command, *arguments],
                 env={**processes.machine_environment(), **env, **told},
                 ended=lambda: self._release(ip, reserved),
+                memory_limit=None if memory_limit is None else int(memory_limit),
             )
         except StartError:
             self._release(ip, reserved)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .containers import StartError
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_LINE = 16384
+_MEMORY_SECONDS = 0.2
 
 
 class Process(Base):
     """A child process; what it prints is its log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, *, hide: str, stop_signal: str) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, *, hide: str, stop_signal: str, memory_limit: int | None
+    ) -> None:
         super().__init__()
+        self._memory_limit = memory_limit
         self._process = process
         self._hide = hide
         self._stop_signal = signal.Signals[stop_signal]
@@ -40,9 +45,11 @@ class Process(Base):
         hide: str = "",
         stop_signal: str = "SIGTERM",
         ended: Callable[[], None] | None = None,
+        memory_limit: int | None = None,
     ) -> Process:
         """Start a command line. `hide` is taken out of what it prints, `ended` is called at its end.
 
+        One that takes more than `memory_limit` bytes is killed (where the machine tells what it takes: on Linux).
         Raises StartError where there is no such program.
         """
         try:
@@ -56,9 +63,21 @@ class Process(Base):
             )
         except OSError as problem:
             raise not_started(command[0], (problem.strerror or "").lower()) from None
-        process = cls(child, hide=hide, stop_signal=stop_signal)
+        process = cls(child, hide=hide, stop_signal=stop_signal, memory_limit=memory_limit)
         process._task = asyncio.create_task(process._follow(ended))
+        if memory_limit is not None:
+            process._look_at_memory()
         return process
+
+    def _look_at_memory(self) -> None:
+        """Kill the process once it has more memory than its limit; look again soon, while it runs."""
+        if self.exited.done():
+            return
+        if self._memory_limit is not None and _memory(self._process.pid) > self._memory_limit:
+            self.end_reason = "OOMKilled"
+            self._signal(signal.SIGKILL)
+            return
+        asyncio.get_running_loop().call_later(_MEMORY_SECONDS, self._look_at_memory)
 
     async def _follow(self, ended: Callable[[], None] | None) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
@@ -97,6 +116,14 @@ class Process(Base):
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+
+def _memory(pid: int) -> int:
+    """The bytes of memory that a process has; 0 where nobody tells."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def not_started(program: str, why: str) -> StartError:
