@@ -16,6 +16,7 @@ from reliability.scenarios import Play
 
 SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
 UP: Play = ("scale", {"replicas": 5})
+HALVES: Play = ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"})
 PROMOTE: Play = ("canary", {"version": "2.0.0", "promote": True, "canary_weight": 50})
 
 
@@ -100,6 +101,12 @@ def test_a_version_that_nobody_verified_goes_back_to_what_served_before_it(place
     hello = lab.apps.read_namespaced_deployment("hello", lab.namespace)
     assert hello.spec.revision_history_limit == 0
     it.forget(lab)
+
+
+def test_behind_its_pause_the_same_command_goes_on_to_the_end(place: Place) -> None:
+    with killed_at(place, HALVES, 9, "before", HALVES) as (lab, run):
+        assert "hello 2.0.0 runs in all 3 pods" in run.output
+        assert lab.versions() == {"2.0.0": 20}
 
 
 def test_with_stable_promoted_and_its_canary_still_there_the_canary_goes(place: Place) -> None:

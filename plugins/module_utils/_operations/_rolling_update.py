@@ -140,6 +140,8 @@ class Step:
     def paused(self) -> Facts:
         """Go on to the point to pause at, and verify that each version gets its share of the traffic."""
         plan, name = self.plan, self.place.name
+        if plan["phase"] == "going" and not plan["stays"] and _update.is_past_pauses(self.found().deployment):
+            return {"changed": False, "message": f"{self.place} is past {plan['pause_at']}: its rollout is complete."}
         result = self.rollout(state="paused", at=plan["pause_at"])
         if not self.task.check_mode:
             self.run.gave(self.place, {_given.PAUSED: True})

@@ -359,6 +359,11 @@ def phase(deployment: Object, known: t.Sequence[Revision], *, leaves: bool) -> s
     return "done" if done else "going"
 
 
+def is_past_pauses(deployment: Object) -> bool:
+    """Whether a rollout is complete, as one that a run which was cut off had resumed: there is nothing to pause."""
+    return _rollout.progress(deployment) is None
+
+
 def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
     """The plan of a rolling update; `image` is what the container has after the change."""
     name, deployment = found.name, found.deployment
@@ -367,7 +372,7 @@ def begin(found: Found, wish: Wish, resume: str, image: str) -> _plan.Plan:
     begins = phase(deployment, found.revisions, leaves=leaves)
     paused_at = _workloads.annotations_of(deployment).get(_pause.PAUSED_AT, "")
     second = begins == "paused" and resume == "next_run" and paused_at == wish.pause_at
-    pauses = bool(wish.pause_at) and begins != "done" and not second
+    pauses = bool(wish.pause_at) and not second and not (begins in ("going", "done") and is_past_pauses(deployment))
     target = wish.rule.answer(wish.version)
     before = _images.parse(container(deployment, wish)["image"])
     plan = _planned(

@@ -195,6 +195,17 @@ def test_done_there_is_nothing_left_and_no_way_back_to_name() -> None:
     assert not plan.facts["pauses"]
 
 
+def test_what_is_complete_and_unverified_is_past_its_pause() -> None:
+    """A run that was cut off behind its pause is gone on with, and its version is not taken back for want of one."""
+    sets = revision(1, "shop:1"), revision(2, "shop:2", ready=4)
+    noted = {"convoy.rollout/served": sets[0]["metadata"]["name"]}
+    for complete, pauses in ((True, False), (False, True)):
+        there = found(*sets, complete=complete)
+        there.deployment["metadata"]["annotations"] |= noted
+        plan = plan_of(there, Wish("2", pause_at="50%"))
+        assert (plan.facts["phase"], plan.changes, plan.facts["pauses"]) == ("going", True, pauses)
+
+
 @pytest.mark.parametrize(
     ("resume", "pause_at", "pauses", "stays"),
     [
