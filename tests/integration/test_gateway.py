@@ -9,24 +9,30 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from convoy_sandbox.network import traefik
+from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
+from integration.fleet import Fleet, Member, fleet, table
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Traffic
+from integration.playbooks import QUICK, Run, Traffic
 from integration.routed import GIT, ROUTES, Routed, make_route, routed, until
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
+#: Of hello's versions in a fleet, one that fails in this cluster only, and one that is good in this cluster only.
+IMAGES = {"kelseyhightower/hello:3.0.0": Image("hello", error_share=1.0), "kelseyhightower/hello:bad": Image("hello")}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Sandbox]:
-    with sandbox(name=f"gateway-{uuid.uuid4().hex[:8]}", gateway=True) as running:
+    with sandbox(name=f"gateway-{uuid.uuid4().hex[:8]}", gateway=True, images=IMAGES) as running:
         yield running
 
 
@@ -317,3 +323,73 @@ def test_the_demonstration_takes_a_canary_from_one_percent_to_all_of_it(cluster:
         assert sorted(places) == places, run.output
         assert not re.search(r"[1-9]\d* lost", run.output), run.output
         lab.is_as_before("2.0.0")
+
+
+@dataclass
+class Mixed:
+    """A fleet of two clusters whose canaries get their share in different ways, as each host's variables say."""
+
+    fleet: Fleet
+    route: Routed  #: the host `route`: by the weights of an HTTPRoute
+    pods: Member  #: the host `cluster-03`: by the number of pods
+
+    def canary(self, version: str, **extra_vars: Any) -> Run:
+        """Roll a version out to both of them in one wave."""
+        least = {"fleet_samples": 10, "fleet_min_success": 1}
+        return self.fleet.play(version=version, fleet_strategy="canary", waves=["all"], **least, **QUICK, **extra_vars)
+
+
+@pytest.fixture
+def mixed(lab: Routed, tmp_path: Path) -> Iterator[Mixed]:
+    with fleet(tmp_path, 1, first=2) as made:
+        inventory = yaml.safe_load(made.inventory.read_text())
+        hosts = inventory["clusters"]["hosts"]
+        # What a cluster would find by itself is no proof that its host's variable counts.
+        inventory["clusters"]["vars"]["application_router"] = {"gateway_api": {"route": "nowhere"}}
+        entry = {"service": "hello", "port": 80, "path": "/version"}
+        hosts["cluster-03"] |= {"application_entry": entry, "application_router": {"pods": True}}
+        hosts["route"] = {"kubeconfig": lab.kubeconfig, "application_namespace": lab.namespace, **lab.variables}
+        made.inventory.write_text(yaml.safe_dump(inventory))
+        yield Mixed(made, lab, made.members["cluster-03"])
+
+
+def ends(run: Run) -> dict[str, tuple[str, str, str]]:
+    """What each cluster had before and has after a run of the fleet, and the verdict."""
+    return {name: (row["BEFORE"], row["AFTER"], row["VERDICT"]) for name, row in table(run).items()}
+
+
+def test_a_fleet_gives_a_canary_its_share_in_each_clusters_own_way(mixed: Mixed) -> None:
+    with Traffic(mixed.route) as traffic:
+        run = mixed.canary("2.0.0")
+        assert run.code == 0, run.output
+        assert ends(run) == {"cluster-03": ("1.2.0", "2.0.0", "pass"), "route": ("1.0.0", "2.0.0", "pass")}
+        proved = r"; observed: {} [1-9]\d*, 2\.0\.0 [1-9]\d* of "
+        by_route = "asked 25%: HTTPRoute hello gives it to 1 replica beside 3 of stable" + proved.format(r"1\.0\.0")
+        by_pods = "asked 25%: 1 of 4 pods gives 25%" + proved.format(r"1\.2\.0")
+        assert re.search(by_route, run.output), run.output
+        assert re.search(by_pods, run.output), run.output
+        assert "wave 1, 2 clusters together: pass, 2.0.0 20 of 20 requests, 0 lost" in run.output
+        mixed.route.is_as_before("2.0.0")
+    assert traffic.lost == []
+    assert (mixed.pods.live(), mixed.pods.scaled()) == ("2.0.0", {"hello": 3})
+
+
+def test_a_version_that_fails_by_the_route_is_taken_back_there_and_stays_where_it_is_good(mixed: Mixed) -> None:
+    run = mixed.canary("3.0.0")
+    assert run.code != 0
+    assert ends(run) == {"cluster-03": ("1.2.0", "3.0.0", "pass"), "route": ("1.0.0", "1.0.0", "fail")}, run.output
+    assert "Wave 1 of 1 failed, so no later wave was begun. route: hello 3.0.0 failed verification" in run.output
+    mixed.route.is_as_before("1.0.0")
+    assert (mixed.pods.live(), mixed.pods.scaled()) == ("3.0.0", {"hello": 3})
+
+
+def test_a_version_that_fails_by_pods_goes_back_by_the_route_too_where_the_wave_does(mixed: Mixed) -> None:
+    with Traffic(mixed.route) as traffic:
+        run = mixed.canary("bad", on_failure="rollback_wave")
+        assert run.code != 0
+        back = {"cluster-03": ("1.2.0", "1.2.0", "fail"), "route": ("1.0.0", "1.0.0", "rolled back")}
+        assert ends(run) == back, run.output
+        assert "Wave 1 of 1 failed, so no later wave was begun. cluster-03: hello bad failed verification" in run.output
+        mixed.route.is_as_before("1.0.0")
+    assert (traffic.lost, traffic.versions) == ([], ["1.0.0", "bad"])
+    assert (mixed.pods.live(), mixed.pods.scaled()) == ("1.2.0", {"hello": 3})
