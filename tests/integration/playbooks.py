@@ -200,11 +200,8 @@ class Lab:
         """The names of the Deployments."""
         return {item.metadata.name for item in self.apps.list_namespaced_deployment(self.namespace).items}
 
-    def settled(self) -> None:
-        """Return when each Deployment's rollout is complete, no pod is ending and users get answers.
-
-        Who leads users to pods follows their Deployment later; what drains is there until then.
-        """
+    def complete(self) -> None:
+        """Return when each Deployment's rollout is complete."""
         for _ in watch.Watch().stream(self.apps.list_namespaced_deployment, self.namespace, timeout_seconds=120):
             if all(
                 item.status.observed_generation == item.metadata.generation
@@ -212,7 +209,14 @@ class Lab:
                 and item.status.replicas == item.spec.replicas
                 for item in self.apps.list_namespaced_deployment(self.namespace).items
             ):
-                break
+                return
+
+    def settled(self) -> None:
+        """Return when each Deployment's rollout is complete, no pod is ending and users get answers.
+
+        Who leads users to pods follows their Deployment later; what drains is there until then.
+        """
+        self.complete()
         deadline = time.monotonic() + 60
         pods = self.core.list_namespaced_pod
         while any(pod.metadata.deletion_timestamp for pod in pods(self.namespace).items):

@@ -166,6 +166,7 @@ def test_where_no_answer_names_a_version_lost_requests_are_judged(lab: Lab, tmp_
 def test_where_nothing_can_be_asked_nothing_is_changed_unless_that_is_allowed(empty: Lab, tmp_path: Path) -> None:
     site = Path(__file__).with_name("manifests") / "site.yaml"
     utils.create_from_yaml(empty.api, str(site), namespace=empty.namespace)
+    empty.complete()
     own: dict[str, Any] = {"rolling_update_application": "site", "rolling_update_version": "1.29.0"}
     allowed = own | {"rolling_update_unverified": True}
     by_pods = own | {"rolling_update_version": "1.28.0", "rolling_update_entry": {"source": "pods"}}

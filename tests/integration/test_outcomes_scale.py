@@ -126,6 +126,7 @@ def shop(tmp_path: Path) -> Any:
         ports = [{"port": 80, "targetPort": 80}]
         service = {"metadata": {"name": "release"}, "spec": {"selector": labels, "ports": ports}}
         lab.core.create_namespaced_service("default", service)
+        lab.complete()
         yield cluster, lab
 
 
@@ -186,6 +187,7 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
     with sandbox(nodes=1) as cluster:
         lab = Lab(str(cluster.kubeconfig), "default")
         lab.apps.create_namespaced_deployment("default", {"metadata": {"name": "hello"}, "spec": spec})
+        lab.complete()
         with cluster.hold(1, "before", scales) as held:
             running = lab.start("scale", replicas=5, application_entry={})
             assert held.wait(120) is not None, running.communicate(timeout=60)[0]

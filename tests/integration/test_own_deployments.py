@@ -38,6 +38,7 @@ def test_an_own_deployment(
     empty: Lab, name: str, main: int, image: str, version: str, options: dict[str, str], observed: str
 ) -> None:
     utils.create_from_yaml(empty.api, str(MANIFESTS / f"{name}.yaml"), namespace=empty.namespace)
+    empty.complete()
     made = empty.apps.read_namespaced_deployment(name, empty.namespace).spec
     original, replicas, runs = made.template, made.replicas, []
     if name == "blog":
