@@ -120,14 +120,9 @@ def test_a_canary_that_never_gets_ready_crashes_fails_requests_or_is_too_slow_is
         {"canary_version": version, "canary_applications": applications, "canary_weight": 50}
         for version in ("broken", "crash", "slow")
     )
-    entry = {
-        "service": "frontend",  # what is slow takes 1 s
-        "scheme": "https",
-        "path": "/version",
-        "validate_certs": False,
-        "max_p99": 0.95,
-    }  # it takes 1 s
-    slow |= {"canary_entry": entry, "canary_settle": 20}
+    # What is slow takes 1 s.
+    judged = {"service": "frontend", "scheme": "https", "path": "/version", "validate_certs": False, "max_p99": 0.95}
+    slow |= {"canary_entry": judged, "canary_settle": 20}
     with History(lab) as history:
         (waited, failed, crashed, late), _run = Outcomes(lab, tmp_path, "canary", never, broken, crash, slow).run()
     good_copies_stay(history)
