@@ -13,7 +13,7 @@ short_description: Prepare, switch and retire the colours of an application
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - The changes of a blue/green rollout that are not manifests, each a patch that holds only for what was read.
+  - The changes of a blue/green rollout that are not manifests, each a patch that changes only what was read.
 options:
   state:
     description:

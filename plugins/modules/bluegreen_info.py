@@ -83,7 +83,7 @@ active:
       description: The image of the container that carries the version; empty where none is known.
       type: str
     replicas:
-      description: How many copies it is to have.
+      description: How many replicas it is to have.
       type: int
     complete:
       description: Whether its rollout is complete.

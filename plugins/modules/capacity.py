@@ -13,10 +13,10 @@ short_description: Tell whether a cluster has room for more pods
 version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Counts how many copies of a pod template the nodes can take beside what runs on them, and what the
+  - Counts how many pods of a template the nodes can take beside what runs on them, and what the
     namespace's quotas
     leave, before anything is created.
-  - What admits pods are the quotas whose scopes hold for them, also those on what the template does not name, and
+  - What admits pods are the quotas whose scopes include them, also those on what the template does not name, and
     the defaults, minimums, maximums and ratios of LimitRanges.
   - What places them are requests (a limit is the request where none is given) of all resources, also of init
     containers, native sidecars and the pod's overhead, the number of pods a node takes, cordons, taints, node
@@ -32,7 +32,7 @@ options:
     description: The pod template, as in a Deployment's C(spec.template). By default that of O(deployment).
     type: dict
   replicas:
-    description: How many copies there are to be.
+    description: How many replicas there are to be.
     type: int
     required: true
   deployment:
@@ -52,7 +52,7 @@ extends_documentation_fragment:
 
 EXAMPLES = r"""
 ---
-- name: See whether three copies fit
+- name: See whether three replicas fit
   convoy.rollout.capacity:
     namespace: default
     replicas: 3
@@ -65,7 +65,7 @@ EXAMPLES = r"""
   register: room
   failed_when: not room.fits
 
-- name: See whether hello can have ten copies
+- name: See whether hello can have ten replicas
   convoy.rollout.capacity:
     deployment: hello
     replicas: 10
@@ -77,7 +77,7 @@ fits:
   returned: success
   type: bool
 copies:
-  description: How many copies were looked for, without those that O(deployment) has.
+  description: For how many replicas there has to be room, without those that O(deployment) has.
   returned: success
   type: int
 room:

@@ -39,7 +39,7 @@ extends_documentation_fragment:
 
 EXAMPLES = r"""
 ---
-- name: Look up how many copies are meant without a number
+- name: Look up how many replicas are meant without a number
   convoy.rollout.explain:
     field: deployment.spec.replicas
   register: replicas

@@ -16,7 +16,7 @@ description:
   - The steps of a rolling update or a rollback that M(convoy.rollout.run) has begun. Without O(run) it starts the
     rollout of O(version) and waits for nothing.
   - Gives a Deployment's container an image with another tag, and the change-cause to its history, in one patch
-    of the template that the cluster has, which holds only for the Deployment that was read.
+    of the template that the cluster has, which applies only to the Deployment that was read.
   - Containers, init containers among them, that have the very same image get the new one too. So do the pods'
     labels C(version) and C(app.kubernetes.io/version) where they say the image's tag; others are somebody else's.
   - An image that is pinned by a digest is left alone unless O(image) is given, which pins it by the tag.

@@ -14,7 +14,7 @@ version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - With O(state=complete) it watches a Deployment, its ReplicaSets and its pods until the rollout is complete
-    as C(kubectl rollout status) means it. The controller has seen the newest specification, as many new copies
+    as C(kubectl rollout status) means it. The controller has seen the newest specification, as many new pods
     are available as are wanted, and no old ones are left.
   - It fails as soon as that cannot be any more. An image cannot be pulled, a container crashes again and again
     or its configuration is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has
@@ -155,7 +155,7 @@ revision:
   returned: always
   type: int
 replicas:
-  description: How many copies are wanted and how many there are, in a Deployment's own words.
+  description: How many replicas are wanted and how many there are, in a Deployment's own words.
   returned: always
   type: dict
   sample: {wanted: 3, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3}

@@ -13,7 +13,7 @@ short_description: Scale a Deployment to a number or by a step
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Gives a Deployment a number of replicas, or some more or fewer than it has, in one patch that holds only for the
+  - Gives a Deployment a number of replicas, or some more or fewer than it has, in one patch that applies only to the
     object that was read.
   - Leaves the number alone, and says so, where a HorizontalPodAutoscaler decides on it.
   - Waits for nothing; M(convoy.rollout.rollout) does. M(convoy.rollout.capacity) tells whether there is room.
