@@ -17,7 +17,7 @@ import pytest
 import urllib3
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.convoy.rollout.plugins.modules import version_distribution
-from integration.playbooks import ELSEWHERE, Lab, copied, namespace_gone
+from integration.playbooks import CATALOG, ELSEWHERE, Lab, copied, namespace_gone
 from kubernetes import client, config
 
 
@@ -32,11 +32,14 @@ def kubeconfig() -> Iterator[str]:
     if given:
         yield os.path.expanduser(given)
         return
+    from convoy_sandbox.network.images import Image
     from convoy_sandbox.settings import DATA_PLANE
     from convoy_sandbox.testing import sandbox
 
     plane = os.environ.get("CONVOY_TEST_DATA_PLANE", DATA_PLANE)
-    with sandbox(name=f"test-{uuid.uuid4().hex[:8]}", data_plane=plane) as cluster:
+    # So slow that no good version on a busy machine is.
+    images = {f"{CATALOG}:slowest": Image("hello", delay=3.0)}
+    with sandbox(name=f"test-{uuid.uuid4().hex[:8]}", data_plane=plane, images=images) as cluster:
         yield str(cluster.kubeconfig)
 
 
