@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,24 @@ class Traffic:
     def versions(self) -> list[str]:
         """The versions that answered, in the order in which they first did."""
         return list(dict.fromkeys(answer.version for answer in self.answers))
+
+
+@contextlib.contextmanager
+def healing(heal: Callable[[], None]) -> Iterator[None]:
+    """Somebody else, such as Git, who puts something back all the while, as soon as it was written."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(0.05):
+            heal()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
 from integration.fleet import Fleet, Member, fleet, table
 from integration.outcomes import Outcomes, said
-from integration.playbooks import QUICK, Run, Traffic
+from integration.playbooks import QUICK, Run, Traffic, healing
 from integration.routed import GIT, ROUTES, Routed, make_route, routed, until
 from kubernetes import client
 
@@ -210,30 +209,16 @@ def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_g
     assert traffic.lost == []
 
 
-@contextlib.contextmanager
-def healing(lab: Routed) -> Iterator[None]:
-    """Git has a route that leads to stable only, and puts it back as soon as users may get something else."""
-    over = threading.Event()
-
-    def heal() -> None:
-        while not over.wait(0.05):
-            if lab.weights().get("hello-canary"):
-                lab.backed([{"name": "hello", "port": 80}])
-
-    thread = threading.Thread(target=heal)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_a_route_that_is_put_back_fails_the_run_which_names_the_weight_and_who_wrote_it(
     lab: Routed, tmp_path: Path
 ) -> None:
+    def heal() -> None:
+        """Git has a route that leads to stable only, and puts it back as soon as users may get something else."""
+        if lab.weights().get("hello-canary"):
+            lab.backed([{"name": "hello", "port": 80}])
+
     outcomes = lab.outcomes(tmp_path, canary_version="2.0.0", canary_weight=25)
-    with healing(lab), Traffic(lab) as traffic:
+    with healing(heal), Traffic(lab) as traffic:
         (outcome,), run = outcomes.run()
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), run.output
     field = "spec.rules[0].backendRefs[name=hello-canary].weight of HTTPRoute hello was changed from 25 to nothing"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 from convoy_sandbox.writes import Write
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import Lab, Traffic, description, healing
 from reliability.kills import Bench, Object, bench, start_of
 
 GIT = "argocd-controller"
@@ -108,29 +106,16 @@ def test_a_colour_that_gets_traffic_before_it_was_verified_is_removed(place: tup
     assert lab.versions() == {"1.0.0": 20}
 
 
-@contextlib.contextmanager
-def healing(lab: Lab) -> Iterator[None]:
-    """Git has a Service without a pin: whatever a run writes is put back, as soon as it was written."""
-    over = threading.Event()
-
-    def heal() -> None:
-        while not over.wait(0.05):
-            if lab.selector() != SELECTOR and lab.selector().get("version") == "2.0.0":
-                selected(lab, SELECTOR)
-
-    thread = threading.Thread(target=heal)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_a_switch_that_is_put_back_ends_with_one_version_live(place: tuple[Bench, Lab], tmp_path: Path) -> None:
     _it, lab = place
+
+    def heal() -> None:
+        """Git has a Service without a pin: whatever a run writes is put back, as soon as it was written."""
+        if lab.selector() != SELECTOR and lab.selector().get("version") == "2.0.0":
+            selected(lab, SELECTOR)
+
     outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
-    with healing(lab), Traffic(lab) as traffic:
+    with healing(heal), Traffic(lab) as traffic:
         (outcome,), _run = outcomes.run()
     assert said(outcome)[1:] == ("fail", "1.0.0", "1.0.0", True, True)
     assert "hello 2.0.0 was not verified and the traffic was switched back to 1.0.0" in outcome["message"]

@@ -419,9 +419,11 @@ def path_for(api: Api, manifest: Object, namespace: str, known: Known | None = N
     return None
 
 
-def path_of(plural: str, namespace: str | None = None, name: str | None = None, group: str = "") -> str:
+def path_of(
+    plural: str, namespace: str | None = None, name: str | None = None, group: str = "", version: str = "v1"
+) -> str:
     """The path of a collection or an object, such as /apis/apps/v1/namespaces/default/deployments/hello."""
-    parts = [f"/apis/{group}/v1" if group else "/api/v1"]
+    parts = [f"/apis/{group}/{version}" if group else f"/api/{version}"]
     if namespace:
         parts.append(f"namespaces/{quote(namespace, safe='')}")
     parts.append(plural)

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import typing as t
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _ingress, _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
+from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import ROUTES, Place
 
 
 def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Router | None, tuple[str, ...]]:
@@ -25,13 +25,15 @@ def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Ro
     served = _served(api)
     for known in _router.KINDS.values():
         kind = known.kind
-        if served is not None and (kind.GROUP, kind.VERSION) not in served:
+        plural, group, version = ROUTES[kind.KIND]
+        if served is not None and (group, version) not in served:
             continue
         try:
-            items = [item for item in api.items(_path(kind, namespace)) if kind.leads(item, service)]
+            there = api.items(_api.path_of(plural, namespace, group=group, version=version))
+            items = [item for item in there if kind.leads(item, service)]
         except _api.ApiError as error:
             if error.status == 403:
-                may_not.append(f"list {kind.PLURAL}")
+                may_not.append(f"list {plural}")
             elif error.status != 404:
                 raise
             continue
@@ -41,30 +43,26 @@ def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Ro
         found += [(Router(kind, item["metadata"]["name"]), item) for item in items]
     only = _router.one([each for each, _item in found], service)
     if only is not None and not _may_change(api, namespace, only, found[0][1], (service, canary)):
-        may_not.append(f"{'create' if only.kind.OWN else 'patch'} {only.kind.PLURAL}")
+        may_not.append(f"{'create' if only.kind.OWN else 'patch'} {ROUTES[only.kind.KIND].plural}")
         only = None
     return only, tuple(may_not)
 
 
 def _may_change(api: _api.Api, namespace: str, router: Router, item: _api.Object, services: tuple[str, str]) -> bool:
     """Whether this user may have the router share traffic, by trying to without changing anything."""
-    path = _path(router.kind, namespace)
+    place = Place(router.kind.KIND, namespace, router.name)
     try:
         if router.kind.OWN:
-            api.create(path, router.kind.own(item, *services, Fraction(0)), dry_run=True)
+            api.create(place.collection, router.kind.own(item, *services, Fraction(0)), dry_run=True)
         else:
             same = [{"op": "test", "path": "/metadata/uid", "value": item["metadata"]["uid"]}]
-            api.patch(f"{path}/{router.name}", same, dry_run=True)
+            api.patch(place.path, same, dry_run=True)
     except _api.ApiError as error:
         if error.status == 403:
             return False
         if error.status not in (404, 409, 422):
             raise
     return True
-
-
-def _path(kind: t.Any, namespace: str) -> str:
-    return _api.path_of(kind.PLURAL, namespace, group=kind.GROUP).replace("/v1/", f"/{kind.VERSION}/", 1)
 
 
 def _served(api: _api.Api) -> set[tuple[str, str]] | None:

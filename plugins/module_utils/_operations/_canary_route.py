@@ -124,7 +124,7 @@ def _lead(work: Work, headers: t.Mapping[str, str]) -> bool:
     that changed the route. Raises Failure."""
     seen = work.seen()
     router, route = seen.routed()
-    if router.kind is not _gateway_api:
+    if router.kind is not _gateway_api.ROUTER:
         return False
 
     def patch(now: Object) -> list[Object]:
@@ -166,7 +166,7 @@ def _routed(work: Work, seen: Seen, patch: Patch, said: str) -> None:
         patch,
         lambda now: {
             **router.kind.given(now, *seen.services, router.rules),
-            **(_testers.given(now, seen.services[1]) if router.kind is _gateway_api else {}),
+            **(_testers.given(now, seen.services[1]) if router.kind is _gateway_api.ROUTER else {}),
         },
         f"{router.kind.KIND} {name} {said}",
     )

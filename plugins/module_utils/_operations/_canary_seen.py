@@ -91,9 +91,10 @@ def _route(api: _api.Api, namespace: str, router: Router) -> _api.Object:
     except _api.ApiError as error:
         if error.status != 404:
             raise
+        plural, group, _version = _place.ROUTES[router.kind.KIND]
         raise Failure(
-            f"There is no {router} in namespace {namespace}, or the cluster does not serve {router.kind.PLURAL}."
-            f"{router.kind.GROUP}; create it, or name another in application_router."
+            f"There is no {router} in namespace {namespace}, or the cluster does not serve {plural}.{group}; create "
+            "it, or name another in application_router."
         ) from error
 
 

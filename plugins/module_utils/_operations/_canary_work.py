@@ -116,12 +116,11 @@ class Work:
     def create(self, manifest: Object, message: str) -> None:
         """Create a Deployment, a Service or a router's object, under the run's lock. Raises Failure."""
         place = Place(manifest["kind"], self.options["namespace"], manifest["metadata"]["name"])
-        path = place.path.rpartition("/")[0]
         for attempt in range(1, _retries.ATTEMPTS + 1):
             if not self.task.check_mode:
                 self.run.check_given()
             try:
-                created = self.api.create(path, manifest, dry_run=self.task.check_mode)
+                created = self.api.create(place.collection, manifest, dry_run=self.task.check_mode)
                 if place.kind == "Deployment":
                     self.relies_on(created)
                 break

@@ -35,8 +35,7 @@ def read(api: _api.Api, namespace: str) -> Pointers:
             if field == "autoscalers":
                 found[field] = _namespace.autoscalers(api, namespace)
             else:
-                path = _api.path_of(plural, namespace, group=group).replace("/v1/", f"/{version}/", 1)
-                found[field] = api.items(path)
+                found[field] = api.items(_api.path_of(plural, namespace, group=group, version=version))
         except _api.ApiError as error:
             if error.status == 403:
                 unreadable.append(plural)

@@ -177,20 +177,10 @@ def _check_objects(api: _api.Api, items: t.Sequence[_api.Object], namespace: str
             objects = _quotas.objects_of(manifest, COUNTED[manifest["kind"]])
             if limited & {name for each in objects for name in (each, f"count/{each}")}:
                 path = _api.path_of(COUNTED[manifest["kind"]], space, manifest["metadata"]["name"])
-                created.update({} if _is_there(api, path) else objects)
+                created.update({} if _place.at(api, path) else objects)
         for quota in quotas:
             for name, count, left in _quotas.objects_short(quota, created):
                 raise Failure(
                     f"Nothing was applied, as there is no room for all of it in namespace {space}: needs {count} more "
                     f"of {name}, left of quota {quota['metadata']['name']}: {left}. Raise the quota, or describe fewer."
                 )
-
-
-def _is_there(api: _api.Api, path: str) -> bool:
-    try:
-        api.get(path)
-    except _api.ApiError as error:
-        if error.status == 404:
-            return False
-        raise
-    return True

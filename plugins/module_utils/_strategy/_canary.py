@@ -137,7 +137,7 @@ def _check_match(request: Request) -> None:
             raise Failure("A step of canary_steps says match without headers; give at least one, or leave match out.")
         if _router.is_left_out(request["router"]):
             continue  # it is seen once it is found
-        if router is None or router.kind is not _gateway_api:
+        if router is None or router.kind is not _gateway_api.ROUTER:
             raise Failure(
                 f"A step of canary_steps says match: headers: {', '.join(headers)}. Only an HTTPRoute leads requests "
                 f"to the canary by their headers, and users come in by {router or 'a Service'}; give "

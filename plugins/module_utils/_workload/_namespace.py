@@ -69,10 +69,9 @@ def autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
     A cluster lists each of them in both versions; one that is too old for v2 has v1 only, and one without autoscaling
     neither.
     """
-    path = _api.path_of("horizontalpodautoscalers", namespace, group="autoscaling")
     for version in ("v2", "v1"):
         try:
-            return api.items(path.replace("/v1/", f"/{version}/", 1))
+            return api.items(_api.path_of("horizontalpodautoscalers", namespace, group="autoscaling", version=version))
         except _api.ApiError as error:
             if error.status != 404:
                 raise

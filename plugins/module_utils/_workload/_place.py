@@ -17,13 +17,21 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _s
 TRIES = 10
 
 
-#: The plural, group and version of what leads users to Services, by kind.
+class Resource(t.NamedTuple):
+    """How the API serves a kind."""
+
+    plural: str
+    group: str
+    version: str
+
+
+#: What leads users to Services, by kind.
 ROUTES = {
-    "HTTPRoute": ("httproutes", "gateway.networking.k8s.io", "v1"),
-    "Ingress": ("ingresses", "networking.k8s.io", "v1"),
-    "VirtualService": ("virtualservices", "networking.istio.io", "v1"),
-    "TraefikService": ("traefikservices", "traefik.io", "v1alpha1"),
-    "Route": ("routes", "route.openshift.io", "v1"),
+    "HTTPRoute": Resource("httproutes", "gateway.networking.k8s.io", "v1"),
+    "Ingress": Resource("ingresses", "networking.k8s.io", "v1"),
+    "VirtualService": Resource("virtualservices", "networking.istio.io", "v1"),
+    "TraefikService": Resource("traefikservices", "traefik.io", "v1alpha1"),
+    "Route": Resource("routes", "route.openshift.io", "v1"),
 }
 
 
@@ -44,12 +52,17 @@ class Place(t.NamedTuple):
             return _api.path_of("services", self.namespace, self.name)
         if self.kind in ROUTES:
             plural, group, version = ROUTES[self.kind]
-            path = _api.path_of(plural, self.namespace, self.name, group=group)
-            return path.replace("/v1/", f"/{version}/", 1)
+            return _api.path_of(plural, self.namespace, self.name, group=group, version=version)
         if self.kind == "HorizontalPodAutoscaler":
-            path = _api.path_of("horizontalpodautoscalers", self.namespace, self.name, group="autoscaling")
-            return path.replace("/v1/", "/v2/", 1)
+            return _api.path_of(
+                "horizontalpodautoscalers", self.namespace, self.name, group="autoscaling", version="v2"
+            )
         return _api.path_of(_workloads.PLURALS[self.kind], self.namespace, self.name, group="apps")
+
+    @property
+    def collection(self) -> str:
+        """The path of all objects of its kind in its namespace."""
+        return self.path.rpartition("/")[0]
 
     @property
     def lists(self) -> tuple[str, str, str]:
@@ -75,8 +88,13 @@ def found(api: _api.Api, place: Place) -> _api.Object:
 
 def there(api: _api.Api, place: Place) -> _api.Object | None:
     """The workload or Service, None where there is none. Raises ApiError."""
+    return at(api, place.path)
+
+
+def at(api: _api.Api, path: str) -> _api.Object | None:
+    """What is at a path, None where nothing is. Raises ApiError."""
     try:
-        return api.get(place.path)
+        return api.get(path)
     except _api.ApiError as error:
         if error.status == 404:
             return None

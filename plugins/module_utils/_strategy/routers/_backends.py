@@ -48,20 +48,42 @@ class Rule(t.NamedTuple):
         return self.stable.weight + (self.canary.weight if self.canary else 0)
 
 
-def share(rules: t.Sequence[Rule]) -> Fraction | None:
-    """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
-    found = {Fraction(rule.canary.weight if rule.canary else 0, rule.both) if rule.both else None for rule in rules}
-    return found.pop() if len(found) == 1 else None
+def places(
+    entries: t.Sequence[Object], is_of: t.Callable[[Object, str], bool], stable: str, canary: str
+) -> tuple[int | None, int | None]:
+    """Where among a rule's entries those of both Services are; `is_of` says whether an entry is a Service's."""
+    at, beside = (
+        next((at for at, each in enumerate(entries) if service and is_of(each, service)), None)
+        for service in (stable, canary)
+    )
+    return at, beside
 
 
-def weights(rules: t.Sequence[Rule]) -> list[int]:
-    """Stable's weights, one a rule."""
-    return [rule.stable.weight for rule in rules]
+def rule(
+    called: str,
+    source: Object,
+    backends: t.Sequence[Backend],
+    at: int,
+    beside: int | None,
+    add: t.Callable[[int], Object],
+) -> Rule:
+    """A rule, of which the backends of stable's and of the canary's Service are at these places."""
+    return Rule(
+        called=called,
+        source=source,
+        stable=backends[at],
+        canary=None if beside is None else backends[beside],
+        others=[each for index, each in enumerate(backends) if index not in (at, beside)],
+        add=add,
+    )
 
 
-def given(rules: t.Sequence[Rule]) -> dict[str, int]:
-    """The weights of both Services, by the paths of their fields."""
-    return {each.field: each.weight for rule in rules for each in (rule.stable, rule.canary) if each is not None}
+def check_named(rules: t.Sequence[str], there: t.Sequence[Object], what: str, called: str) -> None:
+    """Raise Failure where an object, `what`, has no rule of one of these names; it calls its rules so."""
+    names = [each.get("name") for each in there]
+    for missing in [each for each in rules if each not in names]:
+        known = ", ".join(str(each) for each in names if each) or f"none of its {called}s has a name"
+        raise Failure(f"{what} has no {called} {missing} ({known}); name another one, or none for all of them.")
 
 
 def check(rules: t.Sequence[Rule], stable: str) -> None:
@@ -72,36 +94,6 @@ def check(rules: t.Sequence[Rule], stable: str) -> None:
                 f"{rule.called} gives Service {stable} the weight 0, so there is no traffic to share; give it a weight "
                 f"first."
             )
-
-
-def weighted(rules: t.Sequence[Rule], weight: Fraction, most: int) -> list[Object]:
-    """The JSON patch that gives the canary this share of what both Services get, with its Service as a backend.
-
-    Other backends and their weights stay as they are; no weight goes beyond `most`. Raises Failure where whole weights
-    cannot give the share.
-    """
-    patch: list[Object] = []
-    for rule in rules:
-        canary, stable = _split(rule, weight, most)
-        if rule.canary is None:
-            patch += [_test(rule.stable), rule.add(canary)]
-        else:
-            patch += _set(rule.canary, canary)
-        patch += _set(rule.stable, stable)
-    return patch
-
-
-def without(rules: t.Sequence[Rule], before: t.Sequence[int]) -> list[Object]:
-    """The JSON patch that takes the canary's Service out; `before` are stable's weights from before it, one a rule."""
-    patch: list[Object] = []
-    for number, rule in enumerate(rules):
-        if rule.canary is None:
-            continue
-        # With others beside it, what both held together is stable's share; alone, any weight is all of it.
-        known = not rule.others and len(before) == len(rules) and before[number] > 0
-        patch += _set(rule.stable, before[number] if known else rule.both)
-        patch += [_test(rule.canary), {"op": "remove", "path": rule.canary.at}]
-    return patch
 
 
 def _set(backend: Backend, weight: int) -> list[Object]:
@@ -143,9 +135,6 @@ class Backends:
     """A kind of routers whose objects have the weights of their backends: what follows from their rules."""
 
     KIND: str
-    PLURAL: str
-    GROUP: str
-    VERSION: str
     MOST: int  #: of a weight
     OWN = False
 
@@ -167,24 +156,53 @@ class Backends:
 
     def share(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> Fraction | None:
         """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
-        return share(self.leading(item, stable, canary, rules))
+        found = {
+            Fraction(rule.canary.weight if rule.canary else 0, rule.both) if rule.both else None
+            for rule in self.leading(item, stable, canary, rules)
+        }
+        return found.pop() if len(found) == 1 else None
 
     def weights(self, item: Object, stable: str, rules: t.Sequence[str]) -> list[int]:
         """Stable's weights, one a rule."""
-        return weights(self.leading(item, stable, "", rules))
+        return [rule.stable.weight for rule in self.leading(item, stable, "", rules)]
 
     def weighted(
         self, item: Object, stable: str, canary: str, rules: t.Sequence[str], weight: Fraction
     ) -> list[Object]:
-        """The JSON patch that gives the canary this share, with its Service as a backend. Raises Failure."""
-        return weighted(self.leading(item, stable, canary, rules), weight, self.MOST)
+        """The JSON patch that gives the canary this share of what both Services get, with its Service as a backend.
+
+        Other backends and their weights stay as they are. Raises Failure where whole weights cannot give the share.
+        """
+        patch: list[Object] = []
+        for rule in self.leading(item, stable, canary, rules):
+            new, rest = _split(rule, weight, self.MOST)
+            if rule.canary is None:
+                patch += [_test(rule.stable), rule.add(new)]
+            else:
+                patch += _set(rule.canary, new)
+            patch += _set(rule.stable, rest)
+        return patch
 
     def without(
         self, item: Object, stable: str, canary: str, rules: t.Sequence[str], before: t.Sequence[int]
     ) -> list[Object]:
-        """The JSON patch that takes the canary's Service out, with stable's weights `before`."""
-        return without(self.leading(item, stable, canary, rules), before)
+        """The JSON patch that takes the canary's Service out; `before` are stable's weights from before it."""
+        patch: list[Object] = []
+        found = self.leading(item, stable, canary, rules)
+        for number, rule in enumerate(found):
+            if rule.canary is None:
+                continue
+            # With others beside it, what both held together is stable's share; alone, any weight is all of it.
+            known = not rule.others and len(before) == len(found) and before[number] > 0
+            patch += _set(rule.stable, before[number] if known else rule.both)
+            patch += [_test(rule.canary), {"op": "remove", "path": rule.canary.at}]
+        return patch
 
     def given(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> dict[str, int]:
         """The weights of both Services, by the paths of their fields."""
-        return given(self.leading(item, stable, canary, rules))
+        return {
+            each.field: each.weight
+            for rule in self.leading(item, stable, canary, rules)
+            for each in (rule.stable, rule.canary)
+            if each is not None
+        }

@@ -10,7 +10,6 @@ Pure functions of plain objects.
 from __future__ import annotations
 
 import typing as t
-from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _backends
@@ -19,13 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._
 
 Object = t.Dict[str, t.Any]
 
-KIND = "HTTPRoute"
-PLURAL = "httproutes"
 GROUP = "gateway.networking.k8s.io"
-VERSION = "v1"
-OWN = False
-
-MOST = 1_000_000  #: of a weight, as the API has it
 
 
 def _is(backend: Object, service: str, namespace: str) -> bool:
@@ -37,32 +30,11 @@ def _is(backend: Object, service: str, namespace: str) -> bool:
     )
 
 
-def leading(item: Object, stable: str, canary: str = "", rules: t.Sequence[str] = ()) -> list[Rule]:
-    """The rules that lead to stable's Service, those of `rules` where it names some."""
-    namespace = str(item["metadata"].get("namespace") or "")
-    return [
-        found
-        for number, rule in enumerate(item["spec"].get("rules") or [])
-        if not rules or rule.get("name") in rules
-        for found in [_rule(item, number, stable, canary, namespace)]
-        if found is not None
-    ]
-
-
-def leads(item: Object, stable: str) -> bool:
-    """Whether users come to stable's Service by it."""
-    return bool(leading(item, stable))
-
-
 def _rule(item: Object, number: int, stable: str, canary: str, namespace: str) -> Rule | None:
     """A rule, None where it does not lead to stable's Service."""
     path, field = f"/spec/rules/{number}/backendRefs", f"spec.rules[{number}].backendRefs"
     refs = item["spec"]["rules"][number].get("backendRefs") or []
-    places = {
-        service: next((at for at, each in enumerate(refs) if _is(each, service, namespace)), None)
-        for service in (stable, canary)
-    }
-    at, beside = places[stable], places[canary] if canary else None
+    at, beside = _backends.places(refs, lambda each, service: _is(each, service, namespace), stable, canary)
     if at is None:
         return None
     backends = [
@@ -77,95 +49,14 @@ def _rule(item: Object, number: int, stable: str, canary: str, namespace: str) -
         for index, each in enumerate(refs)
     ]
     copied = {key: refs[at][key] for key in ("group", "kind", "namespace", "port") if key in refs[at]}
-    return Rule(
-        called=f"Rule {number} of {KIND} {item['metadata']['name']}",
-        source=item["spec"]["rules"][number],
-        stable=backends[at],
-        canary=None if beside is None else backends[beside],
-        others=[each for index, each in enumerate(backends) if index not in (at, beside)],
-        add=lambda weight: {"op": "add", "path": f"{path}/-", "value": {**copied, "name": canary, "weight": weight}},
+    return _backends.rule(
+        f"Rule {number} of {ROUTER.KIND} {item['metadata']['name']}",
+        item["spec"]["rules"][number],
+        backends,
+        at,
+        beside,
+        lambda weight: {"op": "add", "path": f"{path}/-", "value": {**copied, "name": canary, "weight": weight}},
     )
-
-
-def check(item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
-    """Raise Failure where the route cannot share the traffic of these Services."""
-    name = item["metadata"]["name"]
-    there = [rule.get("name") for rule in item["spec"].get("rules") or []]
-    for missing in [each for each in rules if each not in there]:
-        known = ", ".join(str(each) for each in there if each) or "none of its rules has a name"
-        raise Failure(f"HTTPRoute {name} has no rule {missing} ({known}); name another one, or none for all of them.")
-    found = leading(item, stable, canary, rules)
-    if not found:
-        raise Failure(
-            f"HTTPRoute {name} does not lead to Service {stable}, so it cannot share its traffic; name the HTTPRoute "
-            f"whose backendRefs have that Service."
-        )
-    for rule in found:
-        if rule.source.get("sessionPersistence"):
-            raise Failure(
-                f"{rule.called} has sessionPersistence, so users would stay with a version whatever the weights are; "
-                f"take it out for the time of the canary."
-            )
-    _backends.check(found, stable)
-
-
-def own(_item: Object, _stable: str, _canary: str, _weight: Fraction) -> Object:
-    """Nothing: the route itself has the weights."""
-    return {}
-
-
-def has(item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> bool:
-    """Whether the canary's Service is a backend, with whatever weight."""
-    return any(rule.canary is not None for rule in leading(item, stable, canary, rules))
-
-
-def share(item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> Fraction | None:
-    """The canary's share (0..1) of what both Services get; None where the rules do not agree."""
-    return _backends.share(leading(item, stable, canary, rules))
-
-
-def weights(item: Object, stable: str, rules: t.Sequence[str]) -> list[int]:
-    """Stable's weights, one a rule."""
-    return _backends.weights(leading(item, stable, "", rules))
-
-
-def weighted(item: Object, stable: str, canary: str, rules: t.Sequence[str], weight: Fraction) -> list[Object]:
-    """The JSON patch that gives the canary this share of what both Services get, with its Service as a backend.
-
-    Other backends and their weights stay as they are. Raises Failure where whole weights cannot give the share.
-    """
-    return _backends.weighted(leading(item, stable, canary, rules), weight, MOST)
-
-
-def without(item: Object, stable: str, canary: str, rules: t.Sequence[str], before: t.Sequence[int]) -> list[Object]:
-    """The JSON patch that takes the canary's Service out; `before` are stable's weights from before it, one a rule."""
-    return _backends.without(leading(item, stable, canary, rules), before)
-
-
-def given(item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> dict[str, int]:
-    """The weights of both Services, by the paths of their fields."""
-    return _backends.given(leading(item, stable, canary, rules))
-
-
-def answer(item: Object) -> Answer:
-    """Whether every parent of the route has accepted it, and found its backends, as it is now."""
-    namespace = str(item["metadata"].get("namespace") or "")
-    generation = int(item["metadata"].get("generation") or 0)
-    said = (item.get("status") or {}).get("parents") or []
-    parents = item["spec"].get("parentRefs") or []
-    if not parents:
-        return Answer("no", "it names no Gateway as its parent")
-    worst = Answer("yes")
-    for parent in parents:
-        mine = [each for each in said if _key(each.get("parentRef") or {}, namespace) == _key(parent, namespace)]
-        name = f"{parent.get('kind', 'Gateway')} {parent.get('name')}"
-        if not mine:
-            return Answer("not yet", f"{name} has not answered for it")
-        for each in mine:
-            found = _judged(each, name, generation)
-            if found.said == "no" or worst.said == "yes":
-                worst = found if found.said != "yes" else worst
-    return worst
 
 
 def _key(parent: t.Mapping[str, t.Any], namespace: str) -> tuple[t.Any, ...]:
@@ -185,3 +76,62 @@ def _judged(status: Object, name: str, generation: int) -> Answer:
             why = ": ".join(part for part in (each.get("reason"), (each.get("message") or "").rstrip(".")) if part)
             return Answer("no", f"{name} {words} ({why})")
     return Answer("yes")
+
+
+class HTTPRoutes(_backends.Backends):
+    """What is known of HTTPRoutes."""
+
+    KIND = "HTTPRoute"
+    MOST = 1_000_000  # as the API has it
+
+    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
+        """The rules that lead to stable's Service, those of `rules` where it names some."""
+        namespace = str(item["metadata"].get("namespace") or "")
+        return [
+            found
+            for number, rule in enumerate(item["spec"].get("rules") or [])
+            if not rules or rule.get("name") in rules
+            for found in [_rule(item, number, stable, canary, namespace)]
+            if found is not None
+        ]
+
+    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
+        """Raise Failure where the route cannot share the traffic of these Services."""
+        name = item["metadata"]["name"]
+        _backends.check_named(rules, item["spec"].get("rules") or [], f"HTTPRoute {name}", "rule")
+        found = self.leading(item, stable, canary, rules)
+        if not found:
+            raise Failure(
+                f"HTTPRoute {name} does not lead to Service {stable}, so it cannot share its traffic; name the "
+                f"HTTPRoute whose backendRefs have that Service."
+            )
+        for rule in found:
+            if rule.source.get("sessionPersistence"):
+                raise Failure(
+                    f"{rule.called} has sessionPersistence, so users would stay with a version whatever the weights "
+                    f"are; take it out for the time of the canary."
+                )
+        _backends.check(found, stable)
+
+    def answer(self, item: Object) -> Answer:
+        """Whether every parent of the route has accepted it, and found its backends, as it is now."""
+        namespace = str(item["metadata"].get("namespace") or "")
+        generation = int(item["metadata"].get("generation") or 0)
+        said = (item.get("status") or {}).get("parents") or []
+        parents = item["spec"].get("parentRefs") or []
+        if not parents:
+            return Answer("no", "it names no Gateway as its parent")
+        worst = Answer("yes")
+        for parent in parents:
+            mine = [each for each in said if _key(each.get("parentRef") or {}, namespace) == _key(parent, namespace)]
+            name = f"{parent.get('kind', 'Gateway')} {parent.get('name')}"
+            if not mine:
+                return Answer("not yet", f"{name} has not answered for it")
+            for each in mine:
+                found = _judged(each, name, generation)
+                if found.said == "no" or worst.said == "yes":
+                    worst = found if found.said != "yes" else worst
+        return worst
+
+
+ROUTER = HTTPRoutes()

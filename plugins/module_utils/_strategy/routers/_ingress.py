@@ -21,9 +21,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._
 Object = t.Dict[str, t.Any]
 
 KIND = "Ingress"
-PLURAL = "ingresses"
-GROUP = "networking.k8s.io"
-VERSION = "v1"
 OWN = True
 
 PREFIX = "nginx.ingress.kubernetes.io/"
@@ -91,7 +88,7 @@ def own(item: Object, stable: str, canary: str, weight: Fraction) -> Object:
     kept = {key: value for key, value in _annotations(item).items() if key in KEPT}
     spec = {key: item["spec"][key] for key in ("ingressClassName", "tls") if key in item["spec"]}
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
+        "apiVersion": "networking.k8s.io/v1",
         "kind": KIND,
         "metadata": {
             "name": canary,

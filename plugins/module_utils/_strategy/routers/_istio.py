@@ -32,11 +32,7 @@ def _rule(item: Object, number: int, stable: str, canary: str) -> Rule | None:
     namespace = str(item["metadata"].get("namespace") or "")
     path, field = f"/spec/http/{number}/route", f"spec.http[{number}].route"
     entries = item["spec"]["http"][number].get("route") or []
-    places = {
-        service: next((at for at, each in enumerate(entries) if _is(each, service, namespace)), None)
-        for service in (stable, canary)
-    }
-    at, beside = places[stable], places[canary] if canary else None
+    at, beside = _backends.places(entries, lambda each, service: _is(each, service, namespace), stable, canary)
     if at is None:
         return None
     backends = [
@@ -54,13 +50,13 @@ def _rule(item: Object, number: int, stable: str, canary: str) -> Rule | None:
     destination = dict(entries[at]["destination"])
     destination["host"] = canary + destination["host"][len(stable) :]
     added = {**{key: entries[at][key] for key in ("headers",) if key in entries[at]}, "destination": destination}
-    return Rule(
-        called=f"HTTP route {number} of {ROUTER.KIND} {item['metadata']['name']}",
-        source=item["spec"]["http"][number],
-        stable=backends[at],
-        canary=None if beside is None else backends[beside],
-        others=[each for index, each in enumerate(backends) if index not in (at, beside)],
-        add=lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
+    return _backends.rule(
+        f"HTTP route {number} of {ROUTER.KIND} {item['metadata']['name']}",
+        item["spec"]["http"][number],
+        backends,
+        at,
+        beside,
+        lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
     )
 
 
@@ -72,9 +68,6 @@ class VirtualServices(_backends.Backends):
     """What is known of VirtualServices."""
 
     KIND = "VirtualService"
-    PLURAL = "virtualservices"
-    GROUP = "networking.istio.io"
-    VERSION = "v1"
     MOST = 1_000_000
 
     def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
@@ -90,13 +83,7 @@ class VirtualServices(_backends.Backends):
     def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
         """Raise Failure where the VirtualService cannot share the traffic of these Services."""
         name = item["metadata"]["name"]
-        there = [route.get("name") for route in item["spec"].get("http") or []]
-        for missing in [each for each in rules if each not in there]:
-            known = ", ".join(str(each) for each in there if each) or "none of its HTTP routes has a name"
-            raise Failure(
-                f"VirtualService {name} has no HTTP route {missing} ({known}); name another one, or none for all of "
-                f"them."
-            )
+        _backends.check_named(rules, item["spec"].get("http") or [], f"VirtualService {name}", "HTTP route")
         found = self.leading(item, stable, canary, rules)
         if not found:
             raise Failure(

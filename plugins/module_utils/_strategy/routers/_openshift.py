@@ -33,9 +33,6 @@ class Routes(_backends.Backends):
     """What is known of Routes."""
 
     KIND = "Route"
-    PLURAL = "routes"
-    GROUP = "route.openshift.io"
-    VERSION = "v1"
     MOST = 256
 
     def leading(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> list[Rule]:

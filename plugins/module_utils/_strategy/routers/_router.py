@@ -60,9 +60,6 @@ class Kind(t.Protocol):
     """
 
     KIND: str
-    PLURAL: str
-    GROUP: str
-    VERSION: str
     OWN: bool
 
     def leads(self, item: Object, stable: str) -> bool:
@@ -121,7 +118,7 @@ class _Known(t.NamedTuple):
 
 
 KINDS = {
-    "gateway_api": _Known(_gateway_api, "route", "rules"),
+    "gateway_api": _Known(_gateway_api.ROUTER, "route", "rules"),
     "ingress": _Known(_ingress, "name"),
     "istio": _Known(_istio.ROUTER, "virtual_service", "routes"),
     "traefik": _Known(_traefik.ROUTER, "service"),

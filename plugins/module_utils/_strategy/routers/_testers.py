@@ -41,15 +41,13 @@ def ruled(item: Object, stable: str, canary: str, rules: t.Sequence[str], header
         return []
     wanted = [{"type": "Exact", "name": name, "value": value} for name, value in headers.items()]
     found = []
-    for rule in _gateway_api.leading(item, stable, canary, rules):
+    for rule in _gateway_api.ROUTER.leading(item, stable, canary, rules):
         matches = [
             {**match, "headers": [*(match.get("headers") or []), *wanted]}
             for match in rule.source.get("matches") or [EVERYTHING]
         ]
-        ref = next(each for each in rule.source["backendRefs"] if each.get("name") == stable)
-        backend = {key: ref[key] for key in ("group", "kind", "namespace", "port") if key in ref}
         kept = {key: rule.source[key] for key in KEPT if key in rule.source}
-        found.append({**kept, "matches": matches, "backendRefs": [{**backend, "name": canary, "weight": 1}]})
+        found.append({**kept, "matches": matches, "backendRefs": [rule.add(1)["value"]]})
     return found
 
 

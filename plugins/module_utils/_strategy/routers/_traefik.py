@@ -32,19 +32,14 @@ class TraefikServices(_backends.Backends):
     """What is known of TraefikServices."""
 
     KIND = "TraefikService"
-    PLURAL = "traefikservices"
-    GROUP = "traefik.io"
-    VERSION = "v1alpha1"
     MOST = 1_000_000
 
     def leading(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> list[Rule]:
         """Its weighted services as a rule, none where they do not lead to stable's."""
         namespace = str(item["metadata"].get("namespace") or "")
         entries = (item["spec"].get("weighted") or {}).get("services") or []
-        stables, canaries = (
-            [at for at, each in enumerate(entries) if name and _is(each, name, namespace)] for name in (stable, canary)
-        )
-        if not stables:
+        at, beside = _backends.places(entries, lambda each, name: _is(each, name, namespace), stable, canary)
+        if at is None:
             return []
         path = "/spec/weighted/services"
         backends = [
@@ -52,22 +47,21 @@ class TraefikServices(_backends.Backends):
                 service=str(each.get("name")),
                 weight=int(each.get("weight", 1)),
                 said=each.get("weight"),
-                at=f"{path}/{at}",
+                at=f"{path}/{index}",
                 name="/name",
                 field=f"spec.weighted.services[name={each.get('name')}].weight",
             )
-            for at, each in enumerate(entries)
+            for index, each in enumerate(entries)
         ]
-        copied = {key: entries[stables[0]][key] for key in KEPT if key in entries[stables[0]]}
-        both = {stables[0], *canaries[:1]}
+        copied = {key: entries[at][key] for key in KEPT if key in entries[at]}
         return [
-            Rule(
-                called=f"{self.KIND} {item['metadata']['name']}",
-                source=item["spec"]["weighted"],
-                stable=backends[stables[0]],
-                canary=backends[canaries[0]] if canaries else None,
-                others=[each for at, each in enumerate(backends) if at not in both],
-                add=lambda weight: {
+            _backends.rule(
+                f"{self.KIND} {item['metadata']['name']}",
+                item["spec"]["weighted"],
+                backends,
+                at,
+                beside,
+                lambda weight: {
                     "op": "add",
                     "path": f"{path}/-",
                     "value": {**copied, "name": canary, "weight": weight},

@@ -59,7 +59,7 @@ def test_each_rule_that_leads_to_stable_has_one_for_testers() -> None:
     assert after["spec"]["rules"][:3] == route()["spec"]["rules"]
     assert led(after, HEADERS) == []
     # They have no share of the users' traffic.
-    assert _gateway_api.share(after, "hello", "hello-canary", ()) == _gateway_api.share(
+    assert _gateway_api.ROUTER.share(after, "hello", "hello-canary", ()) == _gateway_api.ROUTER.share(
         route(), "hello", "hello-canary", ()
     )
 
