@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -105,6 +106,15 @@ def refuses(lab: Lab, folder: Path, role: str, *cases: tuple[dict[str, Any], str
         assert (outcome["ending"], outcome["changed"]) == ("refused", False), (variables, outcome)
         assert sentence in outcome["message"], variables
     assert lab.spec_versions() == before
+
+
+def watched_well(outcome: dict[str, Any], then: str) -> None:
+    """Assert the line of a watch that lost nobody: what it goes on with is the regular expression `then`.
+
+    On a busy machine an answer may be long in coming, of which the line speaks too.
+    """
+    line = re.compile(rf"watched: \d+ requests, 0 lost(, longest time without a good answer [\d.]+ s)?; {then}")
+    assert any(line.match(each) for each in outcome["lines"]), outcome["lines"]
 
 
 def said(outcome: dict[str, Any]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from integration.outcomes import Outcomes, refuses, said
+from integration.outcomes import Outcomes, refuses, said, watched_well
 from integration.playbooks import Lab, Traffic, faulty
 from kubernetes import client, utils
 
@@ -66,8 +66,7 @@ def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path:
     assert (first["target"], first["way_back"]) == ("2.0.0", "rollback.yml -e revision=1")
     assert [each["what"] for each in first["evidence"]] == ["before", "pods", "traffic"]
     assert first["lines"][0] == first["message"] == "hello 2.0.0 runs in all 3 pods."
-    watched = re.compile(r"watched: \d+ requests, 0 lost; 1\.0\.0 until [\d:.]+, 2\.0\.0 from")
-    assert any(watched.match(line) for line in first["lines"]), first["lines"][2]
+    watched_well(first, r"1\.0\.0 until [\d:.]+, 2\.0\.0 from")
 
     assert said(again) == ("success", "pass", "2.0.0", "2.0.0", False, False)
     assert (again["watched"], again["lost"]) == (None, 0)
