@@ -57,14 +57,14 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     if not request["abort"]:
         _check_live(api, begin)
     asked = _canary.asked(request, described=bool(begin.described))
-    searched = asked.finds and _canary.comes_by_a_router(begin.application, begin.entry)
+    searched = asked.finds and _router.comes_by(begin.application, begin.entry)
     seen = _canary_seen.read(
         api, begin.namespace, begin.application, request["service"], asked.router, finds=asked.finds, searched=searched
     )
     # What was found holds for the whole run.
     request = {**request, "router": _router.option(seen.router)}
     asked = dataclasses.replace(asked, router=seen.router, finds=False)
-    _canary.check_entry(begin.application, request, begin.entry)
+    _router.check_entry(seen.router, begin.application, begin.entry)
     before = _canary_state.users_get(seen, asked)
     try:
         found = _canary.plan(seen, asked)
@@ -75,7 +75,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
 
 def _checked(begin: Begin) -> None:
     _canary.check(begin.application, begin.applications, begin.request)
-    _canary.check_entry(begin.application, begin.request, begin.entry)
+    _router.check_entry(_router.named(begin.request["router"]), begin.application, begin.entry)
 
 
 def _check_live(api: _api.Api, begin: Begin) -> None:

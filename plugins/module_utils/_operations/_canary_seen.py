@@ -10,11 +10,12 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_found
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _router_found
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_state
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import ROUTER, Seen, named
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Seen, named
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
@@ -46,7 +47,7 @@ def read(
         router = _router.noted(noted)
     elif searched and named(name) not in found:
         leading = _canary_state.service_of(services, stable, service)["metadata"]["name"]
-        router, may_not = _canary_found.router(api, namespace, leading, named(name))
+        router, may_not = _router_found.router(api, namespace, leading, named(name))
     if router:  # the canary's own one is none of stable's
         services = [item for item in services if item["metadata"]["name"] != named(name)]
     else:

@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import asdict, dataclass
 
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
-from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _baseline,
     _called,
@@ -19,29 +16,21 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _endings,
     _rollout,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._operations._writes import Patch, Writes
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Object, Seen
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _given, _place, _reachable
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
-Patch = t.Callable[[Object], "list[Object]"]
-Given = t.Callable[[Object], "dict[str, t.Any]"]
-
 
 @dataclass
-class Work:
+class Work(Writes):
     """One task's work on the canary of one application."""
 
-    api: _api.Api
-    options: t.Mapping[str, t.Any]
-    task: Task
-    run: _run.Run
     plan: t.Mapping[str, t.Any]  #: what the run was begun with
 
     def __post_init__(self) -> None:
-        self.diffs: list[dict[str, t.Any]] = []
         self.request: t.Mapping[str, t.Any] = self.plan["request"]
         self.stable: str = self.plan["stable"]["deployment"]
         self.canary: str = self.plan["canary"]["deployment"]
@@ -89,10 +78,6 @@ class Work:
         """Where one of the two Deployments is."""
         return Place("Deployment", self.options["namespace"], name)
 
-    def result(self, message: str) -> dict[str, t.Any]:
-        """What the task returns."""
-        return {"changed": bool(self.diffs), "message": message, **({"diff": self.diffs} if self.diffs else {})}
-
     def changed(self, before: Object, patch: Patch, message: str) -> Object:
         """A Deployment after a change that holds only for what was read, under the run's lock. Raises Failure."""
         place = self.place(before["metadata"]["name"])
@@ -101,7 +86,7 @@ class Work:
         self.relies_on(after)
         difference = _place.difference(before, after)
         if difference["changed"]:
-            self._noted(place, difference["diff"], message)
+            self.noted(place, difference["diff"], message)
         return after
 
     def relies_on(self, deployment: Object) -> None:
@@ -113,59 +98,12 @@ class Work:
             place = self.place(deployment["metadata"]["name"])
             self.run.gave(place, {**_given.images(deployment), _given.REPLICAS: None})
 
-    def create(self, manifest: Object, message: str) -> None:
-        """Create a Deployment, a Service or a router's object, under the run's lock. Raises Failure."""
-        place = Place(manifest["kind"], self.options["namespace"], manifest["metadata"]["name"])
-        for attempt in range(1, _retries.ATTEMPTS + 1):
-            if not self.task.check_mode:
-                self.run.check_given()
-            try:
-                created = self.api.create(place.collection, manifest, dry_run=self.task.check_mode)
-                if place.kind == "Deployment":
-                    self.relies_on(created)
-                break
-            except _api.ApiError as error:
-                # Of a request whose answer was lost only the Deployment itself can tell whether it was done.
-                if error.status not in _retries.UNKNOWN:
-                    raise
-                if not self.task.check_mode and self.there(place):
-                    break
-                if error.refusal.lasting or attempt == _retries.ATTEMPTS:
-                    raise
-            time.sleep(_retries.growing(attempt))
-        self._noted(place, {"before": {}, "after": manifest}, message)
-
-    def delete(self, item: Object, message: str, kind: str = "Deployment") -> None:
-        """Delete a Deployment, a Service or a router's object as it was read, under the run's lock. Raises Failure."""
-        place = Place(kind, self.options["namespace"], item["metadata"]["name"])
-        self.run.let_go(place)
-        _place.deleted(self.api, place, item, dry_run=self.task.check_mode, before_write=self.run.check_given)
-        self._noted(place, {"before": {"spec": item["spec"]}, "after": {}}, message)
-
-    def patched(self, place: Place, before: Object, patch: Patch, given: Given, message: str) -> Object:
-        """A Service or route after a change that holds only for what was read, and is to stay. Raises Failure.
-
-        `given` says of the object as it is then which fields it was given, by their paths.
-        """
-        dry_run = self.task.check_mode
-        if not dry_run:
-            self.run.check_given()
-            self.run.let_go(place)  # the change itself is not somebody else's
-        after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check_given)
-        if not dry_run:
-            self.run.gave(place, given(after))
-        difference = _place.difference(before, after)
-        if difference["changed"]:
-            self._noted(place, difference["diff"], message)
-        return after
-
-    def there(self, place: Place) -> Object | None:
-        """A Deployment, None where there is none. Raises ApiError."""
-        return _place.there(self.api, place)
-
-    def _noted(self, place: Place, diff: t.Mapping[str, t.Any], message: str) -> None:
-        self.diffs.append({**diff, "before_header": str(place), "after_header": str(place)})
-        self.run.journal.note("changed", message=message)
+    def create(self, manifest: Object, message: str) -> Object | None:
+        """Create a Deployment, a Service or a router's object. Raises Failure."""
+        created = super().create(manifest, message)
+        if created is not None and manifest["kind"] == "Deployment":
+            self.relies_on(created)
+        return created
 
     def complete(self, name: str) -> list[Object]:
         """The pods of a Deployment once its rollout is complete. Raises Failure."""

@@ -145,22 +145,6 @@ def _check_match(request: Request) -> None:
             )
 
 
-def check_entry(application: str, request: Request, entry: t.Mapping[str, t.Any]) -> None:
-    """Raise Failure where requests would not come in by the router that is to share them out."""
-    router = _router.named(request["router"])
-    if router is None or comes_by_a_router(application, entry):
-        return
-    raise Failure(
-        f"Users come in by {router}, so its shares are seen by requests to its gateway only; give application_entry "
-        f"the url of the gateway, or its service, and in headers the Host that the route is for."
-    )
-
-
-def comes_by_a_router(application: str, entry: t.Mapping[str, t.Any]) -> bool:
-    """Whether requests may come in by what shares them out, and not at the application's own Service."""
-    return bool(entry.get("url") or (entry.get("service") and entry["service"] != application))
-
-
 def steps_of(request: Request) -> list[Object]:
     """The steps that are asked for: one weight in the place of them, where it is given."""
     return [{"weight": request["weight"]}] if request["weight"] else list(request["steps"])

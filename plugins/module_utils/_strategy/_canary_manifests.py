@@ -6,16 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     BESIDE,
     PREVIOUS,
-    ROUTER,
     WEIGHT,
     Asked,
     Object,
@@ -24,6 +21,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     replicas_of,
     version_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _managers, _selectors, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
@@ -32,7 +30,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
     pod_labels,
 )
 
-WEIGHTS = "convoy.rollout/weights-before"  #: of the canary's Service: stable's weights before it, one a rule
 SEPARATED = "convoy.rollout/separated"  #: of the canary's Service: stable's was given track in its selector for it
 
 
@@ -123,8 +120,6 @@ def service(seen: Seen, new: Object) -> Object:
 
     Its annotations remember what is to be as before once it goes.
     """
-    router, route = seen.routed()
-    before = router.kind.weights(route, seen.services[0], router.rules)
     ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in seen.service["spec"]["ports"]]
     kept = {key: seen.service["spec"][key] for key in ("ipFamilyPolicy", "ipFamilies") if key in seen.service["spec"]}
     return {
@@ -133,26 +128,10 @@ def service(seen: Seen, new: Object) -> Object:
         "metadata": {
             "name": seen.services[1],
             "labels": _managers.of_nobody(seen.service["metadata"].get("labels") or {}) | {"track": TRACK},
-            "annotations": {
-                ROUTER: str(router),
-                WEIGHTS: json.dumps(before),
-                **({SEPARATED: "true"} if separation(seen, new) else {}),
-            },
+            "annotations": {**seen.split().noted(), **({SEPARATED: "true"} if separation(seen, new) else {})},
         },
         "spec": {**kept, "selector": dict(new["spec"]["selector"]["matchLabels"]), "ports": ports},
     }
-
-
-def own(seen: Seen, weight: Fraction) -> Object:
-    """The manifest of the canary's own object beside the route, of a router that has its weight there."""
-    router, route = seen.routed()
-    made = router.kind.own(route, *seen.services, weight)
-    metadata = {
-        **made["metadata"],
-        "labels": _managers.of_nobody(route["metadata"].get("labels") or {}) | {"track": TRACK},
-        "annotations": {**made["metadata"].get("annotations", {}), ROUTER: str(router)},
-    }
-    return {**made, "metadata": metadata}
 
 
 def separation(seen: Seen, new: Object) -> dict[str, str]:
@@ -173,15 +152,6 @@ def separation(seen: Seen, new: Object) -> dict[str, str]:
         f"part of stable's share; give the pods of Deployment {name} a label track=stable, by which the Service can "
         f"tell them, and run again."
     )
-
-
-def weights_before(behind: Object | None) -> list[int]:
-    """Stable's weights from before the canary, as its Service remembers them; none where it does not."""
-    try:
-        found = json.loads(annotations_of(behind).get(WEIGHTS, "[]")) if behind is not None else []
-    except ValueError:
-        return []
-    return [each for each in found if isinstance(each, int)] if isinstance(found, list) else []
 
 
 def promotion(seen: Seen, new: Object, whole: int, version: str, old: str) -> Change:

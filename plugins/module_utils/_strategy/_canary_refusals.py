@@ -11,13 +11,13 @@ import typing as t
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_manifests, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
-    ROUTER,
     Object,
     Seen,
     named,
     replicas_of,
     scaler_of,
 )
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import progress
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._subject import TRACK
@@ -95,16 +95,8 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
         raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
     last = steps[-1]["canary"] if steps else whole
     if seen.router is not None:
-        router, route = seen.routed()
-        router.kind.check(route, *seen.services, router.rules)
-        answer = router.kind.answer(route)
-        if answer.said in ("no", "not yet") and seen.canary is None:
-            raise Failure(
-                f"{router} is not accepted by all of its gateways: {answer.why}. So its weights would say nothing of "
-                f"what users get; see its status, and run again once it is accepted."
-            )
-        for step in steps:
-            router.kind.weighted(seen.weighing()[1], *seen.services, router.rules, _weights.weight_of(step["weight"]))
+        asked = [_weights.weight_of(step["weight"]) for step in steps]
+        seen.split().check(asked, begun=seen.canary is not None)
         last = whole if (seen.share() if not steps else _weights.weight_of(steps[-1]["weight"])) == 1 else 0
     if promote and (stable["spec"].get("strategy") or {}).get("type") == "Recreate" and last < whole:
         raise Failure(

@@ -17,6 +17,7 @@ from fractions import Fraction
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import Split
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _subject
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._rollout import is_mixed
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import (
@@ -30,7 +31,6 @@ Object = t.Dict[str, t.Any]
 WEIGHT = "convoy.rollout/weight"  #: of the canary: the weight in percent that it was last given
 HELD = "convoy.rollout/held"  #: of the canary: the weight whose pause is over
 BESIDE = "convoy.rollout/stable-replicas"  #: of the canary: how many replicas stable had
-ROUTER = "convoy.rollout/router"  #: of the canary: what shares its traffic out by weights, where that is no Service
 PREVIOUS = "convoy.rollout/previous-version"  #: of stable: its version before a canary was promoted
 
 
@@ -60,26 +60,13 @@ class Seen:
 
     def share(self) -> Fraction | None:
         """The canary's share (0..1) by the router's weights; None where its rules do not agree."""
-        router, weighing = self.weighing()
-        if self.own is not None and self.own["spec"].get("rules") != self.own_rules():
-            return None  # the users' object was changed, so some of them are led by one only
-        return router.kind.share(weighing, *self.services, router.rules)
+        return self.split().share()
 
-    def own_rules(self) -> t.Any:
-        """The rules that the canary's own object is to have."""
-        router, route = self.routed()
-        return router.kind.own(route, *self.services, Fraction(0))["spec"]["rules"]
-
-    def weighing(self) -> tuple[Router, Object]:
-        """The router and the object with its weights, {} where that is the canary's own one and is not there."""
-        router, route = self.routed()
-        return router, (self.own or {}) if router.kind.OWN else route
-
-    def routed(self) -> tuple[Router, Object]:
-        """The router and its object, of who has one."""
+    def split(self) -> Split:
+        """How the router shares the traffic out, of who has one."""
         if self.router is None or self.route is None:
             raise Failure("No router is known.")
-        return self.router, self.route
+        return Split(self.router, self.route, self.services, self.own)
 
 
 @dataclass(frozen=True)

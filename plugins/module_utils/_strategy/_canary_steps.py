@@ -113,7 +113,7 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
 
 def _routed(seen: Seen, weight: Fraction, pause: int, step: Object, whole: int) -> dict[str, t.Any]:
     """A step whose share a router gives, beside all replicas of stable, to as many of the canary as it takes."""
-    router, _route = seen.routed()
+    router = seen.split().router
     canary = step.get("replicas") or max(1, math.ceil(weight * whole))
     pods = "1 replica" if canary == 1 else f"{canary} replicas"
     headers = headers_of(step)

@@ -4,7 +4,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Routers: what shares an application's traffic out by weights, and what each kind of them has to answer.
 
-A router shares traffic between two Services, that of stable and that of the canary. Pure functions of plain objects.
+A router shares traffic between two Services, that of stable and that of the canary, or those of two colours. Pure
+functions of plain objects.
 """
 
 from __future__ import annotations
@@ -162,6 +163,21 @@ def option(router: Router | None) -> dict[str, t.Any]:
     key = next(key for key, known in KINDS.items() if known.kind.KIND == router.kind.KIND)
     known = KINDS[key]
     return {key: {known.name: router.name, **({known.rules: list(router.rules)} if known.rules else {})}}
+
+
+def check_entry(router: Router | None, application: str, entry: t.Mapping[str, t.Any]) -> None:
+    """Raise Failure where requests would not come in by the router that is to share them out."""
+    if router is None or comes_by(application, entry):
+        return
+    raise Failure(
+        f"Users come in by {router}, so its shares are seen by requests to its gateway only; give application_entry "
+        f"the url of the gateway, or its service, and in headers the Host that the route is for."
+    )
+
+
+def comes_by(application: str, entry: t.Mapping[str, t.Any]) -> bool:
+    """Whether requests may come in by what shares them out, and not at the application's own Service."""
+    return bool(entry.get("url") or (entry.get("service") and entry["service"] != application))
 
 
 def noted(text: str) -> Router | None:

@@ -25,6 +25,7 @@ def test_users_are_asked_wherever_the_route_leads_to_the_canary(beside: int | No
         seen=lambda: routed(canary(weight="5"), route=route(95, beside)),
         task=SimpleNamespace(check_mode=True),
         options={"namespace": "default"},
+        request={"timeout": 1},
         patched=lambda *given: written.append(given[-1]),
     )
     assert _canary_route.leave(work) is leads

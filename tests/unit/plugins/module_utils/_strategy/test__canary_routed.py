@@ -14,8 +14,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_manifests,
     _canary_standing,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import ROUTER, Asked, Seen
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _ingress, _router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import Asked, Seen
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _ingress, _router, _split
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
 from unit.plugins.module_utils._strategy.canaries import Object, canary, deployment, planned, seen, service
 from unit.plugins.module_utils._strategy.routers.test__ingress import ingress
 
@@ -90,7 +91,7 @@ def test_the_service_of_the_canary_has_its_pods_and_the_ports_of_stables() -> No
     assert found["metadata"]["name"] == "hello-canary"
     assert found["spec"]["selector"] == {"app": "hello", "track": "canary"}
     assert found["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": 8080}]
-    assert _canary_manifests.weights_before(found) == [1]
+    assert _split.weights_before(found) == [1]
     assert _canary_manifests.SEPARATED in found["metadata"]["annotations"]
 
 
@@ -165,12 +166,11 @@ def test_weights_that_somebody_changed_fail() -> None:
 
 @pytest.mark.parametrize("entry", [{}, {"service": "hello"}, {"path": "/version"}])
 def test_requests_have_to_come_in_by_the_router(entry: Object) -> None:
-    request = {"router": {"gateway_api": {"route": "hello", "rules": []}}}
     with pytest.raises(Failure, match=r"Users come in by HTTPRoute hello.*application_entry"):
-        _canary.check_entry("hello", request, entry)
+        _router.check_entry(HELLO, "hello", entry)
     for good in ({"url": "http://hello.example.com/version"}, {"service": "gateway"}):
-        _canary.check_entry("hello", request, good)
-    _canary.check_entry("hello", {"router": {}}, entry)
+        _router.check_entry(HELLO, "hello", good)
+    _router.check_entry(None, "hello", entry)
 
 
 @pytest.mark.parametrize(

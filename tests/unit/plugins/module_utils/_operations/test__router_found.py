@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import ApiError
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
-from ansible_collections.convoy.rollout.plugins.module_utils._operations import _canary_found
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _router_found
 from unit.plugins.module_utils._strategy.routers.test__backends import istio, openshift, traefik
 from unit.plugins.module_utils._strategy.routers.test__gateway_api import backend, route
 from unit.plugins.module_utils._strategy.routers.test__ingress import ingress, ingress_class
@@ -64,7 +64,7 @@ class Cluster:
 
 
 def found(cluster: Any) -> tuple[str, tuple[str, ...]]:
-    router, may_not = _canary_found.router(cluster, "lab", "hello", "hello-canary")
+    router, may_not = _router_found.router(cluster, "lab", "hello", "hello-canary")
     return str(router) if router else "", may_not
 
 
