@@ -15,7 +15,6 @@ from . import certificates, controllers, kubeconfig, resources
 from .api.server import ApiServer
 from .api.tokens import TokenSecrets
 from .gateway import installation
-from .network import nginx
 from .network.addresses import Addresses, Ports
 from .network.images import Catalog
 from .network.pods import Runtime
@@ -94,7 +93,6 @@ class Cluster:
             store,
             self.ports,
             Catalog(settings.images),
-            nginx_program=nginx.program() if settings.real_nginx else None,
             write_kubeconfig=functools.partial(self.write_service_account_kubeconfig, seconds=_YEAR),
         )
         self.controllers = controllers.start_all(

@@ -66,7 +66,6 @@ class Settings:
     faults: Sequence[Fault] = ()  #: what goes wrong at the API server; can be changed later
     faults_seed: int = 0
     gateway: bool = False  #: whether there are Gateway API's kinds and a Traefik that serves them
-    real_nginx: bool = True  #: whether an nginx of this machine runs the nginx image, where there is one
 
     def __post_init__(self) -> None:
         if self.timing is AS_DATA_PLANE:

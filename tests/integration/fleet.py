@@ -192,9 +192,7 @@ def fleet(directory: Path, size: int, first: int = 0) -> Iterator[Fleet]:
             name = f"cluster-{number + 1:02}"
             closing = stack.enter_context(contextlib.ExitStack())
             images = IMAGES | BAD | BAD_THERE.get(name, {})
-            made = closing.enter_context(
-                sandbox(name=f"{name}-{os.getpid()}", nodes=2 + number % 4, images=images, real_nginx=False)
-            )
+            made = closing.enter_context(sandbox(name=f"{name}-{os.getpid()}", nodes=2 + number % 4, images=images))
             members[name] = Member(name, made, closing, VERSIONS[number % 3], 1 + number % 3)
             stack.callback(members[name].thawed.set)
             members[name].deploy()

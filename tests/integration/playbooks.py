@@ -141,6 +141,13 @@ def healing(heal: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
+def is_complete(deployment: Any) -> bool:
+    """Whether a Deployment has the pods that its newest generation says, all of them new and available."""
+    status, wanted = deployment.status, deployment.spec.replicas
+    has = {status.replicas or 0, status.available_replicas or 0, status.updated_replicas or 0}
+    return bool(status.observed_generation == deployment.metadata.generation and has == {wanted})
+
+
 @dataclass
 class Lab:
     """The lab's application in one namespace of one cluster."""
@@ -222,14 +229,11 @@ class Lab:
 
     def complete(self) -> None:
         """Return when each Deployment's rollout is complete."""
-        for _ in watch.Watch().stream(self.apps.list_namespaced_deployment, self.namespace, timeout_seconds=120):
-            if all(
-                item.status.observed_generation == item.metadata.generation
-                and item.status.replicas == item.status.available_replicas == item.status.updated_replicas
-                and item.status.replicas == item.spec.replicas
-                for item in self.apps.list_namespaced_deployment(self.namespace).items
-            ):
+        listed = self.apps.list_namespaced_deployment
+        for _ in watch.Watch().stream(listed, self.namespace, timeout_seconds=120):
+            if all(is_complete(each) for each in listed(self.namespace).items):
                 return
+        raise AssertionError([each.status for each in listed(self.namespace).items if not is_complete(each)])
 
     def settled(self) -> None:
         """Return when each Deployment's rollout is complete, no pod is ending and users get answers.

@@ -85,6 +85,23 @@ def test_a_version_that_is_not_what_it_says_fails_where_sources_must_agree(share
     assert liar["sources"]["endpoints"] == {"1.0.0": 3, "liar": 1}
 
 
+def test_a_proxy_that_keeps_its_connections_is_named_where_users_do_not_follow_the_endpoints(shared: Lab) -> None:
+    behind(shared, 3, 1)
+    deployment = {"spec": {"template": {"spec": {"containers": [{"name": "frontend", "image": "nginx:1.31.2"}]}}}}
+    before = shared.apps.read_namespaced_deployment("frontend", shared.namespace).spec.template.spec
+    shared.apps.patch_namespaced_deployment("frontend", shared.namespace, deployment)
+    shared.complete()
+    # Its connections to 1.0.0 stay, though the Service leads there no more.
+    settled(shared, "pass", "1.0.0", expected={}, samples=100)
+    shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"selector": {"version": "2.0.0"}}})
+    said = "the ready endpoints of Service hello are as expected, so either what stands before it keeps its connections"
+    kept = settled(shared, "fail", said, expected={"2.0.0": 1})
+    assert kept["counts"]["1.0.0"] > 0
+    shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"selector": {"version": None}}})
+    shared.apps.patch_namespaced_deployment("frontend", shared.namespace, {"spec": {"template": {"spec": before}}})
+    shared.complete()
+
+
 @pytest.mark.skipif(
     ELSEWHERE,
     reason="this machine has addresses that reach a cluster for the sandbox only",

