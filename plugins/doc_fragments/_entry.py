@@ -69,6 +69,11 @@ options:
       max_p99:
         description: Seconds that 99 of 100 answers may take at most.
         type: float
+      rate_limit:
+        description: >-
+          How many requests a second are made there at most, those of a watch among them, where fewer are let in than
+          O(rate_limit). V(0) sets no limit.
+        type: float
       version_from:
         description: Where an answer says its version. By default in C(version) of a JSON body.
         type: dict

@@ -20,6 +20,7 @@ ENTRY = {
     "validate_certs": False,
     "version_from": {"regex": r'"version": ?"([\d.]+)"'},
     "max_p99": 5,
+    "rate_limit": 150,
 }
 
 

@@ -21,7 +21,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions 
 
 REQUESTS = 5
 MOST = 5000  #: requests where a look may be followed by others, or some are lost and those do not tell
-SECONDS = 5.0  #: that more of them may take, where it will be judged how many are lost
+SECONDS = 5.0  #: that more of them may take, where it will be judged how many are lost and no entry slows them down
 KEPT = ("samples", "counts", "errors", "via", "url", "port", "other_ports", "message")
 PORTS = 5  #: how many other ports of a Service are tried
 COME_BACK = 5  #: seconds that an application which was down may take to be found by its Service
@@ -61,10 +61,11 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
     if plan.repairs and not _baseline.names_a_place(_called.given(options["entry"])):
         return {"by": "later", "answered": False, "services": _by_service(options, task, journal, plan)}
     found = _found(options, task, plan)
+    if found["answered"] and not found.get("refusal") and "min_success" in options["request"] and not task.check_mode:
+        found = _counted_on(options, task, plan.service, found)
+        found["refusal"] = _baseline.limited(found)
     if found.get("refusal") and options["unverified"]:
         found = {**found, "by": "nothing", "answered": False, "message": _baseline.allowed(found["message"])}
-    if found["answered"] and "min_success" in options["request"] and not task.check_mode:
-        found = _counted_on(options, task, plan.service, found)
     verdict = "pass" if found["answered"] or found["by"] in _baseline.COUNTED else "unverified"
     kept = {key: found[key] for key in ("by", *KEPT) if key in found}
     journal.note("verified", what="before", final=False, verdict=verdict, **kept)
@@ -91,7 +92,8 @@ def _by_service(options: t.Mapping[str, t.Any], task: Task, journal: Journal, pl
 def _counted_on(options: t.Mapping[str, t.Any], task: Task, service: str, found: t.Mapping[str, t.Any]) -> Facts:
     """What was found, and what more requests get: how many of them are lost before anything is changed."""
     more = _baseline.enough(options["request"]["min_success"]) - REQUESTS
-    given = {"samples": more, "timeout": SECONDS, "fail_on": "never", "unversioned": True}
+    seconds = max(SECONDS, 2 * more / _version_distribution.pace(options["entry"], _version_distribution.RATE))
+    given = {"samples": more, "timeout": seconds, "fail_on": "never", "unversioned": True}
     try:
         seen = _version_distribution.looked(asked(options, service, **given), task.environ)
     except Failure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
 import typing as t
 from dataclasses import replace
@@ -282,6 +283,7 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
     old = plan["old"]
     if old["replicas"] and not task.check_mode:
         if options["delay"]:
+            rate = _version_distribution.pace(options["entry"], 2.0)
             seen = _asked(
                 options,
                 task,
@@ -289,8 +291,8 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
                 plan["version"],
                 evidence="traffic while the old colour was kept",
                 final=False,
-                samples=options["delay"] * 2,
-                rate_limit=2.0,
+                samples=math.ceil(options["delay"] * rate),
+                rate_limit=rate,
             )
             if seen["by"] not in ("versions", "requests"):
                 time.sleep(options["delay"])  # which requests would have taken

@@ -30,7 +30,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers i
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
 
 SLICE = 10  #: seconds of a pause after which the lock, the replicas and the containers are looked at again
-RATE = 10  #: requests a second during a pause
+RATE = 10.0  #: requests a second during a pause
 TOLD = 1000  #: requests of one verification, more of which are said beforehand
 
 
@@ -150,7 +150,7 @@ def _tell_needed(work: Work, step: Object) -> None:
         return
     text = (
         f"{work.stable}: to tell a share of {share * 100:g} ± {room:g}% from a wrong one takes up to about {needed} "
-        f"requests, {needed / _version_distribution.RATE:.0f} s"
+        f"requests, {needed / _version_distribution.pace(work.options['entry'], _version_distribution.RATE):.0f} s"
     )
     most = work.request["samples"]
     work.task.tell(f"{text}; canary_samples is {most}, which may not settle it." if 0 < most < needed else f"{text}.")
@@ -194,6 +194,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
         tolerance=work.request["tolerance"] / 100 or None,
         max_p99=(work.options["entry"] or {}).get("max_p99"),
     )
+    rate = _version_distribution.pace(work.options["entry"], RATE)
     for begun in range(0, step["pause"], SLICE):
         expected = _expected_now(work, step)
         seconds = min(SLICE, step["pause"] - begun)
@@ -201,8 +202,8 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
             endings=endings,
             stands=True,
             settle=0,
-            samples=seconds * RATE,
-            rate_limit=float(RATE),
+            samples=math.ceil(seconds * rate),
+            rate_limit=rate,
             expected=expected,
             fail_on="never",  # the slices are judged together
         )

@@ -38,6 +38,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload import _i
 
 SOURCES = ("traffic", "endpoints", "pods")
 RATE = 200.0  #: requests a second at most
+LOOKS = 0.8  #: the part of an entry's requests a second that looks make; the watch beside them makes the others
 RISK = 0.01  #: the probability of error that the verdicts of a run share out
 
 #: How a Service or a URL is asked, and its answers are read: what an entry has under the same names.
@@ -56,6 +57,7 @@ ASKED: dict[str, t.Any] = {
     "server_name": {"type": "str"},
     "source": {"type": "str", "choices": list(SOURCES)},
     "max_p99": {"type": "float"},
+    "rate_limit": {"type": "float"},
 }
 #: What an entry has under another name.
 OF_ENTRY = {"service": "name", "validate_certs": "target_validate_certs", "ca_cert": "target_ca_cert"}
@@ -116,7 +118,17 @@ ARGUMENTS: dict[str, t.Any] = {
 def entered(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options, with what the entry says in the place of theirs."""
     said = {key: value for key, value in (options["entry"] or {}).items() if value is not None}
+    rate = pace(said, options["rate_limit"] or math.inf)
+    said["rate_limit"] = 0.0 if math.isinf(rate) else rate
     return {**options, **{OF_ENTRY.get(key, key): value for key, value in said.items()}}
+
+
+def pace(entry: t.Mapping[str, t.Any] | None, most: float, *, watch: bool = False) -> float:
+    """How many of `most` requests a second a look may make, or a watch: what an entry allows is for both together."""
+    allowed = (entry or {}).get("rate_limit")
+    if not allowed:
+        return most
+    return min(most, allowed * (1 - LOOKS if watch else LOOKS))
 
 
 def _samples(options: t.Mapping[str, t.Any]) -> bool:
@@ -246,7 +258,7 @@ def _watch_started(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.An
     read_version = _read_version(options)
     with closing(_Service(options, task.environ)) as service:
         way = service.way()
-    rate = 1 / options["interval"]
+    rate = pace(options["entry"], 1 / options["interval"], watch=True)
     if options["rate_limit"]:
         rate = min(rate, options["rate_limit"])
 

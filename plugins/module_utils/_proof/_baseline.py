@@ -142,9 +142,11 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
     """The share of requests that must be answered after a change: as asked for, or as before it where that was less.
 
     Where some were lost before, as many more may be as is 95% sure that are lost always: with none of 500 it is not
-    known, but more than 0.6% are unlikely, with 5 of 500 it may be 2.1%. Fewer than `KNOWN` requests excuse nothing.
+    known, but more than 0.6% are unlikely, with 5 of 500 it may be 2.1%. Fewer than `KNOWN` requests excuse nothing,
+    nor do those that were refused for their number: which others would have been lost is not known.
     """
-    samples, lost = (baseline or {}).get("samples") or 0, sum(((baseline or {}).get("errors") or {}).values())
+    samples, errors = (baseline or {}).get("samples") or 0, (baseline or {}).get("errors") or {}
+    lost = sum(errors.values()) - _limited(errors)
     if not lost or lost >= samples or samples < KNOWN:  # what was down has to be good once it is up
         return min_success
     most = (lost + SURELY**2 / 2 + SURELY * math.sqrt(lost + SURELY**2 / 4)) / samples
@@ -156,6 +158,22 @@ UNVERIFIED = "-e unverified=true makes the change all the same, and its verdict 
 SOURCES = (
     "With source: endpoints in the entry the images of what is ready are judged without requests, which proves less"
 )
+
+
+FEW = 0.01  #: the share of requests that may be refused for that
+LIMITED = "HTTP 429"  #: begins what somebody is answered who asks more often than is let in
+
+
+def _limited(errors: t.Mapping[str, int]) -> int:
+    return sum(count for error, count in errors.items() if error.startswith(LIMITED))
+
+
+def limited(seen: t.Mapping[str, t.Any]) -> str:
+    """Why nothing is changed where requests are let in less often than a verification makes them; else ""."""
+    if _limited(seen["errors"]) <= seen["samples"] * FEW:
+        return ""
+    said = summary(seen["errors"], f" to {seen['url']}", sum(seen["counts"].values()))
+    return f"{UNCHANGED}: {said}. {_sentence(_remedies.remedy(LIMITED))}; {UNVERIFIED}."
 
 
 def refusal(seen: t.Mapping[str, t.Any], instead: str = "") -> str:

@@ -496,7 +496,7 @@ def preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], 
     only what is said of the answers holds for the preview, too."""
     direct = not entry.get("url") and entry.get("service", service) == service
     # An application that answers its own names only does so in the preview, too.
-    kept = ["max_p99", "version_from", "headers", "source"]
+    kept = ["max_p99", "version_from", "headers", "source", "rate_limit"]
     kept += ["port", "scheme", "path", "server_name"] if direct else []
     asked = {key: value for key, value in entry.items() if key in kept and value is not None}
     return {**asked, "service": f"{application}-preview", **({"path": path} if path else {})}

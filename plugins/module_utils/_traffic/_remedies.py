@@ -51,7 +51,7 @@ REMEDIES = {
     "HTTP 405": "see that path is right: it is asked for with GET",
     "HTTP 421": "give the header Host, with headers, and the server_name that it answers to",
     "HTTP 426": NOT_HTTP1,
-    "HTTP 429": "it limits how often it is asked: have it let this machine's requests in, or give headers that are",
+    "HTTP 429": "it limits how often it is asked: give a lower rate_limit, or headers that it lets in",
     "HTTP 4": "see that path is right, and give headers that are let in",
     "HTTP 503 (no ready endpoint)": "see that the Service's selector and target port lead to ready pods",
     "HTTP 503 (no such port)": "see that port is one of the Service's",

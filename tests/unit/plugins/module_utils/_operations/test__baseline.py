@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 import socket
 import threading
 import typing as t
@@ -39,12 +41,17 @@ def answering(answer: bytes | t.Callable[[bytes], bytes]) -> t.Iterator[int]:
 
 
 def decided(
-    port: int, *, unverified: bool = False, entry: dict[str, t.Any] | None = None, **plan: t.Any
+    port: int,
+    *,
+    unverified: bool = False,
+    entry: dict[str, t.Any] | None = None,
+    request: dict[str, t.Any] | None = None,
+    **plan: t.Any,
 ) -> dict[str, t.Any]:
     """What is decided for what answers at a port."""
     options = {name: spec.get("default") for name, spec in _run.ARGUMENTS.items()}
     given = {"url": f"http://127.0.0.1:{port}/version", **(entry or {})}
-    options.update(namespace="shop", entry=given, unverified=unverified)
+    options.update(namespace="shop", entry=given, unverified=unverified, request=request or {})
     settings: dict[str, t.Any] = {"serves": True, "subject": "Deployment shop", **plan}
     planned = Plan(before="1.0.0", target="2.0.0", changes=True, headline="", would="", **settings)
     return _baseline.noted(options, Task(), Journal(None), planned)
@@ -128,6 +135,22 @@ def test_an_application_that_answers_its_own_names_only_is_asked_by_one() -> Non
         with pytest.raises(Failure, match="Give the header Host"):
             decided(port)
         assert decided(port, entry={"headers": {"Host": "shop.example.com"}})["by"] == "versions"
+
+
+def test_a_limit_of_requests_is_told_before_the_change_and_excuses_no_lost_ones() -> None:
+    often = itertools.count()
+
+    def some(_request: bytes) -> bytes:
+        let_in = next(often) < 20
+        return OK + b'{"version": "1.0.0"}' if let_in else b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n"
+
+    judged = {"min_success": 0.999}
+    with answering(some) as port:
+        with pytest.raises(Failure) as failure:
+            decided(port, request=judged)
+        said = r"(\d+) of (\d+) requests to http://127.0.0.1:\d+/version got no good answer \(\1 x HTTP 429\)"
+        assert re.search(said, failure.value.message), failure.value.message
+        assert "It limits how often it is asked: give a lower rate_limit" in failure.value.message
 
 
 def test_a_source_that_is_counted_is_asked_nothing() -> None:

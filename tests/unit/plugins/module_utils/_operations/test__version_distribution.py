@@ -193,3 +193,19 @@ def test_a_look_after_one_that_lost_requests_makes_as_many_as_it_needs_to_pass(m
         found = looked(url, expected={"1.0.0": 1.0}, samples=500, settle=30, settles="verdict", min_success=0.999)
     assert (found["verdict"], found["counts"]) == ("pass", {"1.0.0": found["samples"]}), found
     assert found["samples"] > 500
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "look", "watch"),
+    [(200.0, None, 200.0, 20.0), (200.0, 50.0, 40.0, 10.0), (0.0, 50.0, 40.0, 10.0), (10.0, 1000.0, 10.0, 20.0)],
+)
+def test_an_entry_says_how_many_requests_a_second_looks_and_the_watch_beside_them_make(
+    asked: float, allowed: float | None, look: float, watch: float
+) -> None:
+    entry = {"rate_limit": allowed}
+    assert _version_distribution.entered({"rate_limit": asked, "entry": entry})["rate_limit"] == pytest.approx(look)
+    assert _version_distribution.pace(entry, 20.0, watch=True) == pytest.approx(watch)
+
+
+def test_no_limit_stays_none() -> None:
+    assert _version_distribution.entered({"rate_limit": 0.0, "entry": None})["rate_limit"] == 0

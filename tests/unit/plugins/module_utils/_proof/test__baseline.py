@@ -12,6 +12,12 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics 
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic._versions import UNNAMED
 
 
+def test_what_a_limit_of_requests_refused_before_excuses_nothing() -> None:
+    assert _baseline.least(0.99, {"samples": 500, "errors": {"HTTP 429": 300}}) == 0.99
+    mixed = {"samples": 500, "errors": {"HTTP 429": 300, "HTTP 500": 20}}
+    assert _baseline.least(0.99, mixed) == _baseline.least(0.99, {"samples": 500, "errors": {"HTTP 500": 20}})
+
+
 @pytest.mark.parametrize(
     ("counts", "errors", "serves", "by"),
     [
