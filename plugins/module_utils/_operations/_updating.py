@@ -110,7 +110,7 @@ def _with_room(api: _api.Api, begin: Begin, plan: Plan, there: _update.Found, te
         return plan  # what is under way is judged by what becomes of it
     wish = plan.facts.get("wish") or {}
     outage = _drain.outage(there.deployment, wish.get("max_surge", ""), wish.get("max_unavailable", ""))
-    plan = replace(plan, warnings=[*plan.warnings, *([outage] if outage else [])])
+    plan = replace(plan, endings=[replace(each, outage=outage) for each in plan.endings])
     new = all(revision.template != _workloads.bare(template) for revision in there.revisions)
     room = _capacity.for_update(api, begin.namespace, there.deployment, template, new=new)
     hints = _update.room_hints(room.unjudged if room else None)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
@@ -171,7 +172,7 @@ def endings(
         images = _workloads.images(item["spec"]["template"])
         drains = _description.drained(described, sleeps=True) != described
         if f"{described['image']}:{described['version']}" not in images or (ending.drain is None and drains):
-            found.append(ending)
+            found.append(replace(ending, outage=_drain.outage(item)))
     return found
 
 

@@ -16,6 +16,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 Object = t.Dict[str, t.Any]
 
 
+class Outage(t.NamedTuple):
+    """Why an update leaves users without any pod for a time."""
+
+    pods: str  #: which of them end before a new one is ready, in words
+    why: str
+    remedy: str
+
+
 @dataclass(frozen=True)
 class Ending:
     """Pods of a Deployment that a change is about to end."""
@@ -26,6 +34,7 @@ class Ending:
     drain: _subject.Drain | None
     takes_traffic: bool = True  #: whether requests reach them until they end
     quiet: int = 0  #: the seconds for which the pod that replaces each is ready before it ends, if they are waited for
+    outage: Outage | None = None  #: why nobody answers while they are replaced, whatever their drain
 
     @property
     def lacks(self) -> str:
@@ -74,9 +83,19 @@ def ending(deployment: Object, services: t.Iterable[Object], **given: t.Any) -> 
 
 def warning(endings: t.Iterable[Ending]) -> str:
     """What a person is told before pods are ended that may lose requests; empty where none may."""
-    lacking = [each for each in endings if each.pods and each.lacks]
-    if not lacking:
-        return ""
+    ending = [each for each in endings if each.pods]
+    outages = [
+        f"Deployment {each.deployment} ends {each.outage.pods} before a new one is ready ({each.outage.why}), so users "
+        f"get no answer meanwhile. To prevent that, {each.outage.remedy}."
+        for each in ending
+        if each.outage
+    ]
+    lacking = [each for each in ending if each.lacks and not each.outage]
+    return " ".join([*outages, *([_lacking(lacking)] if lacking else [])])
+
+
+def _lacking(lacking: t.Sequence[Ending]) -> str:
+    """What a person is told of pods without a drain that works."""
     first = lacking[0]
     pods = " and ".join(f"Deployment {each.deployment}" for each in lacking)
     if not any(each.takes_traffic for each in lacking):
@@ -103,8 +122,8 @@ def _waited(ending: Ending) -> str:
     )
 
 
-def outage(deployment: Object, max_surge: str = "", max_unavailable: str = "") -> str:
-    """That an update leaves users without any pod for a time, in words; empty where it does not.
+def outage(deployment: Object, max_surge: str = "", max_unavailable: str = "") -> Outage | None:
+    """Why an update of a Deployment leaves users without any pod for a time; None where it does not.
 
     `max_surge` and `max_unavailable` are those that it is about to be given, where it is.
     """
@@ -114,14 +133,13 @@ def outage(deployment: Object, max_surge: str = "", max_unavailable: str = "") -
     rolling = {**(strategy.get("rollingUpdate") or {}), **{key: said for key, said in given.items() if said}}
     _surge, fewer = _capacity.moves({"spec": {**spec, "strategy": {**strategy, "rollingUpdate": rolling}}})
     if not replicas or fewer < replicas:
-        return ""
+        return None
     recreated = strategy.get("type") == "Recreate"
-    why = "strategy Recreate" if recreated else f"maxUnavailable {rolling.get('maxUnavailable', '25%')}"
-    help_ = "the strategy RollingUpdate" if recreated else "maxUnavailable 0 and maxSurge 1"
-    which = "its only pod" if replicas == 1 else f"all of its {replicas} pods"
-    return (
-        f"Deployment {name} ends {which} before a new one is ready ({why}), so users get no answer meanwhile. To "
-        f"prevent that, give it {help_}, or change the version with bluegreen."
+    instead = "the strategy RollingUpdate" if recreated else "maxUnavailable 0 and maxSurge 1"
+    return Outage(
+        "its only pod" if replicas == 1 else f"all of its {replicas} pods",
+        "strategy Recreate" if recreated else f"maxUnavailable {rolling.get('maxUnavailable', '25%')}",
+        f"give Deployment {name} {instead}, or change the version with bluegreen",
     )
 
 
@@ -137,11 +155,14 @@ def refuse(endings: t.Iterable[Ending], role: str) -> None:
 
 def noted(ending: Ending) -> dict[str, t.Any]:
     """What a run notes of pods that it ends, for its outcome."""
+    lacks, remedy = ending.lacks, ending.remedy if ending.lacks else ""
+    if ending.outage:
+        lacks, remedy = f"all end before a new one is ready ({ending.outage.why})", ending.outage.remedy
     return {
         "deployment": ending.deployment,
         "version": ending.version,
         "pods": ending.pods,
         "seconds": ending.drain.seconds if ending.drain else 0,
-        "lacks": ending.lacks,
-        "remedy": ending.remedy if ending.lacks else "",
+        "lacks": lacks,
+        "remedy": remedy,
     }

@@ -87,9 +87,18 @@ def moving(replicas: int, **strategy: t.Any) -> Object:
 def test_an_update_that_ends_every_pod_before_a_new_one_is_ready_is_warned_of(
     found: Object, given: dict[str, str], said: str
 ) -> None:
-    warning = _drain.outage(found, **given)
+    outage = _drain.outage(found, **given)
+    assert bool(said) is bool(outage)
+    warning = _drain.warning([_drain.ending(found, [], outage=outage)])
     assert said in warning
-    assert bool(said) is bool(warning)
+    assert not (outage and "no drain" in warning)  # which would help nobody then
+
+
+def test_what_is_lost_while_nobody_answers_is_not_said_to_want_a_drain() -> None:
+    found = moving(2, type="Recreate")
+    noted = _drain.noted(_drain.ending(found, [], outage=_drain.outage(found)))
+    assert noted["lacks"] == "all end before a new one is ready (strategy Recreate)"
+    assert noted["remedy"].startswith("give Deployment hello the strategy RollingUpdate, or change the version")
 
 
 def test_the_drain_that_counts_is_that_of_the_container_that_takes_the_requests() -> None:
