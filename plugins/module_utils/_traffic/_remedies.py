@@ -29,7 +29,11 @@ REMEDIES = {
     "connection lost": "see the log of what answers there; if it is no HTTP server, judge by source=endpoints",
     "not HTTP": f"see that scheme and port are right; {NOT_HTTP1}",
     "HTTP/2 only": NOT_HTTP1,
-    "TLS failed": "see that scheme and port are right",
+    "TLS failed (a client's certificate": (
+        "it lets in who has a certificate, and an entry has none: name with port one that asks for none, or judge by "
+        "source=endpoints"
+    ),
+    "TLS failed": "see that scheme and port are right, and that it asks for no client's certificate",
     # What OpenSSL says of it; the first three are of certificates whose CA is not known.
     "certificate not trusted (unable to": CA_REMEDY,
     "certificate not trusted (self": CA_REMEDY,

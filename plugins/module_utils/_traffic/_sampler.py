@@ -519,6 +519,9 @@ class _Request:
             return None, "HTTP/2 only"
         except (ValueError, IndexError):
             return None, "not HTTP"
+        except ssl.SSLError as error:
+            asked = "CERTIFICATE_REQUIRED" in str(error.reason)  # with TLS 1.3 that comes after the handshake
+            return None, "TLS failed (a client's certificate is asked for)" if asked else "connection lost"
         except (OSError, EOFError):
             return None, "connection lost"
         if status == 401 and target.access and _not_let_in(body):

@@ -500,6 +500,31 @@ def test_tls_of_an_unknown_ca(tmp_path: Path) -> None:
     assert sampled(says(OK), tls=server, ssl_context=blind).outcomes == {("1.0.0", None)}
 
 
+def test_tls_with_a_server_that_asks_for_a_clients_certificate(tmp_path: Path) -> None:
+    server, ca = certified(tmp_path, "127.0.0.1")
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(ca)
+    answered = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse() -> None:
+            tls = server.wrap_socket(listening.accept()[0], server_side=True, do_handshake_on_connect=False)
+            with tls:
+                with pytest.raises(ssl.SSLError):
+                    tls.do_handshake()
+                answered.wait()  # a server that closes at once may be quicker than its alert
+
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        trusting = ssl.create_default_context(cafile=ca)
+        target = Target("127.0.0.1", listening.getsockname()[1], "/", ssl_context=trusting)
+        (refused,) = taken(target, seconds=30)
+        answered.set()
+        thread.join()
+    assert refused.error == "TLS failed (a client's certificate is asked for)"
+    assert "an entry has none" in remedy(refused.error)
+
+
 def test_tls_with_a_server_that_has_none() -> None:
     async def main() -> list[Sample]:
         async def plain(_incoming: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
