@@ -259,7 +259,7 @@ steps:
       canary: 1
       stable: 3
       share: 0.25
-      message: "asked 25%: 1 of 4 pods gives 25%"
+      message: "weight 25%: 1 of 4 pods gives 25%"
 promote:
   description: Whether stable is to get the canary's version after the steps.
   returned: success
@@ -280,7 +280,7 @@ message:
   description: What is found, in one sentence.
   returned: success
   type: str
-  sample: "canary 2.0.0 beside hello 1.0.0, asked 25%: 1 of 4 ready pods are the canary's."
+  sample: "canary 2.0.0 beside hello 1.0.0, weight 25%: 1 of 4 ready pods are the canary's."
 """
 
 from ansible_collections.convoy.rollout.plugins.module_utils._module import run_operation

@@ -76,7 +76,7 @@ fits:
   description: Whether there is room for them.
   returned: success
   type: bool
-copies:
+replicas:
   description: For how many replicas there has to be room, without those that O(deployment) has.
   returned: success
   type: int
@@ -104,7 +104,7 @@ message:
   description: What is missing.
   returned: success
   type: str
-  sample: "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+  sample: "needs 3 x 200m cpu, but schedulable nodes have only 400m free"
 msg:
   description: The same, where Ansible looks for it when a task fails.
   returned: success

@@ -117,7 +117,7 @@ def up(home: Home, settings: Callable[[], Settings], arguments: Sequence[str], *
     """Start a sandbox and return when it serves; with `foreground` when it has ended."""
     running = home.read()
     if running:
-        print(f"Sandbox {home.name} is up already: {running['server']}")
+        print(f"Sandbox {home.name} is already running: {running['server']}")
         _say_next(home)
         return
     settings()  # a mistake in an image or catalog is told here, not in a log
@@ -148,7 +148,7 @@ def up(home: Home, settings: Callable[[], Settings], arguments: Sequence[str], *
         if not answer:
             _kill_group(process.pid)
         process.wait(_FORGET_SECONDS)
-        raise UsageError(answer or f"sandbox {home.name} did not start; its log is {home.log}")
+        raise UsageError(answer or f"sandbox {home.name} did not start; see its log, {home.log}")
     state = home.read() or {}
     print(f"Sandbox {home.name} is up after {time.monotonic() - started:.1f} s: {state.get('server')}")
     _say_next(home)
@@ -215,7 +215,7 @@ def _serve(home: Home, settings: Settings, ready: int | None) -> None:
                 }
             )
             if ready is None:
-                print(f"Sandbox {home.name} is up: {cluster.server}; Ctrl-C ends it")
+                print(f"Sandbox {home.name} is up: {cluster.server}; Ctrl-C stops it")
                 _say_next(home)
                 sys.stdout.flush()
             else:
@@ -260,7 +260,7 @@ def down(home: Home) -> None:
         _kill_group(state["pid"])
         _ends(state, _FORGET_SECONDS)
     home.clear()
-    print(f"Sandbox {home.name} is down.")
+    print(f"Sandbox {home.name} is stopped.")
 
 
 def _ends(state: dict[str, Any], seconds: float) -> bool:
@@ -314,7 +314,7 @@ def status(directory: Path, name: str | None, *, as_json: bool) -> None:
         print(json.dumps(found, indent=2))
         return
     if not found:
-        print(f"No sandbox runs in {directory}." if name is None else f"Sandbox {name} is not running.")
+        print(f"No sandbox is running in {directory}." if name is None else f"Sandbox {name} is not running.")
         return
     rows = [("NAME", "SERVER", "NODES", "PODS", "EXTERNAL ADDRESSES", "KUBECONFIG")]
     for entry in found:
@@ -373,8 +373,8 @@ def _list(state: dict[str, Any], plural: str) -> list[dict[str, Any]]:
             return list(json.load(answer)["items"])
     except (OSError, ValueError, KeyError) as problem:
         raise UsageError(
-            f"sandbox {state['name']} runs (process {state['pid']}) but does not answer: {problem}; "
-            f"end it with: convoy-sandbox down --name {state['name']}"
+            f"sandbox {state['name']} is running (process {state['pid']}) but does not answer: {problem}; stop it "
+            f"with: convoy-sandbox down --name {state['name']}"
         ) from None
 
 
@@ -385,12 +385,14 @@ def _parser() -> argparse.ArgumentParser:
     from .network.data_plane import DATA_PLANES
     from .settings import DATA_PLANE
 
-    parser = argparse.ArgumentParser(prog="convoy-sandbox", description="Kubernetes-compatible clusters in a process.")
+    parser = argparse.ArgumentParser(
+        prog="convoy-sandbox", description="Kubernetes-compatible clusters, each in one process."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('convoy-sandbox')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("up", help="start a sandbox in the background")
-    stop = commands.add_parser("down", help="end a sandbox")
-    show = commands.add_parser("status", help="list the sandboxes that run")
+    stop = commands.add_parser("down", help="stop a sandbox")
+    show = commands.add_parser("status", help="list the running sandboxes")
     for command in (start, stop, show):
         command.add_argument(
             "--name",
@@ -412,16 +414,23 @@ def _parser() -> argparse.ArgumentParser:
         "--data-plane",
         choices=DATA_PLANES,
         default=DATA_PLANE,
-        help="how users are led to pods that come and away from those that go: as by a node's proxy, at most once a "
-        "second; as by a cloud's load balancer, 5 to 20 s later; or at once, as nowhere (default: %(default)s)",
+        help="how soon users are led to new pods and away from pods that end: like a node's proxy, at most once "
+        "a "
+        "second; like a cloud's load balancer, after 5 to 20 s; or at once, like no real cluster (default: "
+        "%(default)s)",
     )
-    start.add_argument("--data-plane-seed", type=int, default=0, help="seed of its chance (default: 0)")
+    start.add_argument("--data-plane-seed", type=int, default=0, help="seed of its random delays (default: 0)")
     start.add_argument(
         "--image",
         action="append",
         default=[],
         metavar="NAME=COMMAND",
-        help="an image whose containers run this command line; told POD_IP, PORT and PORT_<containerPort>",
+        help="an image whose containers run this command line, with POD_IP, PORT "
+        "and "
+        "PORT_<containerPort> "
+        "in "
+        "its "
+        "environment",
     )
     start.add_argument("--catalog", type=Path, help="a YAML file of more images")
     start.add_argument(
@@ -429,9 +438,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KIND[:KEY=VALUE,...]",
-        help="what goes wrong at the API server, as 500:share=0.1,verbs=get+list,resources=deployments",
+        help="a fault of the API server, such as 500:share=0.1,verbs=get+list,resources=deployments",
     )
-    start.add_argument("--faults-seed", type=int, default=0, help="seed of the faults' chance (default: 0)")
+    start.add_argument("--faults-seed", type=int, default=0, help="seed of random faults (default: 0)")
     start.add_argument(
         "--no-load-balancer",
         action="store_true",
@@ -440,9 +449,15 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--gateway",
         action="store_true",
-        help="have Gateway API's kinds, and a real Traefik in front of the cluster: Gateway web in namespace gateway",
+        help="serve the kinds of the Gateway API, with a real Traefik in front of "
+        "the "
+        "cluster: "
+        "Gateway "
+        "web "
+        "in "
+        "namespace gateway",
     )
-    start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C ends the sandbox")
+    start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C stops the sandbox")
     show.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -454,22 +469,22 @@ def _settings(options: argparse.Namespace) -> Settings:
     from .settings import Settings, timing_of
 
     if not 0 < options.nodes <= 1000:
-        raise UsageError(f"--nodes {options.nodes}: give a number between 1 and 1000")
+        raise UsageError(f"--nodes {options.nodes}: must be a number between 1 and 1000")
     if not 0 <= options.port < 65536:
-        raise UsageError(f"--port {options.port}: give a number between 1 and 65535, or 0 for a free one")
+        raise UsageError(f"--port {options.port}: must be a number between 1 and 65535, or 0 for a free one")
     if options.gateway and options.no_load_balancer:
-        raise UsageError("--gateway needs an external address for the gateway; leave --no-load-balancer out")
+        raise UsageError("--gateway needs an external address for the gateway; remove --no-load-balancer")
     if options.gateway and traefik.program() is None:
         raise UsageError(f"--gateway: {traefik.MISSING}")
     if options.pod_start is not None and not options.pod_start >= 0:
-        raise UsageError(f"--pod-start {options.pod_start}: give seconds, 0 or more")
+        raise UsageError(f"--pod-start {options.pod_start}: must be a number of seconds, 0 or more")
     for option, value in (("--node-cpu", options.node_cpu), ("--node-memory", options.node_memory)):
         try:
             positive = quantities.parse(value) > 0
         except ValueError:
             positive = False
         if not positive:
-            raise UsageError(f"{option} {value}: give a quantity as Kubernetes writes it, like 500m or 4Gi")
+            raise UsageError(f"{option} {value}: must be a quantity as Kubernetes writes it, such as 500m or 4Gi")
     try:
         catalog = images.from_file(options.catalog) if options.catalog else {}
         catalog.update(images.from_argument(text) for text in options.image)
@@ -501,7 +516,7 @@ def _run(arguments: Sequence[str], ready: int | None) -> None:
     options = _parser().parse_args(arguments)
     directory = options.directory.expanduser().absolute()
     if options.name is not None and not _NAME.fullmatch(options.name):
-        raise UsageError(f"--name {options.name}: give lower-case letters, digits and dashes, at most 63")
+        raise UsageError(f"--name {options.name}: must consist of lower-case letters, digits and dashes, at most 63")
     if options.command == "status":
         status(directory, options.name, as_json=options.json)
         return

@@ -132,7 +132,7 @@ def test_a_namespace_that_is_missing_is_created_only_where_asked(empty: Lab) -> 
     missing = f"{empty.namespace}-more"
     dry = empty.play("app_deploy", "--check", application_namespace=missing, app_deploy_create_namespace=True)
     assert (dry.code, dry.changed) == (0, 2), dry.output
-    assert f"would be applied once there is namespace {missing}: Secret tls-certs, ConfigMap" in dry.output
+    assert f"would be applied once namespace {missing} exists: Secret tls-certs, ConfigMap" in dry.output
     assert missing not in {item.metadata.name for item in empty.core.list_namespace().items}
     try:
         run = empty.play("app_deploy", application_namespace=missing, app_deploy_create_namespace=True)

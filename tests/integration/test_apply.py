@@ -74,11 +74,11 @@ def test_several_documents_one_object_again_and_what_is_refused(empty: Lab, tmp_
     assert secret["diff"][0]["before"]["data"] == {"token": "*** (before)"}
     assert secret["diff"][0]["after"]["data"] == {"token": "*** (after)"}
     assert untried["message"] == (
-        f"would be applied once there is namespace {empty.namespace}-new: Namespace {empty.namespace}-new, Secret token"
+        f"would be applied once namespace {empty.namespace}-new exists: Namespace {empty.namespace}-new, Secret token"
     )
     assert missing["msg"].startswith(f"There is no namespace {empty.namespace}-new; create it")
     assert "Web" in refused["msg"]
-    assert "its words are not shown" in quoted["msg"]
+    assert "its reason is not shown" in quoted["msg"]
     assert silent["changed"]
     assert empty.core.read_namespaced_config_map("words", empty.namespace).data == {"greeting": "unseen-words"}
     managers = {

@@ -215,7 +215,7 @@ def test_clusters_of_every_kind_are_made_once_and_removed(
         )
         assert f"{size} 3 nodes of 2 cpu and 4Gi memory" in again.output
         assert "kind cluster shop has 3 nodes, not 7" in again.output
-        assert "Node pool convoy was made with 5 nodes of n1-standard-1, not 7 of n1-standard-1" in again.output
+        assert "Node pool convoy was created with 5 nodes of n1-standard-1, not 7 of n1-standard-1" in again.output
     finally:
         gone = play(tmp_path, hosts, environment, cluster_state="absent")
     ends = {name: (recap.changed > 0, recap.failed) for name, recap in gone.recap.items()}
@@ -240,13 +240,13 @@ def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any) 
     run = play(tmp_path, hosts, kind(docker=False))
     assert run.recap == dict.fromkeys(hosts, Recap(0, 1)), run.output
     for said in (
-        "kept was made elsewhere (cluster_provider: existing), so it is not removed from here.",
+        "kept was created elsewhere (cluster_provider: existing), so this role does not remove it.",
         "The kubeconfig /no/such/file does not exist",
         "Give lost a kubeconfig",
         "The kubeconfig of a sandbox is <directory>/<name>/kubeconfig, not kubeconfig.",
         "no-such-program was not found; install it with pip install 'convoy-sandbox",
         "Give bare cluster_gke_project and cluster_gke_location",
-        "kind needs Docker or Podman, and neither answers here",
+        "kind needs Docker or Podman, and neither is running here",
         "value of cluster_provider must be one of",
         "cluster_nodes is 0; a cluster has at least one node.",
     ):

@@ -68,7 +68,7 @@ def test_a_bad_version_touches_one_cluster_and_leaves_it_as_it_was(clusters: Fle
     deployments = {name: member.deployments() for name, member in clusters.members.items()}
     run = clusters.play(version="bad", **QUICK)
     assert run.code != 0
-    assert "Wave 1 of 3 failed, so no later wave was begun. cluster-01: " in run.output
+    assert "Wave 1 of 3 failed, so no later wave was started. cluster-01: " in run.output
     rows = table(run)
     assert verdicts(rows, "1") == {"cluster-01": "fail"}
     assert verdicts(rows, "2") == {f"cluster-{number:02}": "skipped" for number in (2, 3)}
@@ -145,7 +145,7 @@ def test_a_cluster_that_answers_no_more_fails_its_wave_and_hangs_no_other(cluste
         "cluster-07": ("skipped", rows["cluster-07"]["BEFORE"]),
     }
     assert good.scaled() == before
-    assert "Wave 2 of 3 failed, so no later wave was begun. cluster-05: " in run.output
+    assert "Wave 2 of 3 failed, so no later wave was started. cluster-05: " in run.output
 
 
 def test_a_cluster_that_cannot_be_reached_is_named_before_anything_changes(clusters: Fleet) -> None:

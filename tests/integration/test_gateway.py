@@ -48,7 +48,7 @@ def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -
     with Traffic(lab) as traffic:
         one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
         assert one.code == 0, one.output
-        assert "asked 1%: HTTPRoute hello gives it to 1 replica beside 3 of stable" in one.output
+        assert "weight 1%: HTTPRoute hello gives it to 1 replica beside 3 of stable" in one.output
         assert lab.weights() == {"hello": 99, "hello-canary": 1}
         assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 1)
         assert lab.selector() == {"app": "hello", "track": "stable"}
@@ -299,7 +299,7 @@ def test_the_demonstration_takes_a_canary_from_one_percent_to_all_of_it(cluster:
         told = [
             "PLAY [Create: hello 1.0.0, behind an HTTPRoute]",
             "PLAY [Canary: 2.0.0 gets 1%, 10%, 50% and 100%",
-            *(f"asked {weight}%: HTTPRoute hello gives it to " for weight in (1, 10, 50, 100)),
+            *(f"weight {weight}%: HTTPRoute hello gives it to " for weight in (1, 10, 50, 100)),
             "PLAY [Canary: promoted",
             "hello 2.0.0 now receives all traffic: the canary was promoted",
         ]
@@ -349,8 +349,8 @@ def test_a_fleet_gives_a_canary_its_share_in_each_clusters_own_way(mixed: Mixed)
         assert run.code == 0, run.output
         assert ends(run) == {"cluster-03": ("1.2.0", "2.0.0", "pass"), "route": ("1.0.0", "2.0.0", "pass")}
         proved = r"; observed: {} [1-9]\d*, 2\.0\.0 [1-9]\d* of "
-        by_route = "asked 25%: HTTPRoute hello gives it to 1 replica beside 3 of stable" + proved.format(r"1\.0\.0")
-        by_pods = "asked 25%: 1 of 4 pods gives 25%" + proved.format(r"1\.2\.0")
+        by_route = "weight 25%: HTTPRoute hello gives it to 1 replica beside 3 of stable" + proved.format(r"1\.0\.0")
+        by_pods = "weight 25%: 1 of 4 pods gives 25%" + proved.format(r"1\.2\.0")
         assert re.search(by_route, run.output), run.output
         assert re.search(by_pods, run.output), run.output
         assert "wave 1, 2 clusters together: pass, 2.0.0 20 of 20 requests, 0 lost" in run.output
@@ -363,7 +363,7 @@ def test_a_version_that_fails_by_the_route_is_taken_back_there_and_stays_where_i
     run = mixed.canary("3.0.0")
     assert run.code != 0
     assert ends(run) == {"cluster-03": ("1.2.0", "3.0.0", "pass"), "route": ("1.0.0", "1.0.0", "fail")}, run.output
-    assert "Wave 1 of 1 failed, so no later wave was begun. route: hello 3.0.0 failed verification" in run.output
+    assert "Wave 1 of 1 failed, so no later wave was started. route: hello 3.0.0 failed verification" in run.output
     mixed.route.is_as_before("1.0.0")
     assert (mixed.pods.live(), mixed.pods.scaled()) == ("3.0.0", {"hello": 3})
 
@@ -374,7 +374,9 @@ def test_a_version_that_fails_by_pods_goes_back_by_the_route_too_where_the_wave_
         assert run.code != 0
         back = {"cluster-03": ("1.2.0", "1.2.0", "fail"), "route": ("1.0.0", "1.0.0", "rolled back")}
         assert ends(run) == back, run.output
-        assert "Wave 1 of 1 failed, so no later wave was begun. cluster-03: hello bad failed verification" in run.output
+        assert (
+            "Wave 1 of 1 failed, so no later wave was started. cluster-03: hello bad failed verification" in run.output
+        )
         mixed.route.is_as_before("1.0.0")
     assert (traffic.lost, traffic.versions) == ([], ["1.0.0", "bad"])
     assert (mixed.pods.live(), mixed.pods.scaled()) == ("1.2.0", {"hello": 3})

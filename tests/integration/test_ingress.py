@@ -76,7 +76,7 @@ def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -
     with Traffic(lab) as traffic:
         one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
         assert one.code == 0, one.output
-        assert "asked 1%: Ingress hello gives it to 1 replica beside 3 of stable" in one.output
+        assert "weight 1%: Ingress hello gives it to 1 replica beside 3 of stable" in one.output
         assert weight(lab) == ("true", "1", "100")
         (rule,) = ingresses(lab)["hello-canary"].spec.rules
         assert (rule.host, [path.path for path in rule.http.paths]) == (lab.host, ["/"])
@@ -136,7 +136,7 @@ def test_it_is_found_where_it_is_left_out_and_refused_by_name_where_there_are_tw
     make(lab, "elsewhere", "elsewhere.example.com", "of-another-controller")
     found = lab.canary(version="2.0.0", canary_weight=1)
     assert found.code == 0, found.output
-    assert "asked 1%: Ingress hello gives it to 1 replica beside 3 of stable" in found.output
+    assert "weight 1%: Ingress hello gives it to 1 replica beside 3 of stable" in found.output
     assert weight(lab) == ("true", "1", "100")
     make_route(lab)  # the canary that there is goes on by what it has
     aborted = lab.canary(abort=True)
@@ -153,7 +153,7 @@ def test_it_is_found_where_it_is_left_out_and_refused_by_name_where_there_are_tw
 
     pods = lab.canary(version="2.0.0", canary_weight=25, application_router={"pods": True})
     assert pods.code == 0, pods.output
-    assert "asked 25%: 1 of 4 pods gives 25%" in pods.output
+    assert "weight 25%: 1 of 4 pods gives 25%" in pods.output
     assert (set(ingresses(lab)), lab.services()) == ({"hello"}, {"hello"})
     aborted = lab.canary(abort=True)
     assert aborted.code == 0, aborted.output

@@ -83,7 +83,7 @@ def test_after_the_switch_of_a_rollback_the_same_command_verifies_it(place: Plac
 def test_after_it_was_scaled_the_same_command_waits_and_verifies_it(place: Place) -> None:
     with killed_at(place, UP, 2, "after", UP) as (lab, run):
         assert run.changed == 0
-        assert "Deployment hello has 5 replicas already.\n  observed: 5 of 5 pods are ready" in run.output
+        assert "Deployment hello already has 5 replicas.\n  observed: 5 of 5 pods are ready" in run.output
         assert lab.replicas("hello") == 5
 
 

@@ -21,7 +21,7 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "PLAY [Scale: back to 3]",
         "3 of 3 pods are ready",
         "PLAY [Rolling update: ",
-        "paused with 2 of 3 pods new; asked was 50%. observed: ",
+        "paused with 2 of 3 new pods; a pause at 50% was requested. observed: ",
         "hello 2.0.0 runs in all 3 pods",
         "PLAY [Undo: ",
         "Rolling update to 2.0.0",
@@ -36,9 +36,9 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "hello 2.0.0 now receives all traffic: the canary was promoted",
         "PLAY [Begin anew: ",
         "PLAY [Blue/green: all traffic to 2.0.0]",
-        "takes all traffic: hello 2.0.0 (green",
+        "hello 2.0.0 (green, Deployment hello-green) now receives all traffic",
         "PLAY [Blue/green: and back]",
-        "takes all traffic: hello 1.0.0 (blue",
+        "hello 1.0.0 (blue, Deployment hello) now receives all traffic",
     ]
     places = [run.output.find(line) for line in told]
     assert -1 not in places, (told[places.index(-1)], run.output)

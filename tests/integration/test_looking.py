@@ -82,7 +82,7 @@ def test_what_others_made_is_refused_by_name_or_left_or_taken_away(api: _api.Api
     with pytest.raises(Failure) as refusal:
         looked(api, empty, WEB)
     said = refusal.value.message
-    assert "Deployment web has what is not described" in said
+    assert "Deployment web has fields that are not described" in said
     assert "container nginx (by kubectl-create)" in said
     assert "spec.template.spec.hostNetwork (by kubectl-create)" in said
     assert "progressDeadlineSeconds" not in said  # a default is nobody's

@@ -27,7 +27,7 @@ def test_a_first_time_again_a_refusal_and_a_change_in_one_play(empty: Lab, tmp_p
     assert empty.versions() == {"2.0.0": 20}
 
     assert (nowhere["ending"], nowhere["changed"]) == ("refused", False)
-    assert f"There is no namespace {missing}; create it, or have it created with" in nowhere["reason"]
+    assert f"There is no namespace {missing}; create it, or let the role create it with" in nowhere["reason"]
 
     assert said(first) == ("success", "pass", {}, versions, True, False)
     assert first["application"] == "auth, frontend, hello"
@@ -45,7 +45,7 @@ def test_a_first_time_again_a_refusal_and_a_change_in_one_play(empty: Lab, tmp_p
     assert again["watched"]["lost"] == 0
 
     assert said(refused) == ("refused", "fail", None, None, False, True)
-    assert "Application hello cannot be deployed: version must be a text in quotes" in refused["message"]
+    assert "Application hello cannot be deployed: version must be a quoted string" in refused["message"]
 
     assert said(half) == ("refused", "fail", versions, versions, False, True)
     assert "must be between 1 and 65535" in half["reason"]
@@ -61,9 +61,9 @@ def test_a_version_that_never_starts_is_left_and_told(lab: Lab, tmp_path: Path) 
     applications["hello"]["version"] = "0.0.0-nowhere"
     (outcome,), _run = Outcomes(lab, tmp_path, "app_deploy", {"app_deploy_applications": applications}).run()
     assert (outcome["ending"], outcome["verdict"], outcome["changed"]) == ("failed", "fail", True)
-    assert "Deployment hello did not become complete: pod hello-" in outcome["reason"]
-    assert "see that the image exists" in outcome["reason"]
-    assert "Nothing was taken back; ready now: auth 1.0.0 1/1, frontend " in outcome["message"]
+    assert "Deployment hello did not complete its rollout: pod hello-" in outcome["reason"]
+    assert "check that the image exists" in outcome["reason"]
+    assert "Nothing was rolled back; ready now: auth 1.0.0 1/1, frontend " in outcome["message"]
     assert outcome["lost"] == 0
     assert outcome["watched"]["versions"].keys() == {"1.0.0"}
 

@@ -26,13 +26,15 @@ def test_success_again_refusal_and_the_way_back_in_one_play(lab: Lab, tmp_path: 
     assert said(first) == ("success", "pass", "1.0.0", "2.0.0", True, False)
     assert (first["target"], first["way_back"], first["lost"]) == ("2.0.0", "-e version=1.0.0", 0)
     assert [each["what"] for each in first["evidence"]] == ["before", "preview", "traffic"]
-    assert first["lines"][0] == first["message"] == "takes all traffic: hello 2.0.0 (green, Deployment hello-green)"
+    assert (
+        first["lines"][0] == first["message"] == "hello 2.0.0 (green, Deployment hello-green) now receives all traffic"
+    )
 
     assert said(again) == ("success", "pass", "2.0.0", "2.0.0", False, False)
     assert 500 <= again["samples"] < 600  # its own, not the first one's, and those on their way when it was known
 
     assert said(refused) == ("refused", "fail", None, None, False, True)
-    assert refused["message"].startswith('bluegreen_version is "a b"; give the version to go to')
+    assert refused["message"].startswith('bluegreen_version is "a b"; set the version to go to')
     assert refused["evidence"] == []
 
     assert said(back) == ("success", "pass", "2.0.0", "1.0.0", True, False)
@@ -49,7 +51,7 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     with History(lab) as history, Traffic(lab) as traffic:
         outcomes, run = Outcomes(lab, tmp_path, "bluegreen", never, broken, late, wrong).run()
     waited, failed, timed_out, other = outcomes
-    assert run.output.count("Deployment hello-green did not become complete") == 2  # the reason is said once each
+    assert run.output.count("Deployment hello-green did not complete its rollout") == 2  # the reason is said once each
     assert "ErrImagePull" in waited["reason"] or "ImagePullBackOff" in waited["reason"]
     assert (traffic.lost, traffic.versions) == ([], ["1.0.0"])
     assert history.always_served("hello", 3)
@@ -64,7 +66,7 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     assert "hello-preview 1.0.0 answers 20 of 20 requests, expected 0%" in other["reason"]
 
     assert said(waited) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
-    assert "Deployment hello-green did not become complete" in waited["reason"]
+    assert "Deployment hello-green did not complete its rollout" in waited["reason"]
     assert "Users get 1.0.0 as before." in waited["message"]
     assert waited["lost"] == 0
     assert (

@@ -135,7 +135,7 @@ def test_a_canary_that_never_gets_ready_crashes_fails_requests_or_is_too_slow_is
     assert waited["message"].startswith(
         "hello 0.0.0-nowhere was rolled back to 1.0.0, which receives all traffic again"
     )
-    assert "Deployment hello-canary did not become complete" in waited["reason"]
+    assert "Deployment hello-canary did not complete its rollout" in waited["reason"]
     assert waited["lost"] == 0
 
     assert said(failed) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
@@ -175,7 +175,7 @@ def test_check_mode_proves_nothing_and_says_what_would_be(bad_lab: Lab, tmp_path
     assert run.changed > 1  # the file of the outcomes is one, too
     for outcome in (step, promotion, abort):
         assert said(outcome) == ("check mode", "unverified", "1.0.0", "1.0.0", False, False)
-    assert "would receive its share beside 1.0.0; asked 25%: 1 of 4 pods gives 25%" in step["message"]
+    assert "would receive its share beside 1.0.0; weight 25%: 1 of 4 pods gives 25%" in step["message"]
     assert promotion["message"] == "hello 2.0.0 would be promoted and receive all traffic"
     assert "nothing to abort" in abort["lines"][-1]
     assert bad_lab.spec_versions() == before

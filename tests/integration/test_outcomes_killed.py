@@ -44,11 +44,11 @@ CASES = {
     ),
     "scale": Case(
         UP, 2, {"scale_replicas": "5"},
-        5, "Deployment hello has 5 replicas already.", {"1.0.0"},
+        5, "Deployment hello already has 5 replicas.", {"1.0.0"},
     ),
     "canary": Case(
         PROMOTE, 2, {"canary_version": "2.0.0", "canary_weight": 50},
-        "1.0.0", "asked 50%: 3 of 6 pods", {"1.0.0", "2.0.0"},
+        "1.0.0", "weight 50%: 3 of 6 pods", {"1.0.0", "2.0.0"},
     ),
     "rolling_update": Case(
         UPDATE, 2, {"rolling_update_version": "2.0.0"},

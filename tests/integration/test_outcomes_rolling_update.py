@@ -73,7 +73,7 @@ def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path:
     assert again["samples"] == again["evidence"][-1]["samples"]  # its own, not the first one's
 
     assert said(refused) == ("refused", "fail", None, None, False, True)
-    assert refused["message"].startswith('rolling_update_version is "a b"; give the version to go to')
+    assert refused["message"].startswith('rolling_update_version is "a b"; set the version to go to')
     assert refused["evidence"] == []
 
     assert said(back) == ("success", "pass", "2.0.0", "1.0.0", True, False)
@@ -109,7 +109,7 @@ def test_what_never_gets_ready_is_rolled_back_and_nobody_notices(lab: Lab, tmp_p
     assert (traffic.lost, traffic.versions) == ([], ["1.0.0"])
     for outcome in (waited, undone):
         assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True)
-        assert "Deployment hello did not become complete" in outcome["reason"]
+        assert "Deployment hello did not complete its rollout" in outcome["reason"]
     assert "hello 0.0.0-nowhere failed verification and was rolled back to 1.0.0, which runs" in waited["message"]
     spec = lab.apps.read_namespaced_deployment("hello", lab.namespace).spec
     assert (spec.paused, spec.min_ready_seconds, spec.progress_deadline_seconds) == (None, None, 600)
@@ -140,7 +140,7 @@ def test_paused_it_says_what_users_get_and_a_second_run_goes_on(lab: Lab, tmp_pa
     assert first["verdict"] in ("pass", "inconclusive")
     assert (first["before"], first["after"]) == ("1.0.0", "1.0.0 and 2.0.0")
     assert "paused with 2 of 3 pods new" in first["message"]
-    assert "A second run with the same version goes on." in first["message"]
+    assert "Run the playbook again with the same version to go on." in first["message"]
     assert (kept["ending"], kept["changed"]) == ("success", False)
     assert set(lab.versions(60)) == {"1.0.0", "2.0.0"}
     assert annotations(lab)["convoy.rollout/paused-at"] == "50%"
@@ -266,5 +266,5 @@ def test_a_rollback_to_what_cannot_run_any_more_changes_nothing(lab: Lab, tmp_pa
 
     (back,), _run = Outcomes(lab, tmp_path, ROLE, BACK | {"rolling_update_revision": revision}).run()
     assert said(back)[0] == "refused"
-    assert f"Revision {revision} of Deployment hello cannot run any more: ConfigMap hello-7hk2m9" in back["reason"]
+    assert f"Revision {revision} of Deployment hello can no longer run: ConfigMap hello-7hk2m9" in back["reason"]
     assert not back["changed"]

@@ -34,14 +34,14 @@ def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path)
 
     assert said(again) == ("success", "pass", 5, 5, False, False)
     assert again["verified_by"] == "versions"  # the number may be there already as another run was cut off
-    assert again["message"] == "Deployment hello has 5 replicas already."
+    assert again["message"] == "Deployment hello already has 5 replicas."
     assert (again["way_back"], again["watched"]) == ("", None)
 
     assert said(step) == ("success", "pass", 5, 3, True, False)
 
     assert said(many) == ("refused", "fail", None, None, False, True)
-    assert "give a number as 5" in many["message"]
-    for outcome, sentence in ((fewer, "fewer than none"), (room, "cannot have 500 replicas, it keeps its 3: ")):
+    assert "set a number such as 5" in many["message"]
+    for outcome, sentence in ((fewer, "which is negative"), (room, "cannot have 500 replicas, it keeps its 3: ")):
         assert said(outcome) == ("refused", "fail", 3, 3, False, True)
         assert sentence in outcome["message"]
         assert outcome["evidence"] == []
@@ -57,7 +57,7 @@ def test_where_an_autoscaler_decides_nothing_is_proved(lab: Lab, tmp_path: Path)
     scalers.create_namespaced_horizontal_pod_autoscaler(lab.namespace, {"metadata": {"name": "busy"}, "spec": spec})
     (outcome,), _run = Outcomes(lab, tmp_path, "scale", {"scale_replicas": "5"}).run()
     assert said(outcome) == ("unverified", "unverified", 3, 3, False, False)
-    assert "HorizontalPodAutoscaler busy decides on them, from 2 to 8" in outcome["message"]
+    assert "HorizontalPodAutoscaler busy sets them, from 2 to 8" in outcome["message"]
     assert lab.replicas("hello") == 3
 
 
@@ -91,10 +91,10 @@ def test_pods_that_never_get_ready_are_left_and_told(lab: Lab, tmp_path: Path) -
     lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch)
     (outcome,), _run = Outcomes(lab, tmp_path, "scale", {"scale_replicas": "4"}).run()
     assert said(outcome) == ("failed", "fail", 3, 4, True, True)
-    assert "Deployment hello did not become complete: pod hello-" in outcome["reason"]
+    assert "Deployment hello did not complete its rollout: pod hello-" in outcome["reason"]
     assert (
-        "pods ready, and nothing was taken back. To have 3 replicas again: "
-        f"kubectl -n {lab.namespace} scale deployment/hello --replicas=3."
+        f"pods ready, and nothing was rolled back. To go back to 3 replicas: kubectl -n {lab.namespace} scale "
+        "deployment/hello --replicas=3."
     ) in outcome["message"]
 
 
@@ -146,7 +146,7 @@ def test_somebody_elses_number_is_a_failure_that_names_the_field_and_who_wrote_i
     (outcome,) = outcomes.read()
     assert said(outcome) == ("failed", "fail", 2, 3, True, True), output
     assert outcome["reason"] == (
-        "Deployment shop was scaled from 7 to 3 replicas by somebody else meanwhile (field manager eve wrote "
+        "Deployment shop was scaled from 7 to 3 replicas by somebody else during this run (field manager eve wrote "
         "spec.replicas); find out who did that, and run the playbook again."
     )
     assert "of 3 pods ready, and nothing was taken back." in outcome["message"]
@@ -194,7 +194,7 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
             held.release()
             output = running.communicate(timeout=120)[0]
         assert running.returncode != 0
-        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else meanwhile (field manager "
+        said = "Deployment hello was scaled from 2 to 4 replicas by somebody else during this run (field manager "
         assert said in " ".join(output.split()), output
         # How far the other one has come by now is not for this run to say.
         assert re.search(r"Deployment hello has \d of 4 pods ready\.", " ".join(output.split())), output

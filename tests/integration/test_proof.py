@@ -69,8 +69,8 @@ def test_a_private_page_is_verified_by_lost_requests_and_its_token_is_shown_nowh
     (nameless, strange, good, bad), run = Outcomes(empty, tmp_path, "rolling_update", *runs).run("-vvv")
     assert said(nameless) == ("refused", "fail", "1.0.0", "1.0.0", False, True)
     assert nameless["reason"].startswith(UNREADY)
-    assert "(5 x HTTP 400). Give the header Host" in nameless["reason"]
-    assert "(5 x HTTP 401). Give headers that are let in" in strange["reason"]
+    assert "(5 x HTTP 400). Set the header Host" in nameless["reason"]
+    assert "(5 x HTTP 401). Set headers that are let in" in strange["reason"]
 
     assert said(good) == ("success", "pass", "1.0.0", "2.0.0", True, False)
     assert good["verified_by"] == "requests"
@@ -121,7 +121,7 @@ def test_users_come_in_by_a_port_that_is_not_for_metrics(empty: Lab, tmp_path: P
     assert "Service shop has no port web; its ports: http-metrics (9090), http (80)." in missing["reason"]
     # What answered before the change does again, though it is called otherwise than the image.
     assert said(other) == ("rolled back", "fail", "2.0.0", "2.0.0", True, True)
-    assert "the images said 2.0.0 and the answers of the metrics" in other["reason"]
+    assert "the images named 2.0.0 and the answers of the metrics" in other["reason"]
     assert ":9090/proxy/version" in other["evidence"][-1]["url"]
 
 
@@ -135,6 +135,6 @@ def test_an_entry_that_is_given_is_never_replaced(empty: Lab, tmp_path: Path) ->
     (refused, unverified, good), _run = Outcomes(empty, tmp_path, "rolling_update", *runs).run()
     assert said(refused) == ("refused", "fail", "1.0.0", "1.0.0", False, True)
     assert "HTTP 503 (no ready endpoint)" in refused["reason"]
-    assert "It is the entry that is given; left out, Service shop is asked." in refused["reason"]
+    assert "That is the entry that is configured; without it, requests go to Service shop." in refused["reason"]
     assert said(unverified) == ("unverified", "unverified", "1.0.0", "2.0.0", True, False)
     assert said(good) == ("success", "pass", "2.0.0", "3.0.0", True, False)

@@ -105,9 +105,9 @@ def test_every_strategy_under_its_own_role(guarded: tuple[Any, Lab], monkeypatch
     for way in ("url", "proxy"):
         judgement = judged(verify, via=way, **every)
         assert (judgement.get("verdict"), judgement.get("via")) == ("pass", way), judgement
-    assert "have this user allowed to do that" in judged(users["app_deploy"], **every)["msg"]
+    assert "allow this user to do that" in judged(users["app_deploy"], **every)["msg"]
     for strategy in users:
         assert granted(strategy) - asked[strategy] <= NOT_ALWAYS, strategy
     refused = users["scale"].play("bluegreen", version="1.0.0")
     assert refused.code != 0
-    assert "have this user allowed to do that" in refused.output or "orbidden" in refused.output, refused.output
+    assert "allow this user to do that" in refused.output or "orbidden" in refused.output, refused.output

@@ -133,7 +133,7 @@ def test_it_is_found_gives_small_shares_and_all_of_it_and_loses_no_request(lab: 
     with Traffic(lab) as traffic:
         one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
         assert one.code == 0, one.output
-        assert "asked 1%: TraefikService hello gives it to 1 replica beside 3 of stable" in one.output
+        assert "weight 1%: TraefikService hello gives it to 1 replica beside 3 of stable" in one.output
         assert weights(lab) == {"hello": 99, "hello-canary": 1}
         aborted = lab.canary(abort=True)
         assert aborted.code == 0, aborted.output

@@ -62,7 +62,8 @@ def test_a_canary_at_its_share_passes_and_at_another_one_fails(shared: Lab) -> N
 
     behind(shared, 2, 2)
     # Pods that just went may lose a request.
-    said = r"hello 2\.0\.0 answers (4[5-9]|5\d)% of \d+ requests \(99% sure: [\d.]+ to [\d.]+%\), expected 25 ± 10$"
+    sure = r"\(99% confidence: [\d.]+ to [\d.]+%\)"
+    said = rf"hello 2\.0\.0 answers (4[5-9]|5\d)% of \d+ requests {sure}, expected 25 ± 10$"
     settled(shared, "fail", said, expected=QUARTER, min_success=0.9)
 
     behind(shared, 3, 0)
@@ -72,7 +73,8 @@ def test_a_canary_at_its_share_passes_and_at_another_one_fails(shared: Lab) -> N
 
 def test_a_canary_that_loses_one_request_in_ten_fails_on_success_rate(shared: Lab) -> None:
     behind(shared, 2, 2, "flaky", catalog())  # every fifth answer of a half is 500
-    said = r"hello answers [\d.]+% of \d+ requests with a version \(99% sure: [\d.]+% at most\), expected 99% or more$"
+    sure = r"\(99% confidence: [\d.]+% at most\)"
+    said = rf"hello answers [\d.]+% of \d+ requests with a version {sure}, expected 99% or more$"
     lossy = settled(shared, "fail", said, expected_from="endpoints", min_success=0.99)
     assert list(lossy["errors"]) == ["HTTP 500"]
 
@@ -127,7 +129,7 @@ def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_sha
     assert wrong["verdict"] == "fail"
     few = judged(shared, **{**clients, "source_addresses": ["127.3.0.1", "127.3.0.2"]}, expected=QUARTER)
     assert (few["verdict"], few["samples"]) == ("inconclusive", 2)
-    assert few["msg"].endswith("2 clients are too few, give more source_addresses")
+    assert few["msg"].endswith("2 clients are too few, set more source_addresses")
 
     # All users of the frontend are one client, its pod, to the Service behind it.
     behind_another = judged(shared, source_addresses=["127.3.0.0/22"], expected=QUARTER)

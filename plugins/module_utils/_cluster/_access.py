@@ -330,7 +330,7 @@ def _resolved(wanted: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> Ac
     found = read() if read else None
     if found is None:
         if not host:
-            raise Failure("There is no kubeconfig: give kubeconfig, or set K8S_AUTH_KUBECONFIG.")
+            raise Failure("There is no kubeconfig: set the option kubeconfig, or K8S_AUTH_KUBECONFIG.")
         found = _Found(Access(host), Credential())
     access = found.access
     if wanted["ca_cert"]:
@@ -391,7 +391,7 @@ def _bearer(token: str, where: str) -> str:
     """The header of a token. Raises Failure where it cannot be one; the message does not show it."""
     token = str(token).strip()
     if not token.isprintable() or " " in token:
-        raise Failure(f"The token of {where} is none: it has white space or control characters in it.")
+        raise Failure(f"The token of {where} is not valid: it contains white space or control characters.")
     return f"Bearer {token}"
 
 
@@ -412,7 +412,7 @@ def _impersonation(wanted: t.Mapping[str, t.Any], of_kubeconfig: Pairs) -> Pairs
         raise Failure("impersonate_groups is given without impersonate_user; name the user who is in these groups.")
     for name, value in of_kubeconfig:
         if not value.isprintable():
-            raise Failure(f"{name} is {value!r}; as whom to act must not have control characters in it.")
+            raise Failure(f"{name} is {value!r}; a user or group to impersonate must not contain control characters.")
     return of_kubeconfig
 
 
@@ -463,7 +463,7 @@ def _chosen_proxy(
     if said.get("user_agent"):
         headers["User-Agent"] = str(said["user_agent"])
     if not all(value.isprintable() for value in headers.values()):
-        raise Failure("proxy_headers must not have control characters in them.")
+        raise Failure("proxy_headers must not contain control characters.")
     return found._replace(headers=tuple(headers.items()))
 
 
@@ -478,8 +478,8 @@ def _parsed_proxy(url: str) -> _proxy.Proxy:
         return _proxy.parsed(url)
     except ValueError as error:
         raise Failure(
-            f"The proxy to the API server, {_proxy.without_password(url)}, must be an http URL; give another one, or "
-            "have NO_PROXY name the server where the proxy is HTTPS_PROXY's and not needed."
+            f"The proxy to the API server, {_proxy.without_password(url)}, must be an http URL; set another one, or "
+            "add the server to NO_PROXY where the proxy comes from HTTPS_PROXY and is not needed."
         ) from error
 
 
@@ -525,7 +525,7 @@ def _of_file(path: str) -> Credential:
         with open(path, encoding="utf-8") as stream:
             token = stream.read().strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or "it is no text"
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is not text"
         raise Failure(f"The token file {path} cannot be read: {why}.") from error
     if not token:
         raise Failure(f"The token file {path} is empty.")
@@ -620,7 +620,7 @@ class _Reader:
         try:
             chosen = self._context or found.document.get("current-context")
             if not chosen:
-                raise Failure(f"{where} has no current-context; give context.")
+                raise Failure(f"{where} has no current-context; set the option context.")
             self._context = chosen
             return what(found, str(chosen))
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
@@ -733,7 +733,7 @@ def _instant(text: t.Any, failed: str) -> float | None:
             when = when - offset if found[2] == "+" else when + offset
         return when.timestamp()
     except (ValueError, OverflowError) as error:
-        raise Failure(f"{failed} printed {text!r} as expirationTimestamp, which is no time.") from error
+        raise Failure(f"{failed} printed {text!r} as expirationTimestamp, which is not a time.") from error
 
 
 def _exec_credential(
@@ -749,7 +749,10 @@ def _exec_credential(
         program = os.path.join(plugin.folder, program)
     failed = f"The command {program} that {plugin.where} gets its credentials from"
     if said.get("interactiveMode") == "Always":
-        raise Failure(f"{failed} wants to ask a person (interactiveMode: Always); have it ask nobody.")
+        raise Failure(
+            f"{failed} needs an interactive prompt (interactiveMode: Always), and there is none in a run; configure "
+            "one that asks nobody."
+        )
     spec: Object = {"interactive": False}
     if said.get("provideClusterInfo"):
         spec["cluster"] = _cluster_info(cluster, access)
@@ -771,7 +774,7 @@ def _exec_credential(
         raise Failure(f"{failed} was not found: {hint}") from error
     except subprocess.CalledProcessError as error:
         last = " ".join(error.stderr.decode(errors="replace").split())[-300:]
-        raise Failure(f"{failed} ended with code {error.returncode}: {last}") from error
+        raise Failure(f"{failed} exited with code {error.returncode}: {last}") from error
     except (OSError, subprocess.SubprocessError) as error:
         raise Failure(f"{failed} failed: {error}.") from error
     try:

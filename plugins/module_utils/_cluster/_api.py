@@ -179,7 +179,7 @@ class Api:
             fix = "fix the proxy" if proxy else "start the cluster, or fix the address in the kubeconfig"
             said = f"connection refused; {fix}"
         elif isinstance(error, TimeoutError):
-            said = "no answer in time; see that the network leads there"
+            said = "no answer in time; check that the network leads there"
         else:
             said = str(error) or type(error).__name__
         return ApiError(0, "Unreachable", f"{why}: {said}.", Refusal(0, sent=not refused, lasting=lasting))
@@ -250,7 +250,7 @@ class Api:
                 0,
                 MALFORMED,
                 f"The API server {self.access.server} answered {_article(kind)}{_shapes.name_of(item)} which {unfit}; "
-                f"see that it is a Kubernetes API server of a supported version.",
+                "check that it is a Kubernetes API server of a supported version.",
                 Refusal(0, lasting=True),
             ) from None
 
@@ -380,7 +380,7 @@ def _api_error(response: http.client.HTTPResponse, server: str) -> ApiError:
     if status == 401:
         message = f"The API server {server} does not accept the credentials (401); renew them in the kubeconfig"
     elif status == 403:
-        message += "; have this user allowed to do that"  # the server's words name verb and resource
+        message += "; allow this user to do that"  # the server's words name verb and resource
     return ApiError(status, reason, message, refusal)
 
 

@@ -42,9 +42,7 @@ def namespace_is_missing(said: str, namespace: str) -> bool:
     return re.search(rf'namespaces \\*"{re.escape(namespace)}\\*" not found', said) is not None
 
 
-SECRETLESS = (
-    "The API server refused a Secret of the application; its words are not shown, as they may quote the Secret."
-)
+SECRETLESS = "The API server refused a Secret of the application; its reason is not shown, as it may quote the Secret."
 
 
 def refusal(said: str, namespace: str) -> str:
@@ -63,27 +61,27 @@ def refusal(said: str, namespace: str) -> str:
 FIXED = (
     (
         r"spec\.selector: .*field is immutable",
-        "Kubernetes lets nobody change a selector: keep the one that the cluster has, with selector in the "
-        "description, as selector: {{app: {name}}} (kubectl get {kind} {name} -o jsonpath={{.spec.selector}} shows "
-        "it), or delete {what} and deploy it anew.",
+        "A selector is immutable: keep the one that the cluster has, with selector in the description, as selector: "
+        "{{app: {name}}} (kubectl get {kind} {name} -o jsonpath={{.spec.selector}} shows it), or "
+        "delete {what} and deploy it again.",
     ),
     (
         r"clusterIPs?(\[\d+\])?: .*(field is immutable|may not change once set)",
-        "Kubernetes lets nobody change the address of a Service: leave clusterIP out of the description, or delete "
-        "{what} and deploy it anew.",
+        "The address of a Service is immutable: leave clusterIP out of the description, or delete "
+        "{what} and deploy it again.",
     ),
     (
         r"field is immutable when `immutable` is set",
-        "{what} is marked as immutable: give the changed one another name, or delete {what} and deploy it anew.",
+        "{what} is marked as immutable: give the changed one another name, or delete {what} and deploy it again.",
     ),
     (
         r"updates to statefulset spec for fields other than",
-        "Of a StatefulSet only the fields that are named there can change: delete {what} with --cascade=orphan, which "
-        "keeps its pods, and deploy it anew.",
+        "Only the fields named there can be changed in a StatefulSet: delete {what} with --cascade=orphan, which "
+        "keeps its pods, and deploy it again.",
     ),
     (
         r"spec\.template: .*field is immutable|spec: Forbidden: spec is immutable after creation|field is immutable",
-        "Kubernetes lets nobody change this field: keep it as the cluster has it, or delete {what} and deploy it anew.",
+        "This field is immutable: keep it as it is in the cluster, or delete {what} and deploy it again.",
     ),
 )
 

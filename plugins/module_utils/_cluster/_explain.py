@@ -220,4 +220,4 @@ def near(asked: str, names: t.Sequence[str]) -> str:
     folded = {name.lower(): name for name in names}
     found = [folded[name] for name in difflib.get_close_matches(asked.lower(), list(folded), 4, 0.6)]
     found = found or [name for low, name in folded.items() if asked.lower() in low]
-    return f"near it: {', '.join(found)}" if found else f"there are {', '.join(sorted(names))}"
+    return f"similar names: {', '.join(found)}" if found else f"there are {', '.join(sorted(names))}"

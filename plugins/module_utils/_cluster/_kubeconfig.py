@@ -90,8 +90,8 @@ def _beside(access: Access) -> Object:
             told["impersonate_user"] = value
         elif name != "Impersonate-Group":
             raise Failure(
-                f"The kubeconfig's user has {name}, with which kubernetes.core.k8s cannot act; name the user and the "
-                "groups alone."
+                f"The kubeconfig's user has {name}, which kubernetes.core.k8s cannot impersonate; name only the user "
+                "and the groups."
             )
     if groups:
         told["impersonate_groups"] = groups

@@ -34,11 +34,11 @@ def is_host(name: str) -> bool:
 
 
 def parsed(url: str) -> Proxy:
-    """A proxy by its URL; credentials in that become a header. Raises ValueError where it is no http URL."""
+    """A proxy by its URL; credentials in that become a header. Raises ValueError where it is not an http URL."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme != "http" or not is_host(host) or any(c.isspace() for c in url):
-        raise ValueError("no http URL")
+        raise ValueError("not an http URL")
     headers: tuple[tuple[str, str], ...] = ()
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -38,13 +38,13 @@ def remedy(error: ssl.SSLCertVerificationError, *, ca_given: bool) -> str:
     """What to do about the certificate of an API server that was refused."""
     code = error.verify_code
     if code in _UNKNOWN_ISSUER and ca_given:
-        return "the CA that is given did not sign it: give the cluster's own CA with ca_cert, or in the kubeconfig"
+        return "the CA that was given did not sign it: set the cluster's own CA with ca_cert, or in the kubeconfig"
     if code in _UNKNOWN_ISSUER:
-        return "give the CA that signed it with ca_cert, or in the kubeconfig"
+        return "set the CA that signed it with ca_cert, or in the kubeconfig"
     if code in _OTHER_NAME:
-        return "use an address that it is for, or give tls-server-name in the kubeconfig"
+        return "use an address that it is valid for, or set tls-server-name in the kubeconfig"
     if code == _EXPIRED:
-        return "have it and its CA renewed, and check this machine's clock"
+        return "renew it and its CA, and check this machine's clock"
     if code == _NOT_YET_VALID:
         return "check this machine's clock"
-    return "have the cluster's certificate issued anew; validate_certs=false connects without verifying it"
+    return "have the cluster's certificate reissued; validate_certs=false connects without verifying it"

@@ -139,7 +139,7 @@ def _complete(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     run.check()  # whatever was waited for, another run may have begun meanwhile
     complete = f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} complete"
     # Behind a Service that is pinned to a version the Deployments are that rollout's.
-    message = f"{complete if names else 'no Deployment was to be applied'}: {_app_deploy.ready(rows)}"
+    message = f"{complete if names else 'there was no Deployment to apply'}: {_app_deploy.ready(rows)}"
     run.verified("pods", {"verdict": "pass", "by": "pods", "message": message}, final=True)
     run.journal.note("runs", applications=rows)
     run.journal.note("serving", version={row["deployment"]: row["version"] for row in rows})
@@ -163,14 +163,14 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         seen = proof.verified("traffic", final=True, expected={}, **judged)
         return {"changed": False, "message": f"{seen['message']}."}
     if not options["services"]:
-        message = "no Service is described and no entry is given, so nothing was asked"
+        message = "no Service is described and no entry is set, so no requests were made"
         run.verified("traffic", {"by": "nothing", "verdict": "unverified", "message": message}, final=True)
     judged["family_size"] = max(1, len(options["services"])) * run.handle.get("family", 1)
     told = [
         f"{service}: {_asked(service, {**judged, 'entry': entry}, options, task, run)}"
         for service in options["services"]
     ]
-    return {"changed": False, "message": f"{'; '.join(told) or 'There is no Service to ask'}."}
+    return {"changed": False, "message": f"{'; '.join(told) or 'There is no Service to send requests to'}."}
 
 
 def _asked(
@@ -182,7 +182,7 @@ def _asked(
     """
     looks = _baseline.asked(options, service, entry=judged["entry"])
     evidence = f"Service {service}"
-    nothing = f"Nothing was taken back: fix {service}, and deploy again."
+    nothing = f"Nothing was rolled back: fix {service}, and deploy again."
     for attempt in range(options["settle"] + 1):
         try:
             seen = _baseline.seen(looks, task.environ, serves=True)
@@ -207,7 +207,7 @@ def _asked(
         run.verified(evidence, {**seen, "verdict": "fail"}, final=True)
         raise Failure(f"Service {service}: {_proof.silent(seen)} {nothing}")
     why = _proof.summary(seen["errors"]) if seen["errors"] else seen["message"]
-    message = f"Service {service} could not be asked: {why}"
+    message = f"Service {service} could not be verified: {why}"
     run.verified(evidence, {**seen, "by": "nothing", "verdict": "unverified", "message": message}, final=True)
     return message
 
@@ -226,12 +226,12 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         handle = _run.handle_of(options["run"])
     except Failure:
-        return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
+        return {"changed": False, "message": "The run had not begun, so there is nothing to report."}
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
     with contextlib.closing(run):
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over or task.check_mode:
-            return {"changed": False, "message": "Nothing was taken back."}
+            return {"changed": False, "message": "Nothing was rolled back."}
         try:
             with contextlib.closing(_api.api(options, task.environ)) as api:
                 rows = _rows(api, options)
@@ -239,7 +239,7 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             run.journal.note("serving", version=None)
             return {"changed": False, "message": failure.message}
         changes = [event["message"] for event in run.journal.events() if event["kind"] == "changed"]
-        done = "Nothing was taken back; ready" if changes else "Nothing was changed; ready"
+        done = "Nothing was rolled back; ready" if changes else "Nothing was changed; ready"
         left = f"{done} now: {_app_deploy.ready(rows) or 'none of its Deployments'}."
         if changes:
             before = (options["run"].get("plan") or {}).get("before") or {}

@@ -64,7 +64,7 @@ def documents(text: str) -> list[_api.Object]:
         raise Failure(f"The manifests are not valid YAML{where} ({why}); fix the template that made them.") from None
     for number, each in enumerate(found, 1):
         if not isinstance(each, dict) or not each.get("kind") or not isinstance(each.get("metadata", {}), dict):
-            raise Failure(f"Document {number} of the manifests is no object of Kubernetes: it has no kind.")
+            raise Failure(f"Document {number} of the manifests is not a Kubernetes object: it has no kind.")
     return [item for each in found for item in (each.get("items") or [] if str(each["kind"]) == "List" else [each])]
 
 
@@ -129,7 +129,7 @@ def untried(items: t.Sequence[_api.Object], namespace: str) -> dict[str, t.Any]:
         "changed": bool(names),
         "objects": names,
         "changes": names,
-        "message": f"would be applied once there is namespace {namespace}: {', '.join(names)}",
+        "message": f"would be applied once namespace {namespace} exists: {', '.join(names)}",
         "diff": [_difference(item, {"before": {}, "after": item}) for item in items],
     }
 
@@ -159,11 +159,11 @@ def judged(
     """
     values = secret_values(items)
     if result.get("failed"):
-        said = str(result.get("msg") or "The module kubernetes.core.k8s broke down")
+        said = str(result.get("msg") or "The module kubernetes.core.k8s failed without a message")
         why = masked(_client_errors.refusal(said, options["namespace"]), values)
-        more = "; the API server fails again and again: run again when it does not" if again else ""
+        more = "; the API server keeps failing: run the playbook again once it answers" if again else ""
         if not check_mode and (len(items) > 1 or again):
-            run.journal.note("changed", message="objects that come before it may have been applied")
+            run.journal.note("changed", message="objects before it may have been applied")
         raise Failure(f"{why.rstrip('.')}{more}.")
     found = result.get("result") or {}
     every = found.get("results") if "results" in found else [{**result, "result": found}]

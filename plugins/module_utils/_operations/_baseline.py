@@ -116,7 +116,7 @@ def _found(options: t.Mapping[str, t.Any], task: Task, plan: Plan) -> Facts:
         return {**nothing, "message": plan.idle}
     places = plan.service or entry.get("service") or entry.get("url")
     if entry.get("source") == "pods" or (entry.get("source") == "endpoints" and plan.service):
-        message = f"no requests are made, as the entry says source: {entry['source']}"
+        message = f"no requests are made, as the entry has source: {entry['source']}"
         return {**nothing, "by": entry["source"], "message": message}
     if not places or entry.get("source") == "endpoints":
         message = f"no Service leads to {plan.subject}"
@@ -237,7 +237,7 @@ class Proof:
             why = self._other_names(by, looks["expected"], failure.facts)
             raise Failure(f"{failure.message.rstrip('.')}. {why}" if why else failure.message, failure.facts) from None
         if by in _baseline.COUNTED:
-            result["message"] += f"; no requests were made, as the entry says source: {by}"
+            result["message"] += f"; no requests were made, as the entry has source: {by}"
         return {**result, "by": by}
 
     def _other_names(self, by: str, expected: t.Collection[str], seen: t.Mapping[str, t.Any]) -> str:

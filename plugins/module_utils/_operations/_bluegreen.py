@@ -156,7 +156,8 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     if not room["fits"]:
         raise Failure(
             f"There is no room for the {plan['replicas']} replicas of Deployment {preview['deployment']}, the other "
-            f"colour: {room['message']}. Make room, or ask for fewer with bluegreen_replicas, and run again."
+            f"colour: {room['message']}. Make room, or request fewer with bluegreen_replicas, and run the playbook "
+            "again."
         )
     if room["unjudged"]:
         task.tell(f"{options['name']}: {room['message']}")
@@ -242,7 +243,7 @@ def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     if plan["phase"] == "done":
         if plan["unfinished"]:
             return _bluegreen_back.withdrawn(options, task, run)
-        return {"changed": False, "message": f"Service {plan['service']} leads to {plan['version']} already."}
+        return {"changed": False, "message": f"Service {plan['service']} already leads to {plan['version']}."}
     run.journal.note("switching")
     results = []
     for number, service in enumerate(plan["services"]):
@@ -273,7 +274,7 @@ def _retired(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[
             _bluegreen_pointing.pointed(options, task, run, plan["service"], None, said, {_bluegreen.PREVIOUS: None})
         )
     if not results:
-        return {"changed": False, "message": f"Deployment {plan['old']['deployment']} is kept for the way back."}
+        return {"changed": False, "message": f"Deployment {plan['old']['deployment']} is kept for a rollback."}
     return _bluegreen_pointing.together(results)
 
 
@@ -300,7 +301,7 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
             _see_none_restarted(options, task, run, plan["preview"]["deployment"])
     place = Place("Deployment", options["namespace"], old["deployment"])
     if not old.get("exists", True):
-        return {"changed": False, "message": f"There is no {place} to scale away."}
+        return {"changed": False, "message": f"There is no {place} to scale to 0."}
     return _bluegreen_pointing.to_none(options, task, run, place)
 
 
@@ -346,6 +347,6 @@ def _see_none_restarted(options: t.Mapping[str, t.Any], task: Task, run: _run.Ru
     ended = _workloads.restarts(now["pods"], since=(complete or {}).get("pods", []))
     if ended:
         raise Failure(
-            f"A container of {', '.join(ended)} crashed while the old colour was kept, and was started again; see why "
+            f"A container of {', '.join(ended)} crashed while the old colour was kept, and was restarted; see why "
             f"with kubectl logs --previous {ended[0]}."
         )

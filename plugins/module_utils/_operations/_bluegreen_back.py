@@ -33,14 +33,14 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         handle = _run.handle_of(options["run"])
     except Failure:
-        return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
+        return {"changed": False, "message": "The run had not begun, so there is nothing to roll back."}
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
     with contextlib.closing(run):
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
-            return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
+            return {"changed": False, "message": "Another run holds the lock, so nothing is rolled back."}
         if task.check_mode or not options["plan"]:
-            return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+            return {"changed": False, "message": "Nothing was changed, so there is nothing to roll back."}
         run.let_go()
         if not any(event["kind"] == "switching" for event in run.journal.events()):
             return _left(options, task, run)
@@ -61,13 +61,13 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
 def _left(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     """Take back what was prepared for a switch that did not come, and name what is left of it."""
     if not any(event["kind"] == "changed" for event in run.journal.events()) and not options["plan"]["unfinished"]:
-        return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+        return {"changed": False, "message": "Nothing was changed, so there is nothing to roll back."}
     try:
         result = withdrawn(options, task, run)
     except LockLostError as lost:
         return {"changed": False, "message": run.failed(lost).message}
     except Failure as failure:
-        message = f"What was prepared could not be taken back: {failure.message}"
+        message = f"What was prepared could not be removed: {failure.message}"
         _kept_apart(options, task, run)
         run.journal.note("left", message=message)
         return {"changed": False, "message": message}
@@ -105,8 +105,8 @@ def withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         changed = next((item["metadata"]["name"] for item in services if not _bluegreen.live(item, plan)), "")
         if changed:
             raise Failure(
-                f"Service {changed} was changed by somebody else meanwhile; see where it leads to, and remove what is "
-                f"not needed: {_bluegreen.removal(namespace, began)}."
+                f"Service {changed} was changed by somebody else during this run; check where it leads to, and remove "
+                f"what is not needed: {_bluegreen.removal(namespace, began)}."
             )
         for each in created:
             kind, name = each.split(" ", 1)
@@ -148,7 +148,7 @@ def _given_back(api: _api.Api, task: Task, run: _run.Run, place: Place, began: _
     after = _place.changed(api, place, deployment, patch, dry_run=task.check_mode, before_write=run.check)
     if not _place.difference(deployment, after)["changed"]:
         return []
-    ran = f"{', '.join(_workloads.images(to.template))} back, in {replicas} replicas" if to else "0 replicas"
+    ran = f"{', '.join(_workloads.images(to.template))} again, with {replicas} replicas" if to else "0 replicas"
     message = f"{place} has {ran}"
     run.journal.note("changed", message=message)
     return [message]
@@ -174,10 +174,10 @@ def _unpinned(
     ]
     if besides:
         return [
-            f"Service {name} stays pinned to {_said(there)}, as it would lead to Deployment {' and '.join(besides)} as "
-            "well otherwise"
+            f"Service {name} stays pinned to {_said(there)}, because it would otherwise lead to Deployment "
+            f"{' and '.join(besides)} as well"
         ]
-    message = f"Service {name} has its selector {_said(began.selector)} back"
+    message = f"Service {name} has its selector {_said(began.selector)} again"
     result = _bluegreen_pointing.pointed(
         options, task, run, name, began.selector, message, {_bluegreen.UNFINISHED: None}, there
     )
@@ -202,7 +202,8 @@ def _see_gone(api: _api.Api, deployment: Place, timeout: int, expected: bool) ->
         if time.monotonic() > end:
             raise Failure(
                 f"{deployment} was removed, but its pods {', '.join(sorted(pods))} are still there, so the Services "
-                "stay pinned to the active version; see what keeps them, and run again with -e rollback=true."
+                "stay pinned to the active version; find out what keeps them, and run the playbook again with -e "
+                "rollback=true."
             )
         time.sleep(POLL)
 
@@ -221,7 +222,7 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
     run.let_go()
     kept = plan["preview"]["deployment"]
     rest = (
-        f"Deployment {kept} keeps its replicas of {version} and has no traffic, remove them with kubectl -n "
+        f"Deployment {kept} keeps its replicas of {version} and receives no traffic; remove them with kubectl -n "
         f"{options['namespace']} scale deployment/{kept} --replicas=0"
     )
     answers = _answers(options, task, run, old)

@@ -141,7 +141,7 @@ def _prepared(work: Work) -> dict[str, t.Any]:
         if not room["fits"]:
             raise Failure(
                 f"There is no room for {found['needed']} more pods, which a canary of {work.stable} needs: "
-                f"{room['message']}. Make room, or give it a smaller weight, and run again."
+                f"{room['message']}. Make room, or give it a smaller weight, and run the playbook again."
             )
         if room["unjudged"]:
             work.task.tell(f"{work.stable}: {room['message']}")

@@ -59,17 +59,17 @@ def promoted(work: Work) -> dict[str, t.Any]:
     version = work.versions[1]
     new = seen.canary or (work.options["definition"] if work.task.check_mode else None)
     if not new:
-        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else during this run; run the playbook again.")
     running = version_of(new, work.asked)
     if running != version:
         raise Failure(
-            f"Deployment {work.canary} was changed by somebody else meanwhile, from {version} to {running}, so it is "
-            f"not promoted; see who did that, and run again."
+            f"Deployment {work.canary} was changed by somebody else during this run, from {version} to {running}, so "
+            "it is not promoted; find out who did that, and run the playbook again."
         )
     now = version_of(seen.stable, work.asked)
     whole = _canary_steps.without_canary(seen, work.asked, "promoting" if now == version else "canary")
     change = _canary_manifests.promotion(seen, new, whole, version, now)
-    said = f"Deployment {work.stable} is given {version}, which its canary was verified with"
+    said = f"Deployment {work.stable} is given {version}, which was verified with its canary"
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
     patch = _keeping(_only(change, seen.stable), seen)
@@ -92,7 +92,10 @@ def _only(change: Change, known: Object) -> Patch:
     def patch(deployment: Object) -> list[Object]:
         if bare(deployment["spec"]["template"]) not in (template, change.template or template):
             name = deployment["metadata"]["name"]
-            raise Failure(f"Deployment {name} was changed by somebody else meanwhile; see who did that, and run again.")
+            raise Failure(
+                f"Deployment {name} was changed by somebody else during this run; find out who did that, and run the "
+                "playbook again."
+            )
         return change.patch(deployment)
 
     return patch
@@ -128,7 +131,7 @@ def _release(work: Work) -> None:
     """Give stable the settings back that a promotion has changed, where one has. Raises Failure."""
     stable = work.seen().stable
     if _pause.released(stable):
-        work.changed(stable, _pause.released, f"Deployment {work.stable} is given its own strategy back")
+        work.changed(stable, _pause.released, f"Deployment {work.stable} has its own strategy again")
 
 
 def _settle(work: Work, *, verified: bool) -> None:
@@ -158,7 +161,7 @@ def restored(work: Work) -> dict[str, t.Any]:
     if work.plan["router"]:
         _leave(work)
     _restore(work, work.seen())
-    return work.result(f"{work.stable} has its replicas and its version.")
+    return work.result(f"{work.stable} has its replicas and its version again.")
 
 
 def _restore(work: Work, seen: Seen) -> None:
@@ -168,7 +171,7 @@ def _restore(work: Work, seen: Seen) -> None:
     change = _canary_manifests.restoration(seen, whole, promoted, work.asked)
     if not work.task.check_mode:
         work.run.journal.note("serving", version=None)  # until it is verified
-    said = f"Deployment {work.stable} is given its {'version' if promoted else 'replicas'} back"
+    said = f"Deployment {work.stable} has its {'version' if promoted else 'replicas'} again"
     stable = work.changed(seen.stable, _only(change, seen.stable), said)
     # Whoever scales it up meanwhile is not waited for.
     if not work.task.check_mode and (promoted or not _canary_steps.is_whole(stable, seen.canary)):
@@ -215,7 +218,7 @@ def _alone(work: Work) -> _version_distribution.Expecting:
         seen = work.seen()
         if not _canary_standing.endpoints(seen)["alone"]:
             if last:
-                raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods.")
+                raise Failure(f"{_canary_standing.unsettled(seen)}; find out what keeps its pods from getting there.")
             return None
         return {version_of(seen.stable, work.asked): 1.0}
 
@@ -227,13 +230,13 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         handle = _run.handle_of(options["run"])
     except Failure:
-        return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
+        return {"changed": False, "message": "The run had not begun, so there is nothing to roll back."}
     with contextlib.closing(_run.Run(handle, lambda: _api.api(options, task.environ))) as run:
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
-            return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
+            return {"changed": False, "message": "Another run holds the lock, so nothing is rolled back."}
         if task.check_mode or not any(event["kind"] == "advancing" for event in run.journal.events()):
-            return {"changed": False, "message": "Nothing was begun, so there is nothing to take back."}
+            return {"changed": False, "message": "Nothing was begun, so there is nothing to roll back."}
         run.let_go()
         plan = options["run"]["plan"]
         old, version, name = plan["stable"]["version"], plan["canary"]["version"], plan["stable"]["deployment"]
@@ -243,8 +246,13 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             run.journal.note(
                 "taken_back",
-                message=f"{name} {version} could not be rolled back to {old}: {failure.message.rstrip('.')}; what is "
-                f"left of its canary is removed with -e abort=true",
+                message=f"{name} {version} could not be rolled "
+                "back "
+                "to "
+                f"{old}: "
+                f"{failure.message.rstrip('.')}; "
+                "remove "
+                "what is left of its canary with -e abort=true",
                 complete=False,
                 taken_over=isinstance(failure, LockLostError),
             )
@@ -256,7 +264,7 @@ def _taken_back(work: Work) -> dict[str, t.Any]:
     seen, version = work.seen(), work.versions[1]
     changed = any(event["kind"] == "changed" for event in work.run.journal.events())
     if seen.canary is None and not changed:
-        return work.result("Nothing was changed, so there is nothing to take back.")
+        return work.result("Nothing was changed, so there is nothing to roll back.")
     if seen.router is not None:
         _canary_route.leave(work)
         _without_canary(work)

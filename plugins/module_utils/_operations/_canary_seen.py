@@ -113,4 +113,4 @@ def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.A
             f"There is no stable Deployment {name} in namespace {namespace} beside its canary {named(name)}; "
             f"deploy {name} first."
         )
-    return f"There is no Deployment {name} in namespace {namespace} for a canary to stand beside; deploy it first."
+    return f"There is no Deployment {name} in namespace {namespace} for a canary to run beside; deploy it first."

@@ -77,7 +77,7 @@ def _give(work: Work, step: Object) -> None:
         return
     manifest = work.options["definition"]
     if not manifest:
-        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else during this run; run the playbook again.")
     if step is work.plan["steps"][0]:
         work.create(manifest, f"Deployment {work.canary} of {new} is created with {step['canary']} replicas")
     # Only check mode comes to further steps of a canary that is not there.
@@ -94,13 +94,13 @@ def _reduce(work: Work, step: Object, before: int) -> int:
         if now not in (before, wanted):
             raise Failure(
                 f"{_managers.changed_by(stable, 'spec.replicas', before, now)} while the canary was given "
-                f"{step['weight']:g}%; see who did that, scale it back, and run again."
+                f"{step['weight']:g}%; find out who did that, scale it back, and run the playbook again."
             )
         return _canary_manifests.Change(replicas=wanted).patch(stable)
 
     stable = work.there(work.place(work.stable))
     if stable is None:
-        raise Failure(f"Deployment {work.stable} was deleted by somebody else meanwhile; run again.")
+        raise Failure(f"Deployment {work.stable} was deleted by somebody else during this run; run the playbook again.")
     work.changed(stable, patch, f"Deployment {work.stable} has {wanted} replicas beside its canary")
     return t.cast(int, wanted)
 
@@ -153,7 +153,7 @@ def _tell_needed(work: Work, step: Object) -> None:
         f"requests, {needed / _version_distribution.pace(work.options['entry'], _version_distribution.RATE):.0f} s"
     )
     most = work.request["samples"]
-    work.task.tell(f"{text}; canary_samples is {most}, which may not settle it." if 0 < most < needed else f"{text}.")
+    work.task.tell(f"{text}; canary_samples is {most}, which may not be enough." if 0 < most < needed else f"{text}.")
 
 
 def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
@@ -163,7 +163,10 @@ def _expected(work: Work, step: Object, last: bool) -> dict[str, float] | None:
     found = _canary_standing.endpoints(seen)
     if not found["settled"]:
         if last:
-            raise Failure(f"{_canary_standing.unsettled(seen)}; see what keeps its pods, and run again.")
+            raise Failure(
+                f"{_canary_standing.unsettled(seen)}; find out what keeps its pods from getting there, and run the "
+                "playbook again."
+            )
         return None
     if seen.router is None and seen.service["spec"].get("sessionAffinity") == "ClientIP":
         return {}  # one client sees one version: only lost requests count
@@ -230,7 +233,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
     over = _canary_manifests.Change(annotations={HELD: str(step["weight"])})
     canary = work.there(work.place(work.canary))
     if canary is None:
-        raise Failure(f"Deployment {work.canary} was deleted by somebody else meanwhile; run again.")
+        raise Failure(f"Deployment {work.canary} was deleted by somebody else during this run; run the playbook again.")
     work.changed(canary, over.patch, f"Deployment {work.canary} has been watched at {step['weight']:g}%")
 
 
@@ -260,6 +263,6 @@ def _crashed(step: Object, since: t.Sequence[Object], now: t.Sequence[Object]) -
     if not pods:
         return ""
     return (
-        f"A container of {', '.join(pods)} crashed while the canary had {step['weight']:g}%, and was started again; "
-        f"see why with kubectl logs --previous {pods[0]}."
+        f"A container of {', '.join(pods)} crashed while the canary had {step['weight']:g}%, and was restarted; see "
+        f"why with kubectl logs --previous {pods[0]}."
     )

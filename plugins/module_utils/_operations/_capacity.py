@@ -31,7 +31,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if replicas < 0:
         raise Failure(f"replicas is {replicas}; it must not be negative.")
     if template is None and not options["deployment"]:
-        raise Failure("Give template, the pods to find room for, or deployment, the one that has it.")
+        raise Failure("Set template, the pods to find room for, or deployment, the Deployment that has it.")
     _shapes.check_template(template or {})
     api = _api.api(options, task.environ)
     try:
@@ -40,7 +40,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             if deployment is None:
                 raise Failure(
                     f"There is no Deployment {options['deployment']} in namespace {options['namespace']} "
-                    f"to take the template from; give template."
+                    f"to take the template from; set template."
                 )
             template = deployment["spec"]["template"]
         room = found(api, options["namespace"], replicas, template, deployment, options["objects"])
@@ -49,7 +49,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     return {
         "changed": False,
         "fits": room.missing is None,
-        "copies": room.copies,
+        "replicas": room.replicas,
         "room": room.most,
         "limited_by": room.limited_by,
         "unjudged": list(room.unjudged),

@@ -84,7 +84,7 @@ def _checked(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
     _waves.waves(play.hosts, options["waves"], play.groups)
     _plan.check_least("fleet", options, {"soak": 0, "samples": 1, "timeout": 1})
     if not 0 <= options["min_success"] <= 1:
-        raise Failure(f"fleet_min_success is {options['min_success']}; give a share from 0 to 1.")
+        raise Failure(f"fleet_min_success is {options['min_success']}; set a share from 0 to 1.")
     return {"ansible_facts": {"fleet_result": {}, "__fleet_start": {}}}
 
 

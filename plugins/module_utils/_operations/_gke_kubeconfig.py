@@ -40,7 +40,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     kind = options["auth_kind"]
     for needs, option in (("serviceaccount", "service_account_file"), ("accesstoken", "access_token")):
         if kind == needs and not options[option]:
-            raise Failure(f"auth_kind is {kind}; give {option}.")
+            raise Failure(f"auth_kind is {kind}; set {option}.")
     plugged = options["auth"] == "plugin" or (
         options["auth"] == "auto" and kind != "accesstoken" and shutil.which(_gke.PLUGIN) is not None
     )
@@ -101,8 +101,8 @@ def _token(file: str | None) -> _gke.Token:
     except Exception as error:  # google-auth lets its own errors through, and those of cryptography and requests
         whose = f"the service account file {file}" if file else "the application default credentials"
         raise Failure(
-            f"Google gave no access token for {whose} ({type(error).__name__}); see that they are valid and that "
-            f"Google can be reached."
+            f"Google gave no access token for {whose} ({type(error).__name__}); check that they are valid and that "
+            "Google can be reached."
         ) from error
     # google-auth's times are UTC without saying so.
     expires = credentials.expiry.replace(tzinfo=timezone.utc, microsecond=0) if credentials.expiry else None

@@ -64,4 +64,4 @@ def _released(lock: Lock, known: t.Mapping[str, t.Any]) -> str:
         _companion.finish(known["companion"])
     if lock.release():
         return f"The lock of {lock.application} is released."
-    return f"The lock of {lock.application} was not held any more."
+    return f"The lock of {lock.application} was no longer held."

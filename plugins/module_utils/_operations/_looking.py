@@ -60,7 +60,10 @@ def adopt(api: _api.Api, adoptions: t.Iterable[Adoption], before_write: t.Callab
             if error.status not in (409, 422):
                 raise
             name = f"{live['kind']} {live['metadata']['name']}"
-            raise Moved(f"{name} was changed by somebody else meanwhile; see who did that, and run again.") from error
+            raise Moved(
+                f"{name} was changed by somebody else during this run; find out who did that, and run the playbook "
+                "again."
+            ) from error
 
 
 def adopt_at_last(

@@ -105,12 +105,12 @@ class Step:
             if plan["kind"] == "rollback":
                 patch = _updating.undoing(there, plan["revision"])
                 done = not patch(there.deployment)
-                said = f"{place} goes back to revision {plan['revision']}"
+                said = f"{place} is rolled back to revision {plan['revision']}"
             else:
                 wish = _update.wish_in(plan)
                 patch = _updating.updating(wish, template)
                 done = not _update.template_patch(there.deployment, wish)
-                said = f"{place} goes to version {wish.version} ({plan['image']})"
+                said = f"{place} is updated to version {wish.version} ({plan['image']})"
             if not done and _update.fingerprint(template) != plan["template"]:
                 raise _updating.changed_meanwhile(place.name)
             if plan["phase"] != "done" and not self.task.check_mode:
@@ -135,7 +135,7 @@ class Step:
         result = _place.difference(there.deployment, after)
         if result["changed"]:
             self.run.journal.note("changed", message=said)
-        return {**result, "message": f"{said if result['changed'] else f'{place} is as it is asked for'}."}
+        return {**result, "message": f"{said if result['changed'] else f'{place} is already as requested'}."}
 
     def paused(self) -> Facts:
         """Go on to the point to pause at, and verify that each version gets its share of the traffic."""
@@ -158,9 +158,9 @@ class Step:
         if plan["stays"]:
             self.run.journal.note("serving", version=" and ".join(self.carrier.shares(self.found())))
             goes_on = (
-                "A second run with the same version goes on."
+                "Run the playbook again with the same version to go on."
                 if plan["resume"] == "next_run"
-                else f"kubectl rollout resume deployment/{name} goes on."
+                else f"To go on: kubectl rollout resume deployment/{name}."
             )
             self.told(f"{result['message']} {goes_on}", result["pods"])
         message = f"{result['message']} observed: {seen['message']}"
@@ -212,7 +212,7 @@ class Step:
         """Raise ChangedError where the Deployment no longer has what this run gave it; `besides` is what failed."""
         others = _update.changed_by_others(there.deployment, self.plan)
         if not others and not self.is_ours(there):
-            others = f"its pod template is not that of revision {self.plan['revision']} any more"
+            others = f"its pod template is no longer that of revision {self.plan['revision']}"
         if others:
             raise ChangedError(
                 f"Somebody else changed {self.place} while it was rolled out: {others}. Find out who did that, and run "
@@ -226,7 +226,8 @@ class Step:
         if strange:
             raise Failure(
                 f"Not all pods of {self.place} have the image {self.plan['image']} in container "
-                f"{self.carrier.container}: {', '.join(strange)}; find out who changed them, and run again."
+                f"{self.carrier.container}: {', '.join(strange)}; find out who changed them, and run the playbook "
+                "again."
             )
 
     def told(self, message: str, pods: t.Sequence[Facts]) -> None:
@@ -309,9 +310,9 @@ class Step:
             gone = self.missing(there)
             if gone:
                 message = (
-                    f"{failed}, and was not rolled back to {back['version']}, whose revision {back['revision']} cannot "
-                    f"run any more, as {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone; create it again, "
-                    f"and go back with rollback.yml -e revision={back['revision']}"
+                    f"{failed}, and was not rolled back to {back['version']}, whose revision {back['revision']} can "
+                    f"no longer run, as {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone; create it "
+                    f"again, and go back with rollback.yml -e revision={back['revision']}"
                 )
                 return self.over({"changed": False}, message)
             undone = self.rollout(state="undone", to_revision=back["revision"], failed=True)
@@ -325,7 +326,7 @@ class Step:
             self.rollout(state="complete")
         except Failure as failure:
             why = self.run.failed(failure).message.splitlines()[0]
-            return self.over(undone, f"{said}, which does not become complete either: {why}")
+            return self.over(undone, f"{said}, which does not complete its rollout either: {why}")
         return self.answers_again(undone, f"{said}, which runs in every pod again")
 
     @property
@@ -396,7 +397,7 @@ class Step:
             expected = {self.proof.as_before(version): 1}
             seen = self.seen(settles="verdict", expected=expected, fail_on="never", entry=entry)
         except Failure as failure:
-            return self.over(undone, f"{runs}, but what users get could not be asked: {failure.message}")
+            return self.over(undone, f"{runs}, but what users get could not be verified: {failure.message}")
         if seen["verdict"] != "pass":
             return self.over(undone, f"{runs}, but {seen['message']}")
         return self.over(undone, f"{runs} ({seen['message']})", complete=True, serving=version)
@@ -423,7 +424,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> Facts:
         return _back(options, task, plan)
     if plan is None and not (options["state"] == "started" and options["version"]):
         raise Failure(
-            "Give run, what the task with convoy.rollout.run registered, or with state=started the version to go to."
+            "Set run to what the task with convoy.rollout.run registered, or with state=started set the version to go "
+            "to."
         )
 
     def work(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> Facts:
@@ -469,7 +471,7 @@ def _started_alone(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         "before": plan.target if done else back.get("version", ""),
         "after": plan.target,
         "way_back": back.get("revision", 0),
-        "message": f"{place} {'has' if done else 'goes to'} version {wish.version} ({plan.facts['image']}).",
+        "message": f"{place} {'has' if done else 'is updated to'} version {wish.version} ({plan.facts['image']}).",
     }
 
 
@@ -480,12 +482,12 @@ def _back(options: t.Mapping[str, t.Any], task: Task, plan: t.Mapping[str, t.Any
     except Failure:
         handle = None
     if handle is None or plan is None:
-        return {"changed": False, "message": "The run had not begun, so there is nothing to take back."}
+        return {"changed": False, "message": "The run had not begun, so there is nothing to roll back."}
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
     with contextlib.closing(run):
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
-            return {"changed": False, "message": "Another run has the lock, so nothing is taken back."}
+            return {"changed": False, "message": "Another run holds the lock, so nothing is rolled back."}
         if task.check_mode or not any(event["kind"] == "starting" for event in run.journal.events()):
-            return {"changed": False, "message": "Nothing was changed, so there is nothing to take back."}
+            return {"changed": False, "message": "Nothing was changed, so there is nothing to roll back."}
         return Step(options, task, run, plan).back()

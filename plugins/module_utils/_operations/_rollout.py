@@ -148,7 +148,9 @@ class Rollout:
         if not self.task.check_mode:
             seen = self.followed(seen, _unsettled, held=True)
         new = _rollout.new_copies(seen.workload, seen.remembered)
-        return self.result(seen, before, f"{place} is paused with {new} of {wanted} pods new; asked was {at}.")
+        return self.result(
+            seen, before, f"{place} is paused with {new} of {wanted} new pods; a pause at {at} was requested."
+        )
 
     def step(self, seen: Seen, point: _pause.Point) -> Seen:
         """Let a braked Deployment go on until it is at a point, or more of its new pods are ready."""
@@ -171,7 +173,7 @@ class Rollout:
         self.check_not_paused(before.workload, "restarted")
         now = datetime.now(timezone.utc)
         seen = self.write(before, lambda workload: _workloads.restarted(workload, now))
-        return self.result(seen, before, f"{self.place} starts all its pods anew.")
+        return self.result(seen, before, f"{self.place} restarts all its pods.")
 
     def undone(self, to_revision: int, failed: bool = False) -> dict[str, t.Any]:
         """Give the workload the pod template of an earlier revision, as the current one `failed` or by choice."""
@@ -186,7 +188,9 @@ class Rollout:
             # It may also be this task's own change, of which the answer was lost.
             known = (_workloads.bare(before.workload["spec"]["template"]), to.template)
             if _workloads.bare(workload["spec"]["template"]) not in known:
-                raise Failure(f"{place} was changed by somebody else meanwhile; look at it and run again.")
+                raise Failure(
+                    f"{place} was changed by somebody else during this run; look at it and run the playbook again."
+                )
             # Where it went back already, the current revision is not the one that failed.
             noted = _workloads.failed_with_current(before.revisions) if failed and not to.current else ""
             resumed = _pause.resumed(workload) if _pause.is_ours(workload) else []
@@ -221,7 +225,7 @@ class Rollout:
     def check_pausable(self, state: str) -> None:
         """Raise Failure for a kind that has no pause."""
         if self.place.kind == "StatefulSet":
-            instead = "hold some of its pods back with spec.updateStrategy.rollingUpdate.partition"
+            instead = "keep some of its pods as they are with spec.updateStrategy.rollingUpdate.partition"
         elif self.place.kind == "DaemonSet":
             instead = "spec.updateStrategy.type OnDelete leaves its pods as they are"
         else:
@@ -274,7 +278,7 @@ class Rollout:
         """Why the rollout cannot become complete, with everything that is known about it."""
         namespace = self.place.namespace
         log = _last_words(self.api, namespace, fault)
-        said = f"{self.place} did not become complete: {str(fault).rstrip('.')}"
+        said = f"{self.place} did not complete its rollout: {str(fault).rstrip('.')}"
         pod = next((item for item in seen.pods if item["metadata"]["name"] == fault.pod), None)
         if pod and fault.container is None:
             now = _rollout.standing(pod)
@@ -324,7 +328,7 @@ class Awaited:
         )
         if workload is None:
             raise ChangedError(
-                f"{place} was deleted by somebody else while its rollout was waited for. Find out who did that, and "
+                f"{place} was deleted by somebody else while this run waited for it. Find out who did that, and "
                 "run the playbook again."
             )
         for given in rollout.given:
@@ -430,7 +434,7 @@ def brought(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[s
     belonging = {"at": "paused", "to_revision": "undone", "failed": "undone", "replicas": "complete"}
     for name, belongs in belonging.items():
         if options[name] and state != belongs:
-            raise Failure(f"{name} goes with state={belongs} only, not with state={state}.")
+            raise Failure(f"{name} can be used only with state={belongs}, not with state={state}.")
     api = _api.api(options, task.environ)
     rollout = Rollout(api, options, task, run)
     try:

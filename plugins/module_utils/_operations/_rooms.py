@@ -129,7 +129,8 @@ def _judged(api: _api.Api, wanted: t.Sequence[Wanted]) -> list[str]:
                 beside = f" beside those of {others}, which would be applied with it"
             raise Failure(
                 f"Nothing was applied, as there is no room for {each.place} with its {each.replicas} pods{beside}: "
-                f"{room.message}. Make room, or describe fewer replicas or smaller requests, and run again."
+                f"{room.message}. Make room, or describe fewer replicas or smaller requests, and run the playbook "
+                "again."
             )
         said += _update.room_hints(room.unjudged)
     return said
@@ -182,5 +183,6 @@ def _check_objects(api: _api.Api, items: t.Sequence[_api.Object], namespace: str
             for name, count, left in _quotas.objects_short(quota, created):
                 raise Failure(
                     f"Nothing was applied, as there is no room for all of it in namespace {space}: needs {count} more "
-                    f"of {name}, left of quota {quota['metadata']['name']}: {left}. Raise the quota, or describe fewer."
+                    f"{name}, but quota {quota['metadata']['name']} has {left} left. Raise the quota, or describe "
+                    "fewer objects."
                 )

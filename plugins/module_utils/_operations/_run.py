@@ -65,7 +65,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "ended":
         return _ended(options, task)
     if not options["strategy"]:
-        raise Failure(f"Give strategy, one of {', '.join(STRATEGIES)}.")
+        raise Failure(f"Set strategy to one of {', '.join(STRATEGIES)}.")
     return _begun(options, task)
 
 
@@ -167,8 +167,8 @@ def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> 
     if task.owner is None:
         raise Failure(
             "A run belongs to the process of ansible-playbook, which is not on the machine that this task runs on: "
-            "give the host ansible_connection: local, and a kubeconfig that leads to the cluster, with a proxy-url if "
-            "need be."
+            "set ansible_connection: local for the host, and a kubeconfig that leads to the cluster, with a "
+            "proxy-url if need be."
         )
     validated = ArgumentSpecValidator(planning.arguments).validate(dict(options["request"]))
     if validated.error_messages:
@@ -183,7 +183,7 @@ def _checked(planning: Planning, options: t.Mapping[str, t.Any], task: Task) -> 
     )
     if options["lock_wait"] < 0:
         raise Failure(
-            f"{planning.role or options['strategy']}_lock_wait is {options['lock_wait']}; the least that works is 0."
+            f"{planning.role or options['strategy']}_lock_wait is {options['lock_wait']}; it must be at least 0."
         )
     planning.check(begin)
     return begin

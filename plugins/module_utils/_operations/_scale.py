@@ -70,7 +70,9 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
                 {"before": plan.before},
             )
         if room.unjudged:
-            plan = dataclasses.replace(plan, hints=[*plan.hints, f"room was not judged by {'; '.join(room.unjudged)}"])
+            plan = dataclasses.replace(
+                plan, hints=[*plan.hints, f"the check for free room leaves out {'; '.join(room.unjudged)}"]
+            )
     return plan
 
 
@@ -87,7 +89,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "back":
         return _left(options, task)
     if options["replicas"] is None:
-        raise Failure(f"Give replicas, which goes with state={options['state']}.")
+        raise Failure(f"Set replicas, which state={options['state']} needs.")
     return _run.in_run({"scaled": _scaled, "verified": _verified}[options["state"]], options, task)
 
 
@@ -135,7 +137,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     result = {"changed": False, "before": there, "after": there, "autoscaler": _told(owner)}
     if owner:
         message = _scale.left_alone(place.name, owner, there)
-        why = f"HorizontalPodAutoscaler {owner.name} decides on the replicas, so nothing was done that can be verified"
+        why = f"HorizontalPodAutoscaler {owner.name} sets the replicas, so nothing was done that can be verified"
         run.verified("pods", {"verdict": "unverified", "by": "nothing", "message": why}, final=True)
         return {**result, "message": message}
     requested = _scale.target(place.name, there, options["replicas"])
@@ -217,12 +219,12 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     try:
         handle = _run.handle_of(options["run"])
     except Failure:
-        return {"changed": False, "message": "The run had not begun, so there is nothing to say."}
+        return {"changed": False, "message": "The run had not begun, so there is nothing to report."}
     run = _run.Run(handle, lambda: _api.api(options, task.environ))
     with contextlib.closing(run):
         run.failed_elsewhere(_called.reason(options["failure"]))
         if run.taken_over:
-            return {"changed": False, "message": "Another run has the lock, so it says what there is."}
+            return {"changed": False, "message": "Another run holds the lock, and reports what runs."}
         place = _place_of(options)
         try:
             with contextlib.closing(_api.api(options, task.environ)) as api:
@@ -232,12 +234,12 @@ def _left(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             return {"changed": False, "message": failure.message}
         there, ready = _scale.replicas_of(deployment), deployment.get("status", {}).get("readyReplicas", 0)
         changed = not task.check_mode and any(event["kind"] == "changed" for event in run.journal.events())
-        left = f"{place} has {ready} of {there} pods ready{', and nothing was taken back' if changed else ''}."
+        left = f"{place} has {ready} of {there} pods ready{', and nothing was rolled back' if changed else ''}."
         plan = options["run"].get("plan") or {}
         before = plan.get("before")
         if changed and before is not None and before != there == plan["target"]:  # else it is somebody else's number
             again = f"kubectl -n {place.namespace} scale deployment/{place.name} --replicas={before}"
-            left += f" To have {before} replicas again: {again}."
+            left += f" To go back to {before} replicas: {again}."
         run.journal.note("left", message=left)
         run.journal.note("serving", version=there)
         return {"changed": False, "message": left}

@@ -75,7 +75,7 @@ def _update_planned(api: _api.Api, begin: Begin) -> Plan:
     if not gone or not back:
         return _with_room(api, begin, plan, there, tried["spec"]["template"])
     said = (
-        f"revision {back.number} of {place} cannot run any more, so there is no way back where {plan.target} fails "
+        f"revision {back.number} of {place} can no longer run, so {plan.target} cannot be rolled back if it fails "
         f"verification: {_gone(gone)}"
     )
     plan = replace(plan, warnings=[*plan.warnings, said])
@@ -95,7 +95,7 @@ def _rollback_planned(api: _api.Api, begin: Begin) -> Plan:
     gone = [] if to.current else missing(api, begin.namespace, to.template)
     if gone:
         raise Failure(
-            f"Revision {to.number} of {place} cannot run any more: {_gone(gone)}. Create what is missing again, or "
+            f"Revision {to.number} of {place} can no longer run: {_gone(gone)}. Create what is missing again, or "
             f"name another revision with -e revision=...; kubectl -n {begin.namespace} rollout history "
             f"deployment/{place.name} lists them.",
             {"before": plan.before},
@@ -189,6 +189,6 @@ def updating(wish: _update.Wish, template: _api.Object) -> Patch:
 def changed_meanwhile(name: str) -> Failure:
     """What is said of a Deployment whose pod template is not the one that the run has planned with."""
     return Failure(
-        f"The pod template of Deployment {name} was changed by somebody else meanwhile; see what changed with kubectl "
-        f"rollout history deployment/{name}, and run again."
+        f"The pod template of Deployment {name} was changed by somebody else during this run; see what changed with "
+        f"kubectl rollout history deployment/{name}, and run the playbook again."
     )

@@ -157,7 +157,7 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
         ("rate_limit", 0),
     ):
         if options[name] is not None and options[name] < least:
-            raise Failure(f"{name} is {options[name]}; the least that works is {least}.")
+            raise Failure(f"{name} is {options[name]}; it must be at least {least}.")
     for name in ("request_timeout", "timeout", "max_p99", "interval", "watch_limit"):
         if options[name] is not None and options[name] <= 0:
             raise Failure(f"{name} is {options[name]}; it must be more than 0 seconds.")
@@ -170,14 +170,14 @@ def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     if any(c in part for part in sent for c in "\r\n") or any(c.isspace() for c in options["path"]):
         raise Failure("path must not contain white space, nor headers line breaks.")
     if not options["url"] and not options["name"] and not (options["application_service"] and not _samples(options)):
-        raise Failure("Give name, the Service to sample, or url.")
+        raise Failure("Set name, the Service to sample, or url.")
     if options["source_addresses"] and not (options["state"] == "sampled" and _samples(options)):
         raise Failure("source_addresses goes with state=sampled and samples of traffic only; leave it out.")
     if options["expected"] and options["expected_from"]:
-        raise Failure("Give expected or expected_from, not both.")
+        raise Failure("Set expected or expected_from, not both.")
     needed = _counted_sources(options)
     if needed and not (options["application_service"] or options["name"]):
-        raise Failure(f"Give application_service, the Service whose {' and '.join(sorted(needed))} are meant.")
+        raise Failure(f"Set application_service, the Service whose {' and '.join(sorted(needed))} are meant.")
     shares: dict[str, float] = {}
     for version, share in options["expected"].items():
         try:
@@ -294,7 +294,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Sample, count and judge, or begin or end a watch. Raises Failure, with everything that was counted."""
     if options["state"] == "watched":
         if not options["watch"]:
-            raise Failure("Give watch, what the task with state=watch returned under that name.")
+            raise Failure("Set watch to what the task with state=watch returned under that name.")
         found = _companion.finish(options["watch"], options["request_timeout"] + 10)
         if found.get("stopped"):
             found["message"] += f"; it ended before its time: {found['stopped']}"
@@ -623,7 +623,7 @@ def _sampled(
     result.update(via=way.via, url=way.url, port=way.port, other_ports=list(way.others))
     if way.via == "proxy" and set(result["errors"]) == {_answers.FORBIDDEN} and not result["counts"]:
         raise Failure(
-            f"{way.url}: the API server forbids the requests (403); have this user allowed to get services/proxy.",
+            f"{way.url}: the API server forbids the requests (403); allow this user to get services/proxy.",
             result,
         )
     return result
@@ -650,7 +650,7 @@ def _tell_clients(
     if lost == "fail" or (sticky and several):
         result["verdict"] = "fail"
     elif result["verdict"] == "inconclusive" and len(got) < (options["max_samples"] or DEFAULT_MOST):
-        told.append(f"{len(got)} clients are too few, give more source_addresses")
+        told.append(f"{len(got)} clients are too few, set more source_addresses")
     result.update(
         errors=dict(errors),
         clients={"count": len(got), "requests": len(taken), "one_version": len(got) - len(several), "several": several},
@@ -758,7 +758,9 @@ def report(
     }
 
 
-TURNS = "the answers take turns, as where a proxy goes round its endpoints, so the shares vary less than single choices"
+TURNS = (
+    "the answers alternate, as behind a proxy that uses its endpoints in turn, so the shares vary less than by chance"
+)
 
 
 def _orders(taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _statistics.Standard]) -> list[_order.Order]:

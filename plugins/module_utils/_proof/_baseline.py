@@ -71,8 +71,8 @@ def renamed(versions: t.Collection[str], running: t.Collection[str]) -> dict[str
 
 
 BY_TWO_NAMES = (
-    "where that is one version by two names, say with version_of how the one comes from the other, or with "
-    "version_from of the entry where else an answer names its version"
+    "if these are two names of one version, set version_of to how one comes from the other, or version_from of the "
+    "entry to where else an answer names its version"
 )
 
 
@@ -87,10 +87,10 @@ def other_names(
     if not counts or set(expected) & set(counts):
         return ""
     if was:
-        said = " and ".join(f"the images said {image} and the answers {answer}" for image, answer in was.items())
+        said = " and ".join(f"the images named {image} and the answers {answer}" for image, answer in was.items())
         return f"Before the change {said}: {BY_TWO_NAMES}"
     if len(counts) == len(expected) == 1 and not set(counts) & {*before, UNNAMED}:
-        return f"The images say {next(iter(expected))} and the answers {next(iter(counts))}: {BY_TWO_NAMES}"
+        return f"The images name {next(iter(expected))} and the answers {next(iter(counts))}: {BY_TWO_NAMES}"
     return ""
 
 
@@ -154,10 +154,8 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
 
 
 UNCHANGED = "Nothing was changed, as what users get could not be verified"
-UNVERIFIED = "-e unverified=true makes the change all the same, and its verdict is unverified"
-SOURCES = (
-    "With source: endpoints in the entry the images of what is ready are judged without requests, which proves less"
-)
+UNVERIFIED = "-e unverified=true makes the change anyway, and its verdict is unverified"
+SOURCES = "With source: endpoints in the entry, the images of ready pods are judged without requests, which proves less"
 
 
 FEW = 0.01  #: the share of requests that may be refused for that
@@ -181,7 +179,7 @@ def refusal(seen: t.Mapping[str, t.Any], instead: str = "") -> str:
 
     `instead` is the Service that would be asked without the entry that is given.
     """
-    entry = f" It is the entry that is given; left out, Service {instead} is asked." if instead else ""
+    entry = f" That is the entry that is configured; without it, requests go to Service {instead}." if instead else ""
     where = f" to {seen['url']}" + (f", port {seen['port']}," if seen.get("port") else "")
     return (
         f"{UNCHANGED}: {summary(seen['errors'], where)}. {_remedy(seen['errors'])}{_ports(seen)}.{entry} {SOURCES}; "
@@ -200,7 +198,7 @@ def _ports(seen: t.Mapping[str, t.Any]) -> str:
     """What is known of the Service's other ports."""
     others, good = seen.get("other_ports") or [], seen.get("ports_that_answer") or []
     if good:
-        return f"; {' and '.join(good)}, which port can name, {'does' if len(good) == 1 else 'do'} answer"
+        return f"; {' and '.join(good)} {'does' if len(good) == 1 else 'do'} answer, which port can be set to"
     return f"; its Service has other ports, none of which answers either: {', '.join(others)}" if others else ""
 
 
@@ -215,10 +213,10 @@ def _sentence(text: str) -> str:
 def misread(url: str, answer: str, image: str) -> str:
     """Why nothing is changed where answers and images name the same version by different names, and what to do."""
     return (
-        f"{UNCHANGED}: {url} answers version {answer}, and the images of the ready pods say {image}. Say with "
-        f"version_of how the one comes from the other, as version_of: {{prefix: v}} does for v1.0.0 and 1.0.0, with "
-        f"container which of several containers has the version, or with version_from of the entry where else an "
-        f"answer names it; {UNVERIFIED}."
+        f"{UNCHANGED}: {url} answers version {answer}, and the images of the ready pods name {image}. Set version_of "
+        f"to how one comes from the other, as version_of: {{prefix: v}} does for v1.0.0 and 1.0.0, container to the "
+        "one of several containers that has the version, or version_from of the entry to where else an answer names "
+        f"it; {UNVERIFIED}."
     )
 
 
@@ -240,8 +238,8 @@ def serves_again(verdict: str) -> str:
 def nowhere(what: str) -> str:
     """Why nothing is changed where there is no place to ask, and what to do; `what` is the Deployment."""
     return (
-        f"{UNCHANGED}: no Service leads to {what}, and no entry says where users come in. Give the entry, or source: "
-        f"pods in it to have the images of the ready pods judged; {UNVERIFIED}."
+        f"{UNCHANGED}: no Service leads to {what}, and no entry says where users come in. Set the entry, or source: "
+        f"pods in it to judge by the images of the ready pods; {UNVERIFIED}."
     )
 
 

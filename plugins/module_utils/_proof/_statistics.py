@@ -244,7 +244,7 @@ def _latency(slow: int, answered: int, standard: Standard) -> _sequential.Outcom
 
 TOO_FEW = ": too few samples to tell"
 KEPT = (
-    ", but like answers follow each other, so these are worth about {worth} single choices, too few to tell: "
+    ", but equal answers follow each other, so these count as about {worth} independent ones, too few to tell: "
     "a proxy may keep its connections, clients stick to what they got, or the shares changed meanwhile"
 )
 
@@ -265,7 +265,7 @@ def _named(standard: Standard) -> str:
 
 def _sure(standard: Standard) -> str:
     # Rounded down: what is said is not surer than what was measured.
-    return f"{math.floor((1 - standard.beta) * 10_000 + 1e-6) / 100:g}% sure"
+    return f"{math.floor((1 - standard.beta) * 10_000 + 1e-6) / 100:g}% confidence"
 
 
 def _exact(standard: Standard, version: str, counts: t.Mapping[str, int], rest: str) -> str:
@@ -279,8 +279,8 @@ def _estimated(standard: Standard, version: str, counts: t.Mapping[str, int], re
     around = f" ± {tolerated(wanted, standard.tolerance) * 100:g}" if wanted < 1 else "%"
     return (
         f"{_named(standard)}{version} answers {percent(seen / max(1, answered), wanted)}% of {answered} requests "
-        f"({_sure(standard)}: {percent(low, wanted)} to {percent(high, wanted)}%), "
-        f"expected {wanted * 100:g}{around}{rest}"
+        f"({_sure(standard)}: {percent(low, wanted)} to {percent(high, wanted)}%), expected "
+        f"{wanted * 100:g}{around}{rest}"
     )
 
 
@@ -292,8 +292,7 @@ def _lost(standard: Standard, answered: int, total: int, rest: str) -> str:
     _low, high = _sequential.interval(answered, total, 2 * standard.alpha)
     return (
         f"{_named(standard)}answers {percent(answered / total, wanted)}% of {total} requests with a version "
-        f"({_sure(standard)}: {percent(high, wanted)}% at most), "
-        f"expected {percent(wanted)}% or more{rest}"
+        f"({_sure(standard)}: {percent(high, wanted)}% at most), expected {percent(wanted)}% or more{rest}"
     )
 
 

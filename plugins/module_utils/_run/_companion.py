@@ -89,7 +89,7 @@ def start(
     try:
         directory = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     except OSError as error:
-        raise Failure(f"There is no place for the socket of the {name}: {error}.") from error
+        raise Failure(f"The socket of the {name} could not be created: {error}.") from error
     ready, told = os.pipe()
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -145,7 +145,7 @@ def finish(handle: t.Mapping[str, t.Any], seconds: float = 30.0) -> t.Any:
     """Have the work end, `seconds` at most, and return what it returned. Raises Failure."""
     name, directory = handle.get("name", "companion"), handle.get("directory")
     if not isinstance(directory, str):
-        raise Failure(f"This is no {name} that was started: it names no directory.")
+        raise Failure(f"This is not a {name} that was started: it names no directory.")
     received = b""
     with socket.socket(socket.AF_UNIX) as asker:
         asker.settimeout(seconds)
@@ -159,12 +159,12 @@ def finish(handle: t.Mapping[str, t.Any], seconds: float = 30.0) -> t.Any:
         except TimeoutError as error:
             raise Failure(f"The {name} did not end within {seconds:g} s.") from error
         except OSError as error:
-            raise Failure(f"The {name} is gone, and what it knew with it: it ended by itself or was killed.") from error
+            raise Failure(f"The {name} has ended, and what it knew is lost: it exited or was killed.") from error
     if not received:
-        raise Failure(f"The {name} is gone, and what it knew with it: it was killed.")
+        raise Failure(f"The {name} has ended, and what it knew is lost: it was killed.")
     answer = json.loads(received)
     if "error" in answer:
-        raise Failure(f"The {name} broke down: {answer['error']}.")
+        raise Failure(f"The {name} failed: {answer['error']}.")
     return answer["result"]
 
 

@@ -71,7 +71,7 @@ class Lock:
             expired = other and (_is_dead(other.holder) or observer.has_expired(other, time.monotonic()))
             if other is None or takeover or expired:
                 writes += 1
-                how = f"taken {'after the end of' if expired else 'from'} {other}" if other else ""
+                how = f"lock taken over {'after the end of' if expired else 'from'} {other}" if other else ""
                 if self.write(lease, last=writes >= _retries.ATTEMPTS):
                     return self.goes_on(how, tell)
                 time.sleep(_retries.growing(writes))
@@ -126,17 +126,17 @@ class Lock:
         while True:
             other = _lease.held(self.read())
             if other is None or other.holder != self.holder:
-                who = f"was taken over by {other}" if other else "was taken away"
+                who = f"was taken over by {other}" if other else "was removed"
                 raise LockLostError(
-                    f"{where} {who}, so this run stops; nothing is undone, as another run may be at work. Run again "
-                    "when that is over."
+                    f"{where} {who}, so this run stops; nothing is undone, as another run may be at work. Run the "
+                    "playbook again when that one has ended."
                 )
             if other.seems_alive(_now()):  # by this machine's clock, which wrote it
                 return
             if time.monotonic() >= end:
                 raise LockLostError(
-                    f"{where} is not renewed any more, as the process that does so was killed, so this run stops; "
-                    "nothing is undone. Run again."
+                    f"{where} is no longer renewed, as the process that renews it was killed, so this run stops; "
+                    "nothing is undone. Run the playbook again."
                 )
             time.sleep(LOOK)
 
@@ -165,7 +165,7 @@ class Lock:
                     raise
                 continue  # a renewal that was on its way
             return True
-        raise Failure(f"The Lease {self.name} in namespace {self.namespace} changes all the time; delete it by hand.")
+        raise Failure(f"The Lease {self.name} in namespace {self.namespace} keeps changing; delete it by hand.")
 
 
 def identity(owner: int | None, host: str = "") -> str:

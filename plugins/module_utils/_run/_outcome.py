@@ -124,7 +124,7 @@ def outcome(events: t.Sequence[Event], ended: float) -> Outcome:
     )
     reason, log = _split(str(why["message"])) if why else ("", "")
     if ending == "interrupted":
-        reason = "The run was interrupted before its end; run again, and it goes on."
+        reason = "The run was interrupted before its end; run the playbook again, and it goes on."
     counted = watched if watched and watched.get("samples") else _counted(verified)
     verdict = _verdict(ending, verified)
     if ending == "success" and verdict == "unverified":

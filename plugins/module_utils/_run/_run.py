@@ -153,7 +153,7 @@ def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:
         return None
     handle = option.get("run", option)
     if not isinstance(handle, dict) or "directory" not in handle:
-        raise Failure("run is no run that was begun; give what the task with convoy.rollout.run registered.")
+        raise Failure("run is not a run that was begun; set it to what the task with convoy.rollout.run registered.")
     return handle
 
 

@@ -51,7 +51,10 @@ def check(applications: t.Any, request: t.Mapping[str, t.Any]) -> None:
 
 def no_namespace(namespace: str) -> str:
     """That there is no place for the application, and what to do."""
-    return f"There is no namespace {namespace}; create it, or have it created with -e app_deploy_create_namespace=true."
+    return (
+        f"There is no namespace {namespace}; create it, or let the role create it with -e "
+        "app_deploy_create_namespace=true."
+    )
 
 
 def self_signed(applications: Described) -> dict[str, Object]:
@@ -146,8 +149,8 @@ def beside_services(applications: Described, services: t.Sequence[Object]) -> tu
             if other in applications or other.endswith("-preview") or item["spec"].get("selector") != selector:
                 continue
             said = (
-                f"Service {other} is not described, and finds the same pods as Service {name}, which is created: "
-                f"whoever comes in by {other} goes on to do so. Delete it once nobody does, describe it, or leave it "
+                f"Service {other} is not described and selects the same pods as the new Service {name}, so requests to "
+                f"{other} would still reach them. Delete it once nobody uses it, describe it, or keep it "
                 f"with -e app_deploy_others=keep."
             )
             applied = _managers.applied_by_us(item)
@@ -190,7 +193,7 @@ def selecting(name: str, described: t.Mapping[str, t.Any], there: Object) -> dic
     missing = {key: value for key, value in matched.items() if key not in (*labels, "version")}
     if _selectors.unmet(live, {**labels, **missing, "version": described["version"]}):
         return {"hints": []}
-    hint = f"Deployment {name} keeps its selector {_selectors.query(live)}, which nobody may change"
+    hint = f"Deployment {name} keeps its selector {_selectors.query(live)}, which is immutable"
     if missing:
         hint += f", and so the labels {','.join(f'{key}={value}' for key, value in missing.items())}"
     kept = {"label_selector": live, "labels": {**described.get("labels", {}), **missing}}
@@ -208,8 +211,8 @@ def autoscaled(
     if owner is None or not replicas or described.get("replicas", replicas) == replicas:
         return {"hints": []}
     hint = (
-        f"Deployment {name} keeps its {replicas} replicas, as HorizontalPodAutoscaler {owner.name} decides on them; "
-        f"take replicas, which is {described['replicas']}, out of the description"
+        f"Deployment {name} keeps its {replicas} replicas, as HorizontalPodAutoscaler {owner.name} sets them; "
+        f"remove replicas ({described['replicas']}) from the description"
     )
     return {"replicas": replicas, "hints": [hint]}
 
@@ -249,9 +252,9 @@ def standing_beside(
             if _selectors.selects(selector, _workloads.pod_labels(item)):
                 said = _selectors.query({"matchLabels": selector})
                 found.append(
-                    f"Deployment {other} is not described, and its pods have {said}, by which Service {name} finds its "
-                    f"own: users would get both. Delete it, scale it to 0, describe it, or leave it with "
-                    f"-e app_deploy_others=keep."
+                    f"Deployment {other} is not described, and Service {name} would select its pods too ({said}): "
+                    "users would get both. Delete it, scale it to 0, describe it, or keep it with -e "
+                    "app_deploy_others=keep."
                 )
     return found
 
@@ -381,7 +384,7 @@ def left(namespace: str, changes: t.Iterable[str], before: t.Container[str]) -> 
         kind, _space, name = change.partition(" was applied")[0].partition(" ")
         if kind == "Deployment":
             how = f"rollout undo deployment/{name}" if name in before else f"delete deployment/{name}"
-            said.append(f"{change}, taken back by kubectl -n {namespace} {how}")
+            said.append(f"{change}, which kubectl -n {namespace} {how} undoes")
         else:
             said.append(change)
     return f"{'; '.join(said)}."

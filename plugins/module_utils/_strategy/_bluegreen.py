@@ -132,13 +132,16 @@ def plan(
             names.values()
         )
         raise Failure(
-            f"Service {served} must lead to one of two colours, but its selector {_said(live)} picks {seen}; "
-            f"name the version that is to take traffic in its selector."
+            f"Service {served} must lead to one of two colours, but its selector {_said(live)} selects {seen}; put "
+            "the version that is to receive traffic into its selector."
         )
     active = colours[taking[0]]
     preview = colours["green" if taking[0] == "blue" else "blue"]
     if not active["label"]:
-        raise Failure(f"The pods of Deployment {active['deployment']} have no label version to select them by.")
+        raise Failure(
+            f"The pods of Deployment {active['deployment']} have no label version to select them by; add it to the "
+            "pod template, or deploy it with app_deploy.yml."
+        )
     before = (service["metadata"].get("annotations") or {}).get(PREVIOUS, "")
     prepared = [item for item in map(unfinished_of, (service, *others)) if item]
     # Where somebody has given the traffic to what a rollout created, that is no preview any more.
@@ -159,9 +162,9 @@ def plan(
     if phase == "preview" and is_mixed(named[active["deployment"]]):
         raise Failure(
             f"Deployment {active['deployment']}, which has the traffic, is in the middle of a rollout to "
-            f"{active['version']}, and pods of an earlier version take part of the traffic or all of it. Nothing was "
-            f"changed. Have that end first: wait for it, resume it where it is paused, or roll it back with kubectl "
-            f"rollout undo deployment/{active['deployment']}; then run again."
+            f"{active['version']}, and pods of an earlier version receive part of the traffic or all of it. Nothing "
+            "was changed. Let that rollout end first: wait for it, resume it where it is paused, or roll it back "
+            f"with kubectl rollout undo deployment/{active['deployment']}; then run the playbook again."
         )
     labels = (active["label"], tag if phase == "preview" else preview["label"])
     selectors = _selectors_of(service, active, preview, labels)
@@ -204,7 +207,7 @@ def _rolled_back_to(name: str, active: Object, preview: Object, before: str, giv
             f"There is nothing to roll back to: {name} has not been switched from one colour to the other, or the last "
             f"switch was rolled back already. {stays}; go to another version with -e version=..."
         )
-    now = f"has {preview['version']} by now" if preview["exists"] else "is gone"
+    now = f"now has {preview['version']}" if preview["exists"] else "is gone"
     raise Failure(
         f"There is nothing to roll back to: users got {name} {before} before the last switch, and Deployment "
         f"{preview['deployment']}, which had it, {now}. {stays}; -e version={before} brings {before} up again."
@@ -371,10 +374,10 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
         raise Failure(" ".join(problems))
     version = request["version"]
     if request["rollback"] and version != "":
-        raise Failure("Give bluegreen_version (-e version=...) or bluegreen_rollback (-e rollback=true), not both.")
+        raise Failure("Set bluegreen_version (-e version=...) or bluegreen_rollback (-e rollback=true), not both.")
     if not request["rollback"] and not _description.is_version(version):
         raise Failure(
-            f"bluegreen_version is {json.dumps(version, default=str)}; give the version to go to, a label such as "
+            f"bluegreen_version is {json.dumps(version, default=str)}; set the version to go to, a label such as "
             '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0, or go back with -e rollback=true.'
         )
     _plan.check_least("bluegreen", request, LEAST)
@@ -394,12 +397,12 @@ def begin(
     done = found["phase"] == "done"
     now, old = (active, preview) if done else (preview, active)
     name = f"{application} {target} ({now['color']}, Deployment {now['deployment']})"
-    copies = request["replicas"] or max(described.get("replicas", 1), active["replicas"])
+    replicas = request["replicas"] or max(described.get("replicas", 1), active["replicas"])
     hints = []
     if old.get("exists") and old["version"]:
         kept = f"{application} {old['version']} ({old['color']}, Deployment {old['deployment']})"
-        replicas = old["replicas"] if request["keep_previous"] else 0
-        hints = [f"kept for the way back: {kept}, {replicas} replicas; -e version={old['tag']}"]
+        remaining = old["replicas"] if request["keep_previous"] else 0
+        hints = [f"kept for a rollback: {kept}, {remaining} replicas; go back with -e version={old['tag']}"]
     if found["phase"] == "preview" and preview["image"]:
         # The other colour's image is made of the description, whatever it was pinned by.
         new = _images.with_tag(described["image"], found["tag"])
@@ -408,8 +411,8 @@ def begin(
         before=active["version"],
         target=target,
         changes=not done or found["unfinished"],
-        headline=f"takes all traffic: {name}",
-        would=f"would take all traffic: {name}",
+        headline=f"{name} now receives all traffic",
+        would=f"{name} would receive all traffic",
         way_back=f"-e version={active['tag']}" if not done else "",
         hints=hints,
         endings=endings,
@@ -419,8 +422,8 @@ def begin(
         running=[active["version"]] if active["replicas"] and active["complete"] else [],
         facts={
             **found,
-            "replicas": copies,
-            "manifests": _manifests(application, described, preview, found["tag"], copies),
+            "replicas": replicas,
+            "manifests": _manifests(application, described, preview, found["tag"], replicas),
             "preview_service": f"{application}-preview",
             "old": old,
             # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
@@ -439,7 +442,7 @@ def endings(found: t.Mapping[str, t.Any], deployments: t.Iterable[Object], servi
 
 
 def _manifests(
-    application: str, described: t.Mapping[str, t.Any], preview: Object, tag: str, copies: int
+    application: str, described: t.Mapping[str, t.Any], preview: Object, tag: str, replicas: int
 ) -> dict[str, t.Any]:
     """What the templates make the other colour of: the application as described, under the colour's name.
 
@@ -450,7 +453,7 @@ def _manifests(
     deployment = {
         **described,
         "version": tag,
-        "replicas": copies,
+        "replicas": replicas,
         "labels": {**labels, **preview["match_labels"]},
         **(
             {"selector": preview["match_labels"], "label_selector": preview["label_selector"]}
@@ -486,7 +489,7 @@ def template_of(manifests: t.Iterable[Object], deployment: str) -> Object:
         if item["kind"] == "Deployment" and (item.get("metadata") or {}).get("name") == deployment:
             return (item.get("spec") or {}).get("template") or {}
     raise Failure(
-        f"The manifests have no Deployment {deployment}, which is the other colour; have the template give it the name "
+        f"The manifests have no Deployment {deployment}, which is the other colour; the template must use the name "
         "that it is rendered with."
     )
 

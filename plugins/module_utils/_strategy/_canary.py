@@ -83,8 +83,8 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
     """Raise Failure for a request that cannot work, whatever the cluster has."""
     if not isinstance(applications, dict) or not isinstance(application, str) or not NAME.fullmatch(application):
         raise Failure(
-            f"canary_application is {json.dumps(application, default=str)}; give the name of an application that is "
-            "described in canary_applications, a dictionary, or of a Deployment, of at most 56 characters."
+            f"canary_application is {json.dumps(application, default=str)}; set it to the name of an application that "
+            "is described in canary_applications, a dictionary, or of a Deployment, of at most 56 characters."
         )
     if application in applications:
         problems = _description.problems({application: applications[application]})
@@ -92,15 +92,15 @@ def check(application: t.Any, applications: t.Any, request: Request) -> None:
             raise Failure(" ".join(problems))
     version, ends = request["version"], request["promote"] or request["abort"]
     if request["promote"] and request["abort"]:
-        raise Failure("Give canary_promote (-e promote=true) or canary_abort (-e abort=true), not both.")
+        raise Failure("Set canary_promote (-e promote=true) or canary_abort (-e abort=true), not both.")
     if not (ends and version == "") and not _description.is_version(version):
         raise Failure(
-            f"canary_version is {json.dumps(version, default=str)}; give the version of the canary, a label such as "
+            f"canary_version is {json.dumps(version, default=str)}; set the version of the canary, a label such as "
             '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0, or end the canary that runs with '
             "-e promote=true or -e abort=true."
         )
     if not request["steps"]:
-        raise Failure("canary_steps is empty; give at least one step, such as {weight: 25}.")
+        raise Failure("canary_steps is empty; set at least one step, such as {weight: 25}.")
     _plan.check_least("canary", request, LEAST)
     _plan.check_share("canary", "min_success", request)
     _canary_steps.weights(steps_of(request))
@@ -119,11 +119,11 @@ def _check_replicas(request: Request) -> None:
             continue
         if by_pods:
             raise Failure(
-                f"A step of canary_steps says replicas: {replicas}. Without a router (application_router) the share of "
-                f"a canary is its number of replicas among all, so they follow from its weight; leave them out."
+                f"A step of canary_steps has replicas: {replicas}. Without a router (application_router) the share of "
+                f"a canary is its number of replicas among all, so they follow from its weight; remove them."
             )
         if replicas < 1:
-            raise Failure(f"A step of canary_steps says replicas: {replicas}; the least that works is 1.")
+            raise Failure(f"A step of canary_steps has replicas: {replicas}; it must be at least 1.")
 
 
 def _check_match(request: Request) -> None:
@@ -134,14 +134,14 @@ def _check_match(request: Request) -> None:
         if step.get("match") is None:
             continue
         if not headers:
-            raise Failure("A step of canary_steps says match without headers; give at least one, or leave match out.")
+            raise Failure("A step of canary_steps has match without headers; set at least one, or remove match.")
         if _router.is_left_out(request["router"]):
             continue  # it is seen once it is found
         if router is None or router.kind is not _gateway_api.ROUTER:
             raise Failure(
-                f"A step of canary_steps says match: headers: {', '.join(headers)}. Only an HTTPRoute leads requests "
-                f"to the canary by their headers, and users come in by {router or 'a Service'}; give "
-                f"application_router gateway_api, or leave match out."
+                f"A step of canary_steps has match: headers: {', '.join(headers)}. Only an HTTPRoute can lead "
+                f"requests to the canary by their headers, and users come in by {router or 'a Service'}; set "
+                "application_router: gateway_api, or remove match."
             )
 
 
@@ -180,8 +180,8 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         has = running(canary, asked)
         if asked.version and not asked.abort and has != asked.rule.answer(asked.version):
             raise Failure(
-                f"A canary of {name} {has} runs already (Deployment {canary['metadata']['name']}), so "
-                f"{asked.version} cannot start; promote the canary or abort it first."
+                f"A canary of {name} {has} is already running (Deployment {canary['metadata']['name']}), so "
+                f"{asked.version} cannot start; promote the canary (-e promote=true) or abort it (-e abort=true) first."
             )
     old = version_of(stable, asked)
     version = running(canary, asked) if canary else asked.rule.answer(asked.version)
@@ -189,7 +189,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
     there = canary is not None or (version not in ("", old) and not asked.abort)
     whole = _canary_steps.without_canary(seen, asked, phase)
     if there and not asked.abort and not whole:
-        raise Failure(f"Deployment {name} has no replicas for a canary to stand beside; scale it up first.")
+        raise Failure(f"Deployment {name} has no replicas for a canary to run beside; scale it up first.")
     advances = there and not asked.abort and phase != "promoting"
     if advances:
         found = {"steps": asked.steps, "router": _router.option(seen.router)}
@@ -204,7 +204,7 @@ def plan(seen: Seen, asked: Asked) -> dict[str, t.Any]:
         if new is not None:
             _canary_refusals.check_pods(seen, new)
     if asked.promote and not version and PREVIOUS not in annotations_of(stable):
-        raise Failure(f"There is no canary of {name} to promote; start one with a version.")
+        raise Failure(f"There is no canary of {name} to promote; start one with -e version=...")
     ready = _canary_standing.endpoints(seen)
     scaler = scaler_of(seen)
     return {
@@ -253,7 +253,7 @@ def _message(seen: Seen, phase: str, version: str, old: str, ready: t.Mapping[st
         return f"{name} {version} is being promoted: stable has it, and its canary is still there."
     weight = _weights.percent(number(seen.canary, WEIGHT))
     return (
-        f"canary {version} beside {name} {old}, asked {weight}: {ready['canary']} of {sum(ready.values())} "
+        f"canary {version} beside {name} {old}, weight {weight}: {ready['canary']} of {sum(ready.values())} "
         f"ready pods are the canary's."
     )
 

@@ -149,8 +149,8 @@ def separation(seen: Seen, new: Object) -> dict[str, str]:
     picked = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     raise Failure(
         f"Service {seen.services[0]} selects {picked}, which the canary's pods have too, so it would give them a "
-        f"part of stable's share; give the pods of Deployment {name} a label track=stable, by which the Service can "
-        f"tell them, and run again."
+        f"part of stable's share; give the pods of Deployment {name} a label track=stable, which the Service can "
+        "select, and run the playbook again."
     )
 
 
@@ -197,8 +197,8 @@ def restoration(seen: Seen, whole: int, promoted: bool, asked: Asked) -> Change:
             }
             return Change(template, whole, noted)
     raise Failure(
-        f"Deployment {name} has no ReplicaSet of {previous or 'the version before'} left to go back to; "
-        f"give it that version again before the canary is aborted."
+        f"Deployment {name} has no ReplicaSet of {previous or 'the version before'} left to go back to; update it to "
+        "that version before the canary is aborted."
     )
 
 

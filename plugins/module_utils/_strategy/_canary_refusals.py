@@ -49,13 +49,14 @@ def check_router(seen: Seen) -> None:
     if had != router:
         raise Failure(
             f"The canary of {name} has its share by {had or 'the number of its pods'}, and not by "
-            f"{router or 'that'}; give the application_router that it was started with, also to abort it."
+            f"{router or 'that'}; set the application_router that it was started with, also to abort it."
         )
     own = f"{seen.router.kind.KIND if seen.router else ''} {seen.services[1]}"
     for item, called in ((seen.behind, f"Service {seen.services[1]}"), (seen.own, own)):
         if item is not None and ROUTER not in annotations_of(item):
             raise Failure(
-                f"{called}, as a canary of {name} calls its own, was made by somebody else; rename or delete it."
+                f"{called} has the name that a canary of {name} uses, and was created by somebody else; rename or "
+                "delete it."
             )
 
 
@@ -71,7 +72,7 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
     if "version" in selector:
         raise Failure(
             f"Service {behind} is pinned to version {selector['version']}, as by a blue/green rollout, so a canary "
-            f"would get no traffic; take version out of its selector first."
+            f"would get no traffic; remove version from its selector first."
         )
     if pod_labels(stable).get("track") == TRACK:
         raise Failure(
@@ -84,7 +85,7 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
         if selects(selector, pod_labels(other)):
             raise Failure(
                 f"Deployment {other['metadata']['name']} is behind Service {behind} too, so a canary's share could "
-                f"not be told; scale it to 0 first."
+                "not be measured; scale it to 0 first."
             )
     if stable["spec"].get("paused"):
         raise Failure(f"Deployment {name} is paused; resume it first: kubectl rollout resume deployment/{name}.")
@@ -92,7 +93,7 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
         raise Failure(f"The rollout of Deployment {name} is not complete ({progress(stable)}); wait for it first.")
     scaler = scaler_of(seen)
     if scaler and any(step["stable"] != whole for step in steps):
-        raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; ask for less, or promote it.")
+        raise Failure(f"{_scales(scaler, name)}, so a canary can take 50% at most; request less, or promote it.")
     last = steps[-1]["canary"] if steps else whole
     if seen.router is not None:
         asked = [_weights.weight_of(step["weight"]) for step in steps]
@@ -115,7 +116,7 @@ def check_pods(seen: Seen, new: Object) -> None:
         missing = ", ".join(f"{key}={value}" for key, value in selector.items() if labels.get(key) != value)
         raise Failure(
             f"Service {service['metadata']['name']} selects {missing}, which a canary's pods do not have, so it would "
-            f"get no traffic; take that out of the Service's selector."
+            f"get no traffic; remove that from the Service's selector."
         )
     scaler = scaler_of(seen)
     # An autoscaler counts by the Deployment's selector alone, other than ReplicaSets, which have a hash besides.

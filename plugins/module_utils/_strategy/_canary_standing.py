@@ -74,22 +74,24 @@ def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
     """
     application = seen.stable["metadata"]["name"]
     if seen.canary is None:
-        raise Failure(f"Deployment {named(application)} was deleted by somebody else meanwhile; run again.")
+        raise Failure(
+            f"Deployment {named(application)} was deleted by somebody else during this run; run the playbook again."
+        )
     weight = _weights.weight_of(step["weight"])
     if seen.router is not None:
         if seen.share() != weight:
             now = seen.share()
             gives = "different shares by its rules" if now is None else _weights.percent(now)
             raise Failure(
-                f"{seen.router} gives the canary {gives} where it was given {_weights.percent(weight)}: somebody else "
-                f"changed it meanwhile; see who did that, and run again."
+                f"{seen.router} gives the canary {gives} instead of {_weights.percent(weight)}: somebody else changed "
+                "it during this run; find out who did that, and run the playbook again."
             )
         for item, track, part in ((seen.canary, "canary", weight), (seen.stable, "stable", 1 - weight)):
             if part and not replicas_of(item):
                 raise Failure(
                     f"{_managers.changed_by(item, 'spec.replicas', step[track], 0)} while {seen.router} gives it "
-                    f"{_weights.percent(part)} of the traffic, so those requests are lost. See who did that and scale "
-                    f"it back, and run again."
+                    f"{_weights.percent(part)} of the traffic, so those requests are lost. Find out who did that, "
+                    "scale it back, and run the playbook again."
                 )
         return
     has = {"canary": replicas_of(seen.canary), "stable": replicas_of(seen.stable)}
@@ -106,8 +108,8 @@ def check_weight(seen: Seen, step: Object, tolerance: float) -> None:
     raise Failure(
         f"{' and '.join(changes)} while the canary was given {_weights.percent(weight)}: {has['canary']} of {total} "
         f"replicas give it {_weights.percent(share)}, which is not within {tolerance:g} points of that "
-        f"({ready['canary']} of {sum(ready.values())} ready endpoints are its own now). See who did that and scale "
-        f"back, or give it a weight that these replicas give."
+        f"({ready['canary']} of {sum(ready.values())} ready endpoints are its own now). Find out who did that and "
+        "scale back, or request a weight that these replicas give."
     )
 
 
@@ -118,9 +120,9 @@ def unsettled(seen: Seen) -> str:
         return (
             f"Services {' and '.join(seen.services)} have {ready['stable']} ready endpoints of stable and "
             f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are "
-            "wanted"
+            "expected"
         )
     return (
         f"Service {seen.service['metadata']['name']} has {ready['stable']} ready endpoints of stable and "
-        f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are wanted"
+        f"{ready['canary']} of the canary, where {replicas_of(seen.stable)} and {replicas_of(seen.canary)} are expected"
     )

@@ -81,7 +81,7 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
     if not left and wanted:
         has, last = _weights.percent(reached), _weights.percent(wanted[-1][0])
         raise Failure(
-            f"The canary of {name} has {has} already, so it cannot go down to {last}; go on with a weight of at least "
+            f"The canary of {name} already has {has}, so it cannot go down to {last}; go on with a weight of at least "
             f"{has}, promote it or abort it."
         )
     steps = []
@@ -95,7 +95,7 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
         split = _weights.nearest(weight, whole)
         if abs(split.share - weight) * 100 > Fraction(str(asked.tolerance)):
             raise Failure(
-                f"{_weights.missed(weight, split, whole)}. Scale {name}, ask for {_weights.percent(split.share)}, or "
+                f"{_weights.missed(weight, split, whole)}. Scale {name}, request {_weights.percent(split.share)}, or "
                 f"accept it by a tolerance of {math.ceil(abs(split.share - weight) * 100)}."
             )
         steps.append(
@@ -105,7 +105,7 @@ def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]]
                 "canary": split.canary,
                 "stable": split.stable,
                 "share": float(split.share),
-                "message": f"asked {_weights.percent(weight)}: {split}",
+                "message": f"weight {_weights.percent(weight)}: {split}",
             }
         )
     return steps
@@ -128,7 +128,7 @@ def _routed(seen: Seen, weight: Fraction, pause: int, step: Object, whole: int) 
         "share": float(weight),
         "router": str(router),
         "headers": headers,
-        "message": f"asked {_weights.percent(weight)}: {gives}",
+        "message": f"weight {_weights.percent(weight)}: {gives}",
     }
 
 
@@ -145,7 +145,7 @@ def without_canary(seen: Seen, asked: Asked, phase: str) -> int:
         name = seen.stable["metadata"]["name"]
         raise Failure(
             f"Deployment {name} has {now} replicas, but beside its canary it should have {least}: somebody scaled it "
-            f"meanwhile; scale it to {least}, or abort the canary."
+            f"during the canary; scale it to {least}, or abort the canary."
         )
     return beside
 

@@ -66,22 +66,22 @@ def check(request: Mapping) -> None:
     gke, kind = provider == "gke", request["gke_auth_kind"]
     problems = {
         f"cluster_nodes is {request['nodes']}; a cluster has at least one node.": request["nodes"] < 1,
-        f"Give {name} a kubeconfig: the path where the kubeconfig of the cluster is written to.": (
+        f"Set cluster_kubeconfig of {name}: the path that the kubeconfig of the cluster is written to.": (
             provider != "existing" and not kubeconfig
         ),
-        f"{name} was made elsewhere (cluster_provider: existing), so it is not removed from here.": (
+        f"{name} was created elsewhere (cluster_provider: existing), so this role does not remove it.": (
             provider == "existing" and request["state"] == "absent"
         ),
         f"The kubeconfig of a sandbox is <directory>/<name>/kubeconfig, not {kubeconfig}.": (
             provider == "sandbox" and not re.search(r"/[^/]+/kubeconfig$", kubeconfig)
         ),
-        f"Give {name} cluster_gke_project and cluster_gke_location, a zone such as us-central1-a or a region.": (
+        f"Set cluster_gke_project and cluster_gke_location of {name}, a zone such as us-central1-a or a region.": (
             gke and not (request["gke_project"] and request["gke_location"])
         ),
-        f"There is no service account file {file}: give cluster_gke_service_account_file.": (
+        f"There is no service account file {file}: set cluster_gke_service_account_file.": (
             gke and kind == "serviceaccount" and not os.path.isfile(file)
         ),
-        "Give cluster_gke_access_token, or another cluster_gke_auth_kind.": (
+        "Set cluster_gke_access_token, or another cluster_gke_auth_kind.": (
             gke and kind == "accesstoken" and not request["gke_access_token"]
         ),
     }
@@ -123,7 +123,7 @@ def _sandbox(request: Mapping, seen: Mapping, check_mode: bool) -> Plan:
     if status.get("rc") != 0:
         program = request["sandbox_program"]
         missing = (
-            f"{program} was not found; install it with pip install '{SANDBOX}', or say where it is with "
+            f"{program} was not found; install it with pip install '{SANDBOX}', or set its path with "
             "cluster_sandbox_program."
         )
         raise Failure(_text(status, "stderr") or missing)
@@ -135,7 +135,7 @@ def _sandbox(request: Mapping, seen: Mapping, check_mode: bool) -> Plan:
         if has != asked:
             raise Failure(
                 f"Sandbox {facts['name']} runs with {has}, not {asked}; remove it first with -e cluster_state=absent, "
-                "or ask for what it has."
+                "or request what it has."
             )
     words = f"Sandbox {facts['name']} would be {'started' if present else 'stopped'}."
     return _planned(request, bool(runs), facts, words, check_mode)
@@ -160,22 +160,22 @@ def _kind(request: Mapping, seen: Mapping, check_mode: bool) -> Plan:
         return Plan(facts=facts)
     if all((seen.get(engine) or {}).get("rc", 1) != 0 for engine in ("docker", "podman")):
         raise Failure(
-            "kind needs Docker or Podman, and neither answers here; install or start one, or use "
+            "kind needs Docker or Podman, and neither is running here; install or start one, or use "
             "cluster_provider: sandbox."
         )
     if clusters.get("rc") != 0:
         why = _text(clusters, "stderr") or "the program was not found; install it"
-        raise Failure(f"kind does not answer here: {why}.")
+        raise Failure(f"kind does not work here: {why}.")
     name, present = request["name"], request["state"] == "present"
     there = name in clusters.get("stdout_lines", [])
     nodes = seen.get("nodes") or {}
     if there and present and "rc" in nodes:
         if nodes["rc"] != 0:
-            raise Failure(f"kind does not say which nodes its cluster {name} has: {_text(nodes, 'stderr')}.")
+            raise Failure(f"kind did not list the nodes of its cluster {name}: {_text(nodes, 'stderr')}.")
         if len(nodes["stdout_lines"]) != request["nodes"]:
             raise Failure(
                 f"kind cluster {name} has {len(nodes['stdout_lines'])} nodes, not {request['nodes']}, and kind cannot "
-                "change that: remove it first with -e cluster_state=absent, or give cluster_nodes."
+                "change that: remove it first with -e cluster_state=absent, or set cluster_nodes to that."
             )
     words = f"kind cluster {name} would be {'created' if present else 'deleted'}."
     return _planned(request, there, facts, words, check_mode)
@@ -222,23 +222,23 @@ def _gke(request: Mapping, seen: Mapping, check_mode: bool) -> Plan:
 def _check_gke(request: Mapping, found: Mapping, pool: Mapping) -> None:
     """Raise Failure for a cluster that does not work, or is not as it should be."""
     name, pool_name = request["name"], request["gke_node_pool"]
-    why = "Google does not say why"
+    why = "Google gives no reason"
     if found.get("status", "RUNNING") != "RUNNING":
         raise Failure(
-            f"GKE cluster {name} is in {found['status']}: {found.get('statusMessage', why)}; remove it with "
-            "-e cluster_state=absent and run this again."
+            f"GKE cluster {name} is in state {found['status']}: {found.get('statusMessage', why)}; remove it with -e "
+            "cluster_state=absent and run the playbook again."
         )
     if pool.get("status", "RUNNING") != "RUNNING":
         raise Failure(
-            f"Node pool {pool_name} of GKE cluster {name} is in {pool['status']}: {pool.get('statusMessage', why)}; "
-            "remove it and run this again."
+            f"Node pool {pool_name} of GKE cluster {name} is in state {pool['status']}: "
+            f"{pool.get('statusMessage', why)}; remove it and run the playbook again."
         )
     nodes, machine = request["nodes"], request["gke_machine_type"]
     has = int(pool.get("initialNodeCount", nodes)), (pool.get("config") or {}).get("machineType", machine)
     if has != (nodes, machine):
         raise Failure(
-            f"Node pool {pool_name} was made with {has[0]} nodes of {has[1]}, not {nodes} of {machine}, and is not "
-            "changed from here; give another cluster_gke_node_pool, or what it has."
+            f"Node pool {pool_name} was created with {has[0]} nodes of {has[1]}, not {nodes} of {machine}, and this "
+            "role does not change it; set another cluster_gke_node_pool, or request what it has."
         )
 
 

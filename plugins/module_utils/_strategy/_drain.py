@@ -105,9 +105,8 @@ def _lacking(lacking: t.Sequence[Ending]) -> str:
         )
     return (
         f"The pods of {pods} {first.lacks}, while some requests are still sent to them: users may lose these. "
-        f"{_waited(first)}"
-        f"To prevent that, {first.remedy}; or change the version with bluegreen, which sends users elsewhere before it "
-        "ends a pod."
+        f"{_waited(first)}To prevent that, {first.remedy}; or change the version with bluegreen, which sends users "
+        "elsewhere before it ends a pod."
     )
 
 
@@ -149,7 +148,7 @@ def refuse(endings: t.Iterable[Ending], role: str) -> None:
         if each.pods and each.lacks:
             raise Failure(
                 f"{role}_require_drain is set, and the pods of Deployment {each.deployment} {each.lacks}: "
-                f"{each.remedy}, and run again."
+                f"{each.remedy}, and run the playbook again."
             )
 
 

@@ -78,7 +78,7 @@ def check_readable(clusters: t.Sequence[Cluster], application: str, skip: bool) 
             f"{cluster.name} ({cluster.start.get('message') or 'it cannot be reached'})" for cluster in unread
         )
         raise Failure(
-            f"Nothing was changed, as these clusters cannot be read: {reasons}. Repair them, leave them out with "
+            f"Nothing was changed, as these clusters cannot be read: {reasons}. Fix them, leave them out with "
             "--limit, or go on without them with -e fleet_skip_unreachable=true."
         )
     same: dict[str, list[str]] = {}
@@ -249,4 +249,4 @@ def failure(table: t.Sequence[Object], pools: t.Sequence[Object], plan: t.Sequen
         [f"Its clusters together: {pool['message']}."] if pool and pool["samples"] and pool["verdict"] != "pass" else []
     )
     words += [f"{row['cluster']}: {row['message']}" for row in table if row["verdict"] == "fail"]
-    return f"Wave {stopped} of {len(plan)} failed, so no later wave was begun. {' '.join(words)}"
+    return f"Wave {stopped} of {len(plan)} failed, so no later wave was started. {' '.join(words)}"

@@ -170,15 +170,18 @@ def _empty(value: t.Any) -> bool:
 
 
 #: What helps besides, where role app_deploy applies.
-CHOICE = "run again with -e app_deploy_others=take, which removes it, or with keep in its place, which leaves it"
+CHOICE = (
+    "run the playbook again with -e app_deploy_others=take, which removes them, or with keep instead of take, which "
+    "leaves them"
+)
 
 
 def refusal(name: str, found: t.Sequence[Left], choice: str = CHOICE) -> str:
     """That an object has what an apply would leave beside ours, and the ways out."""
     listed = ", ".join(map(str, found[:5])) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     return (
-        f"{name} has what is not described, and what is described would stand beside it: {listed}. Nothing was "
-        f"applied. Describe it, remove it, or {choice}."
+        f"{name} has fields that are not described and that would stay beside those that are: {listed}. Nothing was "
+        f"applied. Describe them, remove them, or {choice}."
     )
 
 
@@ -230,7 +233,7 @@ def _joined(one: Object, other: Object) -> Object:
 # -- what nobody may change --------------------------------------------------------------------------------------------
 
 NEW_NAME = "it is marked immutable: give the new contents another name, and delete {name} when nothing uses it any more"
-ANEW = "delete {name} and run again, which costs its addresses and a moment without it"
+ANEW = "delete {name} and run the playbook again, which changes its addresses and leaves users without it for a moment"
 
 #: By kind and by words of the API server: what helps where it refuses a change, the first that fits.
 WAYS_OUT: tuple[tuple[str, str, str], ...] = (
@@ -243,37 +246,42 @@ WAYS_OUT: tuple[tuple[str, str, str], ...] = (
     (
         "Deployment",
         "spec.strategy.rollingUpdate",
-        "its strategy keeps what the one before had: with kubectl edit deployment/{bare} give it the type Recreate and "
-        "no rollingUpdate, and run again",
+        "its strategy keeps the fields of the one before: with kubectl edit deployment/{bare} set type Recreate "
+        "and remove rollingUpdate, and run the playbook again",
     ),
     (
         "StatefulSet",
         "",
-        "kubectl delete statefulset {bare} --cascade=orphan keeps its pods and volumes: do that, and run again",
+        "kubectl delete statefulset {bare} --cascade=orphan keeps its pods and volumes: do that, and run the playbook "
+        "again",
     ),
-    ("DaemonSet", "spec.selector", "leave selector as it is, or deploy it under another name and delete {name} then"),
+    ("DaemonSet", "spec.selector", "leave selector as it is, or deploy it under another name and then delete {name}"),
     ("Job", "", "give the changed Job another name, or delete {name} first: a Job runs as it was created"),
     ("ConfigMap", "", NEW_NAME),
-    ("Secret", "type", "delete {name} and run again, or give the new one another name"),
+    ("Secret", "type", "delete {name} and run the playbook again, or give the new one another name"),
     ("Secret", "", NEW_NAME),
     (
         "Service",
         "port is already allocated",
-        "leave nodePort out to be given a free one, or name one that no Service has",
+        "leave nodePort out to get a free one, or name one that no Service has",
     ),
-    ("Service", "ip is already allocated", "leave clusterIP out to be given a free address"),
+    ("Service", "ip is already allocated", "leave clusterIP out to get a free address"),
     ("Service", "clusterip", "leave clusterIP out to keep the address that it has, or " + ANEW),
     ("Service", "", "leave it as it is, or " + ANEW),
-    ("PersistentVolumeClaim", "less than", "a claim only grows: request as much as it has, or make another claim"),
+    (
+        "PersistentVolumeClaim",
+        "less than",
+        "a claim can only grow: request at least what it has, or create another claim",
+    ),
     (
         "PersistentVolumeClaim",
         "",
-        "only its requested size may grow: make a claim of another name, and copy what is in this one",
+        "only its requested size may grow: create a claim of another name, and copy the data to it",
     ),
-    ("StorageClass", "", "give the changed class another name: volumes keep the one that they were made by"),
+    ("StorageClass", "", "give the changed class another name: volumes keep the class that they were created with"),
     ("PriorityClass", "", "give the changed class another name"),
-    ("RoleBinding", "roleref", "delete {name} and run again"),
-    ("ClusterRoleBinding", "roleref", "delete {name} and run again"),
+    ("RoleBinding", "roleref", "delete {name} and run the playbook again"),
+    ("ClusterRoleBinding", "roleref", "delete {name} and run the playbook again"),
 )
 IMMUTABLE = (
     "immutable",
@@ -298,4 +306,7 @@ def way_out(kind: str, name: str, message: str) -> str:
     for known, field, help_ in WAYS_OUT:
         if known == kind and field.lower() in said:
             return help_.format(name=f"{kind} {name}", bare=name)
-    return f"nobody may change that in {kind} {name}: leave it as it is, or delete {kind} {name} and run again"
+    return (
+        f"that cannot be changed in {kind} {name}: leave it as it is, or delete {kind} {name} and run the playbook "
+        "again"
+    )

@@ -73,7 +73,9 @@ def point(said: str) -> Point:
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)%", said.strip())
     share = float(matched[1]) / 100 if matched else 0.0
     if not 0 < share < 1:
-        raise Failure(f"A rollout cannot be paused at {said}; give a share of its pods between 0% and 100%, as 50%.")
+        raise Failure(
+            f"A rollout cannot be paused at {said}; set a share of its pods between 0% and 100%, such as 50%."
+        )
     return Point(share, said.strip())
 
 
@@ -190,7 +192,7 @@ def _before(deployment: Object) -> dict[str, t.Any]:
     except (ValueError, AttributeError):
         raise Failure(
             f"The annotation {BEFORE_PAUSE} of Deployment {deployment['metadata']['name']} is not what was written "
-            f"there; take it away and see that minReadySeconds and strategy are as they should be."
+            "there; remove it and check that minReadySeconds and strategy are as they should be."
         ) from None
 
 

@@ -52,10 +52,10 @@ def check_least(role: str, request: t.Mapping[str, t.Any], least: t.Mapping[str,
     """Raise Failure for a number below the least that works, by its name as the role's variable."""
     for name, limit in least.items():
         if not request[name] >= limit:  # so that what is no number is refused too
-            raise Failure(f"{role}_{name} is {request[name]}; the least that works is {limit}.")
+            raise Failure(f"{role}_{name} is {request[name]}; it must be at least {limit}.")
 
 
 def check_share(role: str, name: str, request: t.Mapping[str, t.Any]) -> None:
     """Raise Failure for a share that is none, by its name as the role's variable."""
     if not 0 <= request[name] <= 1:
-        raise Failure(f"{role}_{name} is {request[name]}; give a share from 0 to 1.")
+        raise Failure(f"{role}_{name} is {request[name]}; set a share from 0 to 1.")

@@ -76,8 +76,8 @@ def check(pointers: Pointers, active: Colour, preview: Colour, leading: t.Collec
     ]
     if problems:
         raise Failure(
-            f"{' '.join(problems)} The traffic would leave Deployment {active.deployment} without it. Nothing was "
-            "changed; run again after that."
+            f"{' '.join(problems)} The traffic would leave Deployment {active.deployment}, and these would not "
+            "follow. Nothing was changed; run the playbook again after that."
         )
 
 
@@ -85,7 +85,10 @@ def unjudged(pointers: Pointers, active: str) -> list[str]:
     """What may point at a Deployment and could not be read, in words."""
     if not pointers.unreadable:
         return []
-    return [f"not read, as this user may not: {', '.join(pointers.unreadable)}; what points at {active} there stays"]
+    return [
+        f"not checked, as this user may not read them: {', '.join(pointers.unreadable)}; what points at {active} "
+        "there stays"
+    ]
 
 
 def _name(item: Object) -> str:
@@ -118,7 +121,7 @@ def _services(pointers: Pointers, preview: Colour, leading: t.Collection[str]) -
         if _name(item) in leading and missing:
             problems.append(
                 f"Service {_name(item)} selects {', '.join(missing)}, which the pods of Deployment "
-                f"{preview.deployment} will not have: take that out of its selector, or have the pods have it."
+                f"{preview.deployment} will not have: remove that from its selector, or add it to the pods."
             )
     return problems
 
@@ -161,7 +164,8 @@ def _selecting(kind: str, items: t.Sequence[Object], field: str, active: Colour,
         if _picks(item, field, active) and not _picks(item, field, preview):
             yield (
                 f"{kind} {_name(item)} selects {_said(item['spec'][field])}, which the pods of Deployment "
-                f"{preview.deployment} will not have: have it select both colours, or create one for that as well."
+                f"{preview.deployment} will not have: make it select both colours, or create one for that Deployment "
+                "as well."
             )
 
 
@@ -180,7 +184,7 @@ def _peers(policies: t.Iterable[Object], active: Colour, preview: Colour) -> t.I
         if let and not any(_selectors.matches(peer, preview.labels) for peer in peers):
             yield (
                 f"NetworkPolicy {_name(item)} lets pods with {_said(let[0])} through, which those of Deployment "
-                f"{preview.deployment} will not have: have it let both colours through."
+                f"{preview.deployment} will not have: make it let both colours through."
             )
 
 
@@ -213,8 +217,9 @@ def _monitors(pointers: Pointers, active: Colour, preview: Colour, leading: t.Co
             if watches(monitor, service):
                 yield (
                     f"ServiceMonitor {_name(monitor)} watches Service {_name(service)}, which is about Deployment "
-                    f"{active.deployment} alone, so nobody would watch Deployment {preview.deployment}: have it select "
-                    f"a Service that goes with the traffic, such as {next(iter(leading), '')}, or create one for that."
+                    f"{active.deployment} alone, so nothing would monitor Deployment {preview.deployment}: make it "
+                    f"select a Service that follows the traffic, such as {next(iter(leading), '')}, or create one for "
+                    "that."
                 )
 
 
@@ -229,7 +234,7 @@ def _backends(pointers: Pointers, active: Colour, preview: Colour, leading: t.Co
             for service in sorted(set(named(item)) & staying):
                 yield (
                     f"{kind} {_name(item)} sends users to Service {service}, which is about Deployment "
-                    f"{active.deployment} alone: have it name a Service that goes with the traffic, such as "
+                    f"{active.deployment} alone: make it name a Service that follows the traffic, such as "
                     f"{next(iter(leading), '')}."
                 )
 

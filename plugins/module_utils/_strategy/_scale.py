@@ -34,11 +34,11 @@ def check(application: t.Any, request: t.Mapping[str, t.Any]) -> None:
     """Raise Failure for a request that cannot work, whatever the cluster has."""
     if not isinstance(application, str) or not application:
         raise Failure(
-            f"scale_application is {json.dumps(application, default=str)}; give the name of the Deployment to scale, "
+            f"scale_application is {json.dumps(application, default=str)}; set the name of the Deployment to scale, "
             "with -e application=hello."
         )
     if not request["replicas"]:
-        raise Failure(f"Give the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2.")
+        raise Failure(f"Set the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2.")
     _read(request["replicas"])
     _plan.check_least("scale", request, LEAST)
     _plan.check_share("scale", "min_success", request)
@@ -48,7 +48,10 @@ def _read(requested: str) -> tuple[str, int, bool]:
     """The sign, the number, and whether it is a share. Raises Failure."""
     matched = NUMBER.fullmatch(requested.strip())
     if not matched:
-        raise Failure(f"replicas is {requested!r}; give a number as 5, a step as +2 or -1, or a share as 50% or +50%.")
+        raise Failure(
+            f"replicas is {requested!r}; set a number such as 5, a step such as +2 or -1, or a share such as 50% or "
+            "+50%."
+        )
     return matched[1], int(matched[2]), bool(matched[3])
 
 
@@ -66,7 +69,7 @@ def target(name: str, there: int, requested: str) -> int:
         replicas = {"": number, "+": there + number, "-": there - number}[sign]
     if replicas < 0:
         raise Failure(
-            f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, fewer than none.",
+            f"Deployment {name} has {there} replicas; {requested} would make that {replicas}, which is negative.",
             {"before": there},
         )
     return replicas
@@ -99,8 +102,8 @@ def check_unchanged(workload: Object, place: str, expected: int, *also: int) -> 
     manager = _managers.last_writer(workload, "spec.replicas")
     who = f" (field manager {manager} wrote spec.replicas)" if manager else ""
     raise Failure(
-        f"{place} was scaled from {expected} to {now} replicas by somebody else meanwhile{who}; find out who did that, "
-        "and run the playbook again.",
+        f"{place} was scaled from {expected} to {now} replicas by somebody else during this run{who}; find out who "
+        "did that, and run the playbook again.",
         {"manager": manager},
     )
 
@@ -108,7 +111,7 @@ def check_unchanged(workload: Object, place: str, expected: int, *also: int) -> 
 def left_alone(name: str, owner: _subject.Autoscaler, there: int) -> str:
     """Why a number is left to an autoscaler, and how to change it all the same."""
     return (
-        f"Deployment {name} keeps its {there} replicas: HorizontalPodAutoscaler {owner.name} decides on them, from "
+        f"Deployment {name} keeps its {there} replicas: HorizontalPodAutoscaler {owner.name} sets them, from "
         f"{owner.min_replicas} to {owner.max_replicas}; change its minReplicas and maxReplicas, or delete it."
     )
 
@@ -122,7 +125,7 @@ def begin(subject: _subject.Subject, request: t.Mapping[str, t.Any]) -> _plan.Pl
     which = name if name == subject.application else f"{name}, which has the traffic of {subject.application},"
     requested = target(name, before, request["replicas"])
     scales = owner is None and requested != before
-    headline = would = f"Deployment {which} has {before} replicas already."
+    headline = would = f"Deployment {which} already has {before} replicas."
     if owner:
         requested, headline, would = before, left_alone(name, owner, before), left_alone(name, owner, before)
     elif scales:
@@ -130,7 +133,7 @@ def begin(subject: _subject.Subject, request: t.Mapping[str, t.Any]) -> _plan.Pl
         would = f"Deployment {which} would be scaled from {before} to {requested} replicas."
     elif not before and request["replicas"].strip("0"):
         headline = would = (
-            f"Deployment {name} has 0 replicas, of which {request['replicas']} makes 0 as well; give a number, such as "
+            f"Deployment {name} has 0 replicas, and {request['replicas']} of that is 0 as well; set a number, such as "
             "-e replicas=1."
         )
     service = next((link.name for link in subject.services if name in link.leads_to), "")

@@ -56,7 +56,7 @@ def check(wish: Wish) -> None:
     _images.check_repository("image", wish.image)
     for name, said in (("max_surge", wish.max_surge), ("max_unavailable", wish.max_unavailable)):
         if said and not re.fullmatch(r"\d+%?", said):
-            raise Failure(f"{name} is {said!r}; give a number of pods as 1, or a share of them as 25%.")
+            raise Failure(f"{name} is {said!r}; set a number of pods such as 1, or a share of them such as 25%.")
     if wish.pause_at:
         _pause.point(wish.pause_at)
 
@@ -116,16 +116,16 @@ def check_deployment(deployment: Object, wish: Wish) -> None:
     strategy = spec.get("strategy", {}).get("type", "RollingUpdate")
     if strategy != "RollingUpdate" and (wish.max_surge or wish.max_unavailable or wish.pause_at):
         raise Failure(
-            f"Deployment {name} has strategy {strategy}, which replaces all pods at once: it takes no surge, "
-            f"unavailability or point to pause at; leave them out, or give it strategy RollingUpdate."
+            f"Deployment {name} has strategy {strategy}, which replaces all pods at once: surge, unavailability and a "
+            "point to pause at do not apply to it; leave them out, or give it strategy RollingUpdate."
         )
     if wish.pause_at:
         _pause.point(wish.pause_at).due(deployment)
     selected = _selectors.unmet(spec["selector"], new_labels(deployment, template_patch(deployment, wish)))
     if selected:
         raise Failure(
-            f"Deployment {name} selects its pods by {selected}, which Kubernetes lets nobody change; "
-            f"go to another version with bluegreen or with a Deployment of another name."
+            f"Deployment {name} selects its pods by {selected}, which is immutable; change the version with "
+            "bluegreen, or deploy a Deployment of another name."
         )
 
 
@@ -142,7 +142,7 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
         if not _selectors.selects(selector, after):
             raise Failure(
                 f"Service {service} leads to version {selector.get('version', before.get('version'))} of {name} only, "
-                f"and would lead nowhere after a rolling update; use bluegreen, or take version out of its selector."
+                f"and would lead nowhere after a rolling update; use bluegreen, or remove version from its selector."
             )
         leading.append(item)
     return first(leading, name)
@@ -183,15 +183,15 @@ def no_room(deployment: Object, why: str) -> str:
     help_ = "" if recreated else ", or let old pods go first (maxSurge 0 and maxUnavailable 1)"
     return (
         f"Deployment {deployment['metadata']['name']} was left as it is, as its new pods would not all run: {why}. "
-        f"Make room{help_}, and run again."
+        f"Make room{help_}, and run the playbook again."
     )
 
 
 def room_hints(unjudged: t.Sequence[str] | None) -> list[str]:
     """What is said where nobody could judge whether there is room; None is where nothing of it could be read."""
     if unjudged is None:
-        return ["room was not judged: this user may not list the nodes and pods of the cluster"]
-    return [f"room was not judged by {'; '.join(unjudged)}"] if unjudged else []
+        return ["free room was not checked: this user may not list the nodes and pods of the cluster"]
+    return [f"the check for free room leaves out {'; '.join(unjudged)}"] if unjudged else []
 
 
 # -- what a run is asked for, and what it finds ------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def check_request(application: t.Any, applications: t.Any, request: t.Mapping[st
     version = request["version"]
     if not _description.is_version(version):
         raise Failure(
-            f"rolling_update_version is {json.dumps(version, default=str)}; give the version to go to, a tag such as "
+            f"rolling_update_version is {json.dumps(version, default=str)}; set the version to go to, a tag such as "
             '"2.0.0" (in quotes where it is YAML or JSON), with -e version=2.0.0.'
         )
     _plan.check_least("rolling_update", request, {"family_size": 1, "timeout": 1, "settle": 0})
@@ -326,7 +326,7 @@ def _check_named(application: t.Any, applications: t.Any) -> None:
     """Raise Failure where no Deployment is named, or its description cannot be read."""
     if not isinstance(application, str) or not application:
         raise Failure(
-            f"rolling_update_application is {json.dumps(application, default=str)}; give the name of the Deployment, "
+            f"rolling_update_application is {json.dumps(application, default=str)}; set the name of the Deployment, "
             "with -e application=NAME."
         )
     described = applications.get(application, {}) if isinstance(applications, dict) else None
@@ -449,7 +449,7 @@ def _check_services(found: Found, to: Revision) -> None:
             missing = _selectors.unmet({"matchLabels": selector}, after)
             raise Failure(
                 f"Service {item['metadata']['name']} leads to pods of {found.name} with {missing} only, and would lead "
-                f"nowhere after a rollback to revision {to.number}; use bluegreen, or take that out of its selector."
+                f"nowhere after a rollback to revision {to.number}; use bluegreen, or remove that from its selector."
             )
 
 
@@ -544,14 +544,14 @@ def _warnings(found: Found, back: _subject.WayBack | None, target: str) -> list[
     """What is to be said of the way back before anything is changed."""
     if back is None:
         return [
-            f"Deployment {found.name} has no revision that served, so there is no way back where {target} fails "
+            f"Deployment {found.name} has no revision that served, so {target} cannot be rolled back if it fails "
             "verification"
         ]
     guessed = (
         []
         if back.certain
         else [
-            f"no revision of Deployment {found.name} is known to have served; where {target} fails verification, it is "
+            f"no revision of Deployment {found.name} is known to have served; if {target} fails verification, it is "
             f"rolled back to revision {back.revision} ({back.version}), the newest that is not known to have failed"
         ]
     )

@@ -32,8 +32,8 @@ def waves(
         _take(planned, left, asked[-1], members[-1])
     if left:
         raise Failure(
-            f"{', '.join(left)}: in none of the waves {', '.join(asked)}; add all as the last wave, "
-            f"or leave {'it' if len(left) == 1 else 'them'} out with --limit."
+            f"{', '.join(left)}: in none of the waves {', '.join(asked)}; add all as the last wave, or leave "
+            f"{'it' if len(left) == 1 else 'them'} out with --limit."
         )
     return planned
 
@@ -49,7 +49,7 @@ def _members(name: str, whole: int, groups: t.Mapping[str, t.Sequence[str]]) -> 
         return groups[name]
     known = ", ".join(sorted(set(groups) - {"ungrouped"}))
     raise Failure(
-        f"{name or 'nothing'} is no wave: give a number of clusters (1), a share (25%, at most 100%) "
+        f"{name or 'nothing'} is not a wave: use a number of clusters (1), a share (25%, at most 100%) "
         f"or a group of the inventory{f' ({known})' if known else ''}."
     )
 

@@ -24,8 +24,8 @@ def addresses(given: t.Sequence[str], most: int) -> list[str]:
             network = ipaddress.ip_network(each.strip())
         except ValueError as error:
             raise Failure(
-                f"source_addresses: {each!r} is neither an address nor a network ({error}); give such as 10.0.0.9 or "
-                "10.0.0.16/28."
+                f"source_addresses: {each!r} is neither an address nor a network ({error}); use one such as 10.0.0.9 "
+                "or 10.0.0.16/28."
             ) from None
         single = network.num_addresses <= 2  # as of /32 and /31, where every address is a host's
         hosts = iter(network) if single else network.hosts()

@@ -10,8 +10,10 @@ import re
 
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _answers
 
-CA_REMEDY = "give its CA with target_ca_cert, in an entry with ca_cert"
-NAME_REMEDY = "give a url or a server_name that it is for, or target_validate_certs=false, in an entry validate_certs"
+CA_REMEDY = "set its CA with target_ca_cert, in an entry with ca_cert"
+NAME_REMEDY = (
+    "set a url or a server_name that it is valid for, or target_validate_certs=false, in an entry validate_certs"
+)
 NOT_HTTP1 = "name with port another port that speaks HTTP/1.1, or judge by source=endpoints"
 
 #: Where the ready endpoints of a Service are as expected, and the answers of what stands before it are not.
@@ -23,48 +25,48 @@ KEPT = (
 
 #: By the beginning of the error; the first one that fits counts.
 REMEDIES = {
-    "connection refused": "see that something listens there",
-    "no connection": "see that the name is right and the network leads there, or ask with via=proxy",
-    "timeout": "see that the network leads there, ask with via=proxy, or give a longer request_timeout",
-    "connection lost": "see the log of what answers there; if it is no HTTP server, judge by source=endpoints",
-    "not HTTP": f"see that scheme and port are right; {NOT_HTTP1}",
+    "connection refused": "check that something listens there",
+    "no connection": "check that the name is right and the network leads there, or use via=proxy",
+    "timeout": "check that the network leads there, use via=proxy, or set a longer request_timeout",
+    "connection lost": "check the log of what answers there; if it is not an HTTP server, judge by source=endpoints",
+    "not HTTP": f"check that scheme and port are right; {NOT_HTTP1}",
     "HTTP/2 only": NOT_HTTP1,
     "TLS failed (a client's certificate": (
-        "it lets in who has a certificate, and an entry has none: name with port one that asks for none, or judge by "
+        "it requires a client certificate, and an entry has none: set port to one that requires none, or judge by "
         "source=endpoints"
     ),
-    "TLS failed": "see that scheme and port are right, and that it asks for no client's certificate",
+    "TLS failed": "check that scheme and port are right, and that no client certificate is required",
     # What OpenSSL says of it; the first three are of certificates whose CA is not known.
     "certificate not trusted (unable to": CA_REMEDY,
     "certificate not trusted (self": CA_REMEDY,
     "certificate not trusted (certificate signature": CA_REMEDY,
     "certificate not trusted (Hostname mismatch": NAME_REMEDY,
     "certificate not trusted (IP address mismatch": NAME_REMEDY,
-    "certificate not trusted (certificate has expired": "have it and its CA renewed, and check this machine's clock",
+    "certificate not trusted (certificate has expired": "renew it and its CA, and check this machine's clock",
     "certificate not trusted (certificate is not yet valid": "check this machine's clock",
-    "certificate not trusted": "have it issued anew, or give target_validate_certs=false, in an entry validate_certs",
-    "refused by the proxy": "have the proxy of the kubeconfig let them through",
-    "no version in the answer": "say with version_from where an answer names it",
+    "certificate not trusted": "have it reissued, or set target_validate_certs=false, in an entry validate_certs",
+    "refused by the proxy": "make the proxy of the kubeconfig let them through",
+    "no version in the answer": "set version_from to where an answer names it",
     "HTTP 101": NOT_HTTP1,
-    "HTTP 3": "see that path is right",
-    "HTTP 400": "give the header Host that it answers to, with headers; see that scheme and path are right",
-    "HTTP 401": "give headers that are let in, such as Authorization",
-    "HTTP 403 (the API server's proxy)": "have this user allowed to get services/proxy",
-    "HTTP 403": "give headers that are let in, such as Authorization or Host",
-    "HTTP 404": "see that path is right, and the header Host, which headers can have",
-    "HTTP 405": "see that path is right: it is asked for with GET",
-    "HTTP 421": "give the header Host, with headers, and the server_name that it answers to",
+    "HTTP 3": "check that path is right",
+    "HTTP 400": "set the header Host that it answers to, with headers; check that scheme and path are right",
+    "HTTP 401": "set headers that are let in, such as Authorization",
+    "HTTP 403 (the API server's proxy)": "allow this user to get services/proxy",
+    "HTTP 403": "set headers that are let in, such as Authorization or Host",
+    "HTTP 404": "check that path is right, and the header Host, which headers can set",
+    "HTTP 405": "check that path is right: it is requested with GET",
+    "HTTP 421": "set the header Host, with headers, and the server_name that it answers to",
     "HTTP 426": NOT_HTTP1,
     "HTTP 429": "it limits how often it is asked: give a lower rate_limit, or headers that it lets in",
-    "HTTP 4": "see that path is right, and give headers that are let in",
-    "HTTP 503 (no ready endpoint)": "see that the Service's selector and target port lead to ready pods",
-    "HTTP 503 (no such port)": "see that port is one of the Service's",
-    "HTTP 503 (connection refused)": "see that something listens on the Service's target port, or name another port",
+    "HTTP 4": "check that path is right, and set headers that are let in",
+    "HTTP 503 (no ready endpoint)": "check that the Service's selector and target port lead to ready pods",
+    "HTTP 503 (no such port)": "check that port is one of the Service's",
+    "HTTP 503 (connection refused)": "check that something listens on the Service's target port, or name another port",
     "HTTP 503 (not HTTP/1.1)": NOT_HTTP1,
-    "HTTP 503 (connection lost)": f"see the log of what answers there; if it is no HTTP server, {NOT_HTTP1}",
+    "HTTP 503 (connection lost)": f"check the log of what answers there; if it is not an HTTP server, {NOT_HTTP1}",
     "HTTP 503 (no TLS)": "give scheme=http",
-    "HTTP 503 (TLS failed)": "see that scheme and port are right",
-    "HTTP 5": "see the log of what answers there",
+    "HTTP 503 (TLS failed)": "check that scheme and port are right",
+    "HTTP 5": "check the log of what answers there",
 }
 
 
@@ -72,12 +74,12 @@ def remedy(error: str) -> str:
     """What to do about a category of errors."""
     if error.startswith("HTTP 3") and error.endswith(f" to {_answers.SAME_PLACE}"):
         return (
-            "it wants another scheme or host: give the url that users come in by, or the headers that say it, such as "
-            "Host and X-Forwarded-Proto"
+            "it wants another scheme or host: set the url that users use, or the headers for it, such as Host and "
+            "X-Forwarded-Proto"
         )
     leads = re.fullmatch(r"HTTP 3\d\d to (.+)", error)
     if leads and "://" in leads[1]:
-        return f"it redirects there: give url={leads[1]}, in an entry as its url"
+        return f"it redirects there: set url={leads[1]}, in an entry as its url"
     if leads:
-        return f"it redirects there: give path={leads[1]}, in an entry as its path"
-    return next((said for begun, said in REMEDIES.items() if error.startswith(begun)), "see that path is right")
+        return f"it redirects there: set path={leads[1]}, in an entry as its path"
+    return next((said for begun, said in REMEDIES.items() if error.startswith(begun)), "check that path is right")

@@ -275,8 +275,8 @@ class _Loop:
         self.unmade = 0
         if self._short and now >= self._short[0] + SHORT and not self.active:
             raise Failure(
-                f"This machine cannot make requests ({self._short[1]}), so nothing is known of what is asked: give "
-                "it more open files (ulimit -n) or free ports, or lower concurrency and rate_limit."
+                f"This machine cannot make requests ({self._short[1]}), so nothing was learned about the application: "
+                "raise the limit of open files (ulimit -n), free ports, or lower concurrency and rate_limit."
             )
 
     def let_in(self) -> bool:
@@ -385,8 +385,8 @@ class _Names:
         if self._since is not None and now >= self._since + RESOLVED:
             host = self._target.proxy.host if self._target.proxy else self._target.host
             raise Failure(
-                f"The resolver of this machine has not said in {RESOLVED:g} s where {host} is, so nothing is known of "
-                "what is asked; see its resolv.conf, or give an address."
+                f"The resolver of this machine has not answered in {RESOLVED:g} s where {host} is, so nothing was "
+                "learned about the application; check its resolv.conf, or set an address."
             )
         return False
 
@@ -436,8 +436,8 @@ class _Pass:
         if self._needed or credential is not self.credential:
             return  # known, and mended, or about to be
         said = Failure(
-            f"The API server {self._access.server} does not accept the credentials (401), so nothing can be asked "
-            "through it any more; renew them in the kubeconfig."
+            f"The API server {self._access.server} does not accept the credentials (401), so no more requests can be "
+            "made through it; renew them in the kubeconfig."
         )
 
         def other() -> None:
@@ -642,11 +642,11 @@ class _Request:
         while True:
             while (end := rest.find(b"\r\n")) < 0:
                 if len(rest) > MOST_HEAD:
-                    raise ValueError("an endless size of a chunk")
+                    raise ValueError("an endless chunk size")
                 rest = yield from self._exactly(rest, len(rest) + 1)
             size = int(rest[:end].split(b";")[0], 16)
             if size < 0:
-                raise ValueError("a size below 0")
+                raise ValueError("a negative size")
             if size == 0 or len(body) > MOST:
                 return body
             rest = yield from self._exactly(rest[end + 2 :], min(size, MOST) + 2)

@@ -139,7 +139,7 @@ def by_url(url: str, options: t.Mapping[str, t.Any]) -> _sampler.Target:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or broken:
         raise Failure(f"url is {url!r}; it must be an http or https URL.")
     if not _proxy.is_host(parts.hostname):
-        raise Failure(f"url is {url!r}, but {parts.hostname} can be no host's name; correct the url.")
+        raise Failure(f"url is {url!r}, but {parts.hostname} is not a valid host name; correct the url.")
     context = None
     if parts.scheme == "https":
         try:
@@ -175,10 +175,10 @@ def by_service(service: _api.Object, api: _api.Api, options: t.Mapping[str, t.An
     if options["source_addresses"]:
         raise Failure(
             f"Service {name} has no external address for port {port['port']}, and through the API server it sees no "
-            "source_addresses; wait for the address, or give url."
+            "source_addresses; wait for the address, or set url."
         )
     if options["via"] == "url":
-        raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or give url.")
+        raise Failure(f"Service {name} has no external address for port {port['port']}; use via=proxy, or set url.")
     backend = f"{'https:' if scheme == 'https' else ''}{name}:{port['port']}"
     mount = f"{_api.path_of('services', namespace)}/{quote(backend, safe=':')}/proxy"
     proxied = f"{api.base}{mount}{path}"
@@ -203,7 +203,7 @@ def clients(target: _sampler.Target, options: t.Mapping[str, t.Any]) -> list[str
     most = options["samples"] or options["max_samples"] or MOST_CLIENTS
     found = _clients.addresses(options["source_addresses"], most)
     if found and options["samples"] and len(found) < most:
-        raise Failure(f"samples is {most}, and source_addresses are {len(found)} clients; give more of them.")
+        raise Failure(f"samples is {most}, and source_addresses are only {len(found)} clients; set more of them.")
     if not found:
         return found
     try:
@@ -217,7 +217,7 @@ def clients(target: _sampler.Target, options: t.Mapping[str, t.Any]) -> list[str
                 tried.connect(there)
             except OSError as error:
                 raise Failure(
-                    f"source_addresses: {client} cannot reach {target.host} ({error.strerror or error}); give "
+                    f"source_addresses: {client} cannot reach {target.host} ({error.strerror or error}); set "
                     "addresses of this machine that can."
                 ) from error
     return found

@@ -47,21 +47,21 @@ class Scene:
 
 @dataclass(frozen=True)
 class Room:
-    """Whether `copies` more pods fit."""
+    """Whether `replicas` more pods fit."""
 
-    copies: int
-    most: int  #: how many more would fit; where rules of placement count, no more than `copies` are looked for
+    replicas: int
+    most: int  #: how many more would fit; where rules of placement count, no more than `replicas` are looked for
     limited_by: str | None  #: the resource or rule that sets that limit, None where no node takes such pods at all
-    missing: str | None  #: what is missing for the copies, in words; None when they fit
+    missing: str | None  #: what is missing for the replicas, in words; None when they fit
     unjudged: tuple[str, ...] = field(default=())  #: what decides too, and could not be judged
 
     @property
     def message(self) -> str:
         """The answer in words."""
-        if self.missing or not self.copies:
+        if self.missing or not self.replicas:
             return self.missing or "no more pods are needed"
         unjudged = f" (not judged: {'; '.join(self.unjudged)})" if self.unjudged else ""
-        return f"{self.copies} more pods fit{unjudged}"
+        return f"{self.replicas} more {'pod fits' if self.replicas == 1 else 'pods fit'}{unjudged}"
 
 
 def schedulable(node: Object, pod_spec: Object) -> bool:
@@ -124,18 +124,18 @@ def placed(deployment: Object, pods: t.Iterable[Object]) -> int:
 
 def room(
     template: Object,
-    copies: int,
+    replicas: int,
     scene: Scene,
     *,
     admitted: int = 0,
     leaving: t.Sequence[Object] = (),
     objects: t.Mapping[str, int] | None = None,
 ) -> Room:
-    """How many more pods of a template there is room for, and what is missing for `copies` of them.
+    """How many more pods of a template there is room for, and what is missing for `replicas` of them.
 
     Looks at what admits a pod (quotas and LimitRanges of the namespace) and at what places it: requests, the number of
     pods of a node, cordons, taints, node selectors and affinity, host ports, affinity to other pods and topology
-    spread. So many of the copies are `admitted` already, and only wait for a node. Pods that are `leaving` are as good
+    spread. So many of them are `admitted` already, and only wait for a node. Pods that are `leaving` are as good
     as gone. `objects` are what else is to be created, by resource (deployments.apps, services), which quotas may count.
     What decides and cannot be judged from here is named. Raises ValueError for an amount that cannot be read.
     """
@@ -147,13 +147,13 @@ def room(
     unjudged += _placement.unjudged(candidate)
     if ranges is None:
         unjudged.append("LimitRanges, which this user may not list")
-    refusal = _refusal(spec, counting, ranges or (), copies, objects or {}, scene.quotas)
+    refusal = _refusal(spec, counting, ranges or (), replicas, objects or {}, scene.quotas)
     if refusal:
-        return Room(copies, 0, refusal[0], refusal[1] if copies > 0 else None, tuple(unjudged))
-    most, limited_by, missing = _on_nodes(candidate, copies, scene, leaving)
+        return Room(replicas, 0, refusal[0], refusal[1] if replicas > 0 else None, tuple(unjudged))
+    most, limited_by, missing = _on_nodes(candidate, replicas, scene, leaving)
     if limited_by is None:
-        return Room(copies, 0, None, missing, tuple(unjudged))
-    new = max(0, copies - admitted)
+        return Room(replicas, 0, None, missing, tuple(unjudged))
+    new = max(0, replicas - admitted)
     for quota in scene.quotas:
         given_back = [_spent(pod, quota) for pod in leaving if pod["metadata"].get("namespace") == scene.namespace]
         for name, amount, spare in _quota_lines(spec, quota):
@@ -161,14 +161,16 @@ def room(
             if left // amount + admitted < most:
                 most, limited_by = max(0, int(left // amount)) + admitted, name
             if missing is None and new * amount > left:
-                spared = shown(name, max(left, Fraction(0)))
-                missing = f"needs {_times(new, name, amount)}, left of quota {quota['metadata']['name']}: {spared}"
-    return Room(copies, most, limited_by, missing if copies > 0 else None, tuple(unjudged))
+                missing = (
+                    f"needs {_times(new, name, amount)}, but quota {quota['metadata']['name']} has "
+                    f"{_only(name, left)} left"
+                )
+    return Room(replicas, most, limited_by, missing if replicas > 0 else None, tuple(unjudged))
 
 
 def after(
     template: Object,
-    copies: int,
+    replicas: int,
     scene: Scene,
     *,
     admitted: int = 0,
@@ -187,7 +189,7 @@ def after(
     spec = _limit_ranges.defaulted(spec, own.limit_ranges or ())
     labels = (template.get("metadata") or {}).get("labels") or {}
     board = _board(_placement.Candidate(spec, labels, home), scene, leaving)
-    nodes = _one_by_one(board, copies).nodes if board.usable else []
+    nodes = _one_by_one(board, replicas).nodes if board.usable else []
     pods = [
         {
             "metadata": {"name": f"(pod {number})", "namespace": home, "labels": labels},
@@ -197,20 +199,20 @@ def after(
     ]
     gone = {id(pod) for pod in leaving}
     quotas = [
-        _spent_of(item, spec, max(0, copies - admitted), leaving, objects or {}) if own is scene else item
+        _spent_of(item, spec, max(0, replicas - admitted), leaving, objects or {}) if own is scene else item
         for item in scene.quotas
     ]
     return replace(scene, quotas=quotas, pods=[*(pod for pod in scene.pods if id(pod) not in gone), *pods])
 
 
 def _spent_of(
-    quota: Object, spec: Object, copies: int, leaving: t.Sequence[Object], objects: t.Mapping[str, int]
+    quota: Object, spec: Object, replicas: int, leaving: t.Sequence[Object], objects: t.Mapping[str, int]
 ) -> Object:
     """A quota of which so many pods more are spent, and those that are leaving given back."""
     status = quota.get("status") or {}
     used = {name: quantity(value) for name, value in (status.get("used") or {}).items()}
     spent: Amounts = {}
-    _amounts.add(spent, {name: each * copies for name, each in _counted(spec, quota).items()})
+    _amounts.add(spent, {name: each * replicas for name, each in _counted(spec, quota).items()})
     for pod in leaving:
         _amounts.add(spent, {name: -each for name, each in _spent(pod, quota).items()})
     for name, count in objects.items():
@@ -248,20 +250,20 @@ def _refusal(
     spec: Object,
     counting: t.Sequence[_quotas.Quota],
     ranges: t.Sequence[Object],
-    copies: int,
+    replicas: int,
     objects: t.Mapping[str, int],
     quotas: t.Sequence[Object],
 ) -> tuple[str, str] | None:
     """Why no such pod, or nothing that is to be created beside them, is admitted at all: by what, and in words."""
     for quota in counting:
         if quota.refusal:
-            said = f"{quota.refusal}; give them, or a LimitRange with defaults, and no pod is refused"
+            said = f"{quota.refusal}; no pod is admitted until they are set, or a LimitRange sets defaults"
             return min(quota.lacking), said
     for name, said in _limit_ranges.refusals(spec, ranges):
-        return name, f"{said}; no pod is admitted before that is changed"
-    for item in quotas if copies > 0 else ():
+        return name, f"{said}; no pod is admitted until that is changed"
+    for item in quotas if replicas > 0 else ():
         for name, count, left in _quotas.objects_short(item, objects):
-            return name, f"needs {count} more of {name}, left of quota {item['metadata']['name']}: {left}"
+            return name, f"needs {count} more {name}, but quota {item['metadata']['name']} has {left or 'none'} left"
     return None
 
 
@@ -298,30 +300,30 @@ def _board(candidate: _placement.Candidate, scene: Scene, leaving: t.Sequence[Ob
 
 
 def _on_nodes(
-    candidate: _placement.Candidate, copies: int, scene: Scene, leaving: t.Sequence[Object]
+    candidate: _placement.Candidate, replicas: int, scene: Scene, leaving: t.Sequence[Object]
 ) -> tuple[int, str | None, str | None]:
-    """How many the nodes take, what limits that, and what is missing for the copies, in words."""
+    """How many the nodes take, what limits that, and what is missing for the replicas, in words."""
     board = _board(candidate, scene, leaving)
     if not board.usable:
-        nowhere = f"needs a node for {copies} pods, but none of {len(scene.nodes)} nodes takes them"
-        return 0, None, nowhere if copies > 0 else None
+        nowhere = f"needs nodes for {_pods(replicas)}, but none of {len(scene.nodes)} nodes accepts them"
+        return 0, None, nowhere if replicas > 0 else None
     each = board.each
     most = board.taken(each)
     limited_by = min(sorted(each), key=lambda name: board.taken([name]))
-    short = _short_on_nodes(limited_by, each[limited_by], copies, board.left) if most < copies else None
+    short = _short_on_nodes(limited_by, each[limited_by], replicas, board.left) if most < replicas else None
     if not board.rules:
         return most, limited_by, short
-    placed = _one_by_one(board, max(copies, 1))
+    placed = _one_by_one(board, max(replicas, 1))
     found = len(placed.nodes)
     if short is not None or not placed.refused:
         return found, limited_by, short
     reasons = ", ".join(f"{count} {'has' if count == 1 else 'have'} {why}" for why, count in placed.refused.items())
     limits = next((rule.name for rule in board.rules if rule.why in placed.refused), limited_by)
     said = (
-        f"needs a node for {copies} pods, and {found or 'none'} of them would get one: of {len(board.usable)} nodes "
-        f"{reasons}"
+        f"needs nodes for {_pods(replicas)}, but {f'only {found}' if found else 'none'} of them can be placed: of "
+        f"{len(board.usable)} nodes, {reasons}"
     )
-    return found, limits, said if copies > 0 else None
+    return found, limits, said if replicas > 0 else None
 
 
 class _Placed(t.NamedTuple):
@@ -331,11 +333,11 @@ class _Placed(t.NamedTuple):
     refused: t.Mapping[str, int]  #: where not all do: why nodes take no more in the end, and how many
 
 
-def _one_by_one(board: _Board, copies: int) -> _Placed:
+def _one_by_one(board: _Board, replicas: int) -> _Placed:
     nodes, rules = board.usable, board.rules
     fits = [board.take(amounts, board.each) for amounts in board.left]
     chosen: list[Object] = []
-    for _number in range(copies):
+    for _number in range(replicas):
         open_ = [at for at, node in enumerate(nodes) if fits[at] and all(rule.allows(node) for rule in rules)]
         if not open_:
             whys = Counter(
@@ -351,18 +353,28 @@ def _one_by_one(board: _Board, copies: int) -> _Placed:
     return _Placed(chosen, {})
 
 
-def _short_on_nodes(scarce: str, amount: Fraction, copies: int, left: t.Sequence[Amounts]) -> str:
+def _short_on_nodes(scarce: str, amount: Fraction, replicas: int, left: t.Sequence[Amounts]) -> str:
     spare = [max(Fraction(0), amounts.get(scarce, Fraction(0))) for amounts in left]
-    said = (
-        f"needs {_times(copies, scarce, amount)}, free on schedulable nodes: {shown(scarce, sum(spare, Fraction(0)))}"
-    )
-    if sum(spare) >= copies * amount:
-        said += f", of which at most {shown(scarce, max(spare))} on one"
-    return said
+    free = sum(spare, Fraction(0))
+    needs = f"needs {_times(replicas, scarce, amount)}, but schedulable nodes have"
+    if scarce == "pods":
+        return f"{needs} room for {_only(scarce, free)}"
+    if free < replicas * amount:
+        return f"{needs} {_only(scarce, free)} free"
+    return f"{needs} {shown(scarce, free)} free, at most {shown(scarce, max(spare))} on one node"
 
 
-def _times(copies: int, name: str, amount: Fraction) -> str:
-    return f"{copies} pods" if name in ("pods", "count/pods") else f"{copies} x {shown(name, amount)} {name}"
+def _times(replicas: int, name: str, amount: Fraction) -> str:
+    return _pods(replicas) if name in ("pods", "count/pods") else f"{replicas} x {shown(name, amount)} {name}"
+
+
+def _pods(count: int) -> str:
+    return f"{count} pod" if count == 1 else f"{count} pods"
+
+
+def _only(name: str, amount: Fraction) -> str:
+    """What little there is of a resource, in words."""
+    return f"only {shown(name, amount)}" if amount > 0 else "none"
 
 
 def _quota_lines(pod_spec: Object, quota: Object) -> t.Iterator[tuple[str, Fraction, Fraction]]:
@@ -441,6 +453,6 @@ def update_room(deployment: Object, template: Object, scene: Scene, objects: t.M
         return beside
     if not fewer:
         said = f"no old pod may go before a new one is ready (maxUnavailable 0), and one more pod {beside.missing}"
-        return Room(beside.copies, beside.most, beside.limited_by, said, beside.unjudged)
+        return Room(beside.replicas, beside.most, beside.limited_by, said, beside.unjudged)
     instead = [room(template, 1, scene, leaving=[pod]) for pod in there]
     return next((found for found in instead if found.missing is None), instead[0] if instead else whole)

@@ -159,19 +159,23 @@ def _is_secret(value: t.Any) -> bool:
 
 FIELDS: Checks = {
     "image": (_is_repository, "the name of an image without its tag"),
-    "version": (_fits(VERSION), 'a text in quotes that can be a label, such as "1.0.0"'),
+    "version": (_fits(VERSION), 'a quoted string that is a valid label, such as "1.0.0"'),
     "replicas": (_is_count, "a number of replicas that is not negative"),
     "drain": (_is_count, "a number of seconds that is not negative"),
-    "labels": (_map_of(_is_text), "a dictionary of texts"),
-    "selector": (_map_of(_is_text), "a dictionary of texts"),
+    "labels": (_map_of(_is_text), "a dictionary of strings"),
+    "selector": (_map_of(_is_text), "a dictionary of strings"),
     "container": (_map_of(lambda _value: True), "a dictionary of fields of a container"),
     "pod": (_map_of(lambda _value: True), "a dictionary of fields of a pod's spec"),
     "deployment": (_map_of(lambda _value: True), "a dictionary of fields of a Deployment's spec"),
     "service": (_map_of(lambda _value: True), "a dictionary of fields of a Service's spec"),
     "service_session_affinity": (lambda value: value in ("ClientIP", "None"), "ClientIP or None"),
-    "config_maps": (_map_of(_map_of(_is_text), OBJECT), "a dictionary of ConfigMaps, each of them one of texts"),
+    "config_maps": (
+        _map_of(_map_of(_is_text), OBJECT),
+        "a dictionary of ConfigMaps, each of them a dictionary of strings",
+    ),
     "secrets": (
         _map_of(_is_secret, OBJECT),
-        "a dictionary of Secrets, each with data, a dictionary of texts, or with self_signed, which has a common_name",
+        "a dictionary of Secrets, each with data, a dictionary of strings, or with self_signed, which has a common "
+        "name (common_name)",
     ),
 }

@@ -23,8 +23,8 @@ AUTOSCALER = ("kube-controller-manager", "scale")
 
 #: How a tool that puts objects back is kept from it for the time of a rollout.
 LEAVE = {
-    "Argo CD": "Turn off self-heal in its Argo CD application for the time of the rollout",
-    "Flux": "Suspend its Flux resource for the time of the rollout (flux suspend)",
+    "Argo CD": "Turn off self-heal in its Argo CD application for the duration of the rollout",
+    "Flux": "Suspend its Flux resource for the duration of the rollout (flux suspend)",
 }
 
 
@@ -102,7 +102,7 @@ def check(item: Object | None, given: Given) -> None:
     """Raise ChangedError where an object is gone, or has not what it was given."""
     if item is None:
         raise ChangedError(
-            f"{given} was deleted by somebody else meanwhile. Find out who did that, and run the playbook again."
+            f"{given} was deleted by somebody else during this run. Find out who did that, and run the playbook again."
         )
     told = changes(item, given)
     if told:

@@ -61,7 +61,7 @@ def check_repository(name: str, repository: str) -> None:
     """Raise Failure for what is no image without tag and digest, by the name of the variable that has it."""
     image = parse(repository)
     if image.tag or image.digest:
-        raise Failure(f"{name} is {repository}; give it without a tag or a digest ({image.repository}).")
+        raise Failure(f"{name} is {repository}; set it without a tag or a digest ({image.repository}).")
 
 
 def with_tag(reference: str, tag: str, repository: str = "") -> str:
@@ -73,7 +73,7 @@ def with_tag(reference: str, tag: str, repository: str = "") -> str:
     image = parse(reference)
     if image.digest and not repository:
         raise Failure(
-            f"The image {reference} is pinned by its digest, so no version can be put in its place; give the image's "
+            f"The image {reference} is pinned by its digest, so it cannot be replaced by a version; set the image's "
             f"name without tag and digest ({image.repository}) to pin it by a tag from now on."
         )
     return f"{repository or image.repository}:{tag}"
@@ -131,12 +131,12 @@ def rule(option: t.Mapping[str, t.Any] | None) -> Rule:
         raise Failure(f"version_of has no {', '.join(unknown)}; it has prefix, suffix, pattern and replace.")
     found = Rule(**said)
     if found.replace and not found.pattern:
-        raise Failure("version_of has replace without a pattern; give the pattern that finds what is replaced.")
+        raise Failure("version_of has replace without a pattern; set the pattern that finds what is replaced.")
     try:
         groups = re.compile(found.pattern).groups
         re.compile(found.pattern + "|").sub(found.replace, "")  # an invalid reference shows only when it is used
     except (re.error, IndexError) as error:
-        raise Failure(f"The pattern {found.pattern!r} of version_of is not valid ({error}); correct it.") from error
+        raise Failure(f"The pattern {found.pattern!r} of version_of is not valid ({error}); fix it.") from error
     if groups > 1 and not found.replace:
         raise Failure(
             f"The pattern {found.pattern!r} of version_of has {groups} groups; say in replace what is made of them, "

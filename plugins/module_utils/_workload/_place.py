@@ -162,7 +162,9 @@ def changed(
             if not left or (same_one and error.status != 409):
                 raise
             if newest["metadata"]["uid"] != metadata["uid"]:
-                raise Failure(f"{place} was deleted and made anew meanwhile; run again.") from error
+                raise Failure(
+                    f"{place} was deleted and created again during this run; run the playbook again."
+                ) from error
             if same_one:
                 time.sleep(_retries.growing(TRIES - left))
             workload = newest
@@ -193,7 +195,9 @@ def deleted(
             if newest is None:
                 return  # as it was to be
             if newest["metadata"]["uid"] != uid:
-                raise Failure(f"{place} was deleted and created anew by somebody else meanwhile; run again.") from error
+                raise Failure(
+                    f"{place} was deleted and created again by somebody else during this run; run the playbook again."
+                ) from error
             if not left:
                 raise
             item = newest

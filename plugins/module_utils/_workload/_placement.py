@@ -191,7 +191,7 @@ class _Apart:
     """Pods that are to be kept apart, by what the candidate says and by what those say that are there."""
 
     name = "podAntiAffinity"
-    why = "a pod that these must not be beside (podAntiAffinity)"
+    why = "a pod that these are kept away from (podAntiAffinity)"
 
     def __init__(
         self, candidate: Candidate, terms: t.Sequence[Object], nodes: t.Mapping[str, Object], placed: t.Iterable[Object]
@@ -221,7 +221,7 @@ class _Together:
     """Pods that are to be where others are."""
 
     name = "podAffinity"
-    why = "none of the pods that these must be beside (podAffinity)"
+    why = "none of the pods that these must run beside (podAffinity)"
 
     def __init__(
         self, candidate: Candidate, terms: t.Sequence[Object], nodes: t.Mapping[str, Object], placed: t.Iterable[Object]
@@ -270,7 +270,7 @@ class _Spread:
         placed: t.Iterable[Object],
     ) -> None:
         self._key, self._most, self._least = rule["topologyKey"], rule["maxSkew"], rule.get("minDomains") or 1
-        self.why = f"as many of the pods by {self._key} as maxSkew {self._most} allows"
+        self.why = f"as many pods per {self._key} as maxSkew {self._most} allows"
         selector = _with_keys(rule, candidate.labels)
         self._own = int(_selectors.matches(selector, candidate.labels))
         honoured = rule.get("nodeTaintsPolicy", "Ignore") == "Honor"

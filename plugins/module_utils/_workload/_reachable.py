@@ -34,13 +34,13 @@ def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bo
         only = "" if entry else ", and all clients come to it by the Service in front of it"
         return (
             f"Service {name} has sessionAffinity ClientIP, which keeps one client with one pod{only}, so samples from "
-            f"one place do not tell the shares; {MANY if entry else ''}{ELSEWHERE}"
+            f"one place do not show the shares; {MANY if entry else ''}{ELSEWHERE}"
         )
     policy = "externalTrafficPolicy" if entry else "internalTrafficPolicy"
     if spec.get(policy) == "Local":
         return (
             f"Service {name} has {policy} Local, which keeps connections on the node that they come to, so samples "
-            f"from one place do not tell the shares; {ELSEWHERE}"
+            f"from one place do not show the shares; {ELSEWHERE}"
         )
     said = next((f"{key}: {annotations[key]}" for key in TOPOLOGY if annotations.get(key, "").lower() == "auto"), "")
     if not said and spec.get("trafficDistribution"):
@@ -50,7 +50,7 @@ def uneven(service: Object, slices: t.Sequence[Object], entry: bool, clients: bo
     if said:
         return (
             f"Service {name} is routed by topology ({said}), which prefers endpoints that are near, so samples from "
-            f"one place do not tell the shares; {ELSEWHERE}"
+            f"one place do not show the shares; {ELSEWHERE}"
         )
     return ""
 
@@ -131,7 +131,7 @@ def failing(pods: t.Mapping[str, Standing], since: t.Mapping[str, Standing], ver
     crashed = [name for name, pod in mine.items() if pod.restarts > since.get(name, pod).restarts]
     if crashed:
         return (
-            f"A container of {', '.join(crashed)} crashed and was started again; see why with kubectl logs --previous "
+            f"A container of {', '.join(crashed)} crashed and was restarted; see why with kubectl logs --previous "
             f"{crashed[0]}."
         )
     unready = [name for name, pod in mine.items() if not pod.ready]

@@ -41,13 +41,13 @@ REFUSED = ("not found", "no such host", "denied", "unauthorized", "manifest unkn
 REMEDIES = {
     **dict.fromkeys(
         ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"],
-        "see that the image exists and that the nodes may pull it",
+        "check that the image exists and that the nodes may pull it",
     ),
     **dict.fromkeys(
         ["CreateContainerConfigError", "CreateContainerError"],
-        "see that the ConfigMaps, Secrets and volumes that it names are there",
+        "check that the ConfigMaps, Secrets and volumes that it names are there",
     ),
-    **dict.fromkeys(["CrashLoopBackOff", "RunContainerError"], "see in its log why it ends"),
+    **dict.fromkeys(["CrashLoopBackOff", "RunContainerError"], "check its log for why it exits"),
     **dict.fromkeys(
         ["Timeout", "ProgressDeadlineExceeded"], "see why it is not ready: its readiness probe, its log, its events"
     ),
@@ -57,14 +57,14 @@ REMEDIES = {
 
 #: What is to be done, by reason (any where that is empty) and words of its message; the first that fits counts.
 BY_WORDS = (
-    ("", "OOMKilled", "raise its memory limit, or have it use less memory"),
-    ("", "exceeded quota", "raise the ResourceQuota, or have fewer pods"),
-    ("", "failed quota", "give its containers requests and limits, or the namespace a LimitRange with defaults"),
-    ("Unschedulable", "persistentvolumeclaim", "see that its PersistentVolumeClaims are there and bound"),
+    ("", "OOMKilled", "raise its memory limit, or make it use less memory"),
+    ("", "exceeded quota", "raise the ResourceQuota, or run fewer pods"),
+    ("", "failed quota", "set requests and limits of its containers, or defaults in a LimitRange of the namespace"),
+    ("Unschedulable", "persistentvolumeclaim", "check that its PersistentVolumeClaims exist and are bound"),
     ("Unschedulable", "Insufficient", "make room on the nodes, or lower its requests"),
     ("Unschedulable", "Too many pods", "make room on the nodes"),
     *(
-        ("Unschedulable", words, f"have nodes that it may go to, or change its {field}")
+        ("Unschedulable", words, f"provide nodes that it may run on, or change its {field}")
         for words, field in (
             ("affinity/selector", "nodeSelector or node affinity"),
             ("taint", "tolerations"),
@@ -74,14 +74,22 @@ BY_WORDS = (
             ("free ports", "host ports"),
         )
     ),
-    ("CreateContainerConfigError", "runAsNonRoot", "give it a user that is not root, with runAsUser or in its image"),
-    ("CreateContainerConfigError", "non-numeric user", "give its user as a number, with runAsUser"),
-    ("", "executable file not found", "see that its command is a program of the image"),
-    ("", "no such file or directory", "see that its command and what it mounts are there"),
+    (
+        "CreateContainerConfigError",
+        "runAsNonRoot",
+        "run it as a user other than root, set with runAsUser or in its image",
+    ),
+    ("CreateContainerConfigError", "non-numeric user", "set its user as a number, with runAsUser"),
+    ("", "executable file not found", "check that its command is a program of the image"),
+    ("", "no such file or directory", "check that its command and what it mounts exist"),
     ("", "exec format error", "use an image of the nodes' architecture"),
-    ("FailedCreate", "PodSecurity", "have its securityContext meet the namespace's Pod Security level, or change that"),
+    (
+        "FailedCreate",
+        "PodSecurity",
+        "make its securityContext meet the namespace's Pod Security level, or change that level",
+    ),
     ("FailedCreate", "service account", "create the ServiceAccount that it names"),
-    ("FailedCreate", "failed calling webhook", "see that what serves the admission webhook runs"),
+    ("FailedCreate", "failed calling webhook", "check that the server of the admission webhook is running"),
     ("FailedCreate", "denied the request", "change what the admission webhook refuses"),
 )
 
@@ -130,7 +138,7 @@ def progress(workload: Object, kind: str = "Deployment") -> str | None:
     if updated < wanted:
         return f"{updated} of {wanted} new pods exist"
     if updated > wanted:
-        return f"{updated - wanted} pods are still to go"
+        return f"{updated - wanted} pods have still to be removed"
     if count["replicas"] > updated:
         return f"{count['replicas'] - updated} old pods are still there"
     if available < updated:
@@ -273,14 +281,14 @@ def standing(pod: Object) -> str:
             waiting = item.get("state", {}).get("waiting") or {}
             if waiting.get("reason") not in (None, "PodInitializing"):
                 more = f": {waiting['message'].strip()}" if waiting.get("message") else ""
-                return f"container {item['name']} waits ({waiting['reason']}{more})"
+                return f"container {item['name']} is waiting ({waiting['reason']}{more})"
     gates = [gate.get("conditionType", "") for gate in spec.get("readinessGates") or []]
     conditions = [(name, condition(pod, name)) for name in ("PodScheduled", "Initialized", *gates, "ContainersReady")]
     for name, found in conditions:
         if found.get("status") == "True" or not (found or name in gates):
             continue
         if not found:
-            return f"condition {name}, a readiness gate, was not set by anybody"
+            return f"condition {name}, a readiness gate, has not been set"
         said = ": ".join(text for text in (found.get("reason"), found.get("message")) if text)
         if name == "ContainersReady":
             said += _probed(pod)

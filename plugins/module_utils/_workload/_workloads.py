@@ -187,8 +187,8 @@ def earlier(known: t.Sequence[Revision], number: int, name: str, served: Revisio
             return revision
     if others:
         raise Failure(
-            f"There is nothing to undo: each earlier revision of {name} failed verification and was taken back; give "
-            f"the number of the one to go to all the same, such as {others[0].number}."
+            f"There is nothing to undo: each earlier revision of {name} failed verification and was rolled back; set "
+            f"the number of the one to go to anyway, such as {others[0].number}."
         )
     raise Failure(f"There is nothing to undo: {name} has no earlier revision in its history.")
 

@@ -18,16 +18,16 @@ from ..store import Object
 
 #: Kinds that are served only, by group and plural, and what does not happen.
 STORED_ONLY = {
-    ("networking.k8s.io", "ingresses"): "no controller serves Ingresses: nothing listens for them",
-    ("networking.k8s.io", "networkpolicies"): "NetworkPolicies keep no traffic away",
+    ("networking.k8s.io", "ingresses"): "no controller serves Ingresses, so nothing listens for them",
+    ("networking.k8s.io", "networkpolicies"): "NetworkPolicies block no traffic",
     ("", "persistentvolumes"): "claims are bound to PersistentVolumes, but no storage is behind them",
-    ("storage.k8s.io", "storageclasses"): "nothing makes volumes of StorageClasses, so that their claims stay Pending",
+    ("storage.k8s.io", "storageclasses"): "nothing creates volumes for StorageClasses, so their claims stay Pending",
     ("", "replicationcontrollers"): "nothing acts on ReplicationControllers",
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): "MutatingAdmissionPolicies change nothing",
-    ("apiregistration.k8s.io", "apiservices"): "aggregated APIs are not asked",
+    ("apiregistration.k8s.io", "apiservices"): "no requests are sent to aggregated APIs",
     ("resource.k8s.io", "resourceclaims"): "devices are not allocated",
 }
-_START = "the sandbox stores this and does not act upon it: "
+_START = "the sandbox stores this but does not act on it: "
 
 
 def unheeded(resource: Resource, obj: Object, *, has_class: bool = False) -> Iterator[str]:
@@ -39,14 +39,14 @@ def unheeded(resource: Resource, obj: Object, *, has_class: bool = False) -> Ite
     if resource == resources.JOBS:
         yield from (f"{_START}{key} of Jobs" for key in ("podFailurePolicy", "backoffLimitPerIndex") if key in spec)
         if spec.get("completionMode") == "Indexed":
-            yield f"{_START}the indexes of Jobs; their pods are all alike"
+            yield f"{_START}the indexes of Jobs; their pods are all the same"
     if resource == resources.PRIORITYCLASSES and obj.get("value", 0) > 0:
         yield f"{_START}pods of a higher priority do not preempt others"
     template = _pod_spec(resource, spec)
     for container in containers_of(template) if template else ():
         for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
             if "grpc" in (container.get(probe) or {}):
-                yield f"{_START}gRPC probes; that {probe} never passes"
+                yield f"{_START}gRPC probes; this {probe} never passes"
 
 
 def _pod_spec(resource: Resource, spec: dict[str, Any]) -> dict[str, Any]:

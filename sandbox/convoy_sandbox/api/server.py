@@ -72,8 +72,8 @@ _DEPRECATED = {
     RESOURCES["", "v1", "componentstatuses"]: "v1 ComponentStatus is deprecated in v1.19+",
 }
 _NO_STREAMS = (
-    "the sandbox has no {what}: look into a container by its log, and ask it through the API server's proxy or at its "
-    "own address"
+    "the sandbox has no {what}: read a container's log instead, and send requests through the API server's proxy or "
+    "to the pod's own address"
 )
 _HOP_BY_HOP = frozenset(
     {

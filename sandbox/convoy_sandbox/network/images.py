@@ -187,7 +187,7 @@ def from_argument(text: str) -> tuple[str, Image]:
     except ValueError as problem:
         raise CatalogError(f"--image {text}: the command cannot be read: {problem}") from None
     if not (name and equals and words):
-        raise CatalogError(f"--image {text}: give the image and its command line as NAME=COMMAND")
+        raise CatalogError(f"--image {text}: must be the image and its command line, as NAME=COMMAND")
     return name, Image(command=words)
 
 
@@ -221,7 +221,7 @@ def _entry(where: str, entry: Any) -> Image:
         )
     entry = dict(entry)
     if bool(entry.get("program")) == bool(entry.get("command")):
-        raise CatalogError(f"{where}: give either `program` or `command`")
+        raise CatalogError(f"{where}: set either `program` or `command`")
     if entry.get("program") and entry["program"] not in PROGRAMS:
         raise CatalogError(f"{where}: `program` is one of {', '.join(PROGRAMS)}")
     command = entry.get("command")
@@ -241,9 +241,9 @@ def _entry(where: str, entry: Any) -> Image:
     try:
         quantities.parse(entry.get("memory") or "0")
     except (TypeError, ValueError, AttributeError):
-        raise CatalogError(f"{where}: `memory` is a quantity as Kubernetes writes it, like 512Mi") from None
+        raise CatalogError(f"{where}: `memory` is a quantity as Kubernetes writes it, such as 512Mi") from None
     if not isinstance(entry.get("ready", True), bool):
         raise CatalogError(f"{where}: `ready` is true or false")
     if "version" in entry and not isinstance(entry["version"], str):
-        raise CatalogError(f"{where}: `version` is a text; put it in quotes")
+        raise CatalogError(f"{where}: `version` is a string; put it in quotes")
     return Image(**entry)

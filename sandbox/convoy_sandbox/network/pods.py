@@ -143,7 +143,7 @@ class Runtime:
             return await probes.tcp(ip, port, self._ports.real(ip, port), seconds)
         if "exec" in probe:
             return await self._exec(container, list(probe["exec"].get("command") or ()), seconds)
-        return "this kind of probe is not known to the sandbox"
+        return "the sandbox does not support this kind of probe"
 
     async def _exec(self, container: Object, command: list[str], seconds: float) -> str:
         image = self._catalog.find(container["image"])

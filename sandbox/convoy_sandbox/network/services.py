@@ -221,7 +221,7 @@ class ServiceProxy:
             try:
                 face.bound = self._ports.bind(*where, preferred=face.real)
             except OSError as problem:
-                log.warning("%s:%s cannot be listened on any more: %s", *where, problem)
+                log.warning("%s:%s can no longer be listened on: %s", *where, problem)
 
     def _remove(self, where: tuple[str, int], face: _Face) -> None:
         if face.listener is not None:
@@ -400,7 +400,7 @@ class LoadBalancers:
             number = name.removeprefix(_PORT_ANNOTATION)
             self._event(
                 service,
-                f"port {number} of {ip} is not permitted to this user or taken; port {real} stands in for it",
+                f"port {number} of {ip} is taken, or not permitted to this user; port {real} is used instead",
             )
 
     def _event(self, service: Object, message: str) -> None:

@@ -113,9 +113,9 @@ def test_a_watch_of_what_is_none_ends_and_says_so(
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://a..b/version", "but a..b can be no host's name; correct the url."),
-        (f"http://{'a' * 64}.example.com/", "can be no host's name"),
-        ("http://.example.com/", "can be no host's name"),
+        ("http://a..b/version", "but a..b is not a valid host name; correct the url."),
+        (f"http://{'a' * 64}.example.com/", "is not a valid host name"),
+        ("http://.example.com/", "is not a valid host name"),
         ("ftp://example.com", "it must be an http or https URL."),
         ("http://a b/", "it must be an http or https URL."),
     ],

@@ -67,16 +67,16 @@ REFUSED: dict[tuple[str, str], dict[str, tuple[dict[str, t.Any], str]]] = {
         "a weight that falls": (TO | {"canary_steps": [{"weight": 50}, {"weight": 25}]}, "go from 50% to 25%"),
     },
     ("rolling_update", "main"): {
-        "no version": ({}, "give the version to go to"),
+        "no version": ({}, "set the version to go to"),
         "a version that is a number": ({"version": 2.0}, "in quotes"),
         "a resume that there is not": (TO | {"rolling_update_resume": "later"}, "must be one of: auto, next_run"),
     },
     ("scale", "main"): {
-        "no number": ({}, "Give the number of replicas or a step for hello"),
-        "a word": ({"replicas": "many"}, "give a number as 5"),
+        "no number": ({}, "Set the number of replicas or a step for hello"),
+        "a word": ({"replicas": "many"}, "set a number such as 5"),
     },
     ("fleet", "main"): {
-        "a soak that is negative": (TO | {"fleet_soak": -1}, "fleet_soak is -1; the least that works is 0."),
+        "a soak that is negative": (TO | {"fleet_soak": -1}, "fleet_soak is -1; it must be at least 0."),
         "a wave that there is not": (TO | {"waves": ["moon"]}, "moon"),
     },
 }
@@ -253,7 +253,7 @@ def test_a_template_of_the_command_line_is_ansibles_to_evaluate(
 ) -> None:
     """What -e gives is trusted by Ansible, and evaluated wherever it is used: only what comes of it is the role's."""
     ending = ended("bluegreen", "main")["command line"]
-    assert ending.refusal.startswith('bluegreen_version is "it has run"; give')
+    assert ending.refusal.startswith('bluegreen_version is "it has run"; set')
 
 
 def mapped(kind: st.SearchStrategy[t.Any]) -> st.SearchStrategy[t.Any]:

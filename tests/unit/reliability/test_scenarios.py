@@ -27,13 +27,15 @@ PLAY [Scale a Deployment] ****
 changed: [sandbox] convoy.rollout.scale : Scale it
 failed: [sandbox] convoy.rollout.scale : Wait until as many pods are ready as were requested
 failed: [sandbox] convoy.rollout.scale : Say why it failed, and what users get now
-  Deployment hello did not become complete: no room.
+  Deployment hello did not complete its rollout: no room.
   the last line of its log
 
 PLAY RECAP ****
 sandbox                    : ok=7    changed=0    unreachable=0    failed=1
 """
-    assert kills.said(Run(2, screen)) == "Deployment hello did not become complete: no room. the last line of its log"
+    assert (
+        kills.said(Run(2, screen)) == "Deployment hello did not complete its rollout: no room. the last line of its log"
+    )
     assert kills.said(Run(4, "[ERROR]: no inventory\nmore\n")) == "[ERROR]: no inventory"
     assert operators._why(Run(2, "x is being changed by y; wait")) == "refused"
     assert operators._why(Run(2, "The lock was taken over by y, so\nthis run stops; ...")) == "taken over"

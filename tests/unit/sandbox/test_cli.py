@@ -84,7 +84,7 @@ def test_a_sandbox_that_was_killed_can_be_started_again(directory: Path) -> None
     os.kill(pid, signal.SIGKILL)
     while cli.start_time(pid) is not None:
         pass
-    assert command(directory, "status").stdout == f"No sandbox runs in {directory}.\n"
+    assert command(directory, "status").stdout == f"No sandbox is running in {directory}.\n"
     again = command(directory, "up")
     assert again.returncode == 0, again.stderr
     assert int(str(_described(directory)[0]["pid"])) != pid

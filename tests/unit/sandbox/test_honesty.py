@@ -29,7 +29,7 @@ def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("resource", "body", "about"),
     [
-        (resources.INGRESSES, INGRESS, ["no controller serves Ingresses: nothing listens for them"]),
+        (resources.INGRESSES, INGRESS, ["no controller serves Ingresses, so nothing listens for them"]),
         (resources.PODS, GRPC, ["gRPC probes; that readinessProbe never passes"]),
         (resources.PODS, {"spec": {"containers": [CONTAINER]}}, []),
         (resources.PRIORITYCLASSES, {"value": 5}, ["pods of a higher priority do not preempt others"]),
@@ -38,7 +38,7 @@ def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
     ],
 )
 def test_what_is_not_acted_upon_is_a_warning(resource: Resource, body: dict[str, Any], about: list[str]) -> None:
-    start = "the sandbox stores this and does not act upon it: "
+    start = "the sandbox stores this but does not act on it: "
     assert warnings(resource, body) == [start + text for text in about]
 
 

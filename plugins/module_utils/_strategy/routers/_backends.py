@@ -119,7 +119,7 @@ def _split(rule: Rule, weight: Fraction, most: int) -> tuple[int, int]:
             raise Failure(
                 f"{rule.called} gives the Service and its canary the weight {rule.both} beside {others}, of which "
                 f"{percent} is no whole number; multiply all weights of the rule by {part.denominator}, which changes "
-                f"nobody's share, and run again."
+                f"nobody's share, and run the playbook again."
             )
         return int(part), rule.both - int(part)
     whole = math.lcm(WHOLE, weight.denominator)

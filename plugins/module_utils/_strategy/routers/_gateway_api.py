@@ -109,7 +109,7 @@ class HTTPRoutes(_backends.Backends):
             if rule.source.get("sessionPersistence"):
                 raise Failure(
                     f"{rule.called} has sessionPersistence, so users would stay with a version whatever the weights "
-                    f"are; take it out for the time of the rollout."
+                    f"are; take it out for the duration of the rollout."
                 )
         _backends.check(found, stable)
 

@@ -77,12 +77,12 @@ class Routes(_backends.Backends):
         if not passed and str(noted.get(COOKIES, "")).lower() != "true":
             raise Failure(
                 f"The router gives the users of Route {name} a cookie by which they stay with a version whatever the "
-                f"weights are; give the Route the annotation {COOKIES}: 'true' for the time of the rollout."
+                f"weights are; give the Route the annotation {COOKIES}: 'true' for the duration of the rollout."
             )
         if passed and noted.get(BALANCE, "") != "roundrobin":
             raise Failure(
                 f"Users of Route {name}, whose TLS is passed through, are sent by their address to where they came "
-                f"before; give the Route the annotation {BALANCE}: roundrobin for the time of the rollout."
+                f"before; give the Route the annotation {BALANCE}: roundrobin for the duration of the rollout."
             )
         if found[0].canary is None and len(found[0].others) >= ALTERNATES:
             raise Failure(

@@ -143,7 +143,9 @@ def named(option: t.Mapping[str, t.Any] | None) -> Router | None:
     """The router that a request names, None where it names none. Raises Failure."""
     said = _said(option)
     if len(said) > 1:
-        raise Failure(f"The router is given as {' and as '.join(said)}; one router shares the traffic, so give one.")
+        raise Failure(
+            f"The router is given as {' and as '.join(said)}; only one router can share the traffic, so set one."
+        )
     if not said or said == PODS:
         return None
     ((key, value),) = said.items()
@@ -151,7 +153,7 @@ def named(option: t.Mapping[str, t.Any] | None) -> Router | None:
     name = value[known.name]
     if not name:
         raise Failure(
-            f"{key} of the router has an empty {known.name}; give the name of the application's {known.kind.KIND}."
+            f"{key} of the router has an empty {known.name}; set the name of the application's {known.kind.KIND}."
         )
     return Router(t.cast(Kind, known.kind), name, tuple(value.get(known.rules) or ()))
 
@@ -192,6 +194,6 @@ def one(routers: t.Sequence[Router], service: str) -> Router | None:
         return routers[0] if routers else None
     said = " or ".join(json.dumps(option(each)).replace('"', "").replace(", rules: []", "") for each in routers)
     raise Failure(
-        f"{', '.join(map(str, routers[:-1]))} and {routers[-1]} lead to Service {service}, and one of them only can "
-        f"share its traffic; give application_router as {said}, or as {{pods: true}} to share by the number of pods."
+        f"{', '.join(map(str, routers[:-1]))} and {routers[-1]} lead to Service {service}, and only one of them can "
+        f"share its traffic; set application_router to {said}, or as {{pods: true}} to share by the number of pods."
     )

@@ -82,7 +82,7 @@ class TraefikServices(_backends.Backends):
             if rule.source.get("sticky"):
                 raise Failure(
                     f"{rule.called} is sticky, so users would stay with a version whatever the weights are; take "
-                    f"sticky out for the time of the rollout."
+                    f"sticky out for the duration of the rollout."
                 )
         _backends.check(found, stable)
 

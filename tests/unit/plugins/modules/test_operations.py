@@ -267,7 +267,7 @@ def test_undone_does_not_overwrite_what_somebody_else_did(api_server: t.Any, ans
     edited = deployment(3, 6, template={"metadata": {"labels": {"app": "hello", "version": "3"}}, "spec": PODS_SPEC})
     api_server.on(HELLO, answer(body=deployment(3)), refusal(422, "Invalid", "test"), answer(body=edited))
     result = ran("rollout", name="hello", state="undone", **here(api_server))
-    assert "was changed by somebody else meanwhile" in result["msg"]
+    assert "was changed by somebody else during this run" in result["msg"]
 
 
 def test_undone_knows_its_own_change_where_the_answer_was_lost(api_server: t.Any, answer: Make, refusal: Make) -> None:
@@ -304,7 +304,7 @@ def test_rolling_update_knows_its_own_change_where_the_answer_was_lost(
     other = answer(body=running("3.0.0", 6))
     api_server.on(HELLO, before, made_again, other)
     refused = ran("rolling_update", name="hello", version="2.0.0", **here(api_server))
-    assert "was changed by somebody else meanwhile" in refused["msg"]
+    assert "was changed by somebody else during this run" in refused["msg"]
 
 
 def test_rollout_of_a_deployment_that_is_deleted_meanwhile(cluster: Make) -> None:
@@ -328,8 +328,8 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("rollout", {"name": "other"}, "There is no Deployment other in namespace default; create it, or"),
         ("rollout", {"name": "hello", "timeout": 0}, "must be at least 1 second"),
         ("rollout", {"name": "hello", "unschedulable_grace": -1}, "must not be negative"),
-        ("rollout", {"name": "x", "at": "50%"}, "at goes with state=paused only"),
-        ("rollout", {"name": "x", "to_revision": 2}, "to_revision goes with state=undone only"),
+        ("rollout", {"name": "x", "at": "50%"}, "at can be used only with state=paused"),
+        ("rollout", {"name": "x", "to_revision": 2}, "to_revision can be used only with state=undone"),
         ("rollout", {"name": "x", "state": "undone", "to_revision": -1}, "to_revision is -1"),
         ("rollout", {"name": "x", "state": "paused", "at": "half"}, "cannot be paused at half"),
         ("rollout", {"name": "x", "state": "paused", "kind": "StatefulSet"}, "only Deployments have a pause"),
@@ -337,20 +337,20 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ("rollout", {"name": "x", "namespace": "nowhere"}, "There is no namespace nowhere; create it"),
         ("scale", {"name": "x", "replicas": "3"}, "There is no Deployment x in namespace default; create it, or"),
         ("capacity", {"replicas": -1}, "must not be negative"),
-        ("capacity", {"replicas": 1}, "Give template"),
+        ("capacity", {"replicas": 1}, "Set template"),
         ("capacity", {"replicas": 1, "deployment": "other"}, "There is no Deployment other"),
         ("bluegreen_info", {"name": "other"}, "There is no Service other in namespace default; run app_deploy"),
-        ("version_distribution", {}, "Give name"),
+        ("version_distribution", {}, "Set name"),
         ("version_distribution", {"name": "x"}, "There is no Service x in namespace default; create it, or name"),
         ("version_distribution", {"name": "x", "namespace": "nowhere"}, "There is no namespace nowhere; create it"),
-        ("version_distribution", {"name": "hello", "samples": 0}, "samples is 0; the least that works is 1"),
-        ("version_distribution", {"name": "x", "requests_per_client": 0}, "the least that works is 1"),
+        ("version_distribution", {"name": "hello", "samples": 0}, "samples is 0; it must be at least 1"),
+        ("version_distribution", {"name": "x", "requests_per_client": 0}, "it must be at least 1"),
         ("version_distribution", {"url": "http://x", "source_addresses": ["me"]}, "'me' is neither an address nor a"),
         ("version_distribution", {"url": "http://127.0.0.1", "source_addresses": ["192.0.2.1"]}, "cannot reach 127"),
         (
             "version_distribution",
             {"url": "http://127.0.0.1", "source_addresses": ["127.0.0.9"], "samples": 2},
-            "samples is 2, and source_addresses are 1 clients",
+            "samples is 2, and source_addresses are only 1 clients",
         ),
         (
             "version_distribution",
@@ -369,12 +369,12 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
             {"entry": {"url": "https://x", "ca_cert": "/nothing.pem"}},
             "target_ca_cert /nothing.pem cannot be read",
         ),
-        ("version_distribution", {"url": "http://x", "expected_from": "endpoints"}, "Give application_service"),
+        ("version_distribution", {"url": "http://x", "expected_from": "endpoints"}, "Set application_service"),
         ("version_distribution", {"url": "http://x", "agree": ["pods"]}, "the Service whose pods are meant"),
         (
             "version_distribution",
             {"name": "x", "expected": {"1": 1}, "expected_from": "endpoints"},
-            "Give expected or expected_from, not both.",
+            "Set expected or expected_from, not both.",
         ),
         ("version_distribution", {"name": "x", "tolerance": 2}, "a share from 0 to 1"),
         ("version_distribution", {"name": "x", "confidence": 1}, "between 0 and 1"),
@@ -413,14 +413,14 @@ def test_scale_leaves_the_number_to_an_autoscaler(api_server: t.Any, answer: Mak
     api_server.on(AUTOSCALERS, answer(body={"items": [hpa]}))
     result = ran("scale", name="hello", replicas="5", **here(api_server))
     assert (result["changed"], result["after"]) == (False, 3)
-    assert "HorizontalPodAutoscaler hello-cpu decides on them, from 2 to 8; change its" in result["message"]
+    assert "HorizontalPodAutoscaler hello-cpu sets them, from 2 to 8; change its" in result["message"]
     assert {ask.method for ask in api_server.asked} == {"GET"}
 
 
 def test_scale_notices_who_else_scales(api_server: t.Any, answer: Make, refusal: Make) -> None:
     said = (
-        "Deployment hello was scaled from 3 to 4 replicas by somebody else meanwhile (field manager kubectl wrote "
-        "spec.replicas); find out who did that, and run the playbook again."
+        "Deployment hello was scaled from 3 to 4 replicas by somebody else during this run (field manager kubectl "
+        "wrote spec.replicas); find out who did that, and run the playbook again."
     )
     theirs = deployment(3, 6, replicas=4)
     theirs["metadata"]["managedFields"] = [
@@ -463,7 +463,7 @@ def test_version_distribution_that_may_not_use_the_proxy(api_server: t.Any, answ
     api_server.on(SERVICE, answer(body=service()))
     api_server.on(f"{path_of('services', 'default')}/hello:80/proxy/version", refusal(403, "Forbidden", "no"))
     result = ran("version_distribution", name="hello", samples=3, **here(api_server))
-    assert "have this user allowed to get services/proxy" in result["msg"]
+    assert "allow this user to get services/proxy" in result["msg"]
     assert result["errors"] == {"HTTP 403 (the API server's proxy)": 3}
 
 
@@ -474,7 +474,7 @@ def test_an_application_that_answers_403_through_the_proxy_is_not_taken_for_the_
     api_server.on(f"{path_of('services', 'default')}/hello:80/proxy/version", answer(403, {"error": "who are you"}))
     result = ran("version_distribution", name="hello", samples=3, **here(api_server))
     assert result["errors"] == {"HTTP 403": 3}
-    assert "give headers that are let in" in result["msg"]
+    assert "set headers that are let in" in result["msg"]
     assert "services/proxy" not in result["msg"].replace("services/hello:80/proxy", "")
 
 
@@ -500,10 +500,10 @@ def test_an_address_whose_port_is_in_error_is_none(
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"release": 2}, 200, "(1 x no version in the answer): say with version_from where an answer names it"),
-        ({}, 404, "(1 x HTTP 404): see that path is right, and the header Host, which headers can have"),
-        ({}, 503, "(1 x HTTP 503): see the log of what answers there"),
-        ({}, 401, "(1 x HTTP 401): give headers that are let in, such as Authorization"),
+        ({"release": 2}, 200, "(1 x no version in the answer): set version_from to where an answer names it"),
+        ({}, 404, "(1 x HTTP 404): check that path is right, and the header Host, which headers can set"),
+        ({}, 503, "(1 x HTTP 503): check the log of what answers there"),
+        ({}, 401, "(1 x HTTP 401): set headers that are let in, such as Authorization"),
     ],
 )
 def test_what_answers_no_request_is_told_with_what_to_do(
@@ -521,12 +521,12 @@ def test_what_cannot_be_reached_is_told_with_what_to_do() -> None:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]  # nothing listens
         refused = ran("version_distribution", url=f"http://127.0.0.1:{port}/", concurrency=1, expected={"1": 1})
-        assert refused["msg"].endswith("(1 x connection refused): see that something listens there")
+        assert refused["msg"].endswith("(1 x connection refused): check that something listens there")
         listening.listen()  # and says nothing
         options = {"url": f"http://127.0.0.1:{port}/", "concurrency": 1, "request_timeout": 0.1, "expected": {"1": 1}}
         silent = ran("version_distribution", **options)
         assert silent["msg"].endswith(
-            "(1 x timeout): see that the network leads there, ask with via=proxy, or give a longer request_timeout"
+            "(1 x timeout): check that the network leads there, use via=proxy, or set a longer request_timeout"
         )
 
 
@@ -538,7 +538,7 @@ def test_a_name_that_is_not_known_is_asked_for_once(monkeypatch: pytest.MonkeyPa
     result = ran("version_distribution", url="http://nowhere.invalid/", rate_limit=0, expected={"1": 1})
     assert result["msg"] == (
         "http://nowhere.invalid/: no version of 1 requests, 1 lost (1 x no connection (Name or service not known)): "
-        "see that the name is right and the network leads there, or ask with via=proxy"
+        "check that the name is right and the network leads there, or use via=proxy"
     )
 
 
@@ -590,8 +590,8 @@ def test_shares_are_not_judged_where_samples_cannot_tell_them(api_server: t.Any,
     options = behind(api_server, answer, "1", "1", "1", "2", spec={"sessionAffinity": "ClientIP"})
     result = ran("version_distribution", expected={"1": 0.75, "2": 0.25}, **options)
     assert result["msg"] == (
-        "Service hello has sessionAffinity ClientIP, which keeps one client with one pod, so samples from one place do "
-        "not tell the shares; ask from many source_addresses, expect one version, or judge what is reachable with "
+        "Service hello has sessionAffinity ClientIP, which keeps one client with one pod, so samples from one place "
+        "do not show the shares; ask from many source_addresses, expect one version, or judge what is reachable with "
         "source=endpoints."
     )
     assert not [path for path in api_server.paths() if "proxy" in path]
@@ -651,8 +651,8 @@ def test_endpoints_and_pods_that_do_not_agree(api_server: t.Any, answer: Make) -
     api_server.on(SLICES, answer(body={"items": [{"metadata": {"name": "hello-x"}, "endpoints": first}]}))
     result = ran("version_distribution", source="endpoints", agree=["pods"], **options)
     assert result["msg"] == (
-        "Service hello: 1 1, 2 1 of 2 ready endpoints; endpoints and pods do not agree: "
-        "hello 1 is 1 of 2 ready endpoints, expected 66.6667 ± 10"
+        "Service hello: 1 1, 2 1 of 2 ready endpoints; endpoints and pods do not agree: hello 1 is 1 of 2 ready "
+        "endpoints, expected 66.6667 ± 10"
     )
     behind(api_server, answer)
     empty = ran("version_distribution", expected_from="endpoints", **options)
@@ -721,8 +721,8 @@ def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: 
     api_server.on(path_of("nodes"), answer(body={"items": [node]}))
     api_server.on(path_of("resourcequotas", "default"), answer(body={"items": []}))
     result = ran("capacity", deployment="hello", replicas=4, **here(api_server))
-    assert (result["fits"], result["copies"], result["room"], result["limited_by"]) == (False, 3, 2, "cpu")
-    assert result["message"] == "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+    assert (result["fits"], result["replicas"], result["room"], result["limited_by"]) == (False, 3, 2, "cpu")
+    assert result["message"] == "needs 3 x 200m cpu, but schedulable nodes have only 400m free"
     assert ran("capacity", deployment="hello", replicas=3, **here(api_server))["fits"]
     bad = {"spec": {"containers": [{"resources": {"requests": {"cpu": "lots"}}}]}}
     assert "'lots' is not a quantity" in ran("capacity", template=bad, replicas=1, **here(api_server))["msg"]
@@ -903,11 +903,14 @@ def test_explain_finds_a_resource_by_each_of_its_names(api_server: t.Any, answer
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"field": "deploymnt"}, "There is no resource 'deploymnt' in the API server {url}; near it: deployments."),
+        (
+            {"field": "deploymnt"},
+            "There is no resource 'deploymnt' in the API server {url}; similar names: deployments.",
+        ),
         ({"field": "pod", "api_version": "apps/v1"}, "There is no resource 'pod' in apps/v1; there are deployments."),
         ({"field": "pod", "api_version": "apps/v9"}, "The API server {url} has no API apps/v9."),
         ({"field": "pod"}, "The API server {url} has no OpenAPI document of api/v1."),
-        ({"field": "deployment.spec.replica"}, "Deployment.spec has no field 'replica'; near it: replicas."),
+        ({"field": "deployment.spec.replica"}, "Deployment.spec has no field 'replica'; similar names: replicas."),
         (
             {"field": "deployment.spec[0]"},
             "field is 'deployment.spec[0]'; name a resource and its fields, as in deployment.spec.replicas.",
@@ -952,7 +955,7 @@ def test_gke_kubeconfig_is_written_once_and_for_its_owner_only(tmp_path: t.Any) 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"access_token": None}, "auth_kind is accesstoken; give access_token."),
+        ({"access_token": None}, "auth_kind is accesstoken; set access_token."),
         ({"auth": "plugin"}, "cannot be given an access token; choose auth: token."),
         ({"auth_kind": "serviceaccount", "service_account_file": "/no/file"}, "/no/file cannot be read"),
         ({"auth_kind": "serviceaccount", "service_account_file": "/dev/null"}, "not the JSON key of a service account"),

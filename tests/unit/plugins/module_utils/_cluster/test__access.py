@@ -168,7 +168,7 @@ def test_a_credential_plugin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("echo please log in >&2; exit 3", "ended with code 3: please log in"),
+        ("echo please log in >&2; exit 3", "exited with code 3: please log in"),
         ("echo hello", "printed no ExecCredential"),
         ("echo '{}'", "printed no ExecCredential"),
     ],
@@ -451,7 +451,7 @@ def test_options_say_as_whom_to_act(options: Object, environ: dict[str, str], sh
     [
         ({"as-groups": ["devs"]}, {}, "without as; name the user"),
         ({}, {"impersonate_groups": ["devs"]}, "without impersonate_user; name the user"),
-        ({"as": "a\nX: y"}, {}, "must not have control characters"),
+        ({"as": "a\nX: y"}, {}, "must not contain control characters"),
     ],
 )
 def test_nobody_is_acted_as_by_halves(user: Object, options: Object, said: str) -> None:
@@ -521,7 +521,7 @@ def test_a_server_without_a_scheme(cluster: Object, user: Object, server: str) -
 
 @pytest.mark.parametrize("token", ["a b", "a\nX-Other: b", "geheim\x00"])
 def test_a_token_that_is_none_is_not_sent(token: str) -> None:
-    with pytest.raises(Failure, match="is none: it has white space or control characters") as failed:
+    with pytest.raises(Failure, match="is not valid: it contains white space or control characters") as failed:
         resolve({"kubeconfig": kubeconfig(user={"token": token})})
     assert token not in failed.value.message
 
@@ -715,7 +715,7 @@ def test_a_token_comes_before_a_plugin_which_is_then_not_asked(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("user", "said"),
     [
-        ({"exec": {"command": "x", "interactiveMode": "Always"}}, "wants to ask a person"),
+        ({"exec": {"command": "x", "interactiveMode": "Always"}}, "needs an interactive prompt"),
         ("printf '{\"status\": {}}'", "printed neither a token nor a client certificate"),
         ("printf '{\"status\": []}'", "printed no ExecCredential"),
         ('printf \'{"status": {"token": "t", "expirationTimestamp": "soon"}}\'', "'soon' as expirationTimestamp"),

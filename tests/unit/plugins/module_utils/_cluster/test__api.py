@@ -39,7 +39,7 @@ def test_calls_are_made_over_one_connection(api_server: t.Any, answer: Make) -> 
     ("code", "said"),
     [
         (401, "does not accept the credentials .401.; renew them"),
-        (403, 'cannot list resource "pods"; have this user allowed to do that'),
+        (403, 'cannot list resource "pods"; allow this user to do that'),
         (404, 'cannot list resource "pods"'),
     ],
 )

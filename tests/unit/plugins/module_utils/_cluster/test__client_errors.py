@@ -94,7 +94,7 @@ def test_what_succeeded_or_was_skipped_is_no_failure() -> None:
         ),
         (
             'Job.batch "once" is invalid: spec.template: Invalid value: {}: field is immutable',
-            "keep it as the cluster has it, or delete Job once",
+            "keep it as it is in the cluster, or delete Job once",
         ),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_path_leads_through_lists() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("spec.replica", "Deployment.spec has no field 'replica'; near it: replicas, policy."),
+        ("spec.replica", "Deployment.spec has no field 'replica'; similar names: replicas, policy."),
         (
             "spec.containers.nothing",
             "Deployment.spec.containers has no field 'nothing'; there are image.",

@@ -71,7 +71,7 @@ def test_whom_it_acts_as_is_told_beside() -> None:
 
 
 def test_what_kubernetes_core_cannot_do_is_refused() -> None:
-    with pytest.raises(Failure, match=r"Impersonate-Uid, with which kubernetes\.core\.k8s cannot act"):
+    with pytest.raises(Failure, match=r"Impersonate-Uid, which kubernetes\.core\.k8s cannot impersonate"):
         given(USER | {"as": "alice", "as-uid": "1"})
 
 

@@ -104,7 +104,7 @@ def test_a_plugin_that_fails_is_what_is_said(
     api_server: t.Any, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> Credential:
-        raise Failure("The command aws ended with code 255: log in first.")
+        raise Failure("The command aws exited with code 255: log in first.")
 
     tokens.valid = set()
     monkeypatch.setattr(tokens.access.credentials, "_read", fails)
@@ -207,7 +207,9 @@ def test_sampling_ends_where_no_token_is_accepted(api_server: t.Any, answer: Mak
         if number == 5:
             tokens.valid = set()
 
-    with pytest.raises(Failure, match=r"does not accept the credentials \(401\), so nothing can be asked through it"):
+    with pytest.raises(
+        Failure, match=r"does not accept the credentials \(401\), so no more requests can be made through it"
+    ):
         sampled(tokens, 100, expire)
 
 

@@ -108,10 +108,10 @@ def refusal(tmp_path: Path, case: str) -> tuple[ssl.SSLCertVerificationError, st
 @pytest.mark.parametrize(
     ("case", "at_the_server", "at_the_entry"),
     [
-        ("unknown", "give the CA that signed it with ca_cert", "give its CA with target_ca_cert"),
-        ("other", "the CA that is given did not sign it", "give its CA with target_ca_cert"),
-        ("name", "give tls-server-name in the kubeconfig", "give a url or a server_name that it is for"),
-        ("expired", "have it and its CA renewed", "have it and its CA renewed"),
+        ("unknown", "set the CA that signed it with ca_cert", "set its CA with target_ca_cert"),
+        ("other", "the CA that was given did not sign it", "set its CA with target_ca_cert"),
+        ("name", "set tls-server-name in the kubeconfig", "set a url or a server_name that it is valid for"),
+        ("expired", "renew it and its CA", "renew it and its CA"),
         ("early", "check this machine's clock", "check this machine's clock"),
     ],
 )
@@ -129,4 +129,4 @@ def test_what_is_refused_is_refused_with_a_remedy_that_helps(
 def test_what_else_is_wrong_with_a_certificate_is_its_owners_to_fix() -> None:
     error = ssl.SSLCertVerificationError("weak")
     error.verify_code, error.verify_message = 66, "EE certificate key too weak"
-    assert "issued anew" in _tls.remedy(error, ca_given=True)
+    assert "reissued" in _tls.remedy(error, ca_given=True)

@@ -108,7 +108,7 @@ def test_a_refusal_is_in_the_api_servers_own_words() -> None:
     said = 'Deployment.apps "hello" is invalid: spec.replicas: Invalid value: -1'
     with pytest.raises(Failure, match=r'^Deployment.apps "hello" is invalid: spec.replicas: Invalid value: -1\.$'):
         judged(refused(said))
-    with pytest.raises(Failure, match=r"-1; the API server fails again and again: run again when it does not\.$"):
+    with pytest.raises(Failure, match=r"-1; the API server keeps failing: run the playbook again once it answers\.$"):
         judged(refused(said), again=True)
     with pytest.raises(Failure, match="There is no namespace shop; create it"):
         judged(refused('namespaces "shop" not found'))

@@ -79,20 +79,20 @@ def test_what_answers_decides(answer: bytes, by: str) -> None:
     [
         (
             b"HTTP/1.1 301 No\r\nLocation: https://a.example/v\r\nContent-Length: 0\r\n\r\n",
-            "give url=https://a.example/v",
+            "set url=https://a.example/v",
         ),
-        (b"HTTP/1.1 307 No\r\nLocation: /v2/version\r\nContent-Length: 0\r\n\r\n", "give path=/v2/version"),
+        (b"HTTP/1.1 307 No\r\nLocation: /v2/version\r\nContent-Length: 0\r\n\r\n", "set path=/v2/version"),
         (
             b"HTTP/1.1 308 No\r\nLocation: https://login.example.com/sso?next=secret\r\nContent-Length: 0\r\n\r\n",
-            "give url=https://login.example.com/sso,",
+            "set url=https://login.example.com/sso,",
         ),
-        (b"HTTP/1.1 304 No\r\n\r\n", "See that path is right"),
-        (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", "Give headers that are let in, such as Authorization"),
+        (b"HTTP/1.1 304 No\r\n\r\n", "Check that path is right"),
+        (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", "Set headers that are let in, such as Authorization"),
         (b"HTTP/1.1 426 No\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n", "another port that speaks HTTP/1.1"),
-        (b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n", "It limits how often it is asked"),
-        (b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n", "Give the header Host"),
-        (b"HTTP/1.1 421 No\r\nContent-Length: 0\r\n\r\n", "Give the header Host"),
-        (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "give headers that are let in"),
+        (b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n", "It limits the rate of requests"),
+        (b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n", "Set the header Host"),
+        (b"HTTP/1.1 421 No\r\nContent-Length: 0\r\n\r\n", "Set the header Host"),
+        (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "set headers that are let in"),
         (bytes.fromhex("0000000400000000000000080700000000000000000000000001"), "5 x HTTP/2 only"),
         (b"-ERR wrong number of arguments for 'get' command\r\n", "5 x not HTTP"),  # Redis
         (b"", "5 x connection lost"),  # what speaks another protocol, and is asked nothing that it knows
@@ -122,7 +122,7 @@ def test_nothing_that_listens_is_a_fault_of_the_entry_while_pods_are_ready() -> 
 def test_a_canary_is_not_begun_while_users_get_errors() -> None:
     with answering(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") as port:
         assert decided(port)["by"] == "later"
-        with pytest.raises(Failure, match="See the log of what answers there"):
+        with pytest.raises(Failure, match="Check the log of what answers there"):
             decided(port, needs_answers=True)
 
 
@@ -132,7 +132,7 @@ def test_an_application_that_answers_its_own_names_only_is_asked_by_one() -> Non
         return OK + b'{"version": "1.0.0"}' if good else b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"
 
     with answering(by_host) as port:
-        with pytest.raises(Failure, match="Give the header Host"):
+        with pytest.raises(Failure, match="Set the header Host"):
             decided(port)
         assert decided(port, entry={"headers": {"Host": "shop.example.com"}})["by"] == "versions"
 
@@ -160,7 +160,7 @@ def test_a_source_that_is_counted_is_asked_nothing() -> None:
 
 def test_a_version_that_is_named_otherwise_than_by_the_images_is_told_before_the_change() -> None:
     with answering(OK + b'{"version": "1.0.0"}') as port:
-        with pytest.raises(Failure, match="and the images of the ready pods say v1"):
+        with pytest.raises(Failure, match="and the images of the ready pods name v1"):
             decided(port, running=["v1.0.0"])
         assert decided(port, running=["latest"])["by"] == "versions"
 

@@ -35,6 +35,6 @@ def test_an_object_that_rolls_out_meanwhile_is_looked_at_again() -> None:
 
 def test_one_that_never_stays_as_it_was_read_is_left_alone() -> None:
     server = Server(changes=100)
-    with pytest.raises(_looking.Moved, match="Deployment hello was changed by somebody else meanwhile"):
+    with pytest.raises(_looking.Moved, match="Deployment hello was changed by somebody else during this run"):
         _looking.adopt_at_last(t.cast("t.Any", server), server.look(), lambda: None, server.look)
     assert server.looks == _looking.LOOKS

@@ -90,9 +90,9 @@ def test_deployments_that_fit_each_alone_and_not_together_are_refused_with_what_
     with pytest.raises(Failure) as failure:
         check(Cluster(), one, other)
     assert failure.value.message == (
-        "Nothing was applied, as there is no room for Deployment other with its 5 pods beside those of Deployment one, "
-        "which would be applied with it: needs 5 x 1 cpu, free on schedulable nodes: 3. Make room, or describe fewer "
-        "replicas or smaller requests, and run again."
+        "Nothing was applied, as there is no room for Deployment other with its 5 pods beside those of Deployment "
+        "one, which would be applied with it: needs 5 x 1 cpu, but schedulable nodes have only 3 free. Make room, or "
+        "describe fewer replicas or smaller requests, and run the playbook again."
     )
     assert check(Cluster(["5", "5"]), one, other) == []
 
@@ -128,7 +128,7 @@ def test_a_quota_counts_what_an_earlier_one_requests_more_than_before() -> None:
     quota = {"metadata": {"name": "team"}, "status": {"hard": hard, "used": {"requests.cpu": "200m"}}}
     cluster = Cluster(deployments=[small], pods=pods_of(small, 2), resourcequotas=[quota])
     assert check(cluster, large) == []
-    with pytest.raises(Failure, match="left of quota team: 200m"):
+    with pytest.raises(Failure, match="quota team has only 200m left"):
         check(cluster, large, deployment("other", 1, "300m"))
 
 
@@ -148,14 +148,14 @@ def service(name: str, **spec: t.Any) -> Object:
 @pytest.mark.parametrize(
     ("hard", "items", "said"),
     [
-        ({"services": "3"}, [service("a"), service("b")], "needs 2 more of services, left of quota team: 1"),
-        ({"count/services": "3"}, [service("a"), service("b")], "needs 2 more of count/services"),
+        ({"services": "3"}, [service("a"), service("b")], "needs 2 more services, but quota team has 1 left"),
+        ({"count/services": "3"}, [service("a"), service("b")], "needs 2 more count/services"),
         ({"services": "3"}, [service("a"), service("there")], ""),
         ({"services.nodeports": "3"}, [service("a", type="NodePort")], ""),
         (
             {"services.nodeports": "3"},
             [service("a", type="NodePort"), service("b", type="LoadBalancer")],
-            "needs 4 more of services.nodeports",
+            "needs 4 more services.nodeports",
         ),
         (
             {"services.nodeports": "3"},
@@ -189,4 +189,4 @@ def test_who_may_not_list_nodes_is_told_that_room_was_not_judged() -> None:
                 raise ApiError(403, "Forbidden", "nodes is forbidden")
             return super().items(path, **query)
 
-    assert "room was not judged" in check(Closed(), deployment("one", 1), deployment("other", 1))[0]
+    assert "free room was not checked" in check(Closed(), deployment("one", 1), deployment("other", 1))[0]

@@ -12,7 +12,7 @@ def test_a_run_whose_process_is_elsewhere_is_refused_before_a_cluster_is_touched
     options = _called.options(
         _run.ARGUMENTS, {}, strategy="scale", namespace="shop", application="web", request={"replicas": "5"}
     )
-    with pytest.raises(Failure, match="give the host ansible_connection: local") as found:
+    with pytest.raises(Failure, match="set ansible_connection: local") as found:
         _run.run(options, Task(owner=None))
     outcome = found.value.facts["run"]["refused"]
     assert (outcome["ending"], outcome["verdict"], outcome["changed"]) == ("refused", "fail", False)

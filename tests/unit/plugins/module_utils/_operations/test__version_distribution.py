@@ -59,7 +59,7 @@ def test_a_rotation_that_gives_the_share_passes_and_is_told(new: int, pods: int)
     with answering(rotation(new, pods)) as url:
         found = looked(url)
     assert (found["verdict"], found["effective"]) == ("pass", found["samples"])
-    assert "the answers take turns" in found["guards"][0]
+    assert "the answers alternate" in found["guards"][0]
 
 
 def test_a_rotation_that_gives_another_share_fails_with_words_that_say_so() -> None:
@@ -80,7 +80,7 @@ def test_answers_over_connections_that_are_kept_are_worth_less_and_not_told_by_a
     assert found["verdict"] == "inconclusive"
     assert found["effective"] < found["samples"] / 4
     assert found["missing"] is None
-    assert f"worth about {found['effective']} single choices, too few to tell" in found["message"]
+    assert f"count as about {found['effective']} independent ones, too few to tell" in found["message"]
 
 
 @pytest.mark.parametrize(("weight", "verdict"), [(0.02, "pass"), (0.04, "fail"), (0.0, "fail")])

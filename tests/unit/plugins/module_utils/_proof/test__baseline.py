@@ -143,7 +143,7 @@ def test_what_answered_before_is_known_again_where_it_is_one_version_by_another_
     versions: list[str], running: list[str], found: dict[str, str]
 ) -> None:
     assert _baseline.renamed(versions, running) == found
-    assert ("say with version_of" in _baseline.other_names(found, ["2"], ["1.0.0"], ["1.0.0"])) is bool(found)
+    assert ("set version_of to" in _baseline.other_names(found, ["2"], ["1.0.0"], ["1.0.0"])) is bool(found)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_answered_before_is_known_again_where_it_is_one_version_by_another_
 def test_a_version_that_nobody_expected_may_be_the_right_one_by_another_name(
     expected: list[str], counts: list[str], before: list[str], helps: bool
 ) -> None:
-    assert ("say with version_of" in _baseline.other_names({}, expected, counts, before)) is helps
+    assert ("set version_of to" in _baseline.other_names({}, expected, counts, before)) is helps
 
 
 def refused(error: str, **seen: object) -> str:
@@ -170,16 +170,16 @@ def refused(error: str, **seen: object) -> str:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        ("HTTP 301 to https://shop.example.com/v", "give url=https://shop.example.com/v, in an entry as its url"),
-        ("HTTP 302 to /login", "give path=/login, in an entry as its path"),
-        ("HTTP 400", "Give the header Host that it answers to, with headers"),
-        ("HTTP 401", "Give headers that are let in, such as Authorization"),
-        ("HTTP 404", "See that path is right"),
+        ("HTTP 301 to https://shop.example.com/v", "set url=https://shop.example.com/v, in an entry as its url"),
+        ("HTTP 302 to /login", "set path=/login, in an entry as its path"),
+        ("HTTP 400", "Set the header Host that it answers to, with headers"),
+        ("HTTP 401", "Set headers that are let in, such as Authorization"),
+        ("HTTP 404", "Check that path is right"),
         ("HTTP/2 only", "Name with port another port that speaks HTTP/1.1, or judge by source=endpoints"),
         ("HTTP 503 (not HTTP/1.1)", "Name with port another port that speaks HTTP/1.1"),
-        ("connection lost", "if it is no HTTP server, judge by source=endpoints"),
+        ("connection lost", "if it is not an HTTP server, judge by source=endpoints"),
         ("certificate not trusted (self-signed certificate)", "in an entry with ca_cert"),
-        ("certificate not trusted (Hostname mismatch, certificate is not valid)", "a server_name that it is for"),
+        ("certificate not trusted (Hostname mismatch, certificate is not valid)", "a server_name that it is valid for"),
     ],
 )
 def test_a_refusal_says_what_was_seen_and_what_to_do(error: str, remedy: str) -> None:
@@ -187,7 +187,7 @@ def test_a_refusal_says_what_was_seen_and_what_to_do(error: str, remedy: str) ->
     assert said.startswith("Nothing was changed, as what users get could not be verified: 5 of 5 requests to http://")
     assert f"got no good answer (5 x {error}). " in said
     assert remedy in said
-    assert "-e unverified=true makes the change all the same, and its verdict is unverified" in said
+    assert "-e unverified=true makes the change anyway, and its verdict is unverified" in said
 
 
 def test_a_refusal_names_the_port_and_the_other_ones() -> None:
@@ -195,7 +195,7 @@ def test_a_refusal_names_the_port_and_the_other_ones() -> None:
     said = refused("HTTP/2 only", **ports)
     assert "to http://192.0.2.1/version, port grpc (7070), got" in said
     assert "its Service has other ports, none of which answers either: http (80), metrics (9090)" in said
-    assert "; http (80), which port can name, does answer" in refused(
+    assert "; http (80) does answer, which port can be set to" in refused(
         "HTTP/2 only", ports_that_answer=["http (80)"], **ports
     )
 

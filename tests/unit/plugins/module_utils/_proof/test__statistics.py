@@ -80,13 +80,13 @@ def test_lost_requests_are_judged_by_the_same_method() -> None:
 
     assert verdict(200) == (
         "inconclusive",
-        "hello answers 100% of 200 requests with a version (99% sure: 100% at most), expected 99% or more: "
+        "hello answers 100% of 200 requests with a version (99% confidence: 100% at most), expected 99% or more: "
         "too few samples to tell",
     )
     assert (verdict(197)[0], verdict(226, 226)[0], verdict(497, 500)[0]) == ("inconclusive", "pass", "pass")
     assert verdict(180) == (
         "fail",
-        "hello answers 90% of 200 requests with a version (99% sure: 96% at most), expected 99% or more",
+        "hello answers 90% of 200 requests with a version (99% confidence: 96% at most), expected 99% or more",
     )
 
 
@@ -110,7 +110,7 @@ def test_the_message_says_what_a_person_would() -> None:
     verdict, why = judge({"2": 98, "1": 102}, 200, Standard({"2": 0.25, "1": 0.75}, name="hello"))
     assert (verdict, why) == (
         "fail",
-        "hello 2 answers 49% of 200 requests (99% sure: 36 to 62%), expected 25 ± 10",
+        "hello 2 answers 49% of 200 requests (99% confidence: 36 to 62%), expected 25 ± 10",
     )
 
 
@@ -144,7 +144,7 @@ def test_numbers_that_are_further_apart_than_a_millionth_read_differently(share:
 )
 def test_it_is_said_no_surer_than_it_is_and_in_few_digits(confidence: float, sure: str) -> None:
     standard = Standard({"2": 0.5, "1": 0.5}, confidence=confidence)
-    assert f"({sure} sure: " in judge({"2": 5, "1": 95}, 100, standard)[1]
+    assert f"({sure} confidence: " in judge({"2": 5, "1": 95}, 100, standard)[1]
 
 
 def test_a_version_that_never_answers_is_told() -> None:
@@ -221,7 +221,7 @@ def test_answers_that_depend_on_each_other_count_for_what_they_are_worth() -> No
     kept = sorted(single)
     verdict, why = judge(counts, 500, half, order=kept)
     assert verdict == "inconclusive"
-    assert "worth about 1 single choices, too few to tell: a proxy may keep its connections" in why
+    assert "count as about 1 independent ones, too few to tell: a proxy may keep its connections" in why
     uneven = ["1"] * 90 + ["2"] * 10
     assert judge({"1": 90, "2": 10}, 100, half, order=uneven)[0] == "inconclusive"
     assert judge({"1": 90, "2": 10}, 101, half, order=uneven)[0] == "fail"  # one was lost

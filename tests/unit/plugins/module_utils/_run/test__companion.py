@@ -51,7 +51,7 @@ def test_it_works_until_it_is_asked_and_leaves_nothing() -> None:
     assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
     assert finish(handle) >= 0
     assert not folder.exists()
-    with pytest.raises(Failure, match="is gone"):
+    with pytest.raises(Failure, match="has ended"):
         finish(handle)
 
 
@@ -114,7 +114,7 @@ def test_what_it_returned_is_kept_after_its_maximum(tmp_path: Path) -> None:
 def test_without_a_run_to_look_at_it_ends_at_twice_its_maximum() -> None:
     handle = begun(counting, owner=None, maximum=0.05)
     until(lambda: not Path(handle["directory"]).exists())
-    with pytest.raises(Failure, match="is gone"):
+    with pytest.raises(Failure, match="has ended"):
         finish(handle)
 
 
@@ -124,7 +124,7 @@ def breaking_down(_stop: Stop) -> None:
 
 
 def test_work_that_breaks_down_is_told() -> None:
-    with pytest.raises(Failure, match="broke down: RuntimeError: no more"):
+    with pytest.raises(Failure, match="failed: RuntimeError: no more"):
         finish(begun(breaking_down))
 
 

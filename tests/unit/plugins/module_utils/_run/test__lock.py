@@ -139,7 +139,7 @@ def test_who_takes_it_over_lets_the_other_run_make_the_change_it_was_about_to_ma
     bobs, mine = (answer(body=held_by(who)) for who in ("bob@elsewhere (1-x-1)", lock.holder))
     api_server.on(lock.path, bobs, mine)
     told: list[str] = []
-    assert "taken from bob@elsewhere" in str(lock.take(0, True, told.append))
+    assert "lock taken over from bob@elsewhere" in str(lock.take(0, True, told.append))
     assert waited == [_lock.GRACE]
     assert "this run goes on in 5 s" in told[0]
 
@@ -181,7 +181,7 @@ def test_a_run_whose_companion_was_killed_stops(
     monkeypatch.setattr(_lock, "RENEW", 0.0)
     monkeypatch.setattr(_lock, "LOOK", 0.0)
     api_server.on(lock.path, answer(body=renewed_ago(lock.holder, 20, "7")))
-    with pytest.raises(_lock.LockLostError, match="is not renewed any more"):
+    with pytest.raises(_lock.LockLostError, match="is no longer renewed"):
         lock.check()
 
 

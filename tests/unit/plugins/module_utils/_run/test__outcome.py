@@ -16,7 +16,7 @@ Note = tuple[str, dict[str, t.Any]]
 BEGUN: Note = ("begun", {"strategy": "bluegreen", "application": "hello", "namespace": "shop", "cluster": "eu"})
 PLANNED: Note = (
     "planned",
-    {"before": "1.0.0", "target": "2.0.0", "headline": "takes all traffic: hello 2.0.0", "would": "would take it"},
+    {"before": "1.0.0", "target": "2.0.0", "headline": "hello 2.0.0 now receives all traffic", "would": "would get it"},
 )
 CHANGED: Note = ("changed", {"message": "Service hello is switched from 1.0.0 to 2.0.0"})
 UNSURE: Note = ("serving", {"version": None})
@@ -60,7 +60,7 @@ def test_a_success_says_what_was_done_and_proved() -> None:
     assert (found.samples, found.lost, found.changed, found.failed) == (60, 2, True, False)
     assert found.seconds == 100.0
     assert list(found.lines) == [
-        "takes all traffic: hello 2.0.0",
+        "hello 2.0.0 now receives all traffic",
         "observed: 2.0.0 100 of 100 requests, 0 lost",
         "watched: 60 requests, 2 lost",
     ]
@@ -163,8 +163,8 @@ def test_what_was_not_verified_is_not_a_pass() -> None:
     nothing: Note = ("verified", {"what": "pods", "final": True, "verdict": "unverified", "message": "no requests"})
     found = of(BEGUN, PLANNED, CHANGED, nothing)
     assert (found.ending, found.verdict, found.failed) == ("unverified", "unverified", False)
-    assert found.message == "takes all traffic: hello 2.0.0. Unverified: no requests."
-    assert list(found.lines) == ["takes all traffic: hello 2.0.0", "unverified: no requests"]
+    assert found.message == "hello 2.0.0 now receives all traffic. Unverified: no requests."
+    assert list(found.lines) == ["hello 2.0.0 now receives all traffic", "unverified: no requests"]
     for other in (VERIFIED, UNSETTLED):
         assert of(BEGUN, PLANNED, CHANGED, other, nothing).ending == "unverified"
     assert of(BEGUN, PLANNED, CHANGED, UNSETTLED, VERIFIED).ending == "success"
@@ -174,7 +174,7 @@ def test_check_mode_proves_nothing_and_changes_nothing() -> None:
     found = of(("begun", {**BEGUN[1], "check_mode": True}), PLANNED, CHANGED)
     assert (found.ending, found.verdict, found.changed, found.failed) == ("check mode", "unverified", False, False)
     assert (found.before, found.target, found.after) == ("1.0.0", "2.0.0", "1.0.0")
-    assert list(found.lines) == ["would take it"]
+    assert list(found.lines) == ["would get it"]
 
 
 @given(st.permutations([CHANGED, UNSURE, SERVING, VERIFIED, FAILED, WATCHED, BACK, AGAIN, LOST]), st.integers(0, 9))

@@ -55,10 +55,14 @@ def signed(name: str) -> Object:
     [
         ({}, {}, "describes no application"),
         ("hello", {}, "must be a dictionary of descriptions by name"),
-        ({"hello": {**HELLO, "version": 2.0}}, {}, "Application hello cannot be deployed: version must be a text"),
-        (APPLICATIONS, {"timeout": 0}, "app_deploy_timeout is 0; the least that works is 1"),
-        (APPLICATIONS, {"samples": 0}, "app_deploy_samples is 0; the least that works is 1"),
-        (APPLICATIONS, {"min_success": 99.9}, "app_deploy_min_success is 99.9; give a share from 0 to 1"),
+        (
+            {"hello": {**HELLO, "version": 2.0}},
+            {},
+            "Application hello cannot be deployed: version must be a quoted string",
+        ),
+        (APPLICATIONS, {"timeout": 0}, "app_deploy_timeout is 0; it must be at least 1"),
+        (APPLICATIONS, {"samples": 0}, "app_deploy_samples is 0; it must be at least 1"),
+        (APPLICATIONS, {"min_success": 99.9}, "app_deploy_min_success is 99.9; set a share from 0 to 1"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_cluster_is_touched(
@@ -102,7 +106,7 @@ def test_a_number_that_an_autoscaler_decides_on_stays(
     plan = _app_deploy.begin(applications, "shop", [], [live], (), autoscalers=scalers)
     made = _app_deploy.manifests(applications, {**plan.facts})["deployments"]["auth"]
     assert made.get("replicas") == applied
-    said = [hint for hint in plan.hints if "keeps its 7 replicas, as HorizontalPodAutoscaler auth decides" in hint]
+    said = [hint for hint in plan.hints if "keeps its 7 replicas, as HorizontalPodAutoscaler auth sets them" in hint]
     assert bool(said) is (applied == 7)
 
 
@@ -219,7 +223,7 @@ def test_a_label_that_is_added_later_leaves_the_selector_as_it_is() -> None:
     live = {"matchLabels": {"app": "web"}}
     kept = selecting({"labels": {"team": "red"}}, live)
     assert (kept["label_selector"], kept["selector"], kept["labels"]) == (live, {"app": "web"}, {"team": "red"})
-    assert kept["hints"] == ["Deployment web keeps its selector app=web, which nobody may change"]
+    assert kept["hints"] == ["Deployment web keeps its selector app=web, which is immutable"]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +261,9 @@ def renamed(others: str = "refuse", replicas: int = 2, name: str = "greeter", **
 
 
 def test_a_deployment_that_was_renamed_is_not_left_behind_the_same_service() -> None:
-    with pytest.raises(Failure, match=r"Deployment greeter is not described.*app=hello, by which Service hello finds"):
+    with pytest.raises(
+        Failure, match=r"Deployment greeter is not described, and Service hello would select its pods too .app=hello."
+    ):
         renamed()
     assert "greeter" in renamed("keep").hints[0]
 
@@ -299,7 +305,9 @@ def test_a_service_that_finds_the_same_pods_is_told(there: list[Object], refused
 def test_a_service_that_was_renamed_in_the_description_is_not_left_beside_the_new_one() -> None:
     left = service("greeter", app="hello")
     left["metadata"]["managedFields"] = [{"manager": "convoy.rollout", "operation": "Apply"}]
-    with pytest.raises(Failure, match="Service greeter is not described, and finds the same pods as Service hello"):
+    with pytest.raises(
+        Failure, match="Service greeter is not described and selects the same pods as the new Service hello"
+    ):
         begun(left)
     plan = _app_deploy.begin(APPLICATIONS, "shop", [left], [], (), others="keep")
     assert "greeter" in plan.hints[0]

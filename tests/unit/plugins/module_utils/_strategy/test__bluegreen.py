@@ -196,7 +196,7 @@ def test_a_rollback_that_was_cut_off_after_its_switch_is_verified() -> None:
         (
             "0.9.0",
             [BLUE, GREEN],
-            "users got hello 0.9.0 before .* hello-green, which had it, has 2.0.0 by now.*-e version=0.9",
+            "users got hello 0.9.0 before .* hello-green, which had it, now has 2.0.0.*-e version=0.9",
         ),
         ("0.9.0", [BLUE], "Deployment hello-green, which had it, is gone"),
     ],
@@ -281,9 +281,9 @@ def test_a_preview_has_no_port_of_the_node() -> None:
     ("live", "deployments", "rollback", "said"),
     [
         (service(), [BLUE], False, "has no selector"),
-        (service(app="other"), [BLUE, GREEN], False, "picks neither of hello and hello-green"),
-        (service(app="hello"), [], False, "picks neither of hello-blue and hello-green"),
-        (service(app="hello"), [BLUE, GREEN], False, "picks Deployment hello and Deployment hello-green"),
+        (service(app="other"), [BLUE, GREEN], False, "selects neither of hello and hello-green"),
+        (service(app="hello"), [], False, "selects neither of hello-blue and hello-green"),
+        (service(app="hello"), [BLUE, GREEN], False, "selects Deployment hello and Deployment hello-green"),
         (service(app="hello"), [deployment("hello", "")], False, "have no label version"),
         (service(app="hello"), [BLUE], True, "nothing to roll back to"),
         (service("0.9.0", app="hello"), [BLUE], True, "nothing to roll back to"),

@@ -63,7 +63,7 @@ def test_what_is_found_of_a_canary_that_is_yet_to_be_created() -> None:
         "canary": 1,
         "stable": 3,
         "share": 0.25,
-        "message": "asked 25%: 1 of 4 pods gives 25%",
+        "message": "weight 25%: 1 of 4 pods gives 25%",
     }
     assert found["canary"] == {
         "deployment": "hello-canary",
@@ -95,8 +95,8 @@ def begun(state: Seen, described: Object | None = None, **request: t.Any) -> Pla
         (
             seen(),
             {},
-            "hello 2.0.0 (canary, Deployment hello-canary) now receives its share beside 1.0.0; asked 25%: 1 of 4 pods "
-            "gives 25%",
+            "hello 2.0.0 (canary, Deployment hello-canary) now receives its share beside 1.0.0; weight 25%: 1 of 4 "
+            "pods gives 25%",
             "2.0.0", "-e abort=true", True, False,
         ),
         (
@@ -148,27 +148,27 @@ def test_only_a_canary_that_is_yet_to_be_created_is_rendered() -> None:
 @pytest.mark.parametrize(
     ("application", "applications", "request_", "sentence"),
     [
-        ("hello", [], {}, 'canary_application is "hello"; give the name of an application'),
+        ("hello", [], {}, 'canary_application is "hello"; set it to the name of an application'),
         (["hello"], {}, {}, 'canary_application is ["hello"]'),
         ("a" * 57, {}, {}, "of at most 56 characters"),
         ("hello", {"hello": {"image": "x"}}, {}, "Application hello cannot be deployed: it has no version."),
         ("hello", {}, {"promote": True, "abort": True}, "not both"),
-        ("hello", {}, {"version": ""}, 'canary_version is ""; give the version of the canary'),
+        ("hello", {}, {"version": ""}, 'canary_version is ""; set the version of the canary'),
         (
             "hello",
             {},
             {"version": 2.0},
-            'canary_version is 2.0; give the version of the canary, a label such as "2.0.0"',
+            'canary_version is 2.0; set the version of the canary, a label such as "2.0.0"',
         ),
         ("hello", {}, {"version": 2.0, "promote": True}, "canary_version is 2.0"),
         ("hello", {}, {"steps": []}, "canary_steps is empty"),
-        ("hello", {}, {"weight": -1.0}, "canary_weight is -1.0; the least that works is 0."),
+        ("hello", {}, {"weight": -1.0}, "canary_weight is -1.0; it must be at least 0."),
         ("hello", {}, {"weight": float("nan")}, "canary_weight is nan"),
         ("hello", {}, {"weight": float("inf")}, "The weight of a step is inf; it must be above 0"),
         ("hello", {}, {"weight": 101.0}, "at most 100"),
         ("hello", {}, {"steps": [{"weight": 25.0, "pause": "soon"}]}, "'soon' cannot be read"),
         ("hello", {}, {"weight_tolerance": -1.0}, "canary_weight_tolerance is -1.0"),
-        ("hello", {}, {"timeout": 0}, "canary_timeout is 0; the least that works is 1."),
+        ("hello", {}, {"timeout": 0}, "canary_timeout is 0; it must be at least 1."),
         ("hello", {}, {"samples": -1}, "canary_samples is -1"),
         ("hello", {}, {"settle": -1}, "canary_settle is -1"),
     ],
@@ -202,7 +202,7 @@ def test_a_canary_that_was_given_another_image_is_still_held_to_what_was_asked()
     assert (found["canary"]["version"], found["phase"]) == ("2.0.0", "canary")
     assert planned(seen(beside=changed), abort=True)["canary"]["version"] == "broken"
     changed["spec"]["template"]["metadata"]["labels"]["version"] = "v1"  # somebody else's, which says nothing
-    with pytest.raises(Failure, match=r"canary of hello broken runs already"):
+    with pytest.raises(Failure, match=r"canary of hello broken is already running"):
         planned(seen(beside=changed), version="2.0.0", steps=STEPS)
     assert planned(seen(beside=changed), version="2.0.0", abort=True)["abort"] is True
 
@@ -225,7 +225,7 @@ def test_what_answers_comes_from_the_tag_by_a_rule_and_what_is_typed_is_the_tag(
     ("more", "said"),
     [
         ({"version_of": {"replace": "x"}}, "version_of has replace without a pattern"),
-        ({"image": "shop:1.0.0"}, "canary_image is shop:1.0.0; give it without a tag"),
+        ({"image": "shop:1.0.0"}, "canary_image is shop:1.0.0; set it without a tag"),
         ({"image": "reg:5000/shop@sha256:1"}, "without a tag or a digest \\(reg:5000/shop\\)"),
     ],
 )

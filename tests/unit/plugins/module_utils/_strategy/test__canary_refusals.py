@@ -22,14 +22,18 @@ from unit.plugins.module_utils._strategy.canaries import (
 @pytest.mark.parametrize(
     ("state", "asked", "said"),
     [
-        (seen(beside=canary()), {"version": "3.0.0"}, r"canary of hello 2\.0\.0 runs already.*so 3\.0\.0 cannot start"),
+        (
+            seen(beside=canary()),
+            {"version": "3.0.0"},
+            r"canary of hello 2\.0\.0 is already running.*so 3\.0\.0 cannot start",
+        ),
         (seen(), {"promote": True, "abort": True}, "not both"),
         (seen(), {"promote": True}, "no canary of hello to promote"),
         (seen(), {"steps": [{"weight": 101.0}]}, "The weight of a step is 101; it must be above 0 and at most 100"),
         (seen(), {"steps": [{"weight": 0.0}]}, "must be above 0"),
         (seen(), {"steps": [{"weight": 50.0}, {"weight": 25.0}]}, "go from 50% to 25%"),
         (seen(), {"steps": [{"weight": 25.0, "pause": "soon"}]}, "'soon' cannot be read"),
-        (seen(beside=canary(weight="50")), {"steps": STEPS[:1]}, "has 50% already, so it cannot go down to 25%"),
+        (seen(beside=canary(weight="50")), {"steps": STEPS[:1]}, "already has 50%, so it cannot go down to 25%"),
         (
             seen(),
             {"steps": [{"weight": 10.0}]},
@@ -40,7 +44,7 @@ from unit.plugins.module_utils._strategy.canaries import (
         (seen(service=service(app="other")), {}, "does not lead to Deployment hello"),
         (seen(service={"metadata": {"name": "hello"}, "spec": {}}), {}, "has no selector"),
         (seen(deployments=[deployment("hello-green", labels={"app": "hello"})]), {}, "hello-green is behind Service"),
-        (seen(deployment(replicas=0)), {}, "has no replicas for a canary to stand beside"),
+        (seen(deployment(replicas=0)), {}, "has no replicas for a canary to run beside"),
         (seen(deployment(paused=True)), {}, "is paused; resume it first"),
         (seen(deployment() | {"status": {"observedGeneration": 1}}), {}, r"not complete \(0 of 3 new pods exist\)"),
         (

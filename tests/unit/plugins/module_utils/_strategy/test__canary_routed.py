@@ -115,7 +115,7 @@ def test_a_service_that_cannot_be_kept_from_them_is_refused() -> None:
     [
         (routed(route=route(accepted=False)), "not accepted by all of its gateways: Gateway web does not accept it"),
         (routed(route=route(0)), "gives Service hello the weight 0"),
-        (routed(behind=hello()), "Service hello-canary.*was made by somebody else"),
+        (routed(behind=hello()), "Service hello-canary.*was created by somebody else"),
         (routed(canary(weight="5")), "has its share by the number of its pods, and not by HTTPRoute hello"),
         (
             routed(stable=deployment(strategy={"type": "Recreate"})),
@@ -156,7 +156,7 @@ def test_a_share_without_replicas_fails_and_names_who_scaled_them() -> None:
 def test_weights_that_somebody_changed_fail() -> None:
     state = routed(routed_canary(), route=route(95, 5))
     _canary_standing.check_weight(state, {"weight": 5.0}, 0)
-    with pytest.raises(Failure, match="gives the canary 5% where it was given 10%"):
+    with pytest.raises(Failure, match="gives the canary 5% instead of 10%"):
         _canary_standing.check_weight(state, {"weight": 10.0}, 50)
     two = dataclasses.replace(state, route=route(95, 5))
     two.route["spec"]["rules"].append({"backendRefs": [{"name": "hello", "port": 80}]})  # type: ignore[index]
@@ -177,7 +177,7 @@ def test_requests_have_to_come_in_by_the_router(entry: Object) -> None:
     ("router", "replicas", "said"),
     [
         ({"pods": True}, 1, r"Without a router \(application_router\)"),
-        ({"gateway_api": {"route": "hello", "rules": []}}, 0, "the least that works is 1"),
+        ({"gateway_api": {"route": "hello", "rules": []}}, 0, "it must be at least 1"),
     ],
 )
 def test_replicas_of_a_step_are_for_routers(router: Object, replicas: int, said: str) -> None:

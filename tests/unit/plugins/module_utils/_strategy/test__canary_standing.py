@@ -61,8 +61,8 @@ def test_replicas_that_somebody_changed_are_named_with_who_did_it_and_what_is_re
         _canary_standing.check_weight(state, HALF, 5)
     assert raised.value.message == (
         "spec.replicas of Deployment hello was changed from 3 to 9 by kubectl while the canary was given 50%: 3 of 12 "
-        "replicas give it 25%, which is not within 5 points of that (3 of 8 ready endpoints are its own now). See who "
-        "did that and scale back, or give it a weight that these replicas give."
+        "replicas give it 25%, which is not within 5 points of that (3 of 8 ready endpoints are its own now). Find "
+        "out who did that and scale back, or request a weight that these replicas give."
     )
 
 
@@ -83,7 +83,7 @@ def test_stable_is_alone_where_only_its_pods_are_ready(tracks: dict[str, bool], 
     pods, slices = ends(**tracks)
     state = seen(pods=pods, slices=slices)
     assert _canary_standing.endpoints(state)["alone"] is alone
-    assert "where 3 and 0 are wanted" in _canary_standing.unsettled(state)
+    assert "where 3 and 0 are expected" in _canary_standing.unsettled(state)
 
 
 def test_an_endpoint_of_no_known_pod_may_be_the_canarys() -> None:

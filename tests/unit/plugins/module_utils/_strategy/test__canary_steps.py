@@ -37,7 +37,7 @@ def test_stable_that_is_scaled_meanwhile_changes_what_a_weight_means() -> None:
 
 def test_a_weight_that_is_out_of_reach_is_accepted_by_a_tolerance() -> None:
     found = planned(seen(), version="2.0.0", steps=[{"weight": 10.0}], tolerance=15)
-    assert found["steps"][0]["message"] == "asked 10%: 1 of 4 pods gives 25%"
+    assert found["steps"][0]["message"] == "weight 10%: 1 of 4 pods gives 25%"
 
 
 @pytest.mark.parametrize(

@@ -34,19 +34,19 @@ def planned(request: Object, check_mode: bool = False, **seen: t.Any) -> _cluste
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (asked("existing", state="absent"), "lab was made elsewhere"),
+        (asked("existing", state="absent"), "lab was created elsewhere"),
         (asked("existing", nodes=0), "cluster_nodes is 0; a cluster has at least one node."),
-        (asked("kind", kubeconfig=""), "Give lab a kubeconfig"),
+        (asked("kind", kubeconfig=""), "Set cluster_kubeconfig of lab"),
         (
             asked("sandbox", kubeconfig="kubeconfig"),
             "sandbox is <directory>/<name>/kubeconfig, not kubeconfig",
         ),
-        (asked("gke"), "Give lab cluster_gke_project and cluster_gke_location"),
+        (asked("gke"), "Set cluster_gke_project and cluster_gke_location of lab"),
         (
             asked("gke", **GKE, gke_auth_kind="serviceaccount", gke_service_account_file="/no"),
             "account file /no",
         ),
-        (asked("gke", **GKE, gke_auth_kind="accesstoken"), "Give cluster_gke_access_token"),
+        (asked("gke", **GKE, gke_auth_kind="accesstoken"), "Set cluster_gke_access_token"),
     ],
 )
 def test_what_cannot_be_asked_for(request_: Object, said: str) -> None:
@@ -55,7 +55,7 @@ def test_what_cannot_be_asked_for(request_: Object, said: str) -> None:
 
 
 def test_all_that_stands_against_a_request_is_said_at_once() -> None:
-    with pytest.raises(Failure, match=r"cluster_nodes is 0; .*\. Give lab a kubeconfig"):
+    with pytest.raises(Failure, match=r"cluster_nodes is 0; .*\. Set cluster_kubeconfig of lab"):
         planned(asked("kind", kubeconfig="", nodes=0))
 
 
@@ -111,12 +111,15 @@ def test_kind_needs_an_engine_its_program_and_the_right_size() -> None:
     skipped, missing = {"skipped": True}, {"rc": 2}
     for seen, said in (
         ({"docker": missing, "podman": missing, "clusters": lines()}, "needs Docker or Podman"),
-        ({"docker": OK, "podman": skipped, "clusters": missing}, "does not answer here: the program was not found"),
+        ({"docker": OK, "podman": skipped, "clusters": missing}, "does not work here: the program was not found"),
         (
             {"docker": OK, "clusters": lines("lab"), "nodes": lines("a", "b")},
             "has 2 nodes, not 5, and kind cannot",
         ),
-        ({"docker": OK, "clusters": lines("lab"), "nodes": {"rc": 1, "stderr": "gone"}}, "which nodes .*lab has: gone"),
+        (
+            {"docker": OK, "clusters": lines("lab"), "nodes": {"rc": 1, "stderr": "gone"}},
+            "list the nodes of its cluster lab: gone",
+        ),
     ):
         with pytest.raises(Failure, match=said):
             planned(asked("kind"), **seen)
@@ -153,9 +156,9 @@ def test_gke_in_check_mode_does_nothing_and_says_each_thing() -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"status": "ERROR", "statusMessage": "no quota"}, "GKE cluster lab is in ERROR: no quota; remove it"),
-        ({"status": "DEGRADED"}, "Google does not say why"),
-        ({"nodePools": [{**POOL, "status": "ERROR"}]}, "Node pool convoy of GKE cluster lab is in ERROR"),
+        ({"status": "ERROR", "statusMessage": "no quota"}, "GKE cluster lab is in state ERROR: no quota; remove it"),
+        ({"status": "DEGRADED"}, "Google gives no reason"),
+        ({"nodePools": [{**POOL, "status": "ERROR"}]}, "Node pool convoy of GKE cluster lab is in state ERROR"),
         ({"nodePools": [{**POOL, "initialNodeCount": 3}]}, "with 3 nodes of n1-standard-1, not 5 of n1-standard-1"),
     ],
 )

@@ -130,7 +130,7 @@ def test_the_table_has_each_cluster_in_the_order_of_the_waves() -> None:
         ("late", 2, "1.0.0", "1.0.0", "skipped"),
         ("unread", None, None, None, "skipped"),
     ]
-    assert _fleet.failure(rows, [], plan, 1) == "Wave 1 of 2 failed, so no later wave was begun. gone: no route"
+    assert _fleet.failure(rows, [], plan, 1) == "Wave 1 of 2 failed, so no later wave was started. gone: no route"
 
 
 def test_a_cluster_that_is_lost_without_a_word_is_one_that_failed() -> None:

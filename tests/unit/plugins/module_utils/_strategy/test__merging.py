@@ -195,17 +195,17 @@ def test_only_the_fields_of_those_that_are_named_are_taken_over() -> None:
             "Service",
             'spec.clusterIPs: Invalid value: ["10.0.0.1"]: failed to allocate IP 10.0.0.1: provided IP is '
             "already allocated",
-            "leave clusterIP out to be given a free address",
+            "leave clusterIP out to get a free address",
         ),
         ("Service", "spec.loadBalancerClass: Invalid value: null: may not change once set", "leave it as it is"),
         (
             "PersistentVolumeClaim",
             "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity",
-            "a claim only grows",
+            "a claim can only grow",
         ),
         ("PersistentVolumeClaim", "spec: Forbidden: spec is immutable after creation except", "another name"),
         ("StorageClass", "parameters: Forbidden: updates to parameters are forbidden.", "another name"),
-        ("Widget", "spec.size: field is immutable", "nobody may change that in Widget web"),
+        ("Widget", "spec.size: field is immutable", "that cannot be changed in Widget web"),
         ("Deployment", "spec.replicas: must be greater than or equal to 0", ""),
     ],
 )

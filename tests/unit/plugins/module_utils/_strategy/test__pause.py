@@ -45,7 +45,7 @@ def test_the_point_is_rounded_up_and_leaves_an_old_pod(replicas: int, said: str,
 
 @pytest.mark.parametrize("said", ["0%", "100%", "half", "50", "-1%", "200%"])
 def test_what_is_no_point_is_refused(said: str) -> None:
-    with pytest.raises(Failure, match=r"give a share of its pods between 0% and 100%"):
+    with pytest.raises(Failure, match=r"set a share of its pods between 0% and 100%"):
         _pause.point(said)
 
 

@@ -35,7 +35,7 @@ def test_numbers_steps_and_shares(there: int, said: str, wanted: int) -> None:
 
 @pytest.mark.parametrize("said", ["many", "", "5.5", "+-1", "50 %", "%", "1e3"])
 def test_what_is_none_of_these_is_refused(said: str) -> None:
-    with pytest.raises(Failure, match="give a number as 5, a step as"):
+    with pytest.raises(Failure, match="set a number such as 5, a step such as"):
         _scale.target("hello", 3, said)
 
 
@@ -114,20 +114,20 @@ def test_a_service_for_metrics_is_not_the_one_that_is_asked() -> None:
 
 def test_a_number_that_is_there_changes_nothing() -> None:
     plan = begun(deployment(replicas=5))
-    assert (plan.changes, plan.way_back, plan.headline) == (False, "", "Deployment hello has 5 replicas already.")
+    assert (plan.changes, plan.way_back, plan.headline) == (False, "", "Deployment hello already has 5 replicas.")
 
 
 def test_a_share_of_no_replicas_is_said_to_be_none() -> None:
-    assert "Deployment hello has 0 replicas, of which +50% makes 0 as well; give a number" in (
+    assert "Deployment hello has 0 replicas, and +50% of that is 0 as well; set a number" in (
         begun(deployment(replicas=0), replicas="+50%").headline
     )
-    assert begun(deployment(replicas=0), replicas="0").headline == "Deployment hello has 0 replicas already."
+    assert begun(deployment(replicas=0), replicas="0").headline == "Deployment hello already has 0 replicas."
 
 
 def test_an_autoscaler_keeps_its_number() -> None:
     plan = begun(deployment(), autoscalers=[autoscaler("other"), autoscaler("hello")])
     assert (plan.changes, plan.target, plan.facts["decides"]) == (False, 3, False)
-    assert "HorizontalPodAutoscaler busy decides on them, from 2 to 8" in plan.headline
+    assert "HorizontalPodAutoscaler busy sets them, from 2 to 8" in plan.headline
     assert begun(deployment(), autoscalers=[autoscaler("other")]).changes
 
 
@@ -151,13 +151,13 @@ def test_another_number_names_the_field_and_who_wrote_it() -> None:
 @pytest.mark.parametrize(
     ("application", "request_", "sentence"),
     [
-        ("hello", {"replicas": ""}, "Give the number of replicas or a step for hello"),
-        ("hello", {"replicas": "many"}, "give a number as 5"),
-        ("", {}, 'scale_application is ""; give the name of the Deployment'),
-        (["hello"], {}, "give the name of the Deployment"),
-        ("hello", {"timeout": 0}, "scale_timeout is 0; the least that works is 1"),
+        ("hello", {"replicas": ""}, "Set the number of replicas or a step for hello"),
+        ("hello", {"replicas": "many"}, "set a number such as 5"),
+        ("", {}, 'scale_application is ""; set the name of the Deployment'),
+        (["hello"], {}, "set the name of the Deployment"),
+        ("hello", {"timeout": 0}, "scale_timeout is 0; it must be at least 1"),
         ("hello", {"min_success": 2}, "scale_min_success is 2"),
-        ("hello", {"settle": -1}, "scale_settle is -1; the least that works is 0"),
+        ("hello", {"settle": -1}, "scale_settle is -1; it must be at least 0"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_cluster_is_touched(

@@ -273,14 +273,14 @@ def test_what_somebody_else_puts_in_is_named_with_its_field_and_its_writer() -> 
 @pytest.mark.parametrize(
     ("application", "applications", "request_", "said"),
     [
-        ("", {}, {}, 'rolling_update_application is ""; give the name of the Deployment'),
+        ("", {}, {}, 'rolling_update_application is ""; set the name of the Deployment'),
         (["shop"], {}, {}, r'rolling_update_application is \["shop"\]'),
         ("shop", {"shop": "1.0.0"}, {}, "does not describe shop as role app_deploy reads it"),
         ("shop", {"shop": {"image": 1}}, {}, "does not describe shop"),
         ("shop", [], {}, "does not describe shop"),
-        ("shop", {}, {"version": ""}, 'rolling_update_version is ""; give the version to go to'),
+        ("shop", {}, {"version": ""}, 'rolling_update_version is ""; set the version to go to'),
         ("shop", {}, {"version": 2.0}, "in quotes where it is YAML or JSON"),
-        ("shop", {}, {"timeout": 0}, "rolling_update_timeout is 0; the least that works is 1"),
+        ("shop", {}, {"timeout": 0}, "rolling_update_timeout is 0; it must be at least 1"),
         ("shop", {}, {"settle": -1}, "rolling_update_settle is -1"),
         ("shop", {}, {"image": "shop:1"}, "without a tag"),
         ("shop", {}, {"version_of": {"replace": "x"}}, "version_of has replace without a pattern"),
@@ -298,7 +298,7 @@ def test_a_request_that_cannot_work_is_refused(
 def test_a_rollback_to_a_number_that_is_none_is_refused() -> None:
     asked = {name: spec.get("default") for name, spec in _update.ROLLBACK_REQUEST.items()}
     _update.check_rollback("shop", {}, asked)
-    with pytest.raises(Failure, match="rolling_update_revision is -1; the least that works is 0"):
+    with pytest.raises(Failure, match="rolling_update_revision is -1; it must be at least 0"):
         _update.check_rollback("shop", {}, asked | {"revision": -1})
 
 
@@ -327,9 +327,9 @@ def test_a_way_back_that_there_will_not_be_is_said_before() -> None:
     assert "revisionHistoryLimit 0" in gone.warnings[0]
     assert gone.way_back == "rolling_update.yml -e version=1"
     never = plan_of(found(revision(1, "shop:1"), complete=False), Wish("2"))
-    assert "no revision that served, so there is no way back where 2 fails" in never.warnings[0]
+    assert "no revision that served, so 2 cannot be rolled back if it fails" in never.warnings[0]
     guessed = plan_of(found(revision(1, "shop:1"), revision(2, "shop:2"), complete=False), Wish("3"))
-    assert "no revision of Deployment shop is known to have served; where 3 fails verification" in guessed.warnings[0]
+    assert "no revision of Deployment shop is known to have served; if 3 fails verification" in guessed.warnings[0]
     assert plan_of(kept, Wish("1")).warnings == ()  # nothing is changed
 
 

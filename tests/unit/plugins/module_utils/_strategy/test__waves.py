@@ -50,7 +50,7 @@ def test_a_cluster_that_is_in_no_wave_is_named() -> None:
 
 @pytest.mark.parametrize("asked", ["", "0", "0%", "101%", "-1", "1.5", "nowhere", [1, ""]])
 def test_what_is_no_wave(asked: t.Any) -> None:
-    with pytest.raises(Failure, match=r"is no wave: .* group of the inventory \(all, canary_region"):
+    with pytest.raises(Failure, match=r"is not a wave: .* group of the inventory \(all, canary_region"):
         waves(FLEET, asked, GROUPS)
 
 

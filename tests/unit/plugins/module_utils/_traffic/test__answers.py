@@ -83,8 +83,8 @@ def test_a_redirect_that_an_api_server_hands_on_leads_where_the_application_says
 
 
 def test_the_remedy_of_a_redirect_is_a_place_that_can_be_given() -> None:
-    assert "give path=/login" in _remedies.remedy("HTTP 302 to /login")
-    assert "give url=https://shop.example.com/" in _remedies.remedy("HTTP 308 to https://shop.example.com/")
+    assert "set path=/login" in _remedies.remedy("HTTP 302 to /login")
+    assert "set url=https://shop.example.com/" in _remedies.remedy("HTTP 308 to https://shop.example.com/")
     again = _remedies.remedy(_answers.refusal(301, {"location": f"{MOUNT}/v"}, b"", MOUNT, f"{MOUNT}/v"))
     assert "X-Forwarded-Proto" in again
     assert "path=" not in again

@@ -391,7 +391,7 @@ def test_a_resolver_that_says_nothing_is_this_machines_trouble(monkeypatch: pyte
     silent = threading.Event()
     monkeypatch.setattr(_sampler, "RESOLVED", 0.0)
     monkeypatch.setattr(_sampler.Target, "addresses", lambda _self: silent.wait())
-    with pytest.raises(Failure, match=r"The resolver of this machine has not said .* where shop.example is"):
+    with pytest.raises(Failure, match=r"The resolver of this machine has not answered .* where shop.example is"):
         taken(Target("shop.example", 80, "/"), 4)
     silent.set()
 
@@ -480,12 +480,12 @@ def test_tls_is_checked_against_a_ca_and_a_name(tmp_path: Path) -> None:
 def test_a_certificate_that_has_expired_or_is_for_another_name_has_a_remedy_of_its_own(tmp_path: Path) -> None:
     server, ca = certified(tmp_path, "127.0.0.1", expired=True)
     (late,) = sampled(says(OK), tls=server, ssl_context=ssl.create_default_context(cafile=ca)).samples
-    assert "have it and its CA renewed" in remedy(str(late.error))
+    assert "renew it and its CA" in remedy(str(late.error))
     server, ca = certified(tmp_path, "192.0.2.1", "shop.example.com")
     trusting = ssl.create_default_context(cafile=ca)
     for name in (None, "other.example.com"):
         (other,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name=name).samples
-        assert "a server_name that it is for" in remedy(str(other.error))
+        assert "a server_name that it is valid for" in remedy(str(other.error))
     (right,) = sampled(says(OK), tls=server, ssl_context=trusting, server_name="shop.example.com").samples
     assert right.error is None
 

@@ -21,7 +21,7 @@ Object = dict[str, t.Any]
 
 def room(
     pod_spec: Object,
-    copies: int,
+    replicas: int,
     nodes: list[Object],
     pods: list[Object],
     quotas: list[Object],
@@ -30,7 +30,7 @@ def room(
 ) -> Room:
     """The room for pods of a specification."""
     scene = Scene(nodes=nodes, pods=pods, quotas=quotas, limit_ranges=ranges)
-    return _capacity.room({"spec": pod_spec}, copies, scene, **more)
+    return _capacity.room({"spec": pod_spec}, replicas, scene, **more)
 
 
 def spec(cpu: str = "200m", memory: str = "10Mi", **more: t.Any) -> Object:
@@ -198,13 +198,13 @@ def test_room_is_counted_node_by_node() -> None:
     assert room(spec(), 2, nodes, pods, []).message == "2 more pods fit"
     short = room(spec(), 3, nodes, pods, [])
     assert (short.most, short.limited_by) == (2, "cpu")
-    assert short.missing == "needs 3 x 200m cpu, free on schedulable nodes: 600m, of which at most 300m on one"
+    assert short.missing == "needs 3 x 200m cpu, but schedulable nodes have 600m free, at most 300m on one node"
 
 
 def test_what_is_missing_is_said_in_the_words_of_an_operator() -> None:
     nodes, pods = [node("a"), node("b", unschedulable=True)], [pod("a", "600m")]
     said = room(spec(), 3, nodes, pods, []).missing
-    assert said == "needs 3 x 200m cpu, free on schedulable nodes: 400m"
+    assert said == "needs 3 x 200m cpu, but schedulable nodes have only 400m free"
 
 
 def test_pods_that_ended_take_no_room_and_those_without_a_node_none_either() -> None:
@@ -215,27 +215,31 @@ def test_pods_that_ended_take_no_room_and_those_without_a_node_none_either() -> 
 def test_the_number_of_pods_can_be_what_is_missing() -> None:
     said = room({"containers": [{}]}, 3, [node("a", pods=2)], [], [])
     assert (said.most, said.limited_by) == (2, "pods")
-    assert said.missing == "needs 3 pods, free on schedulable nodes: 2"
+    assert said.missing == "needs 3 pods, but schedulable nodes have room for only 2"
 
 
 def test_an_extended_resource_that_no_node_has() -> None:
     gpu = {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 1}}}]}
     said = room(gpu, 1, [node("a")], [], [])
-    assert said.missing == "needs 1 x 1 nvidia.com/gpu, free on schedulable nodes: 0"
+    assert said.missing == "needs 1 x 1 nvidia.com/gpu, but schedulable nodes have none free"
 
 
 def test_no_node_takes_them() -> None:
     said = room(spec(), 2, [node("a", unschedulable=True)], [], [])
-    assert (said.most, said.missing) == (0, "needs a node for 2 pods, but none of 1 nodes takes them")
+    assert (said.most, said.missing) == (0, "needs nodes for 2 pods, but none of 1 nodes accepts them")
     assert room(spec(), 0, [], [], []).message == "no more pods are needed"
 
 
 @pytest.mark.parametrize(
     ("hard", "used", "missing"),
     [
-        ({"pods": "5"}, {"pods": "3"}, "needs 3 pods, left of quota q: 2"),
-        ({"requests.cpu": "1"}, {"requests.cpu": "600m"}, "needs 3 x 200m requests.cpu, left of quota q: 400m"),
-        ({"limits.memory": "20Mi"}, {}, "needs 3 x 10Mi limits.memory, left of quota q: 20Mi"),
+        ({"pods": "5"}, {"pods": "3"}, "needs 3 pods, but quota q has only 2 left"),
+        (
+            {"requests.cpu": "1"},
+            {"requests.cpu": "600m"},
+            "needs 3 x 200m requests.cpu, but quota q has only 400m left",
+        ),
+        ({"limits.memory": "20Mi"}, {}, "needs 3 x 10Mi limits.memory, but quota q has only 20Mi left"),
         ({"cpu": "600m", "services": "1"}, {"services": "1"}, None),
     ],
 )
@@ -252,7 +256,7 @@ def test_a_quota_of_an_extended_resource() -> None:
     quota = {"metadata": {"name": "q"}, "spec": {}, "status": {"hard": hard, "used": used}}
     said = room(gpu, 3, [where], [], [quota])
     assert (said.most, said.limited_by) == (2, "requests.nvidia.com/gpu")
-    assert said.missing == "needs 3 x 2 requests.nvidia.com/gpu, left of quota q: 4"
+    assert said.missing == "needs 3 x 2 requests.nvidia.com/gpu, but quota q has only 4 left"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +333,9 @@ def test_a_quota_on_what_containers_do_not_name_is_no_room_unless_a_limit_range_
     spec = {"containers": [{"name": "web", "image": "web:1"}]}
     found = room(spec, 2, [node], [], [quota])
     assert (found.most, found.limited_by) == (0, "requests.cpu")
-    assert str(found.missing).startswith("failed quota: team: must specify requests.cpu for: web; give them")
+    assert str(found.missing).startswith(
+        "failed quota: team: must specify requests.cpu for: web; no pod is admitted until they are set"
+    )
     defaults = {"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "400m"}}]}}
     assert room(spec, 2, [node], [], [quota], [defaults]).most == 2  # and then they count
     assert room(spec, 2, [node], [], [quota], None).missing is None
@@ -356,21 +362,24 @@ def test_a_quota_on_what_a_template_does_not_name(hard: Object, names: str) -> N
 
 def test_a_quota_that_its_controller_has_not_taken_in_yet_counts_as_asked_for() -> None:
     quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
-    assert room(spec(), 2, [node("a", cpu="10")], [], [quota]).missing == "needs 2 pods, left of quota q: 1"
+    assert room(spec(), 2, [node("a", cpu="10")], [], [quota]).missing == "needs 2 pods, but quota q has only 1 left"
 
 
 def test_pods_that_wait_for_a_node_are_admitted_already() -> None:
     quota = {"metadata": {"name": "q"}, "status": {"hard": {"pods": "4"}, "used": {"pods": "3"}}}
     # Of four replicas one has a node, two wait and one is new.
     assert room(spec(), 3, [node("a", cpu="10")], [], [quota], admitted=2).missing is None
-    assert room(spec(), 4, [node("a", cpu="10")], [], [quota], admitted=2).missing == "needs 2 pods, left of quota q: 1"
+    assert (
+        room(spec(), 4, [node("a", cpu="10")], [], [quota], admitted=2).missing
+        == "needs 2 pods, but quota q has only 1 left"
+    )
 
 
 @pytest.mark.parametrize(
     ("hard", "used", "missing"),
     [
-        ({"count/deployments.apps": "2"}, {"count/deployments.apps": "2"}, "needs 1 more of count/deployments.apps"),
-        ({"services": "1"}, {"services": "1"}, "needs 1 more of services"),
+        ({"count/deployments.apps": "2"}, {"count/deployments.apps": "2"}, "needs 1 more count/deployments.apps"),
+        ({"services": "1"}, {"services": "1"}, "needs 1 more services"),
         ({"count/services": "3"}, {"count/services": "1"}, ""),
         ({"count/replicasets.apps": "5"}, {"count/replicasets.apps": "5"}, ""),
     ],
@@ -394,7 +403,7 @@ def test_the_default_priority_class_decides_which_quota_counts() -> None:
     template = {"spec": spec()}
     low = {"metadata": {"name": "low"}, "globalDefault": True}
     scene = Scene(nodes=[node("a")], quotas=[quota], priority_classes=[low])
-    assert _capacity.room(template, 1, scene).missing == "needs 1 pods, left of quota q: 0"
+    assert _capacity.room(template, 1, scene).missing == "needs 1 pod, but quota q has none left"
     scene = Scene(nodes=[node("a")], quotas=[quota], priority_classes=None)
     assert "default PriorityClass" in _capacity.room(template, 1, scene).message
 
@@ -473,8 +482,8 @@ def test_an_update_without_a_free_place_works_where_old_pods_may_go_first() -> N
     assert updated(deployment(maxSurge=1, maxUnavailable=1), scene).missing is None
     said = updated(deployment(maxSurge=1, maxUnavailable=0), scene).missing
     assert said == (
-        "no old pod may go before a new one is ready (maxUnavailable 0), and one more pod needs 1 x 200m cpu, free on "
-        "schedulable nodes: 100m"
+        "no old pod may go before a new one is ready (maxUnavailable 0), and one more pod needs 1 x 200m cpu, "
+        "but schedulable nodes have only 100m free"
     )
     recreate = deployment()
     recreate["spec"]["strategy"] = {"type": "Recreate"}
@@ -493,14 +502,14 @@ def test_an_update_by_surge_needs_a_free_host_port() -> None:
 def test_an_update_whose_new_pods_have_no_place_in_the_end_is_refused() -> None:
     scene = Scene(nodes=[node("a"), node("b", unschedulable=True)], pods=[owned("a", "600m"), owned("b", "600m")])
     said = updated(deployment(pod_spec=spec("600m"), maxUnavailable=1), scene)
-    assert said.missing == "needs 2 x 600m cpu, free on schedulable nodes: 1"
+    assert said.missing == "needs 2 x 600m cpu, but schedulable nodes have only 1 free"
 
 
 def test_a_quota_that_is_full_lets_an_update_work_where_old_pods_give_back_first() -> None:
     quota = {"metadata": {"name": "q"}, "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}}}
     scene = Scene(nodes=[node("a")], pods=[owned("a"), owned("a")], quotas=[quota])
     assert updated(deployment(maxSurge=1, maxUnavailable=1), scene).missing is None
-    assert "left of quota q: 0" in str(updated(deployment(maxSurge=1, maxUnavailable=0), scene).missing)
+    assert "quota q has none left" in str(updated(deployment(maxSurge=1, maxUnavailable=0), scene).missing)
 
 
 def test_an_update_of_nothing_needs_no_room() -> None:
@@ -512,7 +521,7 @@ def test_pods_that_end_take_their_room_until_they_are_gone_and_are_not_counted_a
     going["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
     assert _capacity.own(deployment(), [going, owned("a")]) == [owned("a")]
     assert room(spec("600m"), 1, [node("a")], [going], []).missing == (
-        "needs 1 x 600m cpu, free on schedulable nodes: 400m"
+        "needs 1 x 600m cpu, but schedulable nodes have only 400m free"
     )
 
 
@@ -523,9 +532,9 @@ def test_quotas_count_what_is_created_before() -> None:
     one: Object = {"spec": spec("400m")}
     assert _capacity.room(one, 2, scene).missing is None
     later = _capacity.after(one, 2, scene, objects={"deployments.apps": 1})
-    assert _capacity.room(one, 1, later).missing == "needs 1 x 400m requests.cpu, left of quota team: 200m"
+    assert _capacity.room(one, 1, later).missing == "needs 1 x 400m requests.cpu, but quota team has only 200m left"
     assert _capacity.room({"spec": spec("100m")}, 2, later).missing is None
-    assert "more of count/deployments.apps" in str(
+    assert "more count/deployments.apps" in str(
         _capacity.room({"spec": spec("100m")}, 1, later, objects={"deployments.apps": 1}).missing
     )
     assert scene.quotas[0]["status"]["used"] == {"pods": "1"}
@@ -536,7 +545,7 @@ def test_pods_that_were_put_before_take_their_nodes() -> None:
     large, small = {"spec": spec("600m")}, {"spec": spec("400m")}
     later = _capacity.after(large, 2, scene)
     assert _capacity.room(small, 2, later).missing is None
-    assert _capacity.room(small, 3, later).missing == "needs 3 x 400m cpu, free on schedulable nodes: 800m"
+    assert _capacity.room(small, 3, later).missing == "needs 3 x 400m cpu, but schedulable nodes have only 800m free"
     assert _capacity.room(small, 3, _capacity.after(large, 3, scene)).missing is not None  # two of the three got a node
     # Those that leave make room for what replaces them.
     replaced = _capacity.after(small, 2, later, leaving=later.pods)
@@ -558,4 +567,4 @@ def test_pods_of_another_namespace_take_nodes_and_nothing_of_these_quotas() -> N
     scene = Scene(nodes=[node("a")], quotas=[quota])
     later = _capacity.after({"spec": spec("600m")}, 1, scene, namespace="elsewhere")
     assert later.quotas == [quota]
-    assert "free on schedulable nodes: 400m" in str(_capacity.room({"spec": spec("600m")}, 1, later).missing)
+    assert "but schedulable nodes have only 400m free" in str(_capacity.room({"spec": spec("600m")}, 1, later).missing)

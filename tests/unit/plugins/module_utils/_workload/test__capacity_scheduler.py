@@ -95,30 +95,30 @@ def pod(spec: Object, on: str = "") -> Object:
 
 
 def placed_one_by_one(spec: Object, where: list[Object], running: list[Object]) -> int:
-    """How many copies the scheduler's own rules bind until it finds no node for the next."""
-    there, copies = list(running), 0
+    """How many replicas the scheduler's own rules bind until it finds no node for the next."""
+    there, replicas = list(running), 0
     while True:
         for node in where:
             name = node["metadata"]["name"]
             left = scheduler.free(node, [item for item in there if item["spec"].get("nodeName") == name])
             if not scheduler.obstacle(pod(spec), node) and not scheduler.shortage(scheduler.requests(pod(spec)), left):
                 there.append(pod(spec, name))
-                copies += 1
+                replicas += 1
                 break
         else:
-            return copies
+            return replicas
 
 
 @given(SPEC, nodes(), st.lists(SPEC, max_size=3), st.integers(0, 12))
 def test_as_many_fit_as_the_scheduler_places(
-    spec: Object, where: list[Object], others: list[Object], copies: int
+    spec: Object, where: list[Object], others: list[Object], replicas: int
 ) -> None:
     running = [
         pod(other, where[number % len(where)]["metadata"]["name"]) for number, other in enumerate(others) if where
     ]
-    said = room({"spec": spec}, copies, Scene(nodes=where, pods=running))
+    said = room({"spec": spec}, replicas, Scene(nodes=where, pods=running))
     assert said.most == placed_one_by_one(spec, where, running)
-    assert (said.missing is None) == (copies <= said.most)
+    assert (said.missing is None) == (replicas <= said.most)
 
 
 @given(SPEC)
@@ -139,9 +139,9 @@ def test_as_many_fit_as_quotas_admit(containers: list[Object], hard: dict[str, s
     spec = {"containers": containers}
     usage = quota.pod_usage(pod(spec))
     fits = [
-        copies
-        for copies in range(30)
-        if all(copies * usage.get(name, 0) <= quantities.parse(most) for name, most in hard.items())
+        replicas
+        for replicas in range(30)
+        if all(replicas * usage.get(name, 0) <= quantities.parse(most) for name, most in hard.items())
     ]
     node = {
         "metadata": {"name": "a"},

@@ -24,18 +24,18 @@ def test_what_the_lab_describes_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("version", 2.0, 'version must be a text in quotes that can be a label, such as "1.0.0"; it is 2.0.'),
+        ("version", 2.0, 'version must be a quoted string that is a valid label, such as "1.0.0"; it is 2.0.'),
         (
             "version",
             "1.0.0\n",
-            'version must be a text in quotes that can be a label, such as "1.0.0"; it is "1.0.0\\n".',
+            'version must be a quoted string that is a valid label, such as "1.0.0"; it is "1.0.0\\n".',
         ),
         ("image", "a b", 'image must be the name of an image without its tag; it is "a b".'),
         ("replicas", -1, "replicas must be a number of replicas that is not negative; it is -1."),
         ("replicas", True, "replicas must be a number of replicas that is not negative; it is true."),
         ("drain", -1, "drain must be a number of seconds that is not negative; it is -1."),
         ("drain", "5s", 'drain must be a number of seconds that is not negative; it is "5s".'),
-        ("labels", {"track": 1}, "labels must be a dictionary of texts."),
+        ("labels", {"track": 1}, "labels must be a dictionary of strings."),
         ("container", ["x"], "container must be a dictionary of fields of a container."),
         ("secrets", {"one": {"data": {"token": 5}}}, "secrets must be a dictionary of Secrets, each with data, "),
         ("secrets", {"one": {"self_signed": {}}}, "secrets must be a dictionary of Secrets, each with data, "),

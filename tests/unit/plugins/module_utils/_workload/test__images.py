@@ -195,6 +195,6 @@ def test_what_becomes_of_a_digest_is_said(old: str, new: str, said: str) -> None
 
 @pytest.mark.parametrize("given", ["shop:1", "reg:5000/shop:1", "reg/shop@sha256:1"])
 def test_an_image_is_given_without_what_pins_it(given: str) -> None:
-    with pytest.raises(Failure, match=r"x is .*; give it without a tag or a digest"):
+    with pytest.raises(Failure, match=r"x is .*; set it without a tag or a digest"):
         check_repository("x", given)
     check_repository("x", parse(given).repository)

@@ -46,13 +46,13 @@ def spread(most: int = 1, key: str = ZONE, selector: Object | None = None, **mor
     return {"topologySpreadConstraints": [{**rule, "labelSelector": WEB if selector is None else selector, **more}]}
 
 
-def place(copies: int, pods: list[Object], labels: Object | None = None, nodes: t.Any = NODES, **spec: t.Any) -> Room:
+def place(replicas: int, pods: list[Object], labels: Object | None = None, nodes: t.Any = NODES, **spec: t.Any) -> Room:
     """The room for pods of the application."""
     template = {
         "metadata": {"labels": {"app": "web"} if labels is None else labels},
         "spec": {"containers": [{"name": "web"}], **spec},
     }
-    return room(template, copies, Scene(nodes=nodes, pods=pods))
+    return room(template, replicas, Scene(nodes=nodes, pods=pods))
 
 
 PORT = [{"name": "web", "ports": [{"containerPort": 80, "hostPort": 8080}]}]
@@ -79,7 +79,7 @@ def test_what_is_said_of_a_host_port_that_is_taken() -> None:
     found = place(2, [pod("a", {}, containers=PORT), pod("b", {}, containers=PORT)], containers=PORT)
     assert (found.most, found.limited_by) == (1, "hostPort")
     assert found.missing == (
-        "needs a node for 2 pods, and 1 of them would get one: of 3 nodes 3 have the host port 8080/TCP taken"
+        "needs nodes for 2 pods, but only 1 of them can be placed: of 3 nodes, 3 have the host port 8080/TCP taken"
     )
 
 
@@ -119,8 +119,8 @@ def test_pods_that_want_to_be_alone_keep_others_away() -> None:
     alone = pod("a", {"app": "db"}, **affinity("podAntiAffinity", term(ZONE)))
     assert place(9, [alone]).most == 9  # c is in another zone
     assert place(1, [alone], nodes=NODES[:2]).missing == (
-        "needs a node for 1 pods, and none of them would get one: of 2 nodes 2 have a pod that these must not be "
-        "beside (podAntiAffinity)"
+        "needs nodes for 1 pod, but none of them can be placed: of 2 nodes, 2 have a pod that these are kept away "
+        "from (podAntiAffinity)"
     )
     assert place(1, [alone], {"app": "other"}, nodes=NODES[:2]).missing is None
 
@@ -170,7 +170,7 @@ def test_a_spread_over_zones_ends_where_one_zone_is_full() -> None:
     found = place(4, [], nodes=nodes, containers=requests, **spread())
     assert (found.most, found.limited_by) == (3, "topologySpreadConstraints")
     assert str(found.missing).endswith(
-        "1 has as many of the pods by topology.kubernetes.io/zone as maxSkew 1 allows, 1 has no room left"
+        "1 has as many pods per topology.kubernetes.io/zone as maxSkew 1 allows, 1 has no room left"
     )
 
 

@@ -208,11 +208,11 @@ def test_a_crash_says_how_the_container_ended() -> None:
     ("reason", "message", "remedy"),
     [
         # In the words of kube-scheduler, kubelet, containerd and the admission plugins.
-        ("Unschedulable", '0/3 nodes are available: persistentvolumeclaim "data" not found.', "are there and bound"),
+        ("Unschedulable", '0/3 nodes are available: persistentvolumeclaim "data" not found.', "exist and are bound"),
         (
             "Unschedulable",
             "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
-            "are there and bound",
+            "exist and are bound",
         ),
         (
             "Unschedulable",
@@ -233,7 +233,7 @@ def test_a_crash_says_how_the_container_ended() -> None:
         (
             "CreateContainerConfigError",
             "container has runAsNonRoot and image will run as root (pod: ...)",
-            "a user that is not root",
+            "a user other than root",
         ),
         ("CrashLoopBackOff", "OOMKilled, exit code 137", "raise its memory limit"),
         (
@@ -241,7 +241,7 @@ def test_a_crash_says_how_the_container_ended() -> None:
             'StartError, exit code 128: exec: "serve": executable file not found in $PATH: unknown',
             "a program of the image",
         ),
-        ("CrashLoopBackOff", "Error, exit code 1", "see in its log"),
+        ("CrashLoopBackOff", "Error, exit code 1", "check its log"),
         ("FailedCreate", 'pods "web-1" is forbidden: violates PodSecurity "restricted:latest": ...', "securityContext"),
         ("FailedCreate", 'pods "web-" is forbidden: error looking up service account default/robot', "ServiceAccount"),
         ("FailedCreate", 'pods "web-1" is forbidden: exceeded quota: q, requested: pods=1', "raise the ResourceQuota"),
@@ -411,7 +411,7 @@ WEB = {"name": "web", "readinessProbe": {"httpGet": {"path": "/healthz", "port":
                     ],
                 }
             },
-            "container web waits (ContainerCreating)",
+            "container web is waiting (ContainerCreating)",
         ),
         (
             {
@@ -442,7 +442,7 @@ WEB = {"name": "web", "readinessProbe": {"httpGet": {"path": "/healthz", "port":
                 "spec": {"readinessGates": [{"conditionType": "example.com/checked"}]},
                 "status": {"conditions": [met("ContainersReady")]},
             },
-            "condition example.com/checked, a readiness gate, was not set by anybody",
+            "condition example.com/checked, a readiness gate, has not been set",
         ),
         (
             {

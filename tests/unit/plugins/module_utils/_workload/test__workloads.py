@@ -93,7 +93,7 @@ def test_a_revision_that_failed_is_gone_back_to_only_by_its_number() -> None:
     assert [item["failed"] for item in _workloads.history(known)] == [False, True, False]
     assert _workloads.earlier(known, 0, "hello").number == 2
     assert _workloads.earlier(known, 3, "hello").number == 3
-    only = r"each earlier revision of hello failed verification and was taken back; give the number of .* such as 3\."
+    only = r"each earlier revision of hello failed verification and was rolled back; set the number of .* such as 3\."
     with pytest.raises(Failure, match=only):
         _workloads.earlier(known[1:], 0, "hello")
     assert _workloads.failed_with_current(known) == "3,4"  # 8 is no more in the history

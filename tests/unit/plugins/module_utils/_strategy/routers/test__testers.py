@@ -90,10 +90,10 @@ def test_what_leads_testers_is_looked_after() -> None:
         (
             {"pods": True},
             HEADERS,
-            "Only an HTTPRoute leads requests to the canary by their headers, .* come in by a Service",
+            "Only an HTTPRoute can lead requests to the canary by their headers, .* come in by a Service",
         ),
-        ({"ingress": {"name": "hello"}}, HEADERS, "users come in by Ingress hello; give application_router"),
-        ({"gateway_api": {"route": "hello", "rules": []}}, {}, "says match without headers"),
+        ({"ingress": {"name": "hello"}}, HEADERS, "users come in by Ingress hello; set application_router"),
+        ({"gateway_api": {"route": "hello", "rules": []}}, {}, "has match without headers"),
     ],
 )
 def test_where_no_headers_lead_anywhere_is_refused(router: Object, headers: dict[str, str], said: str) -> None:
