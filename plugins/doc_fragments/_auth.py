@@ -44,7 +44,7 @@ options:
     description:
       - The user to act as. Its rights count then, and the user whose credentials these are needs the right to
         C(impersonate) it.
-      - It takes the place of all that the kubeconfig says of it (C(as), C(as-groups), C(as-uid), C(as-user-extra)).
+      - It replaces all that the kubeconfig says about it (C(as), C(as-groups), C(as-uid), C(as-user-extra)).
       - Can also be given by E(K8S_AUTH_IMPERSONATE_USER).
     type: str
   impersonate_groups:
@@ -68,7 +68,7 @@ options:
       - Can also be given by E(K8S_AUTH_NO_PROXY).
     type: str
   proxy_headers:
-    description: What the proxy is told.
+    description: Headers for the proxy.
     type: dict
     suboptions:
       proxy_basic_auth:
@@ -84,7 +84,7 @@ options:
         type: str
   persist_config:
     description:
-      - Taken because C(kubernetes.core.k8s) has it. Renewed credentials are never written back into the kubeconfig.
+      - Accepted because C(kubernetes.core.k8s) has it. Renewed credentials are never written back into the kubeconfig.
       - Can also be given by E(K8S_AUTH_PERSIST_CONFIG).
     type: bool
   validate_certs:
@@ -94,7 +94,7 @@ options:
     type: bool
     aliases: [verify_ssl]
   ca_cert:
-    description: The path of the CA that the API server's certificate is from. Can also be given by
+    description: The path of the CA that issued the API server's certificate. Can also be given by
       E(K8S_AUTH_SSL_CA_CERT) or E(K8S_AUTH_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]

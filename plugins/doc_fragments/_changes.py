@@ -12,17 +12,17 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: Has the API server try the change without keeping it.
+    description: Lets the API server try the change without keeping it.
     support: full
   diff_mode:
-    description: Returns what is asked of the object, before and after.
+    description: Returns the requested state of the object, before and after.
     support: full
   action:
     description: Runs in the controller's own process where the connection is local.
     support: full
   idempotent:
-    description: Changes nothing where the object is as it is asked for.
+    description: Changes nothing where the object already is as requested.
     support: partial
-    details: What is relative to now changes the object again.
+    details: What is relative to the current state changes the object again.
 options: {}
 """

@@ -13,8 +13,8 @@ class ModuleDocFragment:
 options:
   entry:
     description:
-      - Where users come in, as the roles' C(application_entry) says it. What it has counts in the place of what the
-        options of M(convoy.rollout.version_distribution) with the same names say.
+      - Where users come in, as in the roles' C(application_entry). Its values take precedence over the options of
+        M(convoy.rollout.version_distribution) with the same names.
     type: dict
     version_added: 0.2.0
     suboptions:
@@ -30,11 +30,11 @@ options:
           and its C(appProtocol) say. One for metrics or administration is asked only where there is no other.
         type: str
       scheme:
-        description: What is spoken there. By default what the port says.
+        description: The protocol there. By default what the port says.
         type: str
         choices: [http, https]
       path:
-        description: What is asked for. By default C(/version).
+        description: The path of the requests. By default C(/version).
         type: str
       via:
         description: >-
@@ -46,24 +46,24 @@ options:
         description: Whether the certificate must be one that this machine trusts.
         type: bool
       ca_cert:
-        description: The path of the CA that the certificate is from, where this machine does not know that.
+        description: The path of the CA that issued the certificate, where this machine does not trust it already.
         type: path
       headers:
         description: >-
-          Headers that each request carries, such as C(Host) for an application that answers its own names only, or
+          Headers of each request, such as C(Host) for an application that answers only under its own names, or
           C(Authorization). Their values are not shown anywhere.
         type: dict
       server_name:
         description: >-
-          The name that TLS is spoken under and that the certificate must be for, where that is not the host that is
+          The server name of TLS (SNI), which the certificate must be valid for, where that is not the host that is
           asked. Has no meaning through the proxy.
         type: str
       source:
         description:
           - What is judged. V(traffic), the default, makes requests.
           - V(endpoints) counts the ready endpoints of the Service, and V(pods) the ready pods, by the versions of their
-            images, for what no HTTP/1.1 request can ask. It proves what Kubernetes sends users to, and not what these
-            are answered, and the verdict says so.
+            images, for what does not speak HTTP/1.1. It proves where Kubernetes sends users, and not what answer they
+            get, and the verdict says so.
         type: str
         choices: [traffic, endpoints, pods]
       max_p99:

@@ -14,7 +14,7 @@ options:
   run:
     description:
       - What the task with M(convoy.rollout.run) registered that began the run which this task belongs to.
-      - With it, the run's lock is looked at right before each write, a run that has lost it stops, and what is done and
-        found becomes a part of the run's outcome. Without it the task works by itself.
+      - With it, the run's lock is read right before each write, a run that has lost it stops, and what is done and
+        observed becomes a part of the run's outcome. Without it the task works by itself.
     type: dict
 """

@@ -28,10 +28,10 @@ options:
     type: dict
     suboptions:
       prefix:
-        description: What is taken away from the front of the tag, such as V(v).
+        description: What is removed from the front of the tag, such as V(v).
         type: str
       suffix:
-        description: What is taken away from its end, such as V(-alpine).
+        description: What is removed from its end, such as V(-alpine).
         type: str
       pattern:
         description: >-
@@ -40,7 +40,7 @@ options:
         type: str
       replace:
         description: >-
-          What is made of what O(version_of.pattern) finds, such as V(\\1+\\2) for C(1.2.3+7) from C(1.2.3_7) by
+          What replaces the match of O(version_of.pattern), such as V(\\1+\\2) for C(1.2.3+7) from C(1.2.3_7) by
           V(^(.+\)_(\\d+\)$).
         type: str
 """

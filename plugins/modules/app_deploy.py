@@ -21,9 +21,9 @@ options:
     description:
       - V(complete) waits.
       - V(verified) makes requests where users come in, by O(entry) or else by each of O(services). It fails where fewer
-        than O(min_success) are answered, and where nothing listens. A Service that no such request can ask is said to
-        be unverified.
-      - V(back) takes nothing back. It says what runs when a run failed, and never fails.
+        than O(min_success) are answered, and where nothing listens. A Service that cannot be reached that way is
+        reported as unverified.
+      - V(back) rolls nothing back. It reports what runs after a run has failed, and never fails.
     type: str
     choices: [complete, verified, back]
     default: complete
@@ -39,13 +39,13 @@ options:
     default: []
   services:
     description: >-
-      The names of Services; Deployments that they lead to are read as well. With V(verified) those that are asked where
-      there is no entry.
+      The names of Services; Deployments that they lead to are read as well. With V(verified) those that requests are
+      sent to where there is no entry.
     type: list
     elements: str
     default: []
   samples:
-    description: How many requests are made, up to 5000 where losses leave it open. For V(verified).
+    description: How many requests are made, up to 5000 where losses leave the verdict open. For V(verified).
     type: int
     default: 500
   min_success:

@@ -15,9 +15,9 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Reads the Deployments, ReplicaSets, pods and Services of a namespace once, and puts together what belongs
     together.
-  - With O(application) it tells what every strategy of this collection goes by. Which Deployment has the traffic, which
-    Services lead there, what the version is, who else decides on replicas or writes the objects, and what there is to
-    go back to.
+  - With O(application) it shows what every strategy of this collection relies on, which is the Deployment that has the
+    traffic, the Services that lead there, the version, who else sets replicas or writes the objects, and what can be
+    rolled back to.
 options:
   namespace:
     description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
@@ -83,7 +83,7 @@ applications:
       type: str
       sample: hello-6c9b7d8f5
     replicas:
-      description: How many pods are wanted.
+      description: How many pods are requested.
       type: int
     ready:
       description: How many are ready, of how many.
@@ -100,7 +100,7 @@ applications:
       type: list
       elements: str
     pods:
-      description: The names of the pods that are there, also of earlier revisions, without those that end.
+      description: The names of the pods that are there, also of earlier revisions, without those that are terminating.
       type: list
       elements: str
     services:
@@ -113,7 +113,7 @@ applications:
       elements: str
       sample: ["203.0.113.7:443"]
 subject:
-  description: The application as it was found.
+  description: The application as found in the cluster.
   returned: when O(application) is given
   type: dict
   contains:
@@ -168,7 +168,7 @@ subject:
       type: list
       elements: str
     autoscaler:
-      description: The HorizontalPodAutoscaler that decides on its replicas, null where none does.
+      description: The HorizontalPodAutoscaler that sets its replicas, null where none does.
       type: dict
       sample: {name: web, min_replicas: 2, max_replicas: 8, scaled_object: ""}
     quotas:
@@ -182,14 +182,14 @@ subject:
       type: list
       elements: str
     budgets:
-      description: The PodDisruptionBudgets that pick its pods.
+      description: The PodDisruptionBudgets that select its pods.
       type: list
       elements: dict
       sample: [{name: web, min_available: "2", max_unavailable: "", allowed: 1}]
     drain:
       description: >-
         What the container that takes the requests does before it ends, by its preStop hook, and for how long, null
-        where it has none. C(cut_off) says that it is killed before.
+        where it has none. C(cut_off) says that it is killed before that time is over.
       type: dict
       sample: {container: web, kind: sleep, seconds: 5.0, grace: 30, cut_off: false}
     owner:
@@ -204,7 +204,7 @@ subject:
         C(way_back) to what served last, null where there is none, and whether the cluster C(keeps_history).
       type: dict
     unreadable:
-      description: What this user may not read, or the cluster does not have. Nothing is known of it.
+      description: What this user may not read, or the cluster does not have. Nothing is known about it.
       type: list
       elements: str
       sample: [poddisruptionbudgets]

@@ -13,13 +13,14 @@ short_description: Apply manifests with kubernetes.core.k8s, as a part of a run
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - Has C(kubernetes.core.k8s) apply manifests, server-side, as field manager C(convoy.rollout), all in one call.
+  - Applies manifests with C(kubernetes.core.k8s), server-side, as field manager C(convoy.rollout), all in one call.
   - Before anything is applied, the API server tries each object. Where it refuses one, none is applied, and where that
-    is something that nobody may change, the message names the way out.
-  - It looks at the run's lock right before, gives the module the access that all other tasks of the run have, and calls
-    it again where the API server fails for a moment.
-  - What is in Secrets is shown nowhere, at any verbosity and with C(--diff), nor are credentials. Of a Secret that
-    changes it is said which of its values do. A refusal has the API server's own words, unless it is of a Secret.
+    is because a field is immutable, the message says what to do.
+  - It reads the run's lock right before, gives the module the access that all other tasks of the run have, and calls it
+    again where the API server fails for a moment.
+  - The contents of Secrets and credentials are shown nowhere, at any verbosity and with C(--diff). Of a Secret that
+    changes, only the names of the changed values are shown. A refusal quotes the API server, unless it is about a
+    Secret.
 options:
   namespace:
     description:
@@ -34,10 +35,10 @@ options:
     required: true
   others:
     description:
-      - What becomes of what others set in the same objects and the manifests do not have, such as a second container, a
-        variable or a port, which a server-side apply leaves where it is.
-      - V(keep) leaves it. V(refuse) fails and names it, with who set it, before anything is applied. V(take) has it
-        taken away by the apply.
+      - What to do about fields that others have set in the same objects and that the manifests do not have, such as a
+        second container, a variable or a port, which a server-side apply leaves in place.
+      - V(keep) leaves them. V(refuse) fails and names them, with who set them, before anything is applied. V(take) lets
+        the apply remove them.
       - Replicas, pauses, labels and annotations are always left to whoever sets them. What an earlier run of this
         collection set by a patch goes with V(refuse) too.
     type: str
@@ -45,9 +46,10 @@ options:
     default: keep
   room:
     description:
-      - Whether nothing is applied where the cluster does not admit and place the pods of each Deployment among the
+      - Whether to apply nothing where the cluster would not admit and place the pods of each Deployment among the
         manifests, as M(convoy.rollout.capacity) judges it; of one that is changed, with its surge and unavailability.
-      - What decides and cannot be judged is said. Who may not list nodes, pods and quotas is told so, and goes on.
+      - What also decides and cannot be judged is reported. A user who may not list nodes, pods and quotas is told so,
+        and the run goes on.
     type: bool
     default: false
 extends_documentation_fragment:

@@ -17,19 +17,19 @@ description:
 options:
   state:
     description:
-      - V(prepared) sees that there is room for the other colour, has the API server try its manifests, sees that
-        nothing would stay with the one that loses the traffic, and pins each Service that leads to the active one, so
-        that only that takes traffic.
+      - V(prepared) checks that there is room for the other colour, lets the API server try its manifests, checks that
+        nothing would stay behind with the colour that loses the traffic, and pins each Service that leads to the active
+        one, so that only that one receives traffic.
       - V(previewed) verifies the other colour with requests by the Service C(NAME-preview), before it takes traffic.
-      - V(switched) points each of those Services at the other colour, in one patch, and has the
+      - V(switched) points each of those Services at the other colour, in one patch, and makes the
         HorizontalPodAutoscalers of the old one scale the new one. Where a rollout that was cut off before its switch is
-        given up, it takes back what that prepared.
+        given up, it undoes what that prepared.
       - V(verified) verifies that every request gets the version, in the way that the run decided before the change.
       - V(retired) ends what was verified. A rollback is noted as done. Unless O(keep), the traffic is watched for
         O(delay) seconds, and where no container of the new colour crashed, the old one is scaled to 0.
-      - V(back) takes back what failed, as far as the run got. Before the switch, it removes what was created, gives the
-        other colour what it ran, and the Services their selectors; after it, it points them back and verifies that the
-        old version answers.
+      - V(back) undoes what the failed run changed, as far as it got. Before the switch, it removes what was created,
+        and restores what the other colour ran and the selectors of the Services; after it, it points them back and
+        verifies that the old version answers.
     type: str
     choices: [prepared, previewed, switched, verified, retired, back]
     required: true
@@ -50,7 +50,7 @@ options:
     description: The manifests of the other colour, as M(convoy.rollout.apply) takes them, for V(prepared).
     type: raw
   path:
-    description: What is asked for, for V(previewed). By default what the entry says, else C(/version).
+    description: The path of the requests, for V(previewed). By default that of the entry, else C(/version).
     type: str
   samples:
     description: How many requests have to be answered by the version, for V(previewed), V(verified) and V(back).
@@ -72,7 +72,7 @@ options:
     type: bool
     default: false
   delay:
-    description: Seconds that the traffic is watched before the old colour is scaled away, for V(retired).
+    description: Seconds that the traffic is watched before the old colour is scaled to 0, for V(retired).
     type: int
     default: 30
   timeout:

@@ -31,9 +31,8 @@ options:
     type: str
   rollback:
     description: >-
-      Ask for the version before the last switch, which the Service's annotation
-      C(convoy.rollout/previous-version) names; where no colour has that version, as when a rollout was cut off
-      before its switch, for the active one.
+      Request the version before the last switch, which the Service's annotation C(convoy.rollout/previous-version)
+      names; where no colour has that version, as when a rollout was cut off before its switch, for the active one.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -77,7 +76,7 @@ active:
         known the label C(version) that says the tag of one.
       type: str
     tag:
-      description: What is given as O(version) to have it take the traffic.
+      description: What to set as O(version) for it to receive the traffic.
       type: str
     image:
       description: The image of the container that carries the version; empty where none is known.

@@ -14,26 +14,26 @@ version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - The phases of a run that was begun with M(convoy.rollout.run) and O(ignore:strategy=canary). What is to be done is
-    in the run's plan; each phase reads the cluster anew, looks at the run's lock right before each write, and changes
+    in the run's plan; each phase reads the cluster again, reads the run's lock right before each write, and changes
     only what is still as it was read.
 options:
   state:
     description:
       - V(stable) verifies that every request gets the stable version, while there is no canary.
-      - V(prepared) sees that the cluster has room for every replica, and returns the manifest of a canary that is yet
+      - V(prepared) checks that the cluster has room for every replica, and returns the manifest of a canary that is yet
         to be created.
-      - V(stepped) takes the canary through the steps that are left. At each it gets its replicas, is waited for, stands
-        in for replicas of stable where the weight is above V(50), and is verified with requests. What is judged is the
-        weight that was asked for. The endpoints are read again at every look; where they are further from the weight
-        than the tolerance allows, as after somebody scaled one of the Deployments, the step fails. During a pause the
-        lock, the replicas and the canary's containers are looked at every 10 seconds, and the traffic is judged by one
-        test from its beginning to its end, so that a long pause takes a right canary away no more often than a short
-        one. Shares of which nothing can be told do not take it away.
+      - V(stepped) takes the canary through the steps that are left. At each it gets its replicas, is waited for, takes
+        the place of replicas of stable where the weight is above V(50), and is verified with requests. What is judged
+        is the requested weight. The endpoints are read again at every look; where they are further from the weight than
+        the tolerance allows, as after somebody scaled one of the Deployments, the step fails. During a pause the lock,
+        the replicas and the canary's containers are checked every 10 seconds, and the traffic is judged by one test
+        from its beginning to its end, so that a long pause removes a good canary no more often than a short one. Shares
+        that cannot be determined do not remove it.
       - V(promoted) gives stable the pod template that was verified, by a rolling update, waits for it, and verifies
         that every request gets the version.
-      - V(restored) gives stable its replicas, and in the middle of a promotion its version, back, and waits for it.
+      - V(restored) restores stable's replicas, and in the middle of a promotion its version, and waits for it.
       - V(gone) deletes the canary and verifies that stable answers every request.
-      - V(back) takes back what a run that failed has changed. It never fails; the run's outcome says what became of it.
+      - V(back) undoes what a failed run has changed. It never fails; the run's outcome says what came of it.
     type: str
     choices: [stable, prepared, stepped, promoted, restored, gone, back]
     required: true

@@ -65,12 +65,12 @@ options:
         type: str
         default: "0"
   router:
-    description: What shares the traffic out by weights, where that is not the number of pods behind the Service. By
-      default what the canary has it of, and where there is none the one object that leads to the Service and can.
+    description: What splits the traffic by weights, where that is not the number of pods behind the Service. By default
+      what gives the canary its share, and where there is none the one object that leads to the Service and can.
     type: dict
     suboptions:
       pods:
-        description: The number of pods shares it out, whatever leads to the Service.
+        description: The number of pods splits it, whatever leads to the Service.
         type: bool
       gateway_api:
         description: An HTTPRoute of Gateway API, in the namespace of the application.
@@ -128,16 +128,16 @@ options:
     type: float
     default: 5.0
   promote:
-    description: Ask for the canary's version to become stable's after the steps.
+    description: Request that the canary's version becomes stable's after the steps.
     type: bool
     default: false
   abort:
-    description: Ask for the canary to be removed.
+    description: Request that the canary is removed.
     type: bool
     default: false
   template:
-    description: The pod template of a canary that is yet to be made. By default stable's, with the version in
-      the place of its image's tag.
+    description: The pod template of a canary that is yet to be created. By default stable's, with the version in the
+      place of its image's tag.
     type: dict
 notes:
   - The version of a Deployment is its image's tag, or what O(version_of) makes of it.
@@ -187,16 +187,16 @@ affinity:
   returned: success
   type: bool
 router:
-  description: What shares the traffic out by weights, such as an HTTPRoute; empty where pods do.
+  description: What splits the traffic by weights, such as an HTTPRoute; empty where pods do.
   returned: success
   type: str
 may_not:
-  description: What this user would have to be allowed to for a router to be found.
+  description: What this user would have to be allowed to do for a router to be found.
   returned: success
   type: list
   elements: str
 scaler:
-  description: The HorizontalPodAutoscaler that owns the replicas of stable, empty where there is none.
+  description: The HorizontalPodAutoscaler that sets the replicas of stable, empty where there is none.
   returned: success
   type: str
 stable:
@@ -232,12 +232,12 @@ canary:
   type: dict
   sample: {deployment: hello-canary, exists: true, version: 2.0.0, replicas: 1, complete: true, weight: 25}
 ready:
-  description: How many ready endpoints of the Service are whose.
+  description: How many ready endpoints of the Service belong to each track.
   returned: success
   type: dict
   sample: {stable: 3, canary: 1}
 settled:
-  description: Whether all the replicas that are wanted are ready endpoints, and nothing else is.
+  description: Whether all requested replicas are ready endpoints, and nothing else is.
   returned: success
   type: bool
 shares:
@@ -277,7 +277,7 @@ template:
   returned: success
   type: dict
 message:
-  description: What is found, in one sentence.
+  description: What was found, in one sentence.
   returned: success
   type: str
   sample: "canary 2.0.0 beside hello 1.0.0, weight 25%: 1 of 4 ready pods are the canary's."

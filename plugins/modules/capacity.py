@@ -20,10 +20,11 @@ description:
     the defaults, minimums, maximums and ratios of LimitRanges.
   - What places them are requests (a limit is the request where none is given) of all resources, also of init
     containers, native sidecars and the pod's overhead, the number of pods a node takes, cordons, taints, node
-    selectors, required affinity to nodes and to pods in both directions, host ports, and topology spreads that must
-    hold.
-  - What decides too and cannot be judged from here is named in RV(unjudged), such as volumes that only some nodes can
-    use. Neither pods of a lower priority, which would have to go, nor nodes that an autoscaler would add count as room.
+    selectors, required affinity to nodes and to pods in both directions, host ports, and topology spreads that are
+    required.
+  - What also decides and cannot be judged from here is named in RV(unjudged), such as volumes that only some nodes can
+    use. Neither pods of a lower priority, which would have to be evicted, nor nodes that an autoscaler would add count
+    as room.
 options:
   namespace:
     description: The namespace. By default the one of the kubeconfig's context, as for kubectl, else V(default).
@@ -32,7 +33,7 @@ options:
     description: The pod template, as in a Deployment's C(spec.template). By default that of O(deployment).
     type: dict
   replicas:
-    description: How many replicas there are to be.
+    description: How many replicas are wanted.
     type: int
     required: true
   deployment:
@@ -42,7 +43,8 @@ options:
     type: str
   objects:
     description: >-
-      How many of what else is to be created, by resource as V(deployments.apps) or V(services), which quotas may count.
+      How many other objects are to be created, by resource such as V(deployments.apps) or V(services), which quotas may
+      count.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -90,12 +92,12 @@ room:
 limited_by:
   description: >-
     The resource, of the nodes or of a quota, or the field of the template (such as V(hostPort)) that sets this limit;
-    none where no node takes them.
+    none where no node accepts them.
   returned: success
   type: str
   sample: cpu
 unjudged:
-  description: What decides too whether the pods run, and could not be judged, in words.
+  description: What also decides whether the pods run and could not be judged, in words.
   returned: success
   type: list
   elements: str

@@ -14,7 +14,7 @@ version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Reads the version of the API server, how many nodes there are and what they have to give to pods.
-  - Asks with SelfSubjectAccessReviews for each right that the strategies need, and lists those that are missing.
+  - Checks with SelfSubjectAccessReviews each right that the strategies need, and lists those that are missing.
 options:
   namespace:
     description:
@@ -22,7 +22,7 @@ options:
       - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
   strategies:
-    description: What is going to be done there; no rights are looked for without it.
+    description: What is going to be done there; without it no rights are checked.
     type: list
     elements: str
     choices:
@@ -85,7 +85,7 @@ ready:
   type: int
   sample: 5
 allocatable:
-  description: What these have for pods, together; empty where this user may not list them.
+  description: What these offer to pods together; empty where this user may not list them.
   returned: success
   type: dict
   sample: {cpu: "5", memory: 18Gi}

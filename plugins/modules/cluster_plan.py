@@ -9,13 +9,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_plan
-short_description: Decide what is to be done for a cluster to be there, or to be gone
+short_description: Decide what is to be done to create or to remove a cluster
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - What role P(convoy.rollout.cluster#role) decides. It asks nobody, and changes nothing.
-  - It fails with a sentence for each thing that stands against a request, and where a cluster that is there does not
-    work or has another size.
+  - What role P(convoy.rollout.cluster#role) decides. It contacts nothing, and changes nothing.
+  - It fails with a sentence for each thing that is wrong with a request, and where an existing cluster does not work or
+    has another size.
 options:
   request:
     description: The role's variables, without their prefix.
@@ -77,7 +77,7 @@ options:
         type: str
         default: n1-standard-1
       gke_auth_kind:
-        description: As whom Google is asked.
+        description: Whose credentials are used for Google.
         type: str
         default: application
       gke_service_account_file:
@@ -90,8 +90,8 @@ options:
         default: ""
   seen:
     description:
-      - What the provider says, as tasks register it. Of a sandbox C(status); of kind C(docker), C(podman), C(clusters)
-        and C(nodes); of GKE C(clusters), the list of resources.
+      - What the provider reported, as tasks register it. Of a sandbox C(status); of kind C(docker), C(podman),
+        C(clusters) and C(nodes); of GKE C(clusters), the list of resources.
       - Without it, only the request is checked.
     type: dict
     default: {}

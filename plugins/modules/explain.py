@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: explain
-short_description: Say what the fields of a resource mean, as the cluster itself describes them
+short_description: Explain the fields of a resource, as the cluster itself describes them
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:

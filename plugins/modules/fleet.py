@@ -13,8 +13,8 @@ short_description: Take the clusters of a play through the waves of a rollout
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
-  - What role P(convoy.rollout.fleet#role) decides and keeps between its waves. It is made for that role; what a state
-    needs is what the role gives it.
+  - What role P(convoy.rollout.fleet#role) decides and keeps between its waves. It is made for that role, which gives
+    each state what it needs.
   - V(checked), V(planned), V(surveyed), V(judged) and V(told) are about the whole fleet, with C(run_once). V(read),
     V(changed), V(verified) and V(restored) are about one cluster.
 options:
@@ -54,7 +54,7 @@ options:
     type: int
     default: 0
   samples:
-    description: The least number of requests that each cluster must answer meanwhile.
+    description: The minimum number of requests that each cluster must answer meanwhile.
     type: int
     default: 100
   min_success:

@@ -18,7 +18,7 @@ description:
   - A token that has more than 30 minutes left stays, so that running it again changes nothing.
 options:
   path:
-    description: The path of the kubeconfig. Its folder is made where there is none; a file that is there is replaced.
+    description: The path of the kubeconfig. Its folder is created where there is none; an existing file is replaced.
     type: path
     required: true
   name:

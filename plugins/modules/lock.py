@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lock
-short_description: Have one run at a time change an application
+short_description: Let only one run at a time change an application
 version_added: 0.2.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
@@ -19,9 +19,9 @@ description:
     run was at has ended. When what deletes it dies too, as with the machine, it expires after 15 seconds. Another run
     then looks at it for that long before it takes it, so that clocks that differ cannot make two holders. On the
     machine of the run that died it is taken at once.
-  - A run that takes it from another one, alive or dead, goes on 5 seconds later, when a change that the other one was
-    about to make is made.
-  - Whoever takes a lock over does so between two tasks of the other run. Have that run check with O(lock) before each
+  - A run that takes it over from another one, alive or dead, waits 5 seconds before it goes on, so that a change that
+    the other one had already begun has been made by then.
+  - Whoever takes a lock over does so between two tasks of the other run. Make that run check with O(lock) before each
     change that matters; between such a check and its change remains a moment that no lock in the cluster can close.
 options:
   state:
@@ -41,11 +41,11 @@ options:
     type: str
     required: true
   purpose:
-    description: What is done meanwhile; others are told.
+    description: What the lock is held for; other runs are shown it.
     type: str
     default: ""
   wait:
-    description: How many seconds to wait for the one that holds it.
+    description: How many seconds to wait for the run that holds it.
     type: int
     default: 0
   takeover:

@@ -20,14 +20,14 @@ description:
   - Containers, init containers among them, that have the very same image get the new one too. So do the pods'
     labels C(version) and C(app.kubernetes.io/version) where they say the image's tag; others are somebody else's.
   - An image that is pinned by a digest is left alone unless O(image) is given, which pins it by the tag.
-  - Refuses what cannot work before anything changes. The Deployment is paused by somebody else, its selector or that
-    of a Service names the version, or its strategy knows no surge.
+  - Refuses what cannot work before anything changes, such as a Deployment that somebody else paused, a selector of it
+    or of a Service that names the version, or a strategy without surge.
 options:
   state:
     description:
       - V(started) makes the change that was planned, in one patch.
-      - V(paused) goes on to the share of new pods that was asked for, pauses there, and verifies that each version gets
-        its share of the traffic. What is expected is read again for each look.
+      - V(paused) goes on to the requested share of new pods, pauses there, and verifies that each version gets its
+        share of the traffic. What is expected is read again for each look.
       - V(complete) resumes what this collection paused, and waits until the rollout is complete.
       - V(verified) verifies that each pod has the image and that every request gets the version. Where answers name no
         version, that no request is lost; where nothing can be asked, the verdict is V(unverified).
@@ -50,10 +50,10 @@ options:
     description: The image's name without a tag, by default that of the container. It also tells the container.
     type: str
   max_surge:
-    description: How many pods more than wanted there may be, such as V(1) or V(25%), by default as it is.
+    description: How many pods more than requested there may be, such as V(1) or V(25%), by default as it is.
     type: str
   max_unavailable:
-    description: How many pods fewer than wanted may be available, by default as it is.
+    description: How many pods fewer than requested may be available, by default as it is.
     type: str
   change_cause:
     description: The annotation C(kubernetes.io/change-cause) of the revision, by default none.

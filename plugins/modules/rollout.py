@@ -9,24 +9,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollout
-short_description: Wait for a rollout, pause, resume, restart or undo it, and tell its history
+short_description: Wait for a rollout, pause, resume, restart or undo it, and show its history
 version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - With O(state=complete) it watches a Deployment, its ReplicaSets and its pods until the rollout is complete
     as C(kubectl rollout status) means it. The controller has seen the newest specification, as many new pods
     are available as are wanted, and no old ones are left.
-  - It fails as soon as that cannot be any more. An image cannot be pulled, a container crashes again and again
-    or its configuration is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has
+  - It fails as soon as that has become impossible, as where an image cannot be pulled, a container crashes again and
+    again or its configuration is invalid, a pod cannot be scheduled, a quota is used up, or the progress deadline has
     passed.
   - A paused Deployment that is not complete fails, because nothing will happen until it is resumed.
-  - With the other states it changes the rollout and waits for nothing, but for O(at).
+  - With the other states it changes the rollout and waits for nothing, except with O(at).
   - A change is kept only where nobody else changed the same thing meanwhile.
-  - Watches that are dropped are taken up again.
+  - Dropped watches are resumed.
   - With a local connection each step of the progress is shown as one line while the task runs.
 notes:
   - With O(state=complete) check mode says how far the rollout is and waits for nothing. RV(status) is V(missing)
-    where the workload is yet to be made.
+    where the workload is yet to be created.
   - O(state=restarted) changes the workload each time. So does O(state=undone) without O(to_revision), as the
     revision before is then another one.
 options:
@@ -47,7 +47,7 @@ options:
     description:
       - V(complete) waits until the rollout is complete.
       - V(paused) pauses it, at once or at a share of its pods (O(at)), and V(resumed) lets it go on.
-      - V(restarted) starts all pods anew, as C(kubectl rollout restart) does.
+      - V(restarted) restarts all pods, as C(kubectl rollout restart) does.
       - V(undone) gives the workload the pod template of an earlier revision (O(to_revision)) and that one's
         change-cause, as C(kubectl rollout undo) does, but keeps the workload's other annotations.
       - A paused Deployment is neither restarted nor undone; one that was paused by O(at) is undone and resumed.
@@ -56,14 +56,14 @@ options:
     default: complete
   at:
     description:
-      - With O(state=paused), the share of the wanted pods that are to be new, such as V(50%), rounded up. The
-        rollout is paused with exactly as many, and then waited for until the pods that there are then are ready.
+      - With O(state=paused), the share of the requested pods that are to be new, such as V(50%), rounded up. The
+        rollout is paused with exactly that many, and the module then waits until the existing pods are ready.
       - A Deployment that is paused earlier goes on to this point.
-      - On the way there the rollout is braked, as it would run past the point otherwise. C(minReadySeconds),
-        C(progressDeadlineSeconds), C(maxSurge) and C(maxUnavailable) are other ones meanwhile. As many pods take
-        traffic as the Deployment's own settings demand, and these are given back with the pause, a C(maxSurge)
-        that is larger than the new pods only when it is resumed.
-      - A run that was cut off on the way is taken up by the next one. O(state=resumed) gives the settings back too.
+      - On the way there the rollout is slowed down, as it would otherwise run past that point. C(minReadySeconds),
+        C(progressDeadlineSeconds), C(maxSurge) and C(maxUnavailable) are changed for that time. As many pods receive
+        traffic as the Deployment's own settings demand. These are restored with the pause, a C(maxSurge) that is larger
+        than the new pods only when it is resumed.
+      - A run that was cut off on the way is continued by the next one. O(state=resumed) restores the settings too.
       - The Deployment's annotation C(convoy.rollout/paused-at) keeps this value until it is resumed.
     type: str
     version_added: 0.2.0
@@ -71,13 +71,13 @@ options:
     description:
       - With O(state=undone), the revision to go back to, by default (V(0)) the newest one before the current one
         that did not fail.
-      - A revision that is gone back to gets a new number. Its earlier numbers lead to it too.
+      - A revision that was rolled back to gets a new number. Its earlier numbers lead to it too.
     type: int
     default: 0
     version_added: 0.2.0
   failed:
     description:
-      - With O(state=undone), that the revision which is current failed verification, unless it is O(to_revision).
+      - With O(state=undone), that the current revision failed verification, unless it is O(to_revision).
       - The annotation C(convoy.rollout/failed) keeps its number, and O(state=undone) goes back to it only where
         O(to_revision) says so.
     type: bool
@@ -155,12 +155,12 @@ revision:
   returned: always
   type: int
 replicas:
-  description: How many replicas are wanted and how many there are, in a Deployment's own words.
+  description: How many replicas are requested and how many there are, in a Deployment's own words.
   returned: always
   type: dict
   sample: {wanted: 3, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3}
 history:
-  description: The revisions that can be gone back to, and the current one, the oldest first.
+  description: The revisions that can be rolled back to, and the current one, the oldest first.
   returned: always
   type: list
   elements: dict
@@ -176,7 +176,7 @@ history:
       description: The annotation C(kubernetes.io/change-cause), empty where there is none.
       type: str
     created:
-      description: When it was first made.
+      description: When it was first created.
       type: str
       sample: "2026-11-25T08:00:00Z"
     age:
@@ -189,10 +189,10 @@ history:
       description: Whether it is the workload's pod template.
       type: bool
     failed:
-      description: Whether it was taken back because it failed verification.
+      description: Whether it was rolled back because it failed verification.
       type: bool
 pods:
-  description: The workload's pods, by name, without those that end.
+  description: The workload's pods, by name, without those that are terminating.
   returned: always
   type: list
   elements: dict
@@ -222,7 +222,7 @@ pods:
       description: The node that it runs on.
       type: str
     restarts:
-      description: How often its containers ended and were started again.
+      description: How often its containers were restarted.
       type: int
 duration:
   description: Seconds that it took.
@@ -238,13 +238,13 @@ failure:
   type: dict
   contains:
     pod:
-      description: The pod in which it shows.
+      description: The pod that shows it.
       type: str
     container:
-      description: The container in which it shows.
+      description: The container that shows it.
       type: str
     reason:
-      description: The reason in Kubernetes' own word.
+      description: The reason, in Kubernetes' own word.
       type: str
       sample: CrashLoopBackOff
     message:

@@ -15,10 +15,10 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - A run is one strategy's change of one application. Begun, it checks the request before the cluster is touched, takes
     the application's lock, reads what there is, plans what is left to do and watches the traffic from then on.
-  - The tasks between get what this one registered as their option C(run). They look at the lock right before each
-    write, in the same process, and note what they changed and verified.
+  - The tasks between get what this one registered as their option C(run). They read the lock right before each write,
+    in the same process, and note what they changed and verified.
   - Ended, in C(always), the watch ends, the lock is released, and what was noted becomes one outcome, the facts
-    C(rollout_result) and C(STRATEGY_result). That is so whatever became of the run.
+    C(rollout_result) and C(STRATEGY_result), however the run ended.
 options:
   state:
     description: Whether the run begins or ends.
@@ -44,7 +44,7 @@ options:
     type: raw
     default: {}
   request:
-    description: What the strategy is asked for, by the names of its role's variables without their prefix.
+    description: What is requested of the strategy, by the names of its role's variables without their prefix.
     type: dict
     default: {}
   lock_wait:
@@ -66,7 +66,7 @@ options:
     description:
       - Whether to go on where what users get cannot be verified, as where nothing answers, or what answers is a
         redirect. The run's verdict is V(unverified) then, and never V(pass); the run succeeds.
-      - Without it such a run is refused before anything is changed. What can be verified is verified all the same.
+      - Without it such a run is refused before anything is changed. What can be verified is verified in any case.
     type: bool
     default: false
   run:
@@ -184,7 +184,7 @@ outcome:
       description: How many of them got no good answer.
       type: int
     errors:
-      description: How many were lost, by why.
+      description: How many were lost, by reason.
       type: dict
     watched:
       description: What steady requests saw during the whole run, as M(convoy.rollout.version_distribution) reports it.
@@ -200,7 +200,7 @@ outcome:
           description: How many requests were lost meanwhile.
           type: int
         errors:
-          description: How many of them, by why.
+          description: How many of them, by reason.
           type: dict
         cause:
           description: Why, and what to do.
@@ -227,7 +227,7 @@ outcome:
       description: The last lines of the log of what failed.
       type: str
     way_back:
-      description: What to give the playbook to have RV(outcome.before) again.
+      description: What to pass to the playbook to go back to RV(outcome.before).
       type: str
     message:
       description: The run in one sentence.

@@ -15,17 +15,17 @@ author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Gives a Deployment a number of replicas, or some more or fewer than it has, in one patch that applies only to the
     object that was read.
-  - Leaves the number alone, and says so, where a HorizontalPodAutoscaler decides on it.
+  - Leaves the number alone, and says so, where a HorizontalPodAutoscaler sets it.
   - Waits for nothing; M(convoy.rollout.rollout) does. M(convoy.rollout.capacity) tells whether there is room.
 notes:
-  - A step or a share is relative to now. Run again, it is taken again.
+  - A step or a share is relative to the current number, so a second run takes it again.
 options:
   state:
     description:
       - V(scaled) gives the Deployment its number.
-      - V(verified) sees that as many pods are ready as were requested, and, as a part of a run that asked users' entry
-        when it began, that no more requests are lost than then.
-      - V(back) takes nothing back. It says what the Deployment has when a run failed, and never fails.
+      - V(verified) checks that as many pods are ready as were requested, and, as a part of a run that asked users'
+        entry when it began, that no more requests are lost than then.
+      - V(back) rolls nothing back. It reports what the Deployment has after a run has failed, and never fails.
     type: str
     choices: [scaled, verified, back]
     default: scaled
@@ -49,7 +49,7 @@ options:
       - Steps and shares are relative to this number.
     type: int
   samples:
-    description: How many requests are made, up to 5000 where losses leave it open. For O(state=verified).
+    description: How many requests are made, up to 5000 where losses leave the verdict open. For O(state=verified).
     type: int
     default: 500
   min_success:
@@ -59,7 +59,7 @@ options:
     type: float
     default: 0.999
   settle:
-    description: For how many seconds they are made anew while more are lost than may be, for O(state=verified).
+    description: For how many seconds they are repeated while more are lost than may be, for O(state=verified).
     type: int
     default: 30
   timeout:
@@ -100,7 +100,7 @@ after:
   returned: success, unless state is back
   type: int
 autoscaler:
-  description: The HorizontalPodAutoscaler that decides on the replicas, null where there is none.
+  description: The HorizontalPodAutoscaler that sets the replicas, null where there is none.
   returned: success, unless state is back
   type: dict
   contains:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: version_distribution
-short_description: Sample which versions of an application answer, in which share
+short_description: Sample which versions of an application answer, and in which shares
 version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Makes requests, each over a new connection, because Kubernetes balances connections, and counts which
     version answered.
-  - A request that fails or does not name a version is counted under its error. None is dropped.
+  - A request that fails, or whose answer names no version, is counted under its error. None is dropped.
   - Reaches a Service by its external address, or through the API server's service proxy where it has none.
-  - Can watch, too. It then samples steadily in the background from one task to a later one, and tells what
+  - It can also watch, which is to sample steadily in the background from one task to a later one, and to report what
     became of every request while the tasks between them changed something.
 options:
   state:
@@ -60,7 +60,7 @@ options:
     version_added: 0.2.0
   source:
     description:
-      - Where the shares are read. V(traffic) makes requests.
+      - How the shares are measured. V(traffic) makes requests.
       - V(endpoints) counts the ready endpoints of O(application_service), which is the share that can be reached,
         V(pods) its ready pods, both by the tags of their images. Neither makes requests, nothing is estimated, and each
         share must be within O(tolerance).
@@ -70,8 +70,8 @@ options:
     version_added: 0.2.0
   agree:
     description: >-
-      Sources that have to tell the same as O(source), within O(tolerance). With V(traffic) and V(endpoints) a version
-      that is deployed and does not answer, or is not what it says it is, fails the task.
+      Sources that have to agree with O(source), within O(tolerance). With V(traffic) and V(endpoints) a version that is
+      deployed and does not answer, or is not what it says it is, fails the task.
     type: list
     elements: str
     choices: [traffic, endpoints, pods]
@@ -83,11 +83,11 @@ options:
       its C(appProtocol) say. One for metrics or administration is asked only where there is no other.
     type: str
   scheme:
-    description: What the Service speaks, by default what its port's C(appProtocol), name or number says.
+    description: The protocol of the Service, by default what its port's C(appProtocol), name or number says.
     type: str
     choices: [http, https]
   path:
-    description: What is asked for.
+    description: The path of the requests.
     type: str
     default: /version
   url:
@@ -114,7 +114,7 @@ options:
     default: {}
   server_name:
     description: >-
-      The name that TLS is spoken under and that the certificate must be for, where that is not the host that is asked.
+      The server name of TLS (SNI), which the certificate must be valid for, where that is not the host that is asked.
       Has no meaning through the proxy.
     type: str
     version_added: 0.2.0
@@ -124,7 +124,7 @@ options:
     type: bool
     default: true
   target_ca_cert:
-    description: The path of the CA that its certificate is from.
+    description: The path of the CA that issued its certificate.
     type: path
   version_from:
     description: Where an answer says its version. By default at the JSON pointer C(/version) of the body.
@@ -159,21 +159,22 @@ options:
       - What is nearer to none or to all of the answers than to the expected share is never right.
     type: float
   confidence:
-    description: How sure the verdict and the intervals are.
+    description: The confidence of the verdict and of the intervals.
     type: float
     default: 0.99
   min_success:
     description:
       - The share of requests that must be answered with a version. With V(1) every one must.
-      - Less than that is judged as shares are. What is exactly as good is failed with a probability of 1 -
-        O(confidence) at most, and what loses three times as many as it may, and at least one request in 100 more, is
-        passed with that probability at most. V(0.99) takes 226 requests to pass, V(0.999) takes 458, if none is lost.
+      - A lower share is judged as shares of versions are. A version that is exactly that good fails with a probability
+        of at most 1 - O(confidence), and one that loses three times as many requests as it may, and at least one in 100
+        more, passes with at most that probability. V(0.99) takes 226 requests to pass, V(0.999) takes 458, if none is
+        lost.
     type: float
     default: 1.0
   family_size:
     description: >-
-      Over how many verdicts the doubt is shared out, such as the number of clusters of a fleet. 100 good clusters
-      judged at V(0.99) each would give a false alarm in 63% of runs.
+      The number of verdicts that the error probability is split across, such as the number of clusters of a fleet. 100
+      good clusters judged at V(0.99) each would give a false alarm in 63% of runs.
     type: int
     default: 1
     version_added: 0.2.0
@@ -231,9 +232,9 @@ options:
     version_added: 0.2.0
   on_inconclusive:
     description:
-      - What is done where O(max_samples) do not settle the verdict.
-      - V(fail) fails the task, V(pass) goes on. V(pause) ends the task well too, with RV(decision=pause), for a
-        caller that then changes nothing more and goes on when it is run again.
+      - What to do where O(max_samples) do not settle the verdict.
+      - V(fail) fails the task, V(pass) goes on. V(pause) does not fail it either and returns RV(decision=pause), for a
+        caller that then changes nothing more and goes on in its next run.
     type: str
     choices: [fail, pass, pause]
     default: fail
@@ -261,7 +262,7 @@ options:
     choices: [shares, answers, verdict]
     default: shares
   evidence:
-    description: What is verified, by a name that the run's outcome has it under.
+    description: What is verified, the name of it in the run's outcome.
     type: str
     default: traffic
   final:
@@ -269,21 +270,21 @@ options:
     type: bool
     default: true
 notes:
-  - Where more than one version is expected, samples from one place do not tell the shares of a Service with
+  - Where more than one version is expected, samples from one place do not show the shares of a Service with
     C(sessionAffinity=ClientIP) (without O(source_addresses)), C(externalTrafficPolicy=Local)
     (C(internalTrafficPolicy=Local) where it is behind another one) or routing by topology (its annotations,
     C(trafficDistribution), hints in its EndpointSlices, if this user may list them). The task then fails before any
     request, and says so.
   - With C(sessionAffinity=ClientIP) a client that has asked already stays with its pod for C(timeoutSeconds), three
-    hours by default, whatever the weights are by then. The shares are those of clients that come anew, so give
-    O(source_addresses) that have not asked before. A Service behind another one sees the addresses of that one's pods.
-  - Where like answers follow each other, as where a proxy keeps its connections or clients stick to what they got, they
-    count for as many choices of their own as they are worth (RV(effective)), so more are made, and the verdict is
-    V(inconclusive) where those do not do. Where a proxy goes round its endpoints the answers take turns; that is told
-    apart, and is no reason to doubt. If all answers are alike, nothing shows it.
-  - The test is sequential and valid at every look, so it stops as soon as it knows. A share within O(tolerance) is
-    failed with a probability of 1 - O(confidence) at most, one beyond it is passed with that one at most. Of a share
-    near the edge it may be that neither can be told, which is V(inconclusive).
+    hours by default, whatever the weights are by then. The shares are those of new clients, so set O(source_addresses)
+    that have not sent requests before. A Service behind another one sees the addresses of that one's pods.
+  - Where equal answers follow each other, as where a proxy keeps its connections or clients stick to what they got,
+    they count as fewer independent ones (RV(effective)), so more requests are made, and the verdict is V(inconclusive)
+    where those are not enough. Where a proxy uses its endpoints in turn the answers alternate; that is recognised, and
+    is no reason for doubt. If all answers are equal, nothing shows it.
+  - The test is sequential and valid at every look, so it stops as soon as it knows. A share within O(tolerance) fails
+    with a probability of at most 1 - O(confidence), one beyond it passes with at most that probability. For a share
+    near the edge neither may be certain, which is V(inconclusive).
   - No share fails before 100 answers, as those of a version may come one after the other though its share is right.
   - 25 of 100, V(0.1) either way at V(0.99), takes about 270 samples on average to pass, and up to 150 to fail at 50 of
     100. docs/verdicts.md of the collection has more figures.
@@ -355,7 +356,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 watch:
-  description: The watch that was begun, to be handed to the task that ends it.
+  description: The watch that was started, for the task that ends it.
   returned: with O(state=watch)
   type: dict
 lost:
@@ -392,7 +393,7 @@ counts:
   type: dict
   sample: {"1.0.0": 76, "2.0.0": 24}
 errors:
-  description: How many requests failed, by why.
+  description: How many requests failed, by reason.
   returned: always
   type: dict
   sample: {"HTTP 503": 2, "timeout": 1}
@@ -407,7 +408,7 @@ slow_by:
   type: dict
 effective:
   description: >-
-    How many single choices the answers are worth, fewer than they are where like answers follow each other.
+    How many independent answers the answers count as, fewer than there are where equal ones follow each other.
   returned: with O(state=sampled)
   type: int
 shares:
@@ -416,8 +417,8 @@ shares:
   type: dict
 intervals:
   description: >-
-    The confidence sequence of each share of the answers at O(confidence), which holds at every look at once, whatever
-    is expected and tolerated.
+    The confidence sequence of each share of the answers at O(confidence), which is valid at every look at once,
+    whatever is expected and tolerated.
   returned: always
   type: dict
 latency:
@@ -460,7 +461,7 @@ sources:
     traffic: {"1.0.0": 76, "2.0.0": 24}
     endpoints: {"1.0.0": 3, "2.0.0": 1}
 guards:
-  description: What should be known beside the verdict, such as an expected version that was never seen.
+  description: What should be known besides the verdict, such as an expected version that was never seen.
   returned: with O(state=sampled)
   type: list
   elements: str

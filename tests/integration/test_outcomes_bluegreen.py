@@ -71,7 +71,7 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     assert waited["lost"] == 0
     assert (
         "Deployment hello-green was removed; Service hello-preview was removed; Service hello has its selector "
-        "app=hello back."
+        "app=hello again."
     ) in waited["message"]
 
     assert said(failed) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
@@ -86,7 +86,7 @@ def test_a_third_version_that_fails_gives_the_way_back_back(lab: Lab, tmp_path: 
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
     (_first, failed, back), _run = Outcomes(lab, tmp_path, "bluegreen", TO_2, never, BACK).run()
     assert said(failed) == ("failed", "fail", "2.0.0", "2.0.0", True, True)
-    assert "Deployment hello has kelseyhightower/hello:1.0.0 back, in 3 replicas" in failed["message"]
+    assert "Deployment hello has kelseyhightower/hello:1.0.0 again, with 3 replicas" in failed["message"]
     assert said(back) == ("success", "pass", "2.0.0", "1.0.0", True, False)
     assert lab.versions() == {"1.0.0": 20}
     metadata = lab.core.read_namespaced_service("hello", lab.namespace).metadata

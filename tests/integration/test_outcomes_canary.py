@@ -66,7 +66,7 @@ def test_success_again_refusals_and_the_way_back_in_one_play_lose_no_request(lab
     assert first["way_back"] == "-e abort=true"
 
     assert said(other) == ("refused", "fail", "1.0.0", "1.0.0", False, True)
-    assert "A canary of hello 2.0.0 runs already" in other["reason"]
+    assert "A canary of hello 2.0.0 is already running" in other["reason"]
     assert other["evidence"] == []
 
     assert said(aborted) == ("success", "pass", "1.0.0", "1.0.0", True, False)

@@ -139,7 +139,7 @@ def test_paused_it_says_what_users_get_and_a_second_run_goes_on(lab: Lab, tmp_pa
     assert said(first)[0] == "success"
     assert first["verdict"] in ("pass", "inconclusive")
     assert (first["before"], first["after"]) == ("1.0.0", "1.0.0 and 2.0.0")
-    assert "paused with 2 of 3 pods new" in first["message"]
+    assert "paused with 2 of 3 new pods" in first["message"]
     assert "Run the playbook again with the same version to go on." in first["message"]
     assert (kept["ending"], kept["changed"]) == ("success", False)
     assert set(lab.versions(60)) == {"1.0.0", "2.0.0"}

@@ -104,7 +104,7 @@ def test_pods_that_are_ready_and_fail_requests_fail_it(lab: Lab, tmp_path: Path)
         (outcome,), _run = Outcomes(lab, tmp_path, "scale", variables).run()
     assert said(outcome) == ("failed", "fail", 3, 5, True, True)
     assert "HTTP 502" in outcome["reason"]
-    assert "Deployment hello has 5 of 5 pods ready, and nothing was taken back." in outcome["message"]
+    assert "Deployment hello has 5 of 5 pods ready, and nothing was rolled back." in outcome["message"]
     assert [(each["what"], each["verdict"]) for each in outcome["evidence"]] == [
         ("before", "pass"),
         ("pods", "pass"),
@@ -149,7 +149,7 @@ def test_somebody_elses_number_is_a_failure_that_names_the_field_and_who_wrote_i
         "Deployment shop was scaled from 7 to 3 replicas by somebody else during this run (field manager eve wrote "
         "spec.replicas); find out who did that, and run the playbook again."
     )
-    assert "of 3 pods ready, and nothing was taken back." in outcome["message"]
+    assert "of 3 pods ready, and nothing was rolled back." in outcome["message"]
     assert lab.replicas("shop") == 3
 
 

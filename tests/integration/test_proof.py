@@ -100,7 +100,7 @@ def test_what_speaks_http2_only_is_refused_by_each_role_and_verified_by_endpoint
 
     assert said(shared) == ("success", "pass", "1.0.0", "1.0.0", True, False)  # stable's
     assert (shared["verdict"], shared["verified_by"], shared["samples"]) == ("pass", "endpoints", 4)
-    assert any("no requests were made, as the entry says source: endpoints" in line for line in shared["lines"])
+    assert any("no requests were made, as the entry has source: endpoints" in line for line in shared["lines"])
     assert (whole["ending"], whole["verdict"], whole["after"]) == ("success", "pass", "2.0.0")
 
     assert (unverified["ending"], unverified["verdict"], unverified["after"]) == ("unverified", "unverified", 4)

@@ -32,9 +32,9 @@ MEASURED = ("plugins", "roles", "playbooks", "sandbox/convoy_sandbox", "tests/re
 HEAD = """\
 # What happens on the bad day
 
-`make faults` measures what this page says, on sandboxes, and writes it; do not edit. `make faults SECTION=kills
-POINTS=20` measures one section, and of each of its groups so many cases, evenly spread; a run that was interrupted
-goes on where it stopped.
+`make faults` measures what this page says, on sandboxes, and writes the page; do not edit it. `make faults
+SECTION=kills POINTS=20` measures one section, and of each of its groups so many cases, evenly spread; a run that was
+interrupted goes on where it stopped.
 """
 
 #: What a case is: `key` says it apart, `group` what it is counted with; the rest is the section's own.

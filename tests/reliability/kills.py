@@ -531,18 +531,18 @@ either the process and its group, or all that the run started, or everything, al
 power cut does. Then, at once, the same command is run again: it has to end where an undisturbed run ends, with the
 same objects (specs, labels, annotations, ReplicaSets, no Lease) and no process left over. Or the way back is run
 instead (`rollback=true`, `abort=true`, `rollback.yml -e revision=N`, `scale.yml` to the old number): the old version
-has to take all traffic. Where `abort=true` finds the promotion complete it says so, and names `rollback.yml`, which is
-run then. All the while users ask the frontend.
+has to receive all traffic. Where `abort=true` finds the promotion complete it says so, and names `rollback.yml`, which
+is run then. All the while users send requests to the frontend.
 
-Users are led to pods as late as by a node's proxy. The application drains: its pods go on listening for 5 seconds once
-they are told to end, so that not one request may be lost. What an application without a drain loses meanwhile is its
-own doing, and the table says so.
+Traffic follows the pods as late as with a node's proxy. The application drains: its pods go on listening for 5 seconds
+once they are told to end, so that not one request may be lost. What an application without a drain loses meanwhile is
+its own doing, and the table says so.
 
 A way back knows only what the run had changed. A run that was killed before its first change leaves no trace:
-`bluegreen.yml -e rollback=true` then takes back the rollout before it, as `rollback.yml` without a revision does, or
-says that there is nothing to roll back to. Both are right here. `-e version=...` leads to a version whatever had
-happened. The tasks of a run end with it, even where only its process is killed. A request that was already sent is
-still answered, and the next run waits for that.
+`bluegreen.yml -e rollback=true` then undoes the rollout before it, as `rollback.yml` without a revision does, or says
+that there is nothing to roll back to. Both are right here. `-e version=...` leads to a version whatever had happened.
+The tasks of a run end with it, even where only its process is killed. A request that was already sent is still
+answered, and the next run waits for that.
 """
 
 SECTION = Section("Killed anywhere", plan, worker, text)

@@ -47,7 +47,7 @@ def test_up_status_down(directory: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
 
     again = command(directory, "up", "--name", "blue")
-    assert (again.returncode, "is up already" in again.stdout) == (0, True)
+    assert (again.returncode, "is already running" in again.stdout) == (0, True)
 
     assert command(directory, "up", "--name", "green").returncode == 0
     described = _described(directory)
@@ -59,7 +59,7 @@ def test_up_status_down(directory: Path) -> None:
     assert len(command(directory, "status", "--name", "green").stdout.splitlines()) == 2
 
     down = command(directory, "down", "--name", "blue")
-    assert (down.returncode, down.stdout) == (0, "Sandbox blue is down.\n")
+    assert (down.returncode, down.stdout) == (0, "Sandbox blue is stopped.\n")
     assert not kubeconfig.exists()
     assert [entry["name"] for entry in _described(directory)] == ["green"]
     assert command(directory, "down", "--name", "blue").stdout == "Sandbox blue is not running.\n"
@@ -149,14 +149,14 @@ def test_a_taken_port_is_told(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--nodes", "0"], "--nodes 0: give a number between"),
-        (["--port", "70000"], "--port 70000: give a number between"),
-        (["--pod-start", "-1"], "--pod-start -1.0: give seconds"),
-        (["--node-cpu", "many"], "--node-cpu many: give a quantity"),
-        (["--node-memory", "0"], "--node-memory 0: give a quantity"),
-        (["--name", "No Name"], "--name No Name: give lower-case"),
-        (["--name", "../up"], "--name ../up: give lower-case"),
-        (["--image", "x"], "--image x: give the image"),
+        (["--nodes", "0"], "--nodes 0: must be a number between"),
+        (["--port", "70000"], "--port 70000: must be a number between"),
+        (["--pod-start", "-1"], "--pod-start -1.0: must be a number of seconds"),
+        (["--node-cpu", "many"], "--node-cpu many: must be a quantity"),
+        (["--node-memory", "0"], "--node-memory 0: must be a quantity"),
+        (["--name", "No Name"], "--name No Name: must consist of lower-case"),
+        (["--name", "../up"], "--name ../up: must consist of lower-case"),
+        (["--image", "x"], "--image x: must be the image"),
         (["--catalog", "/no/such/file"], "the catalog /no/such/file cannot be read"),
     ],
 )
@@ -182,5 +182,5 @@ def test_a_gateway_without_its_program_is_refused_in_one_sentence(monkeypatch: p
     options = cli._parser().parse_args(["up", "--gateway"])
     with pytest.raises(cli.UsageError, match=r"no program traefik .* pip install 'convoy-sandbox\[gateway\]'$"):
         cli._settings(options)
-    with pytest.raises(cli.UsageError, match="leave --no-load-balancer out"):
+    with pytest.raises(cli.UsageError, match="remove --no-load-balancer"):
         cli._settings(cli._parser().parse_args(["up", "--gateway", "--no-load-balancer"]))

@@ -30,7 +30,7 @@ def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
     ("resource", "body", "about"),
     [
         (resources.INGRESSES, INGRESS, ["no controller serves Ingresses, so nothing listens for them"]),
-        (resources.PODS, GRPC, ["gRPC probes; that readinessProbe never passes"]),
+        (resources.PODS, GRPC, ["gRPC probes; this readinessProbe never passes"]),
         (resources.PODS, {"spec": {"containers": [CONTAINER]}}, []),
         (resources.PRIORITYCLASSES, {"value": 5}, ["pods of a higher priority do not preempt others"]),
         (resources.PRIORITYCLASSES, {"value": -5}, []),

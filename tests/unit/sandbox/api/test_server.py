@@ -439,7 +439,7 @@ def test_there_is_no_shell_in_a_pod() -> None:
         await client.ask("POST", PODS, pod("p"))
         status, body, _ = await client.ask("GET", f"{PODS}/p/exec?command=ls")
         assert status == 400
-        assert body["message"].startswith("the sandbox has no exec: look into a container by its log")
+        assert body["message"].startswith("the sandbox has no exec: read a container's log instead")
         assert (await client.ask("GET", f"{PODS}/q/exec"))[0] == 404
 
     use(test)

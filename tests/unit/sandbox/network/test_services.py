@@ -318,7 +318,7 @@ def test_an_external_port_that_cannot_be_had_is_told_on_the_service(monkeypatch:
         assert await _versions(ingress["ip"], int(high), 1) == {"1": 1}
         (event,) = lab.store.list(resources.EVENTS, "lab")
         assert event["reason"] == "PortElsewhere"
-        assert f"port {high} stands in for it" in event["message"]
+        assert f"port {high} is used instead" in event["message"]
         assert environment(lab.store, lab.ports, "lab")["HELLO_SERVICE_PORT"] == str(lab.ports.real(cluster_ip, 8000))
         # Endpoints that come and go do not move it.
         lab.endpoints()

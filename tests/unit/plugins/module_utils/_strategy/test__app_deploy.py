@@ -207,7 +207,7 @@ def test_a_service_that_would_lead_to_both_colours_is_refused() -> None:
 def test_what_a_failed_run_leaves_is_named_with_what_removes_it() -> None:
     changes = ["Namespace shop was created", "Service hello was applied", "Deployment hello was applied"]
     said = _app_deploy.left("shop", changes, {})
-    assert "Service hello was applied; Deployment hello was applied, taken back by kubectl -n shop delete" in said
+    assert "Service hello was applied; Deployment hello was applied, which kubectl -n shop delete" in said
     assert "kubectl -n shop rollout undo deployment/hello." in _app_deploy.left("shop", changes, {"hello": "1.0.0"})
 
 
