@@ -208,7 +208,9 @@ def test_what_a_failed_run_leaves_is_named_with_what_removes_it() -> None:
     changes = ["Namespace shop was created", "Service hello was applied", "Deployment hello was applied"]
     said = _app_deploy.left("shop", changes, {})
     assert "Service hello was applied; Deployment hello was applied, which kubectl -n shop delete" in said
-    assert "kubectl -n shop rollout undo deployment/hello." in _app_deploy.left("shop", changes, {"hello": "1.0.0"})
+    assert "kubectl -n shop rollout undo deployment/hello undoes." in _app_deploy.left(
+        "shop", changes, {"hello": "1.0.0"}
+    )
 
 
 # -- what is there already ---------------------------------------------------------------------------------------------
