@@ -4,16 +4,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 COLLECTION := .collections/ansible_collections/convoy/rollout
-# Two workers a core, as a test of a rollout waits a good part of its time; more than eight would wait for the longest
-# file. Files are begun as they stand: those with few tests, which xdist would leave for the end, are the long ones.
-PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 2 * $$1 : 8 }') --dist loadfile --no-loadscope-reorder
+# Two workers a core and one, as a test of a rollout waits a good part of its time; more than eight have nothing to do.
+# Whoever is free takes the next test, or the next group of those that share what is dear to make (`xdist_group`); in the
+# order in which they stand, so that the many short ones of tests/unit are what is left for the end.
+PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 2 * $$1 + 1 : 8 }') --dist loadgroup --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
 # Some containers have it; each of some hundred runs would compile the whole collection then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-gateway down test test-versions lint unit conformance integration molecule bench faults simulate clean rbac specs
+.PHONY: help setup demo demo-gateway down test test-versions pytest beside lint unit conformance integration molecule bench faults simulate clean rbac specs
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,16 +44,27 @@ down: ## Stop the demos' sandboxes
 	@if [ -x "$(BIN)/convoy-sandbox" ]; then "$(BIN)/convoy-sandbox" down; else echo "Nothing to stop: make setup was never run here."; fi
 	@[ ! -e .sandbox/gateway ] || "$(BIN)/convoy-sandbox" down --name gateway
 
-test: lint ## Run every check and every test
-	@"$(BIN)/python" -m pytest $(PARALLEL) tests/conformance tests/integration tests/unit
-	@"$(BIN)/molecule" test --all --workers cpus
+# The linters, and then Molecule, run beside the tests, which wait for a good part of their time, and give way to them.
+# What they print stands together, once they have ended.
+test: setup ## Run every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 pytest beside BESIDE="lint molecule"
+
+pytest:
+	@"$(BIN)/python" -m pytest $(PARALLEL) $(TESTS)
+
+beside:
+	@mkdir -p .cache && log=$$(mktemp .cache/beside.XXXXXX) && status=0; \
+	nice $(MAKE) --no-print-directory $(BESIDE) > "$$log" 2>&1 || status=$$?; \
+	printf '\n%s\n' "$$(< "$$log")"; rm "$$log"; exit $$status
+
+TESTS := tests/conformance tests/integration tests/unit
 
 # What can differ by the version of Python, of ansible-core and of kubernetes.core: all but the long plays.
 DIFFERING := tests/integration/test_secrets.py tests/integration/test_cluster.py tests/integration/test_package.py \
   tests/integration/test_app_deploy.py tests/integration/test_outcomes_bluegreen.py tests/integration/test_outcomes_scale.py
 
-test-versions: lint ## Run what can differ by the versions of Python and ansible-core
-	@"$(BIN)/python" -m pytest $(PARALLEL) $(DIFFERING) tests/conformance tests/unit
+test-versions: setup ## Run what can differ by the versions of Python and ansible-core
+	@$(MAKE) --no-print-directory --jobs=2 pytest beside BESIDE=lint TESTS="tests/conformance $(DIFFERING) tests/unit"
 
 unit: setup ## Run the unit tests
 	@"$(BIN)/python" -m pytest $(PARALLEL) tests/unit

@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,8 @@ import yaml
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.store import Change
 from convoy_sandbox.testing import Sandbox, sandbox
-from integration.playbooks import ROOT, Run, description
+from integration import warm
+from integration.playbooks import Run, begun, complete, description, ended
 from kubernetes import client, config
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
@@ -82,6 +83,26 @@ class Member:
                 },
             },
         )
+
+    def served(self) -> None:
+        """Return when users get answers of hello."""
+        complete(self.apps, "default")
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert time.monotonic() < deadline, f"users of {self.name} get no answer"
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        [ingress] = self.core.read_namespaced_service("hello", "default").status.load_balancer.ingress or [None]
+        if ingress and any(port.error for port in ingress.ports or []):
+            return True  # who may not listen there asks by the API server, which follows at once
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://{ingress.ip}/version", timeout=10
+            ) as answer:
+                return bool(answer.status == 200)
+        except (OSError, AttributeError):  # no address yet
+            return False
 
     def when(self, happened: Callable[[dict[str, Any]], bool], then: Callable[[], None]) -> None:
         """Do something within the cluster as soon as an object has become so."""
@@ -147,19 +168,8 @@ class Fleet:
 
     def play(self, *options: str, **extra_vars: Any) -> Run:
         """Run playbooks/fleet.yml on all of them."""
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
-        done = subprocess.run(
-            ["ansible-playbook", "-i", self.inventory, "playbooks/fleet.yml", "-e", json.dumps(extra_vars), *options],
-            cwd=ROOT,
-            env=env | {"ANSIBLE_NOCOLOR": "1"},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=900,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout)
+        args = ["-i", str(self.inventory), "playbooks/fleet.yml", "-e", json.dumps(extra_vars), *options]
+        return ended(begun(args, warm.environment()), timeout=900)
 
     def live(self) -> dict[str, str]:
         """Each cluster's version."""
@@ -196,6 +206,8 @@ def fleet(directory: Path, size: int, first: int = 0) -> Iterator[Fleet]:
             members[name] = Member(name, made, closing, VERSIONS[number % 3], 1 + number % 3)
             stack.callback(members[name].thawed.set)
             members[name].deploy()
+        for member in members.values():
+            member.served()
         hosts = {
             name: {
                 "kubeconfig": str(member.sandbox.kubeconfig),

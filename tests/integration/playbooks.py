@@ -33,6 +33,8 @@ DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
 #: Of verdicts that a test is not about: 50 requests show that 95% are answered, 100 that a share is not off by 20%.
 #: By default about 500 show 99.9%, and 10%.
 QUICK = {
+    "app_deploy_samples": 50,
+    "app_deploy_min_success": 0.95,
     "bluegreen_samples": 50,
     "bluegreen_min_success": 0.95,
     "canary_min_success": 0.95,
@@ -123,6 +125,41 @@ class Traffic:
         return list(dict.fromkeys(answer.version for answer in self.answers))
 
 
+def begun(args: list[str], env: dict[str, str]) -> subprocess.Popen[str] | warm.Forked:
+    """A run of ansible-playbook with these arguments, in the root of this project."""
+    if warm.fits(env):
+        return warm.start(args, env)
+    return subprocess.Popen(
+        ["ansible-playbook", *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = 300) -> Run:
+    """A run at its end; one that takes longer is killed."""
+    with started:
+        try:
+            output, _ = started.communicate(timeout=timeout)
+        except BaseException:
+            os.killpg(started.pid, signal.SIGKILL)
+            raise
+    return Run(int(started.returncode or 0), output)
+
+
+def complete(apps: client.AppsV1Api, namespace: str) -> None:
+    """Return when the rollout of each Deployment of a namespace is complete."""
+    listed = apps.list_namespaced_deployment
+    for _ in watch.Watch().stream(listed, namespace, timeout_seconds=120):
+        if all(is_complete(each) for each in listed(namespace).items):
+            return
+    raise AssertionError([each.status for each in listed(namespace).items if not is_complete(each)])
+
+
 @contextlib.contextmanager
 def healing(heal: Callable[[], None]) -> Iterator[None]:
     """Somebody else, such as Git, who puts something back all the while, as soon as it was written."""
@@ -169,28 +206,11 @@ class Lab:
         quick = QUICK if self.quick and not isinstance(playbook, Path) else {}
         variables = {"kubeconfig": self.kubeconfig, "application_namespace": self.namespace} | quick | extra_vars
         args = [str(path), "--extra-vars", json.dumps(variables), *options]
-        env = warm.environment() | self.environment
-        if warm.fits(env):
-            return warm.start(args, env)
-        return subprocess.Popen(
-            ["ansible-playbook", *args],
-            cwd=ROOT,
-            env=env,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return begun(args, warm.environment() | self.environment)
 
     def play(self, playbook: str, *options: str, **extra_vars: Any) -> Run:
         """Run a playbook to its end."""
-        with self.start(playbook, *options, **extra_vars) as started:
-            try:
-                output, _ = started.communicate(timeout=300)
-            except BaseException:
-                os.killpg(started.pid, signal.SIGKILL)
-                raise
-        return Run(started.returncode, output)
+        return ended(self.start(playbook, *options, **extra_vars))
 
     def objects(self) -> dict[str, Any]:
         """Every object that the roles write, by kind and name, as the API server has it."""
@@ -229,11 +249,7 @@ class Lab:
 
     def complete(self) -> None:
         """Return when each Deployment's rollout is complete."""
-        listed = self.apps.list_namespaced_deployment
-        for _ in watch.Watch().stream(listed, self.namespace, timeout_seconds=120):
-            if all(is_complete(each) for each in listed(self.namespace).items):
-                return
-        raise AssertionError([each.status for each in listed(self.namespace).items if not is_complete(each)])
+        complete(self.apps, self.namespace)
 
     def settled(self) -> None:
         """Return when each Deployment's rollout is complete, no pod is ending and users get answers.

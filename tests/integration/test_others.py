@@ -12,6 +12,8 @@ from integration.outcomes import Outcomes, said
 from integration.playbooks import Lab, Traffic, description, healing
 from reliability.kills import Bench, Object, bench, start_of
 
+pytestmark = pytest.mark.xdist_group("others")  # share what is deployed once
+
 GIT = "argocd-controller"
 SELECTOR = {"app": "hello"}
 
