@@ -54,7 +54,7 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
 
     undone = ran(state="undone", to_revision=1, failed=True)
     assert undone["changed"], undone
-    assert undone["message"].endswith("goes back to revision 1 (kelseyhightower/hello:1.0.0).")
+    assert undone["message"].endswith("is rolled back to revision 1 (kelseyhightower/hello:1.0.0).")
     back = ran()
     assert [pod["version"] for pod in back["pods"]] == ["1.0.0"] * len(before)
     assert history()[-1] == (4, "kelseyhightower/hello:1.0.0", True)

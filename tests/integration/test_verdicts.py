@@ -96,7 +96,9 @@ def test_a_proxy_that_keeps_its_connections_is_named_where_users_do_not_follow_t
     # Its connections to 1.0.0 stay, though the Service leads there no more.
     settled(shared, "pass", "1.0.0", expected={}, samples=100)
     shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"selector": {"version": "2.0.0"}}})
-    said = "the ready endpoints of Service hello are as expected, so either what stands before it keeps its connections"
+    said = (
+        "the ready endpoints of Service hello are as expected, so either a proxy in front of it keeps its connections"
+    )
     kept = settled(shared, "fail", said, expected={"2.0.0": 1})
     assert kept["counts"]["1.0.0"] > 0
     shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"selector": {"version": None}}})

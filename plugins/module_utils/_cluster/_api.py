@@ -264,8 +264,8 @@ class Api:
             raise ApiError(
                 0,
                 "NotJson",
-                f"The API server {self.access.server} answered what is no object of Kubernetes: {start!r}; see that "
-                f"the address leads to an API server.",
+                f"The API server {self.access.server} answered with something that is not a Kubernetes object: "
+                f"{start!r}; check that the address leads to an API server.",
                 Refusal(0, lasting=True),
             )
         return found

@@ -197,7 +197,7 @@ class Rollout:
             return _workloads.undone(workload, to, noted) + resumed
 
         images = ", ".join(_workloads.images(to.template))
-        said = "already has" if to.current else "goes back to"
+        said = "already has" if to.current else "is rolled back to"
         return self.result(self.write(before, plan), before, f"{place} {said} revision {to.number} ({images}).")
 
     def read(self) -> Seen:

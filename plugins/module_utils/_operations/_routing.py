@@ -135,7 +135,7 @@ def until(
     begun = time.monotonic()
     while not reached(seen := read()):
         if time.monotonic() - begun > timeout:
-            raise Failure(f"{why(seen)} after {timeout:g} s; see what keeps its pods.")
+            raise Failure(f"{why(seen)} after {timeout:g} s; find out what keeps its pods from getting there.")
         writes.run.check_given()
         time.sleep(LOOK)
     return seen

@@ -303,8 +303,8 @@ def check_colours(
                 raise Failure(
                     f"Service {name} as described would also lead to the {replicas} replicas of Deployment {other}, "
                     f"which a blue/green rollout left: users would get both versions. Scale it to 0 first, with "
-                    f"kubectl scale deployment/{other} --replicas=0, or have the Service name the version that is to "
-                    f"take traffic."
+                    f"kubectl scale deployment/{other} --replicas=0, or set the version that is to receive traffic in "
+                    "the selector of the Service."
                 )
 
 

@@ -246,8 +246,8 @@ def following(subject: _subject.Subject, services: t.Sequence[Object]) -> tuple[
     if not live.color:
         raise Failure(
             f"Service {leading[0].name} leads to Deployment {live.name}, which has the traffic of {name} and is "
-            f"neither of its colours ({' and '.join(_colour_names(subject))}); name {live.name} as the application, or "
-            f"have the Service lead to one of them."
+            f"neither of its colours ({' and '.join(_colour_names(subject))}); name {live.name} as the application, "
+            "or make the Service lead to one of them."
         )
     found = {item["metadata"]["name"]: item for item in services}
     first, *more = leading

@@ -122,7 +122,7 @@ def check_pods(seen: Seen, new: Object) -> None:
     # An autoscaler counts by the Deployment's selector alone, other than ReplicaSets, which have a hash besides.
     if scaler and _selectors.matches(seen.stable["spec"]["selector"], labels):
         raise Failure(
-            f"{_scales(scaler, name)}, whose selector also picks a canary's pods, so it would count them as its own; "
+            f"{_scales(scaler, name)}, whose selector also selects a canary's pods, so it would count them as its own; "
             f"give the Deployment a selector with a label such as track=stable, or remove the autoscaler for the "
             f"canary."
         )

@@ -100,8 +100,8 @@ def _lacking(lacking: t.Sequence[Ending]) -> str:
     pods = " and ".join(f"Deployment {each.deployment}" for each in lacking)
     if not any(each.takes_traffic for each in lacking):
         return (
-            f"The pods of {pods} {first.lacks}. New requests do not reach them any more, but what is kept open to them "
-            f"may be cut off; {first.remedy}."
+            f"The pods of {pods} {first.lacks}. New requests no longer reach them, but connections that are kept open "
+            f"to them may be cut off; {first.remedy}."
         )
     return (
         f"The pods of {pods} {first.lacks}, while some requests are still sent to them: users may lose these. "

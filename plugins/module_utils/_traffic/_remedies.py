@@ -18,8 +18,8 @@ NOT_HTTP1 = "name with port another port that speaks HTTP/1.1, or judge by sourc
 
 #: Where the ready endpoints of a Service are as expected, and the answers of what stands before it are not.
 KEPT = (
-    "the ready endpoints of Service {name} are as expected, so either what stands before it keeps its connections to "
-    "other pods (have it open one for each request; nginx keeps them from 1.29.7 on, unless its upstream block says "
+    "the ready endpoints of Service {name} are as expected, so either a proxy in front of it keeps its connections to "
+    "other pods (make it open one for each request; nginx keeps them from 1.29.7 on, unless its upstream block says "
     "keepalive 0), or pods answer with another version than their image has"
 )
 
@@ -57,7 +57,7 @@ REMEDIES = {
     "HTTP 405": "check that path is right: it is requested with GET",
     "HTTP 421": "set the header Host, with headers, and the server_name that it answers to",
     "HTTP 426": NOT_HTTP1,
-    "HTTP 429": "it limits how often it is asked: give a lower rate_limit, or headers that it lets in",
+    "HTTP 429": "it limits the rate of requests: set a lower rate_limit, or headers that it lets in",
     "HTTP 4": "check that path is right, and set headers that are let in",
     "HTTP 503 (no ready endpoint)": "check that the Service's selector and target port lead to ready pods",
     "HTTP 503 (no such port)": "check that port is one of the Service's",

@@ -49,7 +49,8 @@ REMEDIES = {
     ),
     **dict.fromkeys(["CrashLoopBackOff", "RunContainerError"], "check its log for why it exits"),
     **dict.fromkeys(
-        ["Timeout", "ProgressDeadlineExceeded"], "see why it is not ready: its readiness probe, its log, its events"
+        ["Timeout", "ProgressDeadlineExceeded"],
+        "find out why it is not ready: see its readiness probe, its log and its events",
     ),
     "Unschedulable": "make room on the nodes, or lower its requests",
     "FailedCreate": "change what was refused",

@@ -115,8 +115,8 @@ def check(item: Object, stable: str, _canary: str, _rules: t.Sequence[str]) -> N
         )
     if noted.get(AFFINITY) and noted.get(BEHAVIOUR) != "legacy":
         raise Failure(
-            f"Ingress {name} has {AFFINITY}, so users would stay with a version whatever the weight is; take it out "
-            f"for the duration of the rollout, or give it {BEHAVIOUR}: legacy."
+            f"Ingress {name} has {AFFINITY}, so users would stay with a version whatever the weight is; remove it for "
+            f"the duration of the rollout, or give it {BEHAVIOUR}: legacy."
         )
 
 

@@ -95,7 +95,7 @@ class VirtualServices(_backends.Backends):
             if subsets:
                 raise Failure(
                     f"{rule.called} leads to subsets ({', '.join(subsets)}), which a DestinationRule tells by pods' "
-                    f"labels; have it lead to Service {stable} as a whole for the duration of the rollout."
+                    f"labels; make it lead to Service {stable} as a whole for the duration of the rollout."
                 )
         _backends.check(found, stable)
 

@@ -87,7 +87,7 @@ class Routes(_backends.Backends):
         if found[0].canary is None and len(found[0].others) >= ALTERNATES:
             raise Failure(
                 f"Route {name} has {ALTERNATES} alternate backends, as many as there can be, so there is no room for "
-                f"another; take one out."
+                "another; remove one."
             )
         _backends.check(found, stable)
 

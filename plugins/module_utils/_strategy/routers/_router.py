@@ -172,8 +172,8 @@ def check_entry(router: Router | None, application: str, entry: t.Mapping[str, t
     if router is None or comes_by(application, entry):
         return
     raise Failure(
-        f"Users come in by {router}, so its shares are seen by requests to its gateway only; give application_entry "
-        f"the url of the gateway, or its service, and in headers the Host that the route is for."
+        f"Users come in by {router}, so only requests to its gateway show the shares; set in application_entry the "
+        "url of the gateway, or its service, and in headers the Host of the route."
     )
 
 

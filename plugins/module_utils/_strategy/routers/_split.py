@@ -70,8 +70,8 @@ class Split:
         answer = self.router.kind.answer(self.route)
         if answer.said in ("no", "not yet") and not begun:
             raise Failure(
-                f"{self.router} is not accepted by all of its gateways: {answer.why}. So its weights would say nothing "
-                f"of what users get; see its status, and run again once it is accepted."
+                f"{self.router} is not accepted by all of its gateways: {answer.why}. So its weights would not show "
+                "what users get; check its status, and run the playbook again once it is accepted."
             )
         for share in shares:
             self.router.kind.weighted(self.weighing, *self.services, self.router.rules, share)

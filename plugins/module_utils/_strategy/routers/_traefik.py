@@ -76,7 +76,7 @@ class TraefikServices(_backends.Backends):
         if not found:
             raise Failure(
                 f"TraefikService {name} has no Service {stable} among its weighted services, so it cannot share its "
-                f"traffic; give it spec.weighted.services with that Service, and have the IngressRoute lead to it."
+                f"traffic; give it spec.weighted.services with that Service, and make the IngressRoute lead to it."
             )
         for rule in found:
             if rule.source.get("sticky"):

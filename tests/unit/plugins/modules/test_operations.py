@@ -281,7 +281,7 @@ def test_undone_knows_its_own_change_where_the_answer_was_lost(api_server: t.Any
     api_server.on(HELLO, answer(body=deployment(3)), lost, made_again, mine)
     result = ran("rollout", name="hello", state="undone", **here(api_server))
     assert result["changed"], result
-    assert "goes back to revision 6" in result["message"]
+    assert "is rolled back to revision 6" in result["message"]
 
 
 def test_rolling_update_knows_its_own_change_where_the_answer_was_lost(

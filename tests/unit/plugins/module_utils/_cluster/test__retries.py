@@ -143,5 +143,5 @@ def test_a_change_that_could_not_be_sent_is_tried_again(at_once: None) -> None:
 @pytest.mark.parametrize("text", [b"<html>hello</html>", b"", b"[]", b"\xff\xfe", b"null"])
 def test_an_answer_that_is_no_object_is_said_to_be_none(api: Api, monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     monkeypatch.setattr(api, "_request", lambda _path, _query: text)
-    with pytest.raises(ApiError, match="answered what is no object of Kubernetes"):
+    with pytest.raises(ApiError, match="answered with something that is not a Kubernetes object"):
         api.get(POD)

@@ -150,7 +150,7 @@ def test_a_limit_of_requests_is_told_before_the_change_and_excuses_no_lost_ones(
             decided(port, request=judged)
         said = r"(\d+) of (\d+) requests to http://127.0.0.1:\d+/version got no good answer \(\1 x HTTP 429\)"
         assert re.search(said, failure.value.message), failure.value.message
-        assert "It limits how often it is asked: give a lower rate_limit" in failure.value.message
+        assert "It limits the rate of requests: set a lower rate_limit" in failure.value.message
 
 
 def test_a_source_that_is_counted_is_asked_nothing() -> None:

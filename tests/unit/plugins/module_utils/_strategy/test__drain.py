@@ -115,7 +115,7 @@ def test_a_drain_that_is_longer_than_the_grace_period_is_warned_of() -> None:
 
 def test_the_old_colour_takes_no_new_requests_so_it_is_not_said_to_lose_them() -> None:
     said = _drain.warning([_drain.ending(deployment(), [service(80)], takes_traffic=False)])
-    assert "New requests do not reach them any more" in said
+    assert "New requests no longer reach them" in said
     assert "bluegreen" not in said
 
 
