@@ -65,3 +65,18 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
     paused = ran(state="paused")
     assert paused["failed"]
     assert f"{kind} hello cannot be paused: only Deployments have a pause; " in paused["msg"]
+
+
+def test_a_pause_keeps_no_pods_of_the_version_that_runs_back(empty: Lab) -> None:
+    def ran(**options: Any) -> dict[str, Any]:
+        where = {"kubeconfig": empty.kubeconfig, "namespace": empty.namespace, "name": "hello", "timeout": 120}
+        return printed(rollout, {**where, **options})
+
+    spec = {"selector": {"matchLabels": LABELS}, "template": template("1.0.0"), "replicas": 1}
+    empty.apps.create_namespaced_deployment(empty.namespace, {"metadata": {"name": "hello"}, "spec": spec})
+    assert ran()["status"] == "complete"
+    empty.apps.patch_namespaced_deployment("hello", empty.namespace, {"spec": {"paused": True, "replicas": 3}})
+    scaled = ran(replicas=3)
+    assert (scaled.get("msg"), scaled["replicas"]["availableReplicas"]) == (None, 3), scaled
+    empty.apps.patch_namespaced_deployment("hello", empty.namespace, {"spec": {"template": template("2.0.0")}})
+    assert "it is paused; resume it" in ran()["msg"]

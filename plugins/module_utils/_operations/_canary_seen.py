@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
@@ -16,7 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _namespace, _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _foreign, _namespace, _place
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
 
@@ -113,4 +114,10 @@ def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.A
             f"There is no stable Deployment {name} in namespace {namespace} beside its canary {named(name)}; "
             f"deploy {name} first."
         )
-    return f"There is no Deployment {name} in namespace {namespace} for a canary to run beside; deploy it first."
+    foreign = ""
+    with contextlib.suppress(_api.ApiError):  # who may not list these is told of the Deployment
+        there = _namespace.workloads(api, namespace)
+        foreign = _foreign.missing(name, namespace, there.services, there.replica_sets, there.pods)
+    return foreign or (
+        f"There is no Deployment {name} in namespace {namespace} for a canary to run beside; deploy it first."
+    )

@@ -113,7 +113,9 @@ class Rollout:
         if self.task.check_mode:
             message = f"Check mode: not waiting for {self.place}, of which {waits_for}."
             return self.result(seen, message=message)
-        done = self.followed(seen, self.awaited).workload
+        # A pause keeps new versions back; pods of the one that runs come and go all the same.
+        held = self.replicas is not None and not _rollout.is_mixed(seen.workload)
+        done = self.followed(seen, self.awaited, held).workload
         # The lists are watched one by one: the pods' may be a moment behind.
         return self.result(Seen(done, *_place.around(self.api, self.place, done)))
 
@@ -243,7 +245,7 @@ class Rollout:
     def followed(self, seen: Seen, waits_for: WaitsFor, held: bool = False) -> Seen:
         """Watch until nothing is waited for. Raises Failure as soon as that cannot be any more, or in the end.
 
-        With `held` the Deployment is meant to be paused.
+        With `held` the Deployment may be paused.
         """
         place = self.place
         chosen = {"labelSelector": _place.selector(seen.workload["spec"]["selector"])}

@@ -365,9 +365,18 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
         if isinstance(described, dict) and "service" in described
     ]
     if not isinstance(application, str) or application not in names:
+        known = (
+            f"one of {', '.join(map(str, names))}"
+            if names
+            else (
+                "and none is described for this cluster: describe it in applications, in the inventory, as the README "
+                "of role app_deploy shows, or change the version with rolling_update or canary, which need no "
+                "description"
+            )
+        )
         raise Failure(
-            f"bluegreen_application is {json.dumps(application, default=str)}, which must be one of the applications "
-            f"described for this cluster that have a service: {', '.join(map(str, names))}."
+            f"bluegreen_application is {json.dumps(application, default=str)}; it has to be an application that is "
+            f"described with a service, {known}."
         )
     problems = _description.problems({application: applications[application]})
     if problems:

@@ -35,7 +35,7 @@ def check(application: t.Any, request: t.Mapping[str, t.Any]) -> None:
     if not isinstance(application, str) or not application:
         raise Failure(
             f"scale_application is {json.dumps(application, default=str)}; set the name of the Deployment to scale, "
-            "with -e application=hello."
+            "with -e application=NAME."
         )
     if not request["replicas"]:
         raise Failure(f"Set the number of replicas or a step for {application}, with -e replicas=5 or -e replicas=+2.")

@@ -147,6 +147,13 @@ def progress(workload: Object, kind: str = "Deployment") -> str | None:
     return None
 
 
+def takes_all(deployment: Object) -> bool:
+    """Whether all pods of a Deployment are new and ready: users get these, also before minReadySeconds have passed."""
+    status = deployment.get("status") or {}
+    ready = max(status.get("readyReplicas", 0), status.get("availableReplicas", 0))
+    return progress({**deployment, "status": {**status, "availableReplicas": ready}}) is None
+
+
 def _stateful_progress(workload: Object, count: t.Mapping[str, int]) -> str | None:
     status = workload.get("status", {})
     wanted, updated, ready = count["wanted"], count["updatedReplicas"], count["readyReplicas"]
@@ -215,7 +222,7 @@ def fault(
 ) -> Fault | None:
     """Why the rollout of the newest specification can no longer succeed; None while it can.
 
-    `remembered` are its ReplicaSets or ControllerRevisions. With `held` it is meant to be paused.
+    `remembered` are its ReplicaSets or ControllerRevisions. With `held` it may be paused.
     """
     if kind != "Deployment":
         return _strategy_fault(workload, kind) or _pods_fault(new_pods(workload, remembered, pods), pods)

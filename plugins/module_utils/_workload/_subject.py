@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _target
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
+    _foreign,
     _history,
     _images,
     _managers,
@@ -250,8 +251,9 @@ def subject(
     family = list(dict.fromkeys([*family, *behind]))
     if not family:
         raise Failure(
-            f"There is no Deployment {application} in namespace {there.name}, nor a Service {application} that leads "
-            f"to one; create it, or name another."
+            _foreign.missing(application, there.name, there.services, there.replica_sets, there.pods)
+            or f"There is no Deployment {application} in namespace {there.name}, nor a Service {application} that "
+            "leads to one; create it, or name another."
         )
     counts = scene.endpoints(decides) if decides else Counter[str]()
     canary = _canary_of(scene, application, family)
@@ -560,9 +562,9 @@ def way_back(
     """The revision that served last, None where there is none to go back to.
 
     Its number says nothing of that: versions that never became complete may have come after it. It is the one of the
-    ReplicaSet `served`, where the run knows what was complete when it began. Else it is the current one where it is
-    complete and about to be left, else the one whose pods still serve, else the one that is noted as having served
-    before, else the newest that is not known to have failed, which is a guess.
+    ReplicaSet `served`, where the run knows what was complete when it began. Else it is the current one where it takes
+    all traffic and is about to be left, else the one whose pods still serve, else the one that is noted as having
+    served before, else the newest that is not known to have failed, which is a guess.
     """
     known = _workloads.revisions(deployment, replica_sets)
     name = name or deployment["metadata"]["name"]
@@ -582,7 +584,7 @@ def way_back(
         if served and revision.uid == served and (leaving or not revision.current):
             return made(revision, True)
     current = _workloads.current(known)
-    if leaving and current and _rollout.progress(deployment) is None:
+    if leaving and current and _rollout.takes_all(deployment):
         return made(current, True)
     serving = _workloads.last_complete(known) or _history.before(deployment, known)
     if serving:

@@ -251,6 +251,34 @@ def test_what_is_not_there_is_said() -> None:
 # Cases bookinfo-version-subset, proxy-first-held, native-sidecar-version and tag-with-v-prefix: the version.
 
 
+@pytest.mark.parametrize(
+    ("owner", "sets", "who"),
+    [
+        ({"kind": "StatefulSet", "name": "shop", "uid": "s"}, [], "StatefulSet shop"),
+        ({"kind": "DaemonSet", "name": "other", "uid": "s"}, [], "DaemonSet other"),
+        (
+            {"kind": "ReplicaSet", "name": "shop-7d9", "uid": "r"},
+            [{"kind": "Rollout", "name": "shop", "uid": "a"}],
+            "Rollout shop",
+        ),
+        ({"kind": "ReplicaSet", "name": "shop", "uid": "r"}, [], "ReplicaSet shop"),
+    ],
+)
+def test_what_another_kind_runs_is_said(owner: Object, sets: list[Object], who: str) -> None:
+    """By the application's name, or by the Service of that name."""
+    there = There().has(
+        pods=[
+            {"metadata": {"name": "p", "labels": {"app": "shop"}, "ownerReferences": [{**owner, "controller": True}]}}
+        ],
+        replica_sets=[
+            {"metadata": {"name": "x", "uid": "r", "ownerReferences": [{**each, "controller": True} for each in sets]}}
+        ],
+    )
+    there.service("shop", app="shop")
+    with pytest.raises(Failure, match=f"shop in namespace n is run by {who}, and only Deployments can be changed here"):
+        there.subject("shop")
+
+
 @pytest.mark.parametrize("selected", [True, False])
 def test_a_subset_is_no_version(selected: bool) -> None:
     labels = {"app": "reviews", "version": "v1"}
@@ -453,6 +481,14 @@ def test_what_is_complete_is_the_way_back_from_it() -> None:
     assert before is not None
     assert (before.revision, before.certain) == (2, False)
     assert way_back(*there, leaving=False, served="r1").revision == 1  # type: ignore[union-attr]
+
+
+def test_what_takes_all_traffic_is_the_way_back_though_its_pods_do_not_count_as_available_yet() -> None:
+    deployment, sets = stuck({1: 0, 2: 2}, 2, complete=True)
+    deployment["spec"]["minReadySeconds"] = 30
+    deployment["status"]["availableReplicas"] = 0
+    back = way_back(deployment, sets)
+    assert (back.revision, back.certain) == (2, True)  # type: ignore[union-attr]
 
 
 def test_what_is_known_to_have_failed_is_no_way_back() -> None:
