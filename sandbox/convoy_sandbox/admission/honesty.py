@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import resources
-from ..kinds.pods import containers_of
 from ..resources import Resource
 from ..store import Object
 
@@ -42,17 +41,3 @@ def unheeded(resource: Resource, obj: Object, *, has_class: bool = False) -> Ite
             yield f"{_START}the indexes of Jobs; their pods are all the same"
     if resource == resources.PRIORITYCLASSES and obj.get("value", 0) > 0:
         yield f"{_START}pods of a higher priority do not preempt others"
-    template = _pod_spec(resource, spec)
-    for container in containers_of(template) if template else ():
-        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-            if "grpc" in (container.get(probe) or {}):
-                yield f"{_START}gRPC probes; this {probe} never passes"
-
-
-def _pod_spec(resource: Resource, spec: dict[str, Any]) -> dict[str, Any]:
-    if resource == resources.PODS:
-        return spec
-    if resource == resources.CRONJOBS:
-        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
-    found: dict[str, Any] = (spec.get("template") or {}).get("spec") or {}
-    return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from .. import quantities
-from . import nginx, nginx_site, probes, processes, traefik
+from . import grpc_probe, nginx, nginx_site, probes, processes, traefik
 from .addresses import Ports, PortTakenError
 from .containers import StartError
 from .images import nginx_release
@@ -143,7 +143,9 @@ class Runtime:
             return await probes.tcp(ip, port, self._ports.real(ip, port), seconds)
         if "exec" in probe:
             return await self._exec(container, list(probe["exec"].get("command") or ()), seconds)
-        return "the sandbox does not support this kind of probe"
+        port = int(probe["grpc"]["port"])
+        service = probe["grpc"].get("service") or ""
+        return await grpc_probe.check(ip, port, self._ports.real(ip, port), service, seconds)
 
     async def _exec(self, container: Object, command: list[str], seconds: float) -> str:
         image = self._catalog.find(container["image"])

@@ -15,7 +15,6 @@ from convoy_sandbox.users import User
 CONTAINER = {"name": "main", "image": "i"}
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
 INGRESS = {"spec": {"defaultBackend": BACKEND}}
-GRPC = {"spec": {"containers": [{**CONTAINER, "readinessProbe": {"grpc": {"port": 9}}}]}}
 
 
 def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
@@ -30,7 +29,6 @@ def warnings(resource: Resource, body: dict[str, Any]) -> list[str]:
     ("resource", "body", "about"),
     [
         (resources.INGRESSES, INGRESS, ["no controller serves Ingresses, so nothing listens for them"]),
-        (resources.PODS, GRPC, ["gRPC probes; this readinessProbe never passes"]),
         (resources.PODS, {"spec": {"containers": [CONTAINER]}}, []),
         (resources.PRIORITYCLASSES, {"value": 5}, ["pods of a higher priority do not preempt others"]),
         (resources.PRIORITYCLASSES, {"value": -5}, []),

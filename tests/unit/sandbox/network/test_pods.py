@@ -179,7 +179,9 @@ def test_probes_speak_as_the_kubelet_does() -> None:
         )
         assert await ask(tcpSocket={"port": 8082}) == f"dial tcp {ip}:8082: connect: connection refused"
         assert 'exec: "cat": executable file not found in $PATH' in await ask(exec={"command": ["cat"]})
-        assert await ask(grpc={"port": 1}) != ""
+        assert await ask(grpc={"port": 8081}, timeoutSeconds=0.2) == (
+            f'timeout: failed to connect service "{ip}:8081" within 0.2s: context deadline exceeded'
+        )
         await container.stop(0)
 
     with_block(test)
