@@ -248,7 +248,7 @@ options:
   settle:
     description:
       - How often to look again, a second apart, while a cluster may still settle. The probability of error is split
-        over the looks, so that what is wrong has no more chances to pass than once.
+        across the looks, so that what is wrong has no more chances to pass than in one.
       - A look that is followed by others ends with the first answer of a version that is not expected, as long as no
         request was lost.
     type: int

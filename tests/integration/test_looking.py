@@ -33,7 +33,7 @@ SERVICE: Object = {
     "metadata": {"name": "web"},
     "spec": {
         "selector": {"app": "web"},
-        "ports": [{"name": "http", "port": 80, "nodePort": 30123}],
+        "ports": [{"name": "http", "port": 80}],
         "type": "NodePort",
     },
 }
@@ -138,7 +138,11 @@ def test_what_cannot_be_looked_at_yet_is_left_to_the_apply(api: _api.Api, empty:
 
 def bluegreen(api: _api.Api, lab: Lab, manifests: list[Object]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plan of a blue/green rollout of web to 3, and the state in which its Service is pinned."""
-    described = {"image": "web", "version": "2", "service": {"ports": [{"port": 80, "nodePort": 30123}]}}
+    described = {
+        "image": "web",
+        "version": "2",
+        "service": {"ports": [{"port": 80, "nodePort": 30123}]},
+    }
     request = {name: option.get("default") for name, option in _strategy.REQUEST.items()} | {"version": "3"}
     begin = Begin(lab.namespace, "web", {"web": described}, request)
     plan = dict(_bluegreen._planned(api, begin).facts)
@@ -158,7 +162,7 @@ def test_nothing_is_pinned_where_the_manifests_of_the_other_colour_are_refused(a
     labels = {"app": "web", "version": "2"}
     template = {**WEB["spec"]["template"], "metadata": {"labels": labels}}
     applied(api, empty, {**WEB, "spec": {**WEB["spec"], "template": template}})
-    applied(api, empty, SERVICE)
+    taken = applied(api, empty, SERVICE)["spec"]["ports"]
     green = {
         **WEB,
         "metadata": {"name": "web-green"},
@@ -167,7 +171,8 @@ def test_nothing_is_pinned_where_the_manifests_of_the_other_colour_are_refused(a
             "template": {**template, "metadata": {"labels": {"app": "web", "color": "green", "version": "3"}}},
         },
     }
-    wrong = {**SERVICE, "metadata": {"name": "web-preview"}}  # its node port is the other Service's
+    # Its node port is the other Service's.
+    wrong = {**SERVICE, "metadata": {"name": "web-preview"}, "spec": {**SERVICE["spec"], "ports": taken}}
     before = empty.spec_versions()
     with pytest.raises(Failure, match="already allocated"):
         bluegreen(api, empty, [green, wrong])

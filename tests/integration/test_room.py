@@ -58,7 +58,7 @@ def test_a_deployment_that_has_no_room_is_refused_before_any_object_is_applied(e
     assert refused.code != 0
     said = " ".join(refused.output.split())
     assert "Nothing was applied, as there is no room for Deployment" in said
-    assert "of quota team" in said
+    assert "but quota team has" in said
     assert not empty.apps.list_namespaced_deployment(empty.namespace).items
     assert not empty.core.list_namespaced_service(empty.namespace).items
 

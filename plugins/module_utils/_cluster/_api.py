@@ -4,8 +4,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The one file that talks to the API server.
 
-It needs no more than the standard library, so that a task costs milliseconds. Whom it talks to, and as whom, is
-`_access`'s to say.
+It needs no more than the standard library, so that a task costs milliseconds. `_access` decides which server it talks
+to, and as whom.
 """
 
 from __future__ import annotations
@@ -346,7 +346,7 @@ class Api:
     def patch(self, path: str, change: t.Any, *, dry_run: bool = False) -> Object:
         """The object after a merge patch (a dictionary) or a JSON patch (a list). Raises ApiError.
 
-        A JSON patch whose `test` does not hold is refused with 422, and nothing is changed.
+        A JSON patch whose `test` fails is refused with 422, and nothing is changed.
         """
         kind = "json-patch" if isinstance(change, list) else "merge-patch"
         return self._write("PATCH", path, change, dry_run, f"application/{kind}+json")

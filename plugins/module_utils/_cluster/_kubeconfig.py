@@ -22,7 +22,7 @@ PROXY_HEADERS = {"proxy_basic_auth": "Proxy-Authorization", "basic_auth": "Autho
 def kubeconfig(access: Access, stack: contextlib.ExitStack) -> Object:
     """A kubeconfig of one context that leads where an access leads, as whom it does.
 
-    Certificates and keys are in files that the stack takes away: for what stands in the kubeconfig itself, the Python
+    Certificates and keys are in files that the stack removes: for what stands in the kubeconfig itself, the Python
     client would write files of its own, and leave a key on the disk where it is killed.
     """
     cluster: Object = {"server": access.server}

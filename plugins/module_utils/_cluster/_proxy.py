@@ -65,7 +65,7 @@ def of_environment(server: str, environment: t.Mapping[str, str]) -> str | None:
 
     That is where NO_PROXY names it, and where it is this machine. The variables are read as kubectl reads them, see
     https://pkg.go.dev/golang.org/x/net/http/httpproxy: in capitals or not, and a proxy without a scheme is an http one.
-    Raises ValueError for a URL that is none.
+    Raises ValueError for what is not a URL.
     """
     parts = urlsplit(server)
     proxy = _value(environment, f"{parts.scheme}_proxy")
@@ -77,7 +77,7 @@ def of_environment(server: str, environment: t.Mapping[str, str]) -> str | None:
 
 
 def is_named(server: str, rules: str) -> bool:
-    """Whether `rules`, as NO_PROXY has them, name a server's URL. Raises ValueError for a URL that is none."""
+    """Whether `rules`, as NO_PROXY has them, name a server's URL. Raises ValueError for what is not a URL."""
     parts = urlsplit(server)
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     if not host:

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which requests to an API server are made again, and when.
+"""Which requests to an API server are repeated, and when.
 
-A request is made again only where that cannot do a thing twice:
+A request is repeated only where that cannot do anything twice:
 
 - nothing was done: the server said that it is too busy (429), or unavailable for now (503 with
   Retry-After), or the connection was refused, so that nothing was sent;
-- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, or it holds only for
-  one resourceVersion, which the first change would have replaced.
+- or doing it twice is doing it once: it only reads, it is a dry run, it deletes, or it applies only to one
+  resourceVersion, which the first change would have replaced.
 
 All others, such as creating an object whose answer got lost, are their caller's to look after.
 """
@@ -38,7 +38,7 @@ class Refusal(t.NamedTuple):
 
 
 def is_conditional(method: str, body: t.Any) -> bool:
-    """Whether a change holds only for one version of its object, or is the same when it is made twice."""
+    """Whether a change applies only to one version of its object, or is the same when it is made twice."""
     if method == "DELETE":
         return True
     if method == "PUT":

@@ -4,7 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What objects of the API server are like, as far as this collection reads them. Pure functions of plain data.
 
-An answer is held against this once, where it comes in, so that what reads it need not doubt it: fields that are there
+An answer is checked against this once, where it comes in, so that what reads it can rely on it: fields that are there
 are of their type, and those that every object of a kind has are there. Null counts as missing, and is taken away.
 """
 

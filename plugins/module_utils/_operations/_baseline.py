@@ -218,7 +218,7 @@ class Proof:
     ) -> Facts:
         """What users get, judged by `given` options of a look. Raises Failure where that is not as it has to be.
 
-        With `stands`, what the run gave the cluster is held against what is there as well.
+        With `stands`, what the run gave the cluster is compared with what is there as well.
         """
         by = self.by()
         if "min_success" in given:  # what was lost before the run changed anything may be lost now

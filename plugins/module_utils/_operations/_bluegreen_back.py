@@ -29,7 +29,7 @@ POLL = 0.5  #: seconds between two looks at them
 
 
 def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Take back what did not pass verification, as far as the run got; what becomes of it is the outcome's to say."""
+    """Undo what failed verification, as far as the run got; the outcome says what came of it."""
     try:
         handle = _run.handle_of(options["run"])
     except Failure:
@@ -91,7 +91,7 @@ def _kept_apart(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> bo
 
 
 def withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """Remove what was created for a switch that did not come, and give the Services their selectors back.
+    """Remove what was created for a switch that did not happen, and restore the selectors of the Services.
 
     Raises Failure, naming what is left and the commands that remove it.
     """

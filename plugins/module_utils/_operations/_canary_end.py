@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ending a canary: promoted, removed, or taken back with all that its run changed."""
+"""Ending a canary: promoted, removed, or undone with all that its run changed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _without_canary(work: Work) -> None:
 
 
 def restored(work: Work) -> dict[str, t.Any]:
-    """Give stable its replicas, and where it was promoted its version, back. Raises Failure."""
+    """Restore stable's replicas, and where it was promoted its version. Raises Failure."""
     if work.plan["router"]:
         _leave(work)
     _restore(work, work.seen())
@@ -226,7 +226,7 @@ def _alone(work: Work) -> _version_distribution.Expecting:
 
 
 def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Take back what the run changed, as far as it got; what becomes of it is the outcome's to say."""
+    """Undo what the run changed, as far as it got; the outcome says what came of it."""
     try:
         handle = _run.handle_of(options["run"])
     except Failure:

@@ -25,7 +25,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
     _canary_steps,
     _weights,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD, Object, replicas_of
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import WATCHED, Object, replicas_of
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _testers
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _managers, _workloads
 
@@ -230,7 +230,7 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
     said = f"{sum(counts.values()) + sum(errors.values())} requests in {step['pause']} s, {sum(errors.values())} lost"
     verdict, said = ("pass", said) if found["by"] in ("versions", "requests") else (found["verdict"], found["message"])
     work.run.verified(evidence, {"by": found["by"], **_paused(counts, errors, verdict, said)}, final=False)
-    over = _canary_manifests.Change(annotations={HELD: str(step["weight"])})
+    over = _canary_manifests.Change(annotations={WATCHED: str(step["weight"])})
     canary = work.there(work.place(work.canary))
     if canary is None:
         raise Failure(f"Deployment {work.canary} was deleted by somebody else during this run; run the playbook again.")

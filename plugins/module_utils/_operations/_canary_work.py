@@ -56,7 +56,7 @@ class Work(Writes):
 
     @property
     def tests(self) -> int:
-        """How many times the run may be taken back for what users get; they share one error probability out."""
+        """How many verifications may roll the run back; one error probability is split across them."""
         steps = self.plan["steps"]
         # All of the traffic, beside the canary and then without it; a router takes the canary its share in between.
         ends = (3 if self.plan["router"] else 2) * bool(self.plan["promote"])
@@ -79,7 +79,7 @@ class Work(Writes):
         return Place("Deployment", self.options["namespace"], name)
 
     def changed(self, before: Object, patch: Patch, message: str) -> Object:
-        """A Deployment after a change that holds only for what was read, under the run's lock. Raises Failure."""
+        """A Deployment after a change that applies only to what was read, under the run's lock. Raises Failure."""
         place = self.place(before["metadata"]["name"])
         dry_run = self.task.check_mode
         after = _place.changed(self.api, place, before, patch, dry_run=dry_run, before_write=self.run.check_given)

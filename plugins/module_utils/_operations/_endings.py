@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Looking out for pods that end while users are asked, so that what is lost by that is held against no version."""
+"""Watching for pods that end while requests are made, so that what is lost by that counts against no version."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Endings:
         self.seen.saw(_reachable.ending(pods), time.monotonic())
 
     def excuse(self, result: t.Mapping[str, t.Any], begun: float, patience: float) -> bool:
-        """Whether what a look lost, which `begun` then (time.monotonic), is held against nobody.
+        """Whether what a look lost, which `begun` then (time.monotonic), counts against no version.
 
         Whatever ends meanwhile, after `patience` seconds and the time that proxies need it is, and at once where pods
         of the version itself fail.

@@ -19,7 +19,7 @@ LOOKS = 6  #: how often objects are looked at that change all the time
 
 
 class Moved(Failure):
-    """An object is not as it was read any more, as while it rolls out, when its status changes every moment."""
+    """An object is no longer as it was read, as during its rollout, when its status changes all the time."""
 
 
 def looked(

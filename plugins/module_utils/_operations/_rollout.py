@@ -96,7 +96,7 @@ class Rollout:
         self.rule = _images.rule(options["version_of"])
         self.start = time.monotonic()
         self.ended = _ending.Ending()  #: the pods that were seen to end while it was waited for
-        #: What the run gave this workload: it is held against what is there at every change.
+        #: What the run gave this workload: it is compared with what is there at every change.
         self.given = [given for place, given in run.given() if place == self.place]
 
     def complete(self) -> dict[str, t.Any]:
@@ -114,8 +114,8 @@ class Rollout:
             message = f"Check mode: not waiting for {self.place}, of which {waits_for}."
             return self.result(seen, message=message)
         # A pause keeps new versions back; pods of the one that runs come and go all the same.
-        held = self.replicas is not None and not _rollout.is_mixed(seen.workload)
-        done = self.followed(seen, self.awaited, held).workload
+        paused = self.replicas is not None and not _rollout.is_mixed(seen.workload)
+        done = self.followed(seen, self.awaited, paused).workload
         # The lists are watched one by one: the pods' may be a moment behind.
         return self.result(Seen(done, *_place.around(self.api, self.place, done)))
 
@@ -140,7 +140,7 @@ class Rollout:
             if _short(seen, point):
                 # New pods that count as available would let the controller run past the point.
                 seen = self.write(seen, lambda workload: _pause.braked(workload, point))
-                seen = self.followed(seen, _unbraked, held=True)
+                seen = self.followed(seen, _unbraked, paused=True)
             while _short(seen, point):
                 seen = self.step(seen, point)
         except Failure:
@@ -148,7 +148,7 @@ class Rollout:
             raise
         seen = self.write(seen, lambda workload: _pause.paused(workload, point.said))
         if not self.task.check_mode:
-            seen = self.followed(seen, _unsettled, held=True)
+            seen = self.followed(seen, _unsettled, paused=True)
         new = _rollout.new_copies(seen.workload, seen.remembered)
         return self.result(
             seen, before, f"{place} is paused with {new} of {wanted} new pods; a pause at {at} was requested."
@@ -170,7 +170,7 @@ class Rollout:
         return self.result(self.write(before, _pause.resumed), before, f"{self.place} is resumed.")
 
     def restarted(self) -> dict[str, t.Any]:
-        """Start all pods anew."""
+        """Restart all pods."""
         before = self.read()
         self.check_not_paused(before.workload, "restarted")
         now = datetime.now(timezone.utc)
@@ -242,10 +242,10 @@ class Rollout:
                 f"kubectl rollout resume deployment/{self.place.name}."
             )
 
-    def followed(self, seen: Seen, waits_for: WaitsFor, held: bool = False) -> Seen:
-        """Watch until nothing is waited for. Raises Failure as soon as that cannot be any more, or in the end.
+    def followed(self, seen: Seen, waits_for: WaitsFor, paused: bool = False) -> Seen:
+        """Watch until nothing is waited for. Raises Failure as soon as that has become impossible, or in the end.
 
-        With `held` the Deployment may be paused.
+        With `paused` the Deployment may be paused.
         """
         place = self.place
         chosen = {"labelSelector": _place.selector(seen.workload["spec"]["selector"])}
@@ -255,7 +255,7 @@ class Rollout:
             "remembered": (memory, chosen),
             "pods": (pods, chosen),
         }
-        awaited = Awaited(self, seen, waits_for, held)
+        awaited = Awaited(self, seen, waits_for, paused)
         watched(self.api, lists, [awaited], self.start + self.timeout)
         return awaited.seen
 
@@ -310,8 +310,8 @@ class Rollout:
 class Awaited:
     """A workload that something is waited for."""
 
-    def __init__(self, rollout: Rollout, seen: Seen, waits_for: WaitsFor, held: bool = False) -> None:
-        self.rollout, self.seen, self._waits_for, self._held = rollout, seen, waits_for, held
+    def __init__(self, rollout: Rollout, seen: Seen, waits_for: WaitsFor, paused: bool = False) -> None:
+        self.rollout, self.seen, self._waits_for, self._paused = rollout, seen, waits_for, paused
         self._told = ""
         self._since: float | None = None  #: when a fault that may pass was first seen
         self.waited = waits_for(seen)
@@ -322,7 +322,7 @@ class Awaited:
         return self._since + self.rollout.grace if self._since is not None else None
 
     def looked(self, objects: t.Mapping[str, t.Mapping[str, _api.Object]]) -> bool:
-        """Whether nothing is waited for any more. Raises Failure where that cannot be any more."""
+        """Whether nothing is waited for any longer. Raises Failure where that has become impossible."""
         rollout = self.rollout
         place = rollout.place
         workload = next(
@@ -345,7 +345,7 @@ class Awaited:
         if self.waited != self._told:
             rollout.task.tell(f"{place.name}: {self.waited}")
             self._told = self.waited
-        fault = _rollout.fault(*seen, kind=place.kind, held=self._held)
+        fault = _rollout.fault(*seen, kind=place.kind, paused=self._paused)
         now = time.monotonic()
         self._since = (self._since or now) if fault and fault.passing else None
         if fault and (self._since is None or now >= self._since + rollout.grace):
@@ -374,7 +374,8 @@ def watched(
     all_awaited: t.Sequence[Awaited],
     end: float,
 ) -> None:
-    """Watch until nothing is waited for, to a time `end` at most. Raises Failure as soon as that cannot be any more."""
+    """Watch until nothing is waited for, to a time `end` at most. Raises Failure as soon as that has become
+    impossible."""
     missing = [each for each in all_awaited if each.waited is not None]
     if not missing:
         return
@@ -400,7 +401,7 @@ def watched(
 def complete_together(
     api: _api.Api, options: t.Mapping[str, t.Any], task: Task, run: _run.Run, names: t.Sequence[str]
 ) -> None:
-    """Wait until several Deployments of a namespace are complete. Raises Failure as soon as one cannot be any more."""
+    """Wait until several Deployments of a namespace are complete. Raises Failure as soon as one no longer can be."""
     rollouts = [Rollout(api, {**options, "name": name}, task, run) for name in names]
     if not rollouts:
         return

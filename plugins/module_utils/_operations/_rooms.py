@@ -71,8 +71,8 @@ class Wanted(t.NamedTuple):
 def check(api: _api.Api, items: t.Sequence[_api.Object], namespace: str) -> list[str]:
     """What of the room for these objects could not be judged. Raises Failure where there is none for one of them.
 
-    Deployments are judged as the API server would make them, each beside those before it. Where one finds no place
-    then, those that request most are placed before the others, and it is tried again.
+    Deployments are judged as the API server would make them, each beside those before it. Where one has no room then,
+    those that request most are placed before the others, and it is tried again.
     """
     try:
         wanted = _wanted(api, items, namespace)

@@ -17,7 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._place im
 def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Router | None, tuple[str, ...]]:
     """The one router that leads to a Service, and what this user may not do to know it or to have it share traffic.
 
-    Only what the cluster serves is asked for. A router that this user may not change is none. Raises Failure where
+    Only what the cluster serves is listed. A router that this user may not change does not count. Raises Failure where
     there are several.
     """
     found: list[tuple[Router, _api.Object]] = []

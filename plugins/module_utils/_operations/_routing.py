@@ -5,7 +5,8 @@
 """Moving traffic between two Services by a router's weights, each change taken over by every gateway.
 
 Up: the other Service has ready pods, then it is a backend of weight 0, then it gets its weight. Down: weight 0, and
-once nothing leads to it, it is no backend any more. A backend whose pods are not there costs its share of the requests.
+  once nothing leads to it, it is removed as a backend. A backend whose pods are not there costs its share of the
+  requests.
 """
 
 from __future__ import annotations

@@ -359,9 +359,10 @@ def looked(
 ) -> dict[str, t.Any]:
     """What the last of several looks saw, a second apart, while a cluster may still settle. Raises Failure.
 
-    The probability of error is split over the looks, so that what is wrong has no more chances to pass than once. Where
-    a change ends pods, `endings` looks out for them: a look that lost requests for it is no look, and is repeated.
-    With a `run`, what that gave the cluster is held against what is there before each look and after the last one.
+    The probability of error is split across the looks, so that what is wrong has no more chances to pass than in one.
+    Where a change ends pods, `endings` looks out for them: a look that lost requests for it is no look, and is
+    repeated. With a `run`, what that gave the cluster is held against what is there before each look and after the last
+    one.
     """
     try:
         return _settled(options, environ, expecting, endings, run)

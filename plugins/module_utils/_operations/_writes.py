@@ -65,7 +65,7 @@ class Writes:
         self.noted(place, {"before": {"spec": item["spec"]}, "after": {}}, message)
 
     def patched(self, place: Place, before: Object, patch: Patch, given: Given, message: str) -> Object:
-        """A Service or route after a change that holds only for what was read, and is to stay. Raises Failure.
+        """A Service or route after a change that applies only to what was read, and is to stay. Raises Failure.
 
         `given` says of the object as it is then which fields it was given, by their paths.
         """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Requests that are lost because pods end, which are held against no version. Pure functions."""
+"""Requests that are lost because pods end, which count against no version. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOST = ("connection refused", "connection lost", "no connection", "timeout", "HT
 
 
 def is_lost(error: str) -> bool:
-    """Whether a request can be lost in this way by a pod that does not listen any more."""
+    """Whether a request can be lost in this way by a pod that no longer listens."""
     return error.startswith(LOST)
 
 

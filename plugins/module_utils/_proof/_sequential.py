@@ -195,7 +195,7 @@ def _late(samples: float, drift: float, spread: float, height: float) -> float:
 def interval(count: int, total: int, alpha: float) -> tuple[float, float]:
     """What is known of a share: a confidence sequence, the narrowest of which nothing is expected beforehand.
 
-    It holds the true share with at least the probability 1 - alpha, at every look at once: the shares against which
+    It contains the true share with at least the probability 1 - alpha, at every look at once: the shares against which
     the uniform mixture B(1 + x, 1 + n - x) / (p^x (1-p)^(n-x)) is below 1 / alpha (H. Robbins, Annals of Mathematical
     Statistics 41, 1970).
     """

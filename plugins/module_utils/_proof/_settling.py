@@ -38,7 +38,7 @@ def answers(result: Result, failed: bool, attempt: int) -> bool:
 
 
 def verdict(result: Result, _failed: bool, _attempt: int) -> bool:
-    """The same for what is to be good again after it was taken back: looked at until it passes."""
+    """The same for what is to be good again after a rollback: repeated until it passes."""
     return result.get("verdict") == "pass"
 
 

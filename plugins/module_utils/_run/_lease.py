@@ -5,10 +5,10 @@
 """Who may change an application: a Lease, as coordination.k8s.io/v1 has them, and what may be done about it.
 
 It is held and renewed as client-go's leader election does it
-(https://pkg.go.dev/k8s.io/client-go/tools/leaderelection): every write holds only for the version that
-was read, and a Lease has expired when it was *seen* unchanged for its whole duration. Clocks are compared
-for one thing only, to tell whether it is worth looking that long: a Lease whose time is still running by
-this machine's clock is refused at once. A clock that is wrong costs a refusal or a wait, never two holders.
+(https://pkg.go.dev/k8s.io/client-go/tools/leaderelection): every write applies only to the version that was read, and a
+Lease has expired when it was *seen* unchanged for its whole duration. Clocks are compared for one thing only, to tell
+whether it is worth looking that long: a Lease whose time is still running by this machine's clock is refused at once. A
+clock that is wrong costs a refusal or a wait, never two holders.
 """
 
 from __future__ import annotations

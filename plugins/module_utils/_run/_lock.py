@@ -31,7 +31,7 @@ LONGEST = 24 * 3600.0  #: seconds after which a Lease is not renewed any more, w
 
 
 class LockLostError(Failure):
-    """The lock is not this run's any more: nothing may be changed, and nothing undone."""
+    """The lock is no longer this run's: nothing may be changed, and nothing undone."""
 
 
 class Lock:
@@ -56,8 +56,8 @@ class Lock:
     def take(self, wait: float, takeover: bool, tell: t.Callable[[str], None]) -> str | None:
         """Hold it, and say from whom it was taken; None where this run holds it already.
 
-        From whomever it is taken, a change that they were about to make is made then. Raises Failure when somebody
-        else holds it.
+        Whoever it is taken from, a change that they were about to make has been made by then. Raises Failure when
+        somebody else holds it.
         """
         end = time.monotonic() + wait
         observer = _lease.Observer()
@@ -90,7 +90,7 @@ class Lock:
             time.sleep(LOOK)
 
     def goes_on(self, how: str, tell: t.Callable[[str], None]) -> str:
-        """Say how it was taken, once whoever had it makes no change any more. Raises Failure when it is lost again."""
+        """Say how it was taken, once whoever had it makes no more changes. Raises Failure when it is lost again."""
         if how:
             tell(f"{self.application}: {how}; this run goes on in {GRACE:g} s")
             time.sleep(GRACE)
@@ -120,7 +120,7 @@ class Lock:
         return True
 
     def check(self) -> None:
-        """Raise LockLostError when this run does not hold it any more, or nobody renews it for this run."""
+        """Raise LockLostError when this run no longer holds it, or nobody renews it for this run."""
         where = f"The lock of {self.application} in namespace {self.namespace}"
         end = time.monotonic() + RENEW + LOOK  # time for a renewal, after the API server was out of reach for a while
         while True:
@@ -141,7 +141,7 @@ class Lock:
             time.sleep(LOOK)
 
     def renew(self) -> bool:
-        """Renew the Lease; False where this run does not hold it any more. Raises Failure."""
+        """Renew the Lease; False where this run no longer holds it. Raises Failure."""
         lease = self.read()
         now = _lease.held(lease)
         if lease is None or now is None or now.holder != self.holder:

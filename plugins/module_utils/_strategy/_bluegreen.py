@@ -32,7 +32,7 @@ UNFINISHED = "convoy.rollout/unfinished"
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What a rollout that has not come to its switch changed, so that it can be taken back."""
+    """What a rollout that has not reached its switch changed, so that it can be undone."""
 
     to: str  #: the version that it goes to
     selector: t.Mapping[str, str]  #: of the Service, as it was
@@ -83,7 +83,7 @@ def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
 
 
 def removal(namespace: str, began: t.Iterable[Unfinished]) -> str:
-    """The commands that remove what a rollout created, and give a Deployment back what it ran."""
+    """The commands that remove what a rollout created, and restore what a Deployment ran."""
     commands = []
     for item in began:
         commands += [f"kubectl -n {namespace} delete {each.replace(' ', '/').lower()}" for each in item.creates]
@@ -504,8 +504,8 @@ def template_of(manifests: t.Iterable[Object], deployment: str) -> Object:
 
 
 def preview_entry(application: str, service: str, entry: t.Mapping[str, t.Any], path: str) -> dict[str, t.Any]:
-    """How the preview is asked: as the application's own Service is. Where users come in by another one in front of it,
-    only what is said of the answers holds for the preview, too."""
+    """How requests to the preview are made: as to the application's own Service. Where users come in by another one in
+    front of it, only what concerns the answers applies to the preview, too."""
     direct = not entry.get("url") and entry.get("service", service) == service
     # An application that answers its own names only does so in the preview, too.
     kept = ["max_p99", "version_from", "headers", "source", "rate_limit"]

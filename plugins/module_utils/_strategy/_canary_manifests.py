@@ -177,7 +177,7 @@ def _promoted(seen: Seen, new: Object) -> Object:
 
 
 def restoration(seen: Seen, whole: int, promoted: bool, asked: Asked) -> Change:
-    """What gives stable its replicas back, and where it was `promoted` its version from before. Raises Failure."""
+    """What restores stable's replicas, and where it was `promoted` its version from before. Raises Failure."""
     if not promoted:
         return Change(replicas=whole)
     stable = seen.stable

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What share of a Service's ready endpoints a canary has, held against the weight asked for. Pure functions."""
+"""What share of a Service's ready endpoints a canary has, compared with the requested weight. Pure functions."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 Object = t.Dict[str, t.Any]
 
 WEIGHT = "convoy.rollout/weight"  #: of the canary: the weight in percent that it was last given
-HELD = "convoy.rollout/held"  #: of the canary: the weight whose pause is over
+WATCHED = "convoy.rollout/watched"  #: of the canary: the weight whose pause is over
 BESIDE = "convoy.rollout/stable-replicas"  #: of the canary: how many replicas stable had
 PREVIOUS = "convoy.rollout/previous-version"  #: of stable: its version before a canary was promoted
 

@@ -16,7 +16,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import _stat
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_standing, _weights
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
     BESIDE,
-    HELD,
+    WATCHED,
     WEIGHT,
     Asked,
     Object,
@@ -72,8 +72,8 @@ def weights(steps: t.Sequence[Object]) -> list[tuple[Fraction, int]]:
 def remaining(seen: Seen, asked: Asked, wanted: t.Sequence[tuple[Fraction, int]], whole: int) -> list[dict[str, t.Any]]:
     """The steps that are left, from the weight that the canary has on. Raises Failure."""
     reached = number(seen.canary, WEIGHT)
-    held = seen.canary is not None and HELD in annotations_of(seen.canary)
-    over = number(seen.canary, HELD) if held else None
+    watched = seen.canary is not None and WATCHED in annotations_of(seen.canary)
+    over = number(seen.canary, WATCHED) if watched else None
     left = [(weight, pause) for weight, pause in wanted if weight >= reached]
     if not left and reached and asked.promote:
         left = [(reached, 0)]

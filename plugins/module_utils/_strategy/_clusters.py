@@ -60,7 +60,7 @@ class Plan:
 
 
 def check(request: Mapping) -> None:
-    """Raise Failure, with all that stands against a request before anything is looked at."""
+    """Raise Failure, with all that is wrong with a request before anything is read."""
     provider, name, kubeconfig = request["provider"], request["name"], request["kubeconfig"]
     file = request["gke_service_account_file"]
     gke, kind = provider == "gke", request["gke_auth_kind"]

@@ -194,7 +194,7 @@ def pooled(clusters: t.Sequence[Cluster], wave: Object, min_success: float, wave
 
 
 def bad(clusters: t.Sequence[Cluster], tried: t.Iterable[str]) -> list[str]:
-    """The clusters that were tried and are not good, those among them that were lost and say nothing any more."""
+    """The clusters that were tried and are not good, with those among them that were lost and no longer answer."""
     named = {cluster.name: cluster for cluster in clusters}
     return [name for name in tried if named[name].result.get("verdict") not in GOOD]
 

@@ -164,7 +164,7 @@ def spaced(deployment: Object) -> list[Object]:
 
 
 def released(deployment: Object) -> list[Object]:
-    """The JSON patch that gives a Deployment the settings back that `spaced` has changed."""
+    """The JSON patch that restores the settings of a Deployment that `spaced` has changed."""
     if is_ours(deployment):
         return []
     return annotated(deployment, {BEFORE_PAUSE: None}) + _set(deployment, _before(deployment))

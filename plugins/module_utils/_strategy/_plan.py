@@ -56,6 +56,6 @@ def check_least(role: str, request: t.Mapping[str, t.Any], least: t.Mapping[str,
 
 
 def check_share(role: str, name: str, request: t.Mapping[str, t.Any]) -> None:
-    """Raise Failure for a share that is none, by its name as the role's variable."""
+    """Raise Failure for what is not a share, by its name as the role's variable."""
     if not 0 <= request[name] <= 1:
         raise Failure(f"{role}_{name} is {request[name]}; set a share from 0 to 1.")

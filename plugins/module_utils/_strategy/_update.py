@@ -130,7 +130,7 @@ def check_deployment(deployment: Object, wish: Wish) -> None:
 
 
 def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[str]:
-    """The names of the Services that lead to a Deployment. Raises Failure where one would not any more."""
+    """The names of the Services that lead to a Deployment. Raises Failure where one no longer would."""
     name = deployment["metadata"]["name"]
     before, after = new_labels(deployment, []), new_labels(deployment, template_patch(deployment, wish))
     leading = []
@@ -345,7 +345,7 @@ def wish_of(request: t.Mapping[str, t.Any], application: str, applications: t.Ma
 
 
 def fingerprint(template: Object) -> str:
-    """What tells one pod template from another; a template itself may hold what is not to be shown."""
+    """What tells one pod template from another; a template itself may contain what is not to be shown."""
     return hashlib.sha256(json.dumps(_workloads.bare(template), sort_keys=True).encode()).hexdigest()
 
 

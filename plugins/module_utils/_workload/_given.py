@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a run gave an object, held against what the object has by now. Pure functions of plain objects."""
+"""What a run gave an object, compared with what the object has now. Pure functions of plain objects."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def check(item: Object | None, given: Given) -> None:
 
 
 def is_put_back(item: Object | None) -> bool:
-    """Whether a tool looks after an object that puts it back to what it holds to be right."""
+    """Whether a tool manages an object and restores what it has for it."""
     owner = _managers.owner_of(item) if item else None
     return owner is not None and owner.tool in LEAVE
 

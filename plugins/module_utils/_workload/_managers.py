@@ -18,7 +18,7 @@ OURS = "convoy.rollout"  #: our own field manager
 
 @dataclass(frozen=True)
 class Owner:
-    """A tool or controller that puts an object back to what it holds to be right."""
+    """A tool or controller that manages an object and restores what it has for it."""
 
     tool: str  #: Argo CD, Flux, Helm, Kustomize, or the kind of the object that owns it
     name: str = ""  #: what it is called there: the application, the release

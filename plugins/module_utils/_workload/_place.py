@@ -137,8 +137,8 @@ def changed(
 
     `before_write` is called right before the patch is sent, and may raise Failure to keep it from being sent.
 
-    The patch holds only for the object that it was made for: when that has changed meanwhile, `plan`
-    is asked again and may raise Failure where the change matters. Raises ApiError.
+    The patch applies only to the object that it was made for: when that has changed meanwhile, `plan` is called again
+    and may raise Failure where the change matters. Raises ApiError.
     """
     for left in reversed(range(TRIES)):
         patch = plan(workload)
@@ -179,7 +179,7 @@ def deleted(
     dry_run: bool,
     before_write: t.Callable[[], None] = lambda: None,
 ) -> None:
-    """Delete an object, where it is the one that was read. Raises ApiError, and Failure where it was made anew."""
+    """Delete an object, where it is the one that was read. Raises ApiError, and Failure where it was created again."""
     uid = item["metadata"]["uid"]
     for left in reversed(range(TRIES)):
         same = {"uid": uid, "resourceVersion": item["metadata"]["resourceVersion"]}

@@ -131,7 +131,7 @@ def _names(resources: Object, part: str, name: str) -> bool:
 
 
 def counts(quota: Object, pod_spec: Object) -> bool:
-    """Whether a quota counts such pods: each of its scopes must hold for them."""
+    """Whether a quota counts such pods: each of its scopes must include them."""
     spec = quota.get("spec", {})
     rules = [{"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or []]
     rules += (spec.get("scopeSelector") or {}).get("matchExpressions") or []

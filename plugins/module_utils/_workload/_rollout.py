@@ -180,7 +180,7 @@ DAEMON_COUNTS = {
 
 
 def counts(workload: Object, kind: str = "Deployment") -> dict[str, int]:
-    """How many copies are wanted and how many there are, in a Deployment's words."""
+    """How many replicas are requested and how many there are, in a Deployment's words."""
     status = workload.get("status", {})
     if kind == "DaemonSet":
         return {ours: status.get(theirs, 0) for ours, theirs in DAEMON_COUNTS.items()}
@@ -218,11 +218,11 @@ def fault(
     remembered: t.Sequence[Object],
     pods: t.Sequence[Object],
     kind: str = "Deployment",
-    held: bool = False,
+    paused: bool = False,
 ) -> Fault | None:
     """Why the rollout of the newest specification can no longer succeed; None while it can.
 
-    `remembered` are its ReplicaSets or ControllerRevisions. With `held` it may be paused.
+    `remembered` are its ReplicaSets or ControllerRevisions. With `paused` it may be paused.
     """
     if kind != "Deployment":
         return _strategy_fault(workload, kind) or _pods_fault(new_pods(workload, remembered, pods), pods)
@@ -233,7 +233,7 @@ def fault(
         return Fault("ReplicaSetCreateError", message, passing=True)
     if status.get("observedGeneration", 0) < metadata.get("generation", 0):
         return None
-    if workload.get("spec", {}).get("paused") and not held:
+    if workload.get("spec", {}).get("paused") and not paused:
         name = metadata["name"]
         return Fault("Paused", f"it is paused; resume it with kubectl rollout resume deployment/{name}")
     replica_set = new_replica_set(workload, remembered)

@@ -29,7 +29,7 @@ def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str]) -
 
 
 def holds(rule: t.Mapping[str, t.Any], labels: t.Mapping[str, str]) -> bool:
-    """Whether one rule of matchExpressions holds, with the operators that node affinity has besides."""
+    """Whether labels meet one rule of matchExpressions, with the operators that node affinity has besides."""
     value, operator, values = labels.get(rule["key"]), rule.get("operator"), rule.get("values") or []
     if operator in ("Exists", "DoesNotExist"):
         return (value is not None) == (operator == "Exists")

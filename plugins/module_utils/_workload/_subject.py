@@ -75,7 +75,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Drain:
-    """How a pod ends without losing requests: what it does between being told to end and not listening any more."""
+    """How a pod ends without losing requests: what it does between being told to end and no longer listening."""
 
     container: str  #: the one that takes the requests
     kind: str  #: sleep, exec, httpGet or tcpSocket

@@ -83,7 +83,7 @@ selects = _selectors.selects
 
 
 def bare(template: Object) -> Object:
-    """A pod template without what controllers add to their copies of it, so that two can be compared."""
+    """A pod template without what controllers add to it, so that two can be compared."""
     metadata = {k: v for k, v in (template.get("metadata") or {}).items() if k != "creationTimestamp"}
     labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != "pod-template-hash"}
     kept = {k: v for k, v in template.items() if k != "$patch"}
@@ -342,7 +342,7 @@ def joined(*patches: t.Sequence[Object]) -> list[Object]:
 
 
 def restarted(workload: Object, now: datetime) -> list[Object]:
-    """The JSON patch that starts all pods anew, as kubectl rollout restart does."""
+    """The JSON patch that restarts all pods, as kubectl rollout restart does."""
     metadata = workload["spec"]["template"].get("metadata")
     path = "/spec/template/metadata"
     noted = dict((metadata or {}).get("annotations") or {}, **{RESTARTED_AT: now.strftime("%Y-%m-%dT%H:%M:%SZ")})

@@ -4,7 +4,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """VirtualServices of Istio: weights of the destinations of their HTTP routes, each a Service of its own.
 
-Destinations by subset are refused: a DestinationRule, which says what a subset is, is none of ours to change. Pure
+Destinations by subset are refused: a DestinationRule, which says what a subset is, is not ours to change. Pure
 functions of plain objects.
 """
 

@@ -4,8 +4,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How a router's object shares the traffic of one Service with another, and the patches that change it.
 
-The other Service is a canary's, or that of the colour that has no traffic yet. It remembers what is to be as before
-once it is no backend any more. Pure functions of plain objects.
+The other Service is a canary's, or that of the colour that has no traffic yet. It remembers what is to be restored once
+it is no longer a backend. Pure functions of plain objects.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import HELD
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import WATCHED
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_steps import is_whole, longest, seconds
 from unit.plugins.module_utils._strategy.canaries import (
     STEPS,
@@ -18,7 +18,7 @@ from unit.plugins.module_utils._strategy.canaries import (
 
 
 def test_a_pause_that_was_held_is_not_repeated() -> None:
-    found = planned(seen(beside=canary(**{HELD: "25"})), version="2.0.0", steps=STEPS)
+    found = planned(seen(beside=canary(**{WATCHED: "25"})), version="2.0.0", steps=STEPS)
     assert [step["pause"] for step in found["steps"]] == [0, 0]
     assert planned(seen(beside=canary()), version="2.0.0", steps=STEPS)["steps"][0]["pause"] == 300
 
