@@ -91,7 +91,7 @@ def test_what_others_set_is_refused_or_taken_away_and_a_label_that_is_added_leav
     assert "variable DEBUG of container hello (by kubectl-set)" in refused["reason"]
     ends = (took["ending"], again["ending"], again["changed"])
     assert ends == ("success", "success", False), took["reason"]
-    assert "which nobody may change" in " ".join(run.output.split())
+    assert "which is immutable" in " ".join(run.output.split())
     hello = lab.objects()["Deployment hello"]
     assert hello.metadata.generation == before["Deployment hello"].metadata.generation + 1  # written once
     assert hello.spec.selector.match_labels == selector
