@@ -32,12 +32,7 @@ class ActionModule(OperationAction):
         if self._connection.transport != "local":
             return {
                 "failed": True,
-                "msg": "convoy.rollout.apply works on the machine "
-                "of "
-                "ansible-playbook: "
-                "set "
-                "ansible_connection: "
-                "local "
+                "msg": "convoy.rollout.apply works on the machine of ansible-playbook: set ansible_connection: local "
                 "for the host, and a kubeconfig that leads to the cluster, with a proxy-url if need be.",
             }
         return super().run(tmp, task_vars)

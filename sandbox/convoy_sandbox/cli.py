@@ -414,8 +414,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-plane",
         choices=DATA_PLANES,
         default=DATA_PLANE,
-        help="how soon users are led to new pods and away from pods that end: like a node's proxy, at most once "
-        "a "
+        help="how soon users are led to new pods and away from pods that end: like a node's proxy, at most once a "
         "second; like a cloud's load balancer, after 5 to 20 s; or at once, like no real cluster (default: "
         "%(default)s)",
     )
@@ -425,11 +424,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=COMMAND",
-        help="an image whose containers run this command line, with POD_IP, PORT "
-        "and "
-        "PORT_<containerPort> "
-        "in "
-        "its "
+        help="an image whose containers run this command line, with POD_IP, PORT and PORT_<containerPort> in its "
         "environment",
     )
     start.add_argument("--catalog", type=Path, help="a YAML file of more images")
@@ -449,12 +444,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--gateway",
         action="store_true",
-        help="serve the kinds of the Gateway API, with a real Traefik in front of "
-        "the "
-        "cluster: "
-        "Gateway "
-        "web "
-        "in "
+        help="serve the kinds of the Gateway API, with a real Traefik in front of the cluster: Gateway web in "
         "namespace gateway",
     )
     start.add_argument("--foreground", action="store_true", help="stay in the foreground; Ctrl-C stops the sandbox")

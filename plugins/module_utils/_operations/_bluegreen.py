@@ -117,7 +117,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "back":
         return _bluegreen_back.back(options, task)
     if not options["plan"]:
-        raise Failure("plan is empty: give it what convoy.rollout.run returned as plan.")
+        raise Failure("plan is empty: set it to what convoy.rollout.run returned as plan.")
     work = {
         "prepared": _prepared,
         "previewed": _previewed,

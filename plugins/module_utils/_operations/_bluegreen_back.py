@@ -50,7 +50,8 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             run.journal.note(
                 "taken_back",
                 message=f"{options['name']} {options['plan']['version']} failed verification, and the traffic could "
-                f"not be switched back to {options['plan']['active']['version']}: {failure.message}",
+                f"not be switched back to {options['plan']['active']['version']}, so users may still get "
+                f"{options['plan']['version']}: {failure.message}",
                 complete=False,
                 taken_over=isinstance(failure, LockLostError),
             )

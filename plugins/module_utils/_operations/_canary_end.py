@@ -246,13 +246,8 @@ def back(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             run.journal.note(
                 "taken_back",
-                message=f"{name} {version} could not be rolled "
-                "back "
-                "to "
-                f"{old}: "
-                f"{failure.message.rstrip('.')}; "
-                "remove "
-                "what is left of its canary with -e abort=true",
+                message=f"{name} {version} could not be rolled back to {old}, so some users may still get {version}: "
+                f"{failure.message.rstrip('.')}; remove what is left of its canary with -e abort=true",
                 complete=False,
                 taken_over=isinstance(failure, LockLostError),
             )

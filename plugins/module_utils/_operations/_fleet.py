@@ -83,7 +83,7 @@ def _checked(options: Options, _task: Task, play: Play) -> dict[str, t.Any]:
     """Refuse what cannot work, before a cluster is touched."""
     _waves.waves(play.hosts, options["waves"], play.groups)
     if not options["application"]:
-        raise Failure('fleet_application is ""; give the name of the application, with -e application=NAME.')
+        raise Failure('fleet_application is ""; set the name of the application, with -e application=NAME.')
     _plan.check_least("fleet", options, {"soak": 0, "samples": 1, "timeout": 1})
     if not 0 <= options["min_success"] <= 1:
         raise Failure(f"fleet_min_success is {options['min_success']}; set a share from 0 to 1.")

@@ -305,7 +305,9 @@ class Step:
                 message = f"{failed}, and was not rolled back, as somebody else has changed Deployment {name} since"
                 return self.over({"changed": False}, message)
             if not back:
-                message = f"{failed}, and there is no earlier revision that it could be rolled back to"
+                message = (
+                    f"{failed}, and there is no earlier revision that it could be rolled back to, so users still get it"
+                )
                 return self.over({"changed": False}, message)
             gone = self.missing(there)
             if gone:
@@ -318,7 +320,7 @@ class Step:
             undone = self.rollout(state="undone", to_revision=back["revision"], failed=True)
         except Failure as failure:
             failure = self.run.failed(failure)
-            message = f"{failed}, and could not be rolled back: {failure.message}"
+            message = f"{failed}, and could not be rolled back, so users may still get it: {failure.message}"
             return self.over({"changed": False}, message)
         said = f"{failed} and was rolled back to {back['version']}"
         try:

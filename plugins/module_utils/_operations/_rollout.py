@@ -191,7 +191,7 @@ class Rollout:
             known = (_workloads.bare(before.workload["spec"]["template"]), to.template)
             if _workloads.bare(workload["spec"]["template"]) not in known:
                 raise Failure(
-                    f"{place} was changed by somebody else during this run; look at it and run the playbook again."
+                    f"{place} was changed by somebody else during this run; check it and run the playbook again."
                 )
             # Where it went back already, the current revision is not the one that failed.
             noted = _workloads.failed_with_current(before.revisions) if failed and not to.current else ""

@@ -109,8 +109,8 @@ class Routing:
             refused = (refused or now) if answer.said == "no" else None
             if (refused and now - refused > REFUSED) or now - begun > self.timeout:
                 raise Failure(
-                    f"{router} is not accepted by all of its gateways after {now - begun:.0f} s: {answer.why}. See its "
-                    f"status and what its gateways log."
+                    f"{router} is not accepted by all of its gateways after {now - begun:.0f} s: {answer.why}. Check "
+                    "its status and the logs of its gateways."
                 )
             self.writes.run.check_given()
             time.sleep(LOOK)

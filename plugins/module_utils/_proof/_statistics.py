@@ -299,8 +299,8 @@ def _lost(standard: Standard, answered: int, total: int, rest: str) -> str:
 def _slow(standard: Standard, slow: int, answered: int, version: str, rest: str) -> str:
     of = f"{version} " if version else ""
     return (
-        f"{_named(standard)}{of}took more than {standard.max_p99:g} s for {slow} of {answered} answers, "
-        f"and for {SLOW:.0%} it may{rest}"
+        f"{_named(standard)}{of}took more than {standard.max_p99:g} s for {slow} of {answered} answers, where "
+        f"{SLOW:.0%} may{rest}"
     )
 
 

@@ -213,7 +213,10 @@ def _ended(events: t.Sequence[Event], planned: Event, watched: Event | None) -> 
     else:
         seconds = next((each["seconds"] for each in endings if each["seconds"]), None)
         drained = f"though they drain for {seconds:g} s" if seconds else "see how they end"
-        cause = f"{drained}; find out how long what leads users there takes to follow, and give them a longer drain"
+        cause = (
+            f"{drained}; find out how long the proxies and load balancers in front of them take to follow, and give "
+            "them a longer drain"
+        )
     by_version = dict(Counter(pods.values()))
     return {
         "pods": by_version,

@@ -270,13 +270,13 @@ def test_slow_answers_fail_only_where_it_is_sure() -> None:
     assert (verdict(0, 111)[0], verdict(0, 112)[0]) == ("inconclusive", "pass")
     assert verdict(1, 200)[0] == "pass"
     assert judge({"1": 20}, 20, Standard({"1": 1.0}, max_p99=0.5), slow={"1": 1}, fixed=True)[0] == "pass"
-    assert verdict(10, 100) == ("fail", "hello took more than 0.5 s for 10 of 100 answers, and for 1% it may")
+    assert verdict(10, 100) == ("fail", "hello took more than 0.5 s for 10 of 100 answers, where 1% may")
 
 
 def test_a_canary_that_is_slow_is_found_among_the_answers_of_a_fast_stable() -> None:
     counts, both = {"1": 750, "2": 250}, Standard({"1": 0.75, "2": 0.25}, max_p99=0.5, name="hello")
     assert judge(counts, 1000, both, slow={"1": 2, "2": 1})[0] == "pass"
-    said = "hello 2 took more than 0.5 s for 13 of 250 answers, and for 1% it may"
+    said = "hello 2 took more than 0.5 s for 13 of 250 answers, where 1% may"
     assert judge(counts, 1000, both, slow={"1": 0, "2": 13}) == ("fail", said)
 
 
