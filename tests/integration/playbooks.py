@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import json
@@ -240,7 +241,7 @@ class Lab:
         return dict(self.core.read_namespaced_service(service, self.namespace).spec.selector)
 
     def replicas(self, deployment: str) -> int:
-        """How many copies a Deployment is asked for."""
+        """How many replicas a Deployment is to have."""
         return int(self.apps.read_namespaced_deployment(deployment, self.namespace).spec.replicas)
 
     def deployments(self) -> set[str]:
@@ -282,6 +283,8 @@ class Lab:
             token = settings.get_api_key_with_prefix("authorization")
             headers = {"Authorization": token} if token else {}
             context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+            if not settings.verify_ssl:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             if settings.cert_file:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
 
@@ -328,6 +331,22 @@ def copied(source: Lab, target: Lab) -> Lab:
                 )
     target.settled()
     return target
+
+
+def flattened(kubeconfig: str) -> dict[str, Any]:
+    """A kubeconfig with what it names in files in itself, as `kubectl config view --flatten` has it."""
+    place = Path(kubeconfig)
+    document: dict[str, Any] = yaml.safe_load(place.read_text())
+    for kind, files in {
+        "cluster": ("certificate-authority",),
+        "user": ("client-certificate", "client-key"),
+    }.items():
+        for item in document[f"{kind}s"]:
+            for name in files:
+                if name in item[kind]:
+                    content = (place.parent / item[kind].pop(name)).read_bytes()
+                    item[kind][f"{name}-data"] = base64.b64encode(content).decode()
+    return document
 
 
 def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:

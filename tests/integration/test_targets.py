@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from integration.playbooks import ROOT, Lab
+from integration.playbooks import ROOT, Lab, flattened
 
 CONNECTIONS = Path(__file__).with_name("connections")
 HELLO = {"name": "hello"}
@@ -64,7 +63,7 @@ def test_every_module_is_asked() -> None:
 @pytest.mark.skipif(not oldest(), reason="there is no Python 3.9 on this machine")
 def test_every_module_runs_on_a_target_with_python_3_9(bad_lab: Lab, tmp_path: Path) -> None:
     # As a dictionary: a target without PyYAML cannot read a file.
-    kubeconfig = {"kubeconfig": yaml.safe_load(Path(bad_lab.kubeconfig).read_text())}
+    kubeconfig = {"kubeconfig": flattened(bad_lab.kubeconfig)}
     namespace = {"namespace": bad_lab.namespace}
     tasks = [
         {

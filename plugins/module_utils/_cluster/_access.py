@@ -203,7 +203,11 @@ class Access:
             elif credential.cert_file:
                 context.load_cert_chain(credential.cert_file, credential.key_file)
         except (OSError, ssl.SSLError) as error:
-            raise Failure(f"The certificates for {self.server} cannot be used: {error}.") from error
+            named = (self.ca_file, credential.cert_file, credential.key_file)
+            absent = next((f"{path}: " for path in named if path and not os.path.exists(path)), "")
+            raise Failure(
+                f"The certificates for {self.server} cannot be used: {absent}{error.strerror or error}."
+            ) from error
         return context
 
 

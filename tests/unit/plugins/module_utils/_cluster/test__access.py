@@ -237,6 +237,18 @@ def test_the_key_of_a_client_is_on_disk_only_where_it_has_to(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    made = certificates.make()
+    (tmp_path / "user.crt").write_bytes(made.client_cert)
+    absent = str(tmp_path / "user.key")
+    for access in (
+        Access("https://h", credentials=Credentials(Credential(cert_file=f"{tmp_path}/user.crt", key_file=absent))),
+        Access("https://h", ca_file=absent),
+    ):
+        with pytest.raises(Failure, match=rf"for https://h cannot be used: {absent}: No such file or directory\.$"):
+            access.ssl_context()
+
+
 def test_a_certificate_is_verified_unless_told_otherwise() -> None:
     careful, careless = Access("https://h").ssl_context(), Access("https://h", verify=False).ssl_context()
     assert careful is not None
