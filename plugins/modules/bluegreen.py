@@ -21,15 +21,18 @@ options:
         nothing would stay behind with the colour that loses the traffic, and pins each Service that leads to the active
         one, so that only that one receives traffic.
       - V(previewed) verifies the other colour with requests by the Service C(NAME-preview), before it takes traffic.
+        Where the run was begun by a router, that Service becomes a backend of weight 0 first. An HTTPRoute leads
+        requests with the preview's headers there, and these verify it.
       - V(switched) points each of those Services at the other colour, in one patch, and makes the
-        HorizontalPodAutoscalers of the old one scale the new one. Where a rollout that was cut off before its switch is
-        given up, it undoes what that prepared.
+        HorizontalPodAutoscalers of the old one scale the new one. By a router, it gives that Service all of the weight
+        in one patch, verifies that with requests, points the Services there, and makes the router lead to the users'
+        Service alone again. Where a rollout that was cut off before its end is given up, it undoes what that did.
       - V(verified) verifies that every request gets the version, in the way that the run decided before the change.
       - V(retired) ends what was verified. A rollback is noted as done. Unless O(keep), the traffic is watched for
         O(delay) seconds, and where no container of the new colour crashed, the old one is scaled to 0.
       - V(back) undoes what the failed run changed, as far as it got. Before the switch, it removes what was created,
         and restores what the other colour ran and the selectors of the Services; after it, it points them back and
-        verifies that the old version answers.
+        verifies that the old version answers. A router leads to the users' Service alone before anything is removed.
     type: str
     choices: [prepared, previewed, switched, verified, retired, back]
     required: true
@@ -50,21 +53,27 @@ options:
     description: The manifests of the other colour, as M(convoy.rollout.apply) takes them, for V(prepared).
     type: raw
   path:
-    description: The path of the requests, for V(previewed). By default that of the entry, else C(/version).
+    description: >-
+      The path of the requests to the Service C(NAME-preview), for V(previewed). By default that of the entry, else
+      C(/version).
     type: str
   samples:
-    description: How many requests have to be answered by the version, for V(previewed), V(verified) and V(back).
+    description: >-
+      How many requests have to be answered by the version, for V(previewed), V(verified) and V(back), and by a router
+      for V(switched).
     type: int
     default: 500
   min_success:
     description: >-
-      The share of requests that must be answered, for V(retired) and V(back); where fewer were answered before the
-      run, as many as that.
+      The share of requests that must be answered, for V(switched), V(verified), V(retired) and V(back); where fewer
+      were answered before the run, as many as that.
     type: float
     default: 0.999
     version_added: 0.2.0
   settle:
-    description: Seconds that the cluster may take to send all traffic there, for V(previewed), V(verified) and V(back).
+    description: >-
+      Seconds that the cluster, or a router, may take to send all traffic there, for V(previewed), V(switched),
+      V(verified) and V(back).
     type: int
     default: 30
   keep:
@@ -76,7 +85,9 @@ options:
     type: int
     default: 30
   timeout:
-    description: Seconds that the new colour may take to be complete again, for V(retired).
+    description: >-
+      Seconds that the new colour may take to be complete again, for V(retired), and that a router's gateways and
+      Services may take to follow, for the others.
     type: int
     default: 600
   failure:

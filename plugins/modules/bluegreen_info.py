@@ -14,8 +14,8 @@ version_added: 0.1.0
 author: The convoy.rollout authors (@convoy-rollout)
 description:
   - Reads a Service and the Deployments of its namespace once, and works out which of the two colours takes
-    the Service's
-    traffic, and what is left to do to move it to a version.
+    the Service's traffic, and what is left to do to move it to a version.
+  - Where a rollout by a router was cut off, it also says where that leads users by now.
   - Blue is the Deployment of the Service's name, where there is one, else the one that ends in C(-blue).
     Green ends in C(-green).
 options:
@@ -36,6 +36,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - convoy.rollout._router
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._version
@@ -126,6 +127,19 @@ previous_version:
   description: The version before the last switch, empty where there was none.
   returned: success
   type: str
+router:
+  description: >-
+    The router that a rollout which was cut off has lead to both colours, such as an HTTPRoute; empty at rest, where the
+    Service's selector alone decides.
+  returned: success
+  type: str
+stand:
+  description: >-
+    Where that router leads to. V(home), to the Service alone; V(beside), also to the other colour, with the weight 0;
+    V(switched), to the other colour alone; V(same), to the Service and the preview Service, which have one colour.
+  returned: success
+  type: str
+  sample: home
 phase:
   description: >-
     V(done) when the version takes the traffic, V(switch) when the idle colour runs the previous version and

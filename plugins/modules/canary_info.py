@@ -64,65 +64,6 @@ options:
         description: How long the canary stays at this weight, in seconds or as V(30s), V(5m) or V(1h30m).
         type: str
         default: "0"
-  router:
-    description: What splits the traffic by weights, where that is not the number of pods behind the Service. By default
-      what gives the canary its share, and where there is none the one object that leads to the Service and can.
-    type: dict
-    suboptions:
-      pods:
-        description: The number of pods splits it, whatever leads to the Service.
-        type: bool
-      gateway_api:
-        description: An HTTPRoute of Gateway API, in the namespace of the application.
-        type: dict
-        suboptions:
-          route:
-            description: Its name.
-            type: str
-            required: true
-          rules:
-            description: The names of those of its rules that are meant. By default all that lead to the Service.
-            type: list
-            elements: str
-            default: []
-      istio:
-        description: A VirtualService of Istio, in the namespace of the application.
-        type: dict
-        suboptions:
-          virtual_service:
-            description: Its name.
-            type: str
-            required: true
-          routes:
-            description: The names of those of its HTTP routes that are meant. By default all that lead to the Service.
-            type: list
-            elements: str
-            default: []
-      traefik:
-        description: A TraefikService with weighted services, in the namespace of the application.
-        type: dict
-        suboptions:
-          service:
-            description: Its name.
-            type: str
-            required: true
-      openshift:
-        description: A Route of OpenShift, in the namespace of the application.
-        type: dict
-        suboptions:
-          route:
-            description: Its name.
-            type: str
-            required: true
-      ingress:
-        description: An Ingress in the namespace of the application, whose controller serves the canary annotations of
-          ingress-nginx.
-        type: dict
-        suboptions:
-          name:
-            description: Its name.
-            type: str
-            required: true
   weight_tolerance:
     description: How many percentage points the nearest share may be away from a weight.
     type: float
@@ -142,6 +83,7 @@ options:
 notes:
   - The version of a Deployment is its image's tag, or what O(version_of) makes of it.
 extends_documentation_fragment:
+  - convoy.rollout._router
   - convoy.rollout._auth
   - convoy.rollout._read_only
   - convoy.rollout._version

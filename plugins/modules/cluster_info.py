@@ -36,6 +36,11 @@ options:
       - canary_traefik
       - canary_openshift
       - bluegreen
+      - bluegreen_route
+      - bluegreen_ingress
+      - bluegreen_istio
+      - bluegreen_traefik
+      - bluegreen_openshift
       - verify
       - lock
     default: []

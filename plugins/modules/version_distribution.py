@@ -257,9 +257,10 @@ options:
     description:
       - What another look can change. With V(shares), of live traffic, shares may follow, and what is lost is lost.
       - With V(answers), of what takes no traffic yet, answers may come, and a wrong version stays wrong.
+      - With V(route), of what a route leads some requests to, a wrong version may answer until that is taken over, too.
       - With V(verdict) it is looked again until the verdict is V(pass).
     type: str
-    choices: [shares, answers, verdict]
+    choices: [shares, answers, route, verdict]
     default: shares
   evidence:
     description: What is verified, the name of it in the run's outcome.

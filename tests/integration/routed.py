@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import urllib3
 from integration.outcomes import Outcomes
 from integration.playbooks import Answer, Lab, Run, description
-from kubernetes import client
+from kubernetes import client, watch
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
 GIT = "argocd-controller"
@@ -66,6 +68,33 @@ class Routed(Lab):
         """The route as it is."""
         return dict(self.custom.get_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello"))
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[tuple[dict[str, int], int]]]:
+        """What the route led to as it changed: the weights of its backends, and how many rules it had."""
+        seen: list[tuple[dict[str, int], int]] = []
+        follow = watch.Watch()
+
+        def go_on() -> None:
+            listed = self.custom.list_namespaced_custom_object
+            for event in follow.stream(listed, *ROUTES, self.namespace, "httproutes", timeout_seconds=300):
+                rules = event["object"]["spec"]["rules"]
+                now = {each["name"]: each.get("weight", 1) for each in rules[0]["backendRefs"]}, len(rules)
+                if [now] != seen[-1:]:
+                    seen.append(now)
+                if over.is_set() and event["object"]["metadata"].get("labels", {}).get("seen"):
+                    return
+
+        over = threading.Event()
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            patch = {"metadata": {"labels": {"seen": "all"}}}  # which ends the watch, after all that came before
+            self.custom.patch_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello", patch)
+            thread.join(60)
+
     def weights(self) -> dict[str, int]:
         """The weights of its backends."""
         return {each["name"]: each["weight"] for each in self.route()["spec"]["rules"][0]["backendRefs"]}
@@ -77,11 +106,11 @@ class Routed(Lab):
             *ROUTES, self.namespace, "httproutes", "hello", patch, field_manager=GIT
         )
 
-    def outcomes(self, folder: Path, **variables: Any) -> Outcomes:
-        """A play that keeps the outcome of a canary by this route."""
-        names = {name.replace("application_", "canary_"): value for name, value in self.variables.items()}
-        names["canary_applications"] = names.pop("applications")
-        return Outcomes(self, folder, "canary", {**names, **variables})
+    def outcomes(self, folder: Path, role: str = "canary", *runs: dict[str, Any], **variables: Any) -> Outcomes:
+        """A play that keeps the outcomes of a role by this route: of each of `runs`, by default of one."""
+        names = {name.replace("application_", f"{role}_"): value for name, value in self.variables.items()}
+        names[f"{role}_applications"] = names.pop("applications")
+        return Outcomes(self, folder, role, *({**names, **variables, **run} for run in runs or ({},)))
 
     def services(self) -> set[str]:
         """The names of the Services."""

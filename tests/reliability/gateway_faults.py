@@ -1,4 +1,4 @@
-"""Runs of a canary by an HTTPRoute that are killed with kill -9 at each task and write, on a real gateway."""
+"""Canaries and blue/green by an HTTPRoute, killed with kill -9 at each task and write, on a real gateway."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STEPS: dict[str, Any] = {"canary_steps": [{"weight": 10}, {"weight": 50, "pause"
 
 
 class Routed(Scenario):
-    """A canary by a route."""
+    """A canary, or blue/green, by a route."""
 
     @property
     def group(self) -> str:
         """What it is counted with."""
-        return "canary by an HTTPRoute"
+        return f"{self.strategy} by an HTTPRoute"
 
     @property
     def deploy(self) -> Play:
@@ -41,7 +41,11 @@ SCENARIOS = {
     "steps": Routed("canary", ("canary", {"version": "2.0.0", "promote": True, **STEPS}), ABORT, undo=ROLLBACK),
     "testers": Routed("canary", ("canary", {"version": "2.0.0", "canary_steps": [TESTERS, {"weight": 50}]}), ABORT),
     "half": Routed("canary", ("canary", {"version": "2.0.0", "canary_weight": 50}), ABORT),
+    "colours": Routed("bluegreen", ("bluegreen", {"version": "2.0.0"}), ("bluegreen", {"rollback": True})),
 }
+
+
+GROUPS = {scenario.group for scenario in SCENARIOS.values()}
 
 
 class Bench(kills.Bench):
@@ -93,15 +97,16 @@ def worker(plan: Mapping[str, Any]) -> Iterator[Callable[[Case], Result]]:
 
 def text(plan: Mapping[str, Any], results: Sequence[Result]) -> str:
     """The section: how many points, and what was not as it should be."""
-    return "\n".join([WORDS, *kills.table(plan, results, {"canary by an HTTPRoute": True})])
+    return "\n".join([WORDS, *kills.table(plan, results, dict.fromkeys(GROUPS, True))])
 
 
 WORDS = """\
 As above, of a canary whose share an HTTPRoute gives, on a real Traefik: killed as a task starts, in its middle, and
 before and after each write, among them those of the route's weights, of stable's Service and of the canary's own. Run
 again it has to end where an undisturbed run ends; the way back is `abort=true`, and `rollback.yml` where that says so.
-Then the route and the Services have to be as they were before the canary, too. All the while users ask the gateway, and
-not one request may be lost.
+Then the route and the Services have to be as they were before the canary, too. A blue/green run whose switch is the
+route's weights is killed likewise; its way back is `rollback=true`, after which the route has to be as it was. All the
+while users ask the gateway, and not one request may be lost.
 """
 
 SECTION = Section("Killed anywhere, by a route", plan, worker, text)

@@ -12,9 +12,10 @@ HEAD = """\
 #
 # A Role holds in the application's namespace. A ClusterRole with -room lets capacity count what is free:
 # nodes and pods of all namespaces. The Roles convoy-canary-route, -ingress, -istio, -traefik and -openshift are for a
-# canary by such a router: who may patch one has power over all of its users' traffic, so restrict get, patch and delete
-# of them by resourceNames. To list them is to find one where none is named. The Role convoy-verify reads
-# and asks only: module version_distribution with all of its sources. Bind those of a strategy to whoever runs it:
+# canary by such a router, and those of convoy-bluegreen for blue/green by it: who may patch one has power over all
+# of its users' traffic, so restrict get, patch and delete of them by resourceNames. To list them is to find one where
+# none is named. The Role convoy-verify reads and asks only: module version_distribution with all of its sources. Bind
+# those of a strategy to whoever runs it:
 #
 #   kubectl apply --namespace shop -f docs/rbac.yaml
 #   kubectl create rolebinding bluegreen --namespace shop --role convoy-bluegreen --user jane

@@ -76,8 +76,27 @@ _CANARY = (
     Right("", "services", ("list",)),
     Right("autoscaling", "horizontalpodautoscalers", ("list",)),
 )
-#: What a router takes besides: the canary's own Service.
+_BLUEGREEN = (
+    *_CHANGED,
+    _CREATED,
+    Right("apps", "deployments", ("delete",)),
+    *_ROOM,
+    *_ASKED,
+    *_SUBJECT,
+    Right("", "services", ("create", "patch", "delete")),
+    *_POINTING,
+)
+#: What a router takes of a canary besides: its own Service.
 _ROUTED = Right("", "services", ("create", "patch", "delete"))
+#: The objects of routers, by the name that a strategy has with them. To list them is to find them. Whoever may change
+#: one has power over all of its users' traffic.
+_ROUTERS = {
+    "route": Right("gateway.networking.k8s.io", "httproutes", ("list", "get", "patch")),
+    "ingress": Right("networking.k8s.io", "ingresses", ("list", "get", "create", "patch", "delete")),
+    "istio": Right("networking.istio.io", "virtualservices", ("list", "get", "patch")),
+    "traefik": Right("traefik.io", "traefikservices", ("list", "get", "patch")),
+    "openshift": Right("route.openshift.io", "routes", ("list", "get", "patch")),
+}
 
 #: The rights by strategy. roles/cluster checks them, docs/rbac.yaml grants them.
 RIGHTS: dict[str, tuple[Right, ...]] = {
@@ -93,26 +112,9 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "scale": (*_CHANGED, *_ROOM, *_ASKED, *_SUBJECT),
     "rolling_update": (*_CHANGED, *_OTHER_WORKLOADS, *_ROOM, *_SHARES, Right("", "services", ("list",))),
     "canary": _CANARY,
-    # Whoever may change a router's object has power over all of its users' traffic. To list them is to find it.
-    "canary_route": (*_CANARY, _ROUTED, Right("gateway.networking.k8s.io", "httproutes", ("list", "get", "patch"))),
-    "canary_ingress": (
-        *_CANARY,
-        _ROUTED,
-        Right("networking.k8s.io", "ingresses", ("list", "get", "create", "patch", "delete")),
-    ),
-    "canary_istio": (*_CANARY, _ROUTED, Right("networking.istio.io", "virtualservices", ("list", "get", "patch"))),
-    "canary_traefik": (*_CANARY, _ROUTED, Right("traefik.io", "traefikservices", ("list", "get", "patch"))),
-    "canary_openshift": (*_CANARY, _ROUTED, Right("route.openshift.io", "routes", ("list", "get", "patch"))),
-    "bluegreen": (
-        *_CHANGED,
-        _CREATED,
-        Right("apps", "deployments", ("delete",)),
-        *_ROOM,
-        *_ASKED,
-        *_SUBJECT,
-        Right("", "services", ("create", "patch", "delete")),
-        *_POINTING,
-    ),
+    **{f"canary_{name}": (*_CANARY, _ROUTED, right) for name, right in _ROUTERS.items()},
+    "bluegreen": _BLUEGREEN,
+    **{f"bluegreen_{name}": (*_BLUEGREEN, right) for name, right in _ROUTERS.items()},
     "verify": (*_SHARES, Right("", "pods", ("list",))),
     "lock": (Right("coordination.k8s.io", "leases", ("get", "create", "update", "delete")),),
 }

@@ -20,6 +20,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _baseline,
     _bluegreen_back,
     _bluegreen_pointing,
+    _by_route,
     _called,
     _capacity,
     _looking,
@@ -29,8 +30,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _pointers
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import (
+    _bluegreen,
+    _bluegreen_route,
+    _pointers,
+    _unfinished,
+)
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._plan import MIN_SUCCESS, Plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router, _testers
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _given,
     _images,
@@ -76,7 +83,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         _place.check_namespace(api, namespace)
         raise Failure(f"{failure.message} app_deploy.yml deploys what is described.") from failure
     service, others = _bluegreen.following(subject, there.services)
-    found = _bluegreen.plan(
+    found: t.Mapping[str, t.Any] = _bluegreen.plan(
         service,
         there.deployments,
         version=request["version"],
@@ -86,8 +93,10 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         container=request["container"],
         rule=_images.rule(request["version_of"]),
     )
+    way = _by_route.way(api, begin, found, there.services, there.deployments)
+    found = way.resumed(found)
     endings = [] if request["keep_previous"] else _bluegreen.endings(found, there.deployments, service)
-    plan = _bluegreen.begin(found, name, begin.drained(api), request, endings)
+    plan = way.begun(_bluegreen.begin(found, name, begin.drained(api), request, endings), found, begin)
     if found["phase"] == "done":
         return plan
     pointers = _pointing.read(api, namespace)
@@ -95,18 +104,29 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
     active, preview = found["active"]["deployment"], found["preview"]["deployment"]
     if found["phase"] == "switch":
         colours = [_pointers.Colour(each, _workloads.pod_labels(deployments[each])) for each in (active, preview)]
-        _pointers.check(pointers, colours[0], colours[1], [item["name"] for item in found["services"]])
+        leading = [item["name"] for item in found["services"]]
+        # Where a run that was cut off has a route lead to the preview Service as well, that is led away first.
+        _pointers.check(pointers, colours[0], colours[1], [*leading, *([f"{name}-preview"] if way.split else [])])
     moving = _pointers.moving(pointers, active, preview)
     return replace(
         plan,
         facts={**plan.facts, "autoscalers": moving},
-        hints=[*plan.hints, *_pointers.unjudged(pointers, active)],
+        hints=[
+            *plan.hints,
+            *_bluegreen_route.by_selector(way.may_not, found["service"]),
+            *_pointers.unjudged(pointers, active),
+        ],
     )
+
+
+def _checked(begin: Begin) -> None:
+    _bluegreen.check(begin.application, begin.applications, begin.request)
+    _router.check_entry(_router.named(begin.request["router"]), begin.application, begin.entry)
 
 
 PLANNING = Planning(
     arguments=_bluegreen.REQUEST,
-    check=lambda begin: _bluegreen.check(begin.application, begin.applications, begin.request),
+    check=_checked,
     purpose=lambda begin: f"blue/green {'back' if begin.request['rollback'] else 'to ' + begin.request['version']}",
     plan=_planned,
 )
@@ -137,6 +157,11 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     plan, namespace = options["plan"], options["namespace"]
     preview = plan["preview"]
     tried = plan["preview_service"]
+    results: list[dict[str, t.Any]] = []
+    if plan["route"] and not _bluegreen_route.keeps(plan):
+        with _by_route.by_route(options, task, run) as by_route:
+            by_route.home(plan["active"]["deployment"])  # of a run that was cut off
+            results += by_route.results
     manifests = _apply.documents(_apply.text_of(options["definition"]))
     template = _bluegreen.template_of(manifests, preview["deployment"])
     with contextlib.closing(_api.api(options, task.environ)) as api:
@@ -177,10 +202,13 @@ def _prepared(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
             *([] if preview["exists"] else [f"Deployment {preview['deployment']}"]),
             *([] if service else [f"Service {tried}"]),
         ]
-        changes = {"creates": tuple(creates), **(_running(api, namespace, preview) if preview["exists"] else {})}
-    results = []
+        changes = {
+            "creates": tuple(creates),
+            "router": plan["route"].get("name", ""),
+            **(_running(api, namespace, preview) if preview["exists"] else {}),
+        }
     for number, service in enumerate(plan["services"]):
-        noted = functools.partial(_bluegreen.begun, changes={"to": plan["version"], **({} if number else changes)})
+        noted = functools.partial(_unfinished.begun, changes={"to": plan["version"], **({} if number else changes)})
         said = f"Service {service['name']} is pinned to its active version"
         results.append(_bluegreen_pointing.pointed(options, task, run, service["name"], service["active"], said, noted))
     return _bluegreen_pointing.together(results)
@@ -201,23 +229,33 @@ def _running(api: _api.Api, namespace: str, preview: t.Mapping[str, t.Any]) -> d
 
 def _previewed(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
     """See that the other colour answers as it should, before it takes traffic. Raises Failure."""
-    name, version = f"{options['name']}-preview", options["plan"]["version"]
-    service = options["plan"]["service"]
-    entry = _bluegreen.preview_entry(options["name"], service, _called.given(options["entry"]), options["path"] or "")
+    plan, given = options["plan"], _called.given(options["entry"])
+    version, headers, results = plan["version"], plan["route"].get("headers") or {}, []
+    if plan["route"]:
+        with _by_route.by_route(options, task, run) as by_route:
+            by_route.beside(headers)
+            results = by_route.results
+    service = plan["service"] if headers else plan["preview_service"]
+    if headers:
+        entry = {**given, "headers": {**(given.get("headers") or {}), **headers}}
+    else:
+        entry = _bluegreen.preview_entry(options["name"], plan["service"], given, options["path"] or "")
     proof = _baseline.Proof(options, task, run)
-    proof.by(_baseline.asked(options, name, entry=entry))
+    proof.by(_baseline.asked(options, service, entry=entry))
     seen = proof.verified(
         "preview",
         final=False,
         samples=options["samples"],
         expected={version: 1},
         settle=options["settle"],
-        settles="answers",
-        name=name,
-        application_service=name,
+        settles="route" if headers else "answers",
+        name=service,
+        application_service=service,
         entry=entry,
     )
-    return {"changed": False, "message": f"{version} in the preview: {seen['message']}."}
+    asked = f" with {_testers.said(headers)}" if headers else ""
+    said = [*results, {"changed": False, "message": f"{version} in the preview{asked}: {seen['message']}."}]
+    return _bluegreen_pointing.together(said)
 
 
 def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -238,16 +276,46 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
 
 
 def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
-    """Point each Service at the other colour, in one patch of each, and what scales the active one after that."""
+    """Have the other colour get the traffic, and what scales the active one scale that.
+
+    By a router that is one patch of its weights, and each Service follows once users were seen to get the other colour;
+    else it is one patch of each Service.
+    """
     plan = options["plan"]
     if plan["phase"] == "done":
         if plan["unfinished"]:
             return _bluegreen_back.withdrawn(options, task, run)
         return {"changed": False, "message": f"Service {plan['service']} already leads to {plan['version']}."}
-    run.journal.note("switching")
-    results = []
-    for number, service in enumerate(plan["services"]):
-        noted = {_bluegreen.UNFINISHED: None, **({} if number else {_bluegreen.PREVIOUS: plan["way_back"]})}
+    if not plan["route"]:
+        run.journal.note("switching")
+        return _bluegreen_pointing.together(_pointed_there(options, task, run, plan["services"]))
+    with _by_route.by_route(options, task, run) as by_route:
+        if plan["route"]["stand"] == "same":
+            by_route.home(plan["active"]["deployment"])  # of a run that was cut off
+        if plan["phase"] == "switch":
+            by_route.beside({})
+        run.journal.note("switching")
+        if not task.check_mode:
+            run.journal.note("serving", version=None)  # until it is verified
+        by_route.switch()
+        if not task.check_mode:
+            asked = {"samples": options["samples"], "settle": options["settle"]}
+            _asked(options, task, run, plan["version"], evidence="traffic by the weights", final=False, **asked)
+        # The one by which a run that is cut off here knows that it has to go on is the last of them.
+        results = _pointed_there(options, task, run, [*plan["services"][1:], plan["services"][0]])
+        if not task.check_mode:
+            by_route.home(plan["preview"]["deployment"])
+        return _bluegreen_pointing.together([*by_route.results, *results])
+
+
+def _pointed_there(
+    options: t.Mapping[str, t.Any], task: Task, run: _run.Run, services: t.Sequence[t.Mapping[str, t.Any]]
+) -> list[dict[str, t.Any]]:
+    """Point Services at the other colour, in one patch of each, and what scales the active one after that."""
+    plan, results = options["plan"], []
+    for service in services:
+        decides = service is plan["services"][0]
+        noted = {_unfinished.UNFINISHED: None, **({_bluegreen.PREVIOUS: plan["way_back"]} if decides else {})}
         said = f"Service {service['name']} is switched from {plan['active']['version']} to {plan['version']}"
         known = None if task.check_mode else service["active"]  # which check mode did not pin it to
         results.append(
@@ -255,9 +323,7 @@ def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         )
         if not task.check_mode:
             run.journal.note("serving", version=None)  # until it is verified
-    return _bluegreen_pointing.together(
-        [*results, *_bluegreen_pointing.scalers_moved(options, task, run, "active", "preview")]
-    )
+    return [*results, *_bluegreen_pointing.scalers_moved(options, task, run, "active", "preview")]
 
 
 def _retired(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str, t.Any]:
@@ -321,7 +387,8 @@ def _asked(
         final=final,
         expected={version: 1},
         min_success=options["min_success"],
-        family_size=2,  # of the two times that a run may be taken back for what users get
+        # Of the two times that a run may be taken back for what users get, and by a router of three.
+        family_size=3 if options["plan"]["route"] else 2,
         on_inconclusive="pass",  # few requests do not show that one in a thousand is lost at most
         **asked,
     )

@@ -15,12 +15,13 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import (
     _baseline,
     _bluegreen_pointing,
+    _by_route,
     _called,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._lock import LockLostError
-from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen, _unfinished
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place, _selectors, _workloads
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import Place
 
@@ -97,22 +98,23 @@ def withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     Raises Failure, naming what is left and the commands that remove it.
     """
     plan, namespace = options["plan"], options["namespace"]
-    said: list[str] = []
+    said = _led_home(options, task, run)
     with contextlib.closing(_api.api(options, task.environ)) as api:
         services = [_place.found(api, Place("Service", namespace, item["name"])) for item in plan["services"]]
-        began = [item for item in map(_bluegreen.unfinished_of, services) if item]
+        began = [item for item in map(_unfinished.unfinished_of, services) if item]
         created = [each for item in began for each in item.creates]
         preview = Place("Deployment", namespace, plan["preview"]["deployment"])
         changed = next((item["metadata"]["name"] for item in services if not _bluegreen.live(item, plan)), "")
         if changed:
             raise Failure(
                 f"Service {changed} was changed by somebody else during this run; check where it leads to, and remove "
-                f"what is not needed: {_bluegreen.removal(namespace, began)}."
+                f"what is not needed: {_unfinished.removal(namespace, began)}."
             )
         for each in created:
             kind, name = each.split(" ", 1)
             there = _place.there(api, Place(kind, namespace, name))
             if there is not None:
+                run.let_go(Place(kind, namespace, name))
                 _place.deleted(
                     api, Place(kind, namespace, name), there, dry_run=task.check_mode, before_write=run.check
                 )
@@ -124,14 +126,25 @@ def withdrawn(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         if not task.check_mode:
             _see_gone(api, preview, options["timeout"], bool(created or (given and not given.replicas)))
         deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
-    for service, item in [(each, _bluegreen.unfinished_of(each)) for each in services]:
+    for service, item in [(each, _unfinished.unfinished_of(each)) for each in services]:
         if item:
             said += _unpinned(options, task, run, service, item, deployments)
     message = "; ".join(said)
     return {"changed": bool(said), "message": f"{message}." if message else ""}
 
 
-def _given_back(api: _api.Api, task: Task, run: _run.Run, place: Place, began: _bluegreen.Unfinished) -> list[str]:
+def _led_home(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> list[str]:
+    """Have a router lead to the users' Service alone, before what it led to besides is removed. Raises Failure."""
+    plan = options["plan"]
+    if not plan["route"]:
+        return []
+    with _by_route.by_route(options, task, run) as by_route:
+        by_route.home(plan["active"]["deployment"], lambda: _answers(options, task, run, plan["active"]["version"]))
+        changed = bool(by_route.results)
+    return [f"{plan['route']['name']} leads to Service {by_route.users} alone"] if changed else []
+
+
+def _given_back(api: _api.Api, task: Task, run: _run.Run, place: Place, began: _unfinished.Unfinished) -> list[str]:
     """Give the other colour back what it ran, where its revision is still there, else take its replicas away."""
     deployment = _place.there(api, place)
     if deployment is None:
@@ -160,7 +173,7 @@ def _unpinned(
     task: Task,
     run: _run.Run,
     service: _api.Object,
-    began: _bluegreen.Unfinished,
+    began: _unfinished.Unfinished,
     deployments: t.Sequence[_api.Object],
 ) -> list[str]:
     """Give a Service back the selector that it had, where that leads to nothing but the active colour."""
@@ -180,7 +193,7 @@ def _unpinned(
         ]
     message = f"Service {name} has its selector {_said(began.selector)} again"
     result = _bluegreen_pointing.pointed(
-        options, task, run, name, began.selector, message, {_bluegreen.UNFINISHED: None}, there
+        options, task, run, name, began.selector, message, {_unfinished.UNFINISHED: None}, there
     )
     return [message] if result["changed"] and there != began.selector else []
 
@@ -217,6 +230,10 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
         noted = {} if number else {_bluegreen.PREVIOUS: plan["previous_version"] or None}
         said = f"Service {service['name']} is switched back to {old}"
         results.append(_bluegreen_pointing.pointed(options, task, run, service["name"], service["active"], said, noted))
+    if plan["route"]:
+        with _by_route.by_route(options, task, run) as by_route:
+            by_route.home(plan["active"]["deployment"])
+            results += by_route.results
     result = _bluegreen_pointing.together(
         [*results, *_bluegreen_pointing.scalers_moved(options, task, run, "preview", "active")]
     )

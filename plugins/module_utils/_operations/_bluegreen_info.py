@@ -10,7 +10,9 @@ import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
+from ansible_collections.convoy.rollout.plugins.module_utils._operations import _by_route
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -21,11 +23,12 @@ ARGUMENTS: dict[str, t.Any] = {
     "rollback": {"type": "bool", "default": False},
     "container": {"type": "str"},
     "version_of": _images.RULE_OPTION,
+    "router": _router.OPTION,
 }
 
 
 def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
-    """Read the Service and the Deployments once, and say what they make of the rollout. Raises Failure."""
+    """Read the Service, its preview and the Deployments, and say what they make of the rollout. Raises Failure."""
     rule = _images.rule(options["version_of"])
     api = _api.api(options, task.environ)
     namespace, name = options["namespace"], options["name"]
@@ -36,8 +39,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             raise Failure(f"There is no Service {name} in namespace {namespace}; run app_deploy.yml first.") from error
         raise
     deployments = api.items(_api.path_of("deployments", namespace, group="apps"))
-    api.close()
-    plan = _bluegreen.plan(
+    plan: t.Mapping[str, t.Any] = _bluegreen.plan(
         service,
         deployments,
         version=options["version"] or "",
@@ -45,4 +47,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         container=options["container"] or "",
         rule=rule,
     )
-    return {"changed": False, **plan}
+    way = _by_route.standing(api, namespace, options["router"], service, plan, deployments)
+    api.close()
+    name = str(way.split.router) if way.split else ""
+    return {"changed": False, **way.resumed(plan), "router": name, "stand": way.stand}

@@ -17,7 +17,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _foreign, _namespace, _place
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _foreign, _namespace
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._workloads import annotations_of
 
 
@@ -53,12 +53,8 @@ def read(
         services = [item for item in services if item["metadata"]["name"] != named(name)]
     else:
         behind = None
-    own = (
-        _place.there(api, _place.Place(router.kind.KIND, namespace, named(name)))
-        if router and router.kind.OWN
-        else None
-    )
     leading = _canary_state.service_of(services, stable, service)
+    split = _router_found.split(api, namespace, router, (leading["metadata"]["name"], named(name))) if router else None
     selector = leading["spec"].get("selector") or {}
     # A Service that is kept from the canary's pods selects a track, too.
     shared = {key: value for key, value in selector.items() if router is None or key != "track"}
@@ -73,8 +69,8 @@ def read(
         slices=_slices(api, namespace, leading["metadata"]["name"]),
         scalers=_namespace.autoscalers(api, namespace),
         router=router,
-        route=_route(api, namespace, router) if router else None,
-        own=own,
+        route=split.route if split else None,
+        own=split.own if split else None,
         behind=behind,
         canary_slices=_slices(api, namespace, named(name)) if behind else (),
         may_not=may_not,
@@ -84,20 +80,6 @@ def read(
 def _slices(api: _api.Api, namespace: str, service: str) -> list[_api.Object]:
     path = _api.path_of("endpointslices", namespace, group="discovery.k8s.io")
     return api.items(path, labelSelector=f"kubernetes.io/service-name={service}")
-
-
-def _route(api: _api.Api, namespace: str, router: Router) -> _api.Object:
-    """The object of a router. Raises Failure."""
-    try:
-        return api.get(_place.Place(router.kind.KIND, namespace, router.name).path)
-    except _api.ApiError as error:
-        if error.status != 404:
-            raise
-        plural, group, _version = _place.ROUTES[router.kind.KIND]
-        raise Failure(
-            f"There is no {router} in namespace {namespace}, or the cluster does not serve {plural}.{group}; create "
-            "it, or name another in application_router."
-        ) from error
 
 
 def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.Any]) -> str:

@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Finding the router by which users come to a Service, where nobody said which it is."""
+"""Reading what shares the traffic of two Services, and finding it where nobody said which it is."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
+from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _ingress, _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._router import Router
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import Split
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _place
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._place import ROUTES, Place
 
 
-def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Router | None, tuple[str, ...]]:
+def router(api: _api.Api, namespace: str, service: str, other: str) -> tuple[Router | None, tuple[str, ...]]:
     """The one router that leads to a Service, and what this user may not do to know it or to have it share traffic.
 
     Only what the cluster serves is listed. A router that this user may not change does not count. Raises Failure where
@@ -42,10 +45,26 @@ def router(api: _api.Api, namespace: str, service: str, canary: str) -> tuple[Ro
             items = [item for item in items if _ingress.serves(item, classes)]
         found += [(Router(kind, item["metadata"]["name"]), item) for item in items]
     only = _router.one([each for each, _item in found], service)
-    if only is not None and not _may_change(api, namespace, only, found[0][1], (service, canary)):
+    if only is not None and not _may_change(api, namespace, only, found[0][1], (service, other)):
         may_not.append(f"{'create' if only.kind.OWN else 'patch'} {ROUTES[only.kind.KIND].plural}")
         only = None
     return only, tuple(may_not)
+
+
+def split(api: _api.Api, namespace: str, router: Router, services: tuple[str, str]) -> Split:
+    """How a router shares the traffic of these Services by now. Raises Failure where its object is not there."""
+    kind = router.kind
+    own = _place.there(api, Place(kind.KIND, namespace, services[1])) if kind.OWN else None
+    try:
+        return Split(router, api.get(Place(kind.KIND, namespace, router.name).path), services, own)
+    except _api.ApiError as error:
+        if error.status != 404:
+            raise
+        plural, group, _version = ROUTES[kind.KIND]
+        raise Failure(
+            f"There is no {router} in namespace {namespace}, or the cluster does not serve {plural}.{group}; create "
+            "it, or name another in application_router."
+        ) from error
 
 
 def _may_change(api: _api.Api, namespace: str, router: Router, item: _api.Object, services: tuple[str, str]) -> bool:

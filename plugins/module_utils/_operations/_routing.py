@@ -42,12 +42,16 @@ class Routing:
 
         It gets requests with `headers` besides, and with no others.
         """
-        if not self.split().has():
-            self.weigh(Fraction(0))
-            self.accepted()
+        self.join()
         self.weigh(share)
         self.accepted()
         if self.lead(headers):
+            self.accepted()
+
+    def join(self) -> None:
+        """Have the other Service be a backend, of weight 0 where it is none. Raises Failure."""
+        if not self.split().has():
+            self.weigh(Fraction(0))
             self.accepted()
 
     def leave(self) -> bool:

@@ -37,6 +37,13 @@ def answers(result: Result, failed: bool, attempt: int) -> bool:
     return attempt >= ANSWER_LOOKS and (bool(result.get("counts")) or "HTTP 500" in errors)
 
 
+def route(result: Result, failed: bool, attempt: int) -> bool:
+    """The same for what a route leads some requests to: until gateways have taken it over, they get what others do."""
+    if failed and not result.get("errors"):
+        return False
+    return answers(result, failed, attempt)
+
+
 def verdict(result: Result, _failed: bool, _attempt: int) -> bool:
     """The same for what is to be good again after a rollback: repeated until it passes."""
     return result.get("verdict") == "pass"
@@ -61,7 +68,7 @@ def repeats(settles: str, fail_on: str) -> bool:
 
     Its verdict is known by that one answer, and a further request of it would be made for nothing.
     """
-    return settles == "verdict" or (settles == "shares" and fail_on != "never")
+    return settles in ("route", "verdict") or (settles == "shares" and fail_on != "never")
 
 
-SETTLED: dict[str, Settled] = {"shares": shares, "answers": answers, "verdict": verdict}
+SETTLED: dict[str, Settled] = {"shares": shares, "answers": answers, "route": route, "verdict": verdict}

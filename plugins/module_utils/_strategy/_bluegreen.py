@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _drain, _plan
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._unfinished import unfinished_of
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _description,
     _images,
@@ -26,51 +27,6 @@ Object = t.Dict[str, t.Any]
 #: The Service's annotation that says where a rollback goes: the version before the last switch. It is there from a
 #: switch on, until a rollback to it has been verified.
 PREVIOUS = "convoy.rollout/previous-version"
-#: The annotation of a Service that a rollout has prepared and not switched yet: what to take back where it fails.
-UNFINISHED = "convoy.rollout/unfinished"
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """What a rollout that has not reached its switch changed, so that it can be undone."""
-
-    to: str  #: the version that it goes to
-    selector: t.Mapping[str, str]  #: of the Service, as it was
-    creates: tuple[str, ...] = ()  #: the Deployments and Services that were not there, such as Deployment hello-green
-    deployment: str = ""  #: the one that was there, and is given another version
-    replica_set: str = ""  #: what it ran
-    replicas: int = 0  #: and in how many replicas
-
-    def text(self) -> str:
-        """The value of the annotation."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-def unfinished_of(service: Object) -> Unfinished | None:
-    """What a rollout noted at a Service before it changed that, None where there is none under way."""
-    try:
-        noted = json.loads((service["metadata"].get("annotations") or {})[UNFINISHED])
-        return Unfinished(
-            str(noted["to"]),
-            dict(noted["selector"]),
-            tuple(map(str, noted["creates"])),
-            str(noted["deployment"]),
-            str(noted["replica_set"]),
-            int(noted["replicas"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def begun(service: Object, changes: t.Mapping[str, t.Any]) -> dict[str, str | None]:
-    """The annotation of a Service that a rollout is about to pin, beside the `changes` that it makes elsewhere.
-
-    What an earlier run noted that was cut off stays, but for where it goes: it knows how things were.
-    """
-    earlier = unfinished_of(service)
-    if earlier:
-        return {UNFINISHED: replace(earlier, to=changes["to"]).text()}
-    return {UNFINISHED: Unfinished(selector=service["spec"].get("selector") or {}, **changes).text()}
 
 
 def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
@@ -80,17 +36,6 @@ def live(service: Object, plan: t.Mapping[str, t.Any]) -> bool:
     pinned = {key: value for key, value in known["active"].items() if value is not None}
     began = unfinished_of(service)
     return selector in (pinned, known["selector"], began.selector if began else pinned)
-
-
-def removal(namespace: str, began: t.Iterable[Unfinished]) -> str:
-    """The commands that remove what a rollout created, and restore what a Deployment ran."""
-    commands = []
-    for item in began:
-        commands += [f"kubectl -n {namespace} delete {each.replace(' ', '/').lower()}" for each in item.creates]
-        if item.deployment:
-            commands.append(f"kubectl -n {namespace} rollout undo deployment/{item.deployment}")
-            commands.append(f"kubectl -n {namespace} scale deployment/{item.deployment} --replicas={item.replicas}")
-    return "; ".join(commands) or "nothing"
 
 
 def plan(
@@ -345,6 +290,8 @@ REQUEST: dict[str, t.Any] = {
     "preview_path": {"type": "str", "default": ""},
     "container": {"type": "str", "default": ""},
     "version_of": _images.RULE_OPTION,
+    "router": _router.OPTION,
+    "preview_headers": {"type": "dict", "default": {}},
 }
 LEAST = {
     "family_size": 1,
@@ -392,6 +339,12 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
     _plan.check_least("bluegreen", request, LEAST)
     _plan.check_share("bluegreen", "min_success", request)
     _images.rule(request["version_of"])
+    _router.named(request["router"])
+    if any(not isinstance(value, str) or not value for item in request["preview_headers"].items() for value in item):
+        raise Failure(
+            f"bluegreen_preview_headers is {json.dumps(request['preview_headers'], default=str)}; give names and "
+            "values that are text, such as {x-preview: always}, or {} to try the other colour by a Service."
+        )
 
 
 def begin(
@@ -435,6 +388,7 @@ def begin(
             "manifests": _manifests(application, described, preview, found["tag"], replicas),
             "preview_service": f"{application}-preview",
             "old": old,
+            "route": {},  # by the selectors of the Services
             # Going back leaves the way back as it is, so that a rollback that is run again changes nothing.
             "way_back": target if target == found["previous_version"] else active["version"],
         },

@@ -120,18 +120,10 @@ def service(seen: Seen, new: Object) -> Object:
 
     Its annotations remember what is to be as before once it goes.
     """
-    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in seen.service["spec"]["ports"]]
-    kept = {key: seen.service["spec"][key] for key in ("ipFamilyPolicy", "ipFamilies") if key in seen.service["spec"]}
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": seen.services[1],
-            "labels": _managers.of_nobody(seen.service["metadata"].get("labels") or {}) | {"track": TRACK},
-            "annotations": {**seen.split().noted(), **({SEPARATED: "true"} if separation(seen, new) else {})},
-        },
-        "spec": {**kept, "selector": dict(new["spec"]["selector"]["matchLabels"]), "ports": ports},
-    }
+    made = seen.split().service(seen.service, new["spec"]["selector"]["matchLabels"], {"track": TRACK})
+    if separation(seen, new):
+        made["metadata"]["annotations"][SEPARATED] = "true"
+    return made
 
 
 def separation(seen: Seen, new: Object) -> dict[str, str]:

@@ -108,6 +108,21 @@ class Split:
         }
         return {**made, "metadata": metadata}
 
+    def service(self, first: Object, selector: t.Mapping[str, str], labels: t.Mapping[str, str]) -> Object:
+        """The manifest of the other Service: the ports of the `first`, and the pods that `selector` picks."""
+        ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in first["spec"]["ports"]]
+        kept = {key: first["spec"][key] for key in ("ipFamilyPolicy", "ipFamilies") if key in first["spec"]}
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": self.services[1],
+                "labels": {**_managers.of_nobody(first["metadata"].get("labels") or {}), **labels},
+                "annotations": self.noted(),
+            },
+            "spec": {**kept, "selector": dict(selector), "ports": ports},
+        }
+
     def noted(self) -> dict[str, str]:
         """The annotations by which the other Service remembers the router, and the weights from before."""
         before = self.router.kind.weights(self.route, self.services[0], self.router.rules)

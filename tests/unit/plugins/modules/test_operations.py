@@ -728,12 +728,14 @@ def test_capacity_takes_the_template_of_a_deployment(api_server: t.Any, answer: 
     assert "'lots' is not a quantity" in ran("capacity", template=bad, replicas=1, **here(api_server))["msg"]
 
 
-def test_bluegreen_info_reads_twice_and_plans(api_server: t.Any, answer: Make) -> None:
+def test_bluegreen_info_reads_three_times_and_plans(api_server: t.Any, answer: Make) -> None:
     api_server.on(SERVICE, answer(body=service()))
+    api_server.on(f"{SERVICE}-preview", answer(404, body={"kind": "Status", "reason": "NotFound"}))
     api_server.on(DEPLOYMENTS, answer(body={"items": [deployment(3)]}))
     result = ran("bluegreen_info", name="hello", version="2.0.0", **here(api_server))
     assert (result["phase"], result["active"]["version"]) == ("preview", "1.0.0")
-    assert api_server.paths() == [SERVICE, DEPLOYMENTS]
+    assert (result["router"], result["stand"]) == ("", "home")
+    assert api_server.paths() == [SERVICE, DEPLOYMENTS, f"{SERVICE}-preview"]
 
 
 def test_canary_info_reads_what_an_application_has_and_plans(api_server: t.Any, answer: Make) -> None:

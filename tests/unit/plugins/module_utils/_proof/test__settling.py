@@ -9,6 +9,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof._settling im
     SETTLED,
     answers,
     part,
+    route,
     shares,
 )
 
@@ -63,6 +64,21 @@ def test_what_loses_requests_has_no_more_chances_to_pass_in_several_looks_than_i
     parts = [part("verdict", attempt, looks) for attempt in range(1, looks + 1)]
     assert sum(parts) == pytest.approx(1)
     assert min(parts) > 0
+
+
+@pytest.mark.parametrize(
+    ("result", "failed", "attempt", "settled"),
+    [
+        ({"verdict": "pass"}, False, 1, True),
+        ({"errors": {}, "counts": {"1.0.0": 20}}, True, 1, False),  # gateways have yet to take the route over
+        ({"errors": {"HTTP 503": 20}, "counts": {}}, True, 3, False),
+        ({"errors": {"HTTP 500": 20}, "counts": {}}, True, 3, True),
+    ],
+)
+def test_a_route_of_some_requests_may_be_taken_over_later(
+    result: dict[str, t.Any], failed: bool, attempt: int, settled: bool
+) -> None:
+    assert route(result, failed, attempt) is settled
 
 
 @pytest.mark.parametrize("settles", ["shares", "answers"])

@@ -10,14 +10,16 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._bluegreen import (
     PREVIOUS,
     REQUEST,
-    UNFINISHED,
-    Unfinished,
     begin,
-    begun,
     following,
     plan,
-    removal,
     template_of,
+)
+from ansible_collections.convoy.rollout.plugins.module_utils._strategy._unfinished import (
+    UNFINISHED,
+    Unfinished,
+    begun,
+    removal,
     unfinished_of,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._workload._images import Rule
