@@ -12,9 +12,9 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   router:
-    description: What splits the traffic by weights, where that is not the Service. By default what gives a canary its share,
-      or what a blue/green rollout that was cut off used; where there is no canary, the one object that leads to its
-      Service and can.
+    description: What splits the traffic by weights, where that is not the Service. By default what gives a canary its
+      share, or what a blue/green rollout that was cut off used; where there is no canary, the one object that leads to
+      its Service and can.
     type: dict
     suboptions:
       pods:

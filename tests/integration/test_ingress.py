@@ -181,3 +181,23 @@ def test_killed_once_the_canary_has_its_ingress_and_run_again_ends_as_it_should(
     aborted = lab.canary(abort=True)
     assert aborted.code == 0, aborted.output
     is_as_before(lab, "1.0.0", before)
+
+
+def test_blue_green_there_and_back_leaves_the_users_ingress_alone_and_loses_no_request(lab: Routed) -> None:
+    def is_at_rest(version: str) -> None:
+        assert {name: item.spec for name, item in ingresses(lab).items()} == {"hello": before["hello"].spec}
+        assert lab.selector()["version"] == version
+        assert lab.versions(50) == {version: 50}
+
+    before = ingresses(lab)
+    with Traffic(lab) as traffic:
+        there = lab.play("bluegreen", version="2.0.0")
+        assert there.code == 0, there.output
+        words = " ".join(there.output.split())
+        assert "switched by the weights of Ingress hello; Service hello follows once that is verified" in words
+        assert "verified before by Service hello-preview" in words
+        is_at_rest("2.0.0")
+        back = lab.play("bluegreen", rollback=True)
+        assert back.code == 0, back.output
+        is_at_rest("1.0.0")
+    assert (traffic.lost, traffic.versions) == ([], ["1.0.0", "2.0.0"])

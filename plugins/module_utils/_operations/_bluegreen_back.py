@@ -227,8 +227,10 @@ def _switched_back(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) ->
     version, old = plan["version"], plan["active"]["version"]
     results = []
     for number, service in enumerate(plan["services"]):
-        noted = {} if number else {_bluegreen.PREVIOUS: plan["previous_version"] or None}
-        said = f"Service {service['name']} is switched back to {old}"
+        # By a router, the Services may not have followed yet.
+        previous = {} if number else {_bluegreen.PREVIOUS: plan["previous_version"] or None}
+        noted = {_unfinished.UNFINISHED: None, **previous}
+        said = f"Service {service['name']} {'leads' if plan['route'] else 'is switched back'} to {old}"
         results.append(_bluegreen_pointing.pointed(options, task, run, service["name"], service["active"], said, noted))
     if plan["route"]:
         with _by_route.by_route(options, task, run) as by_route:

@@ -128,11 +128,10 @@ def begun(plan: Plan, found: t.Mapping[str, t.Any], where: Stand, split: Split, 
 
 def _words(split: Split, headers: t.Mapping[str, str]) -> list[str]:
     """What a person may want to know of it."""
-    said = f"the switch is the two weights of {split.router}; Service {split.services[0]} follows once it is verified"
+    said = f"switched by the weights of {split.router}; Service {split.services[0]} follows once that is verified"
     if split.tells_headers or not headers:
         return [said]
-    kind = split.router.kind.KIND
-    return [f"{said}; tried by Service {split.services[1]}, as only an HTTPRoute leads requests by headers, no {kind}"]
+    return [f"{said}; verified before by Service {split.services[1]}, as only an HTTPRoute leads requests by headers"]
 
 
 def by_selector(may_not: t.Sequence[str], service: str) -> list[str]:

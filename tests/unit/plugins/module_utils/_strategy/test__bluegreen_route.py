@@ -224,8 +224,8 @@ def test_only_an_httproute_tries_the_other_colour_by_headers_and_others_say_so()
     users = Split(router, ingress(), ("hello", "hello-preview"))
     by_ingress = _bluegreen_route.begun(made, state, "home", users, PREVIEW)
     assert by_ingress.facts["route"]["headers"] == {}
-    assert "tried by Service hello-preview, as only an HTTPRoute leads requests by headers" in by_ingress.hints[-1]
-    assert "tried by" not in by_route.hints[-1]
+    assert "verified before by Service hello-preview, as only an HTTPRoute leads requests" in by_ingress.hints[-1]
+    assert "verified before" not in by_route.hints[-1]
 
 
 @pytest.mark.parametrize(
