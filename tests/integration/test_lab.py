@@ -34,7 +34,7 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "this machine are not given" if ELSEWHERE else "each client got one version in 3 requests",
         "PLAY [Canary: promoted",
         "hello 2.0.0 now receives all traffic: the canary was promoted",
-        "PLAY [Begin anew: ",
+        "PLAY [Start again: ",
         "PLAY [Blue/green: all traffic to 2.0.0]",
         "hello 2.0.0 (green, Deployment hello-green) now receives all traffic",
         "PLAY [Blue/green: and back]",
