@@ -242,10 +242,10 @@ def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any) 
     for said in (
         "kept was created elsewhere (cluster_provider: existing), so this role does not remove it.",
         "The kubeconfig /no/such/file does not exist",
-        "Give lost a kubeconfig",
+        "Set cluster_kubeconfig of lost",
         "The kubeconfig of a sandbox is <directory>/<name>/kubeconfig, not kubeconfig.",
         "no-such-program was not found; install it with pip install 'convoy-sandbox",
-        "Give bare cluster_gke_project and cluster_gke_location",
+        "Set cluster_gke_project and cluster_gke_location of bare",
         "kind needs Docker or Podman, and neither is running here",
         "value of cluster_provider must be one of",
         "cluster_nodes is 0; a cluster has at least one node.",
@@ -283,7 +283,7 @@ def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud
         "Required container.clusters.create permission",
         "Already exists: projects/lab-project/clusters/taken",
         QUOTA,
-        "GKE cluster broken is in ERROR: All cluster resources were brought up",
+        "GKE cluster broken is in state ERROR: All cluster resources were brought up",
         f"Google refused for cluster other in {PROJECT}/{ZONE}",
     ):
         assert said in run.output
