@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from . import admission, conversion, errors, kinds, patch, resources, schema, selectors
+from . import admission, conversion, errors, kinds, patch, resources, schema, selectors, times
 from . import apply as ownership
 from .admission import context, webhooks
 from .admission.policies import Attempt
@@ -802,7 +802,7 @@ class Registry:
         if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return old, False
         new = copy.deepcopy(old)
-        when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=grace)
+        when = times.now() + datetime.timedelta(seconds=grace)
         new["metadata"]["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
         if kind.deletion_counts:
             new["metadata"]["deletionGracePeriodSeconds"] = grace

@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import json
 
-from .. import resources
+from .. import resources, times
 from ..errors import ApiError
 from ..kinds.pods import ALPHABET
 from ..registry import Registry
@@ -152,7 +152,7 @@ def deadline_seconds(deployment: Object) -> int | None:
 
 def _seconds_since(text: str) -> float:
     when = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
-    return (datetime.datetime.now(datetime.UTC) - when).total_seconds()
+    return (times.now() - when).total_seconds()
 
 
 def timed_out(deployment: Object, status: Object) -> bool:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import time
 
-from .. import resources
+from .. import resources, times
 from ..errors import ApiError
 from ..registry import Registry
 from ..store import Object
@@ -79,7 +78,7 @@ class Recorder:
             "reportingComponent": self._component,
         }
         if action:
-            now = datetime.datetime.now(datetime.UTC)
+            now = times.now()
             body |= {
                 "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "action": action,

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import datetime
-import time
 import zoneinfo
 
-from .. import resources
+from .. import resources, times
 from ..errors import ApiError
 from ..kinds.batch import schedule
 from ..kinds.pods import random_suffix
@@ -55,7 +55,7 @@ def failure(job: Object, pods: list[Object], failed: int) -> tuple[str, str] | N
     if failed > limit or (on_failure and restarts > 0 and restarts >= limit):
         return _BACKOFF
     deadline, started = spec.get("activeDeadlineSeconds"), status.get("startTime")
-    if deadline is not None and started and time.time() >= _seconds(started) + deadline:
+    if deadline is not None and started and times.now().timestamp() >= _seconds(started) + deadline:
         return _DEADLINE
     return None
 
@@ -126,12 +126,12 @@ class JobController(Controller[tuple[str, str]]):
             self._look_again(job, status)
 
     def _release_orphans(self, namespace: str, name: str, job: Object | None) -> None:
-        """Let pods go whose Job is gone: nobody counts them any more."""
+        """Let pods go whose Job is gone or finished: nobody counts them any more."""
         for pod in self._store.list(resources.PODS, namespace):
             owner = controller_of(pod)
             if owner is None or owner["kind"] != "Job" or owner["name"] != name:
                 continue
-            if job is None or job["metadata"]["uid"] != owner["uid"]:
+            if job is None or job["metadata"]["uid"] != owner["uid"] or is_finished(job):
                 self._untrack(pod)
 
     def _untrack(self, pod: Object) -> None:
@@ -160,7 +160,7 @@ class JobController(Controller[tuple[str, str]]):
             key = "succeeded" if pod["status"].get("phase") == "Succeeded" else "failed"
             status[key] = status.get(key, 0) + 1
             if key == "failed":
-                self._failed_at[job["metadata"]["uid"]] = time.monotonic()
+                self._failed_at[job["metadata"]["uid"]] = asyncio.get_running_loop().time()
             self._untrack(pod)
 
     def _scale(self, job: Object, active: list[Object], status: Object) -> list[Object]:
@@ -179,7 +179,7 @@ class JobController(Controller[tuple[str, str]]):
         if last is None:
             return 0.0
         delay = min(self._first_backoff * 2 ** max(0, status.get("failed", 1) - 1), _LONGEST_BACKOFF)
-        return last + delay - time.monotonic()
+        return last + delay - asyncio.get_running_loop().time()
 
     def _create(self, job: Object) -> Object:
         meta, template = job["metadata"], copy.deepcopy(job["spec"]["template"])
@@ -211,7 +211,7 @@ class JobController(Controller[tuple[str, str]]):
     def _look_again(self, job: Object, status: Object) -> None:
         deadline = job["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
-            left = _seconds(status["startTime"]) + deadline - time.time()
+            left = _seconds(status["startTime"]) + deadline - times.now().timestamp()
             self._queue.add_after((job["metadata"]["namespace"], job["metadata"]["name"]), max(0.05, left))
 
     def _suspend(self, job: Object, status: Object, active: list[Object]) -> None:
@@ -261,7 +261,7 @@ class JobController(Controller[tuple[str, str]]):
             if each["type"] in ("Complete", "Failed")
         )
         key = (job["metadata"]["namespace"], job["metadata"]["name"])
-        left = ended + seconds - time.time()
+        left = ended + seconds - times.now().timestamp()
         if left > 0:
             self._queue.add_after(key, left)
         else:
@@ -309,7 +309,7 @@ class CronJobController(Controller[tuple[str, str]]):
         if cron is None or cron["metadata"].get("deletionTimestamp"):
             return
         spec, uid = cron["spec"], cron["metadata"]["uid"]
-        now = datetime.datetime.now(zoneinfo.ZoneInfo(spec.get("timeZone") or "UTC"))
+        now = times.now().astimezone(zoneinfo.ZoneInfo(spec.get("timeZone") or "UTC"))
         since = self._looked.get(uid, now - datetime.timedelta(seconds=1))
         self._looked[uid] = now
         jobs = [job for job in self._store.list(resources.JOBS, key[0]) if owned_by(job, uid)]

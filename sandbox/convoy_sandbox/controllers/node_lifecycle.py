@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 
-from .. import resources
+from .. import resources, times
 from ..registry import Registry
 from ..settings import Settings
 from ..store import Change, Object, Store
@@ -147,7 +147,7 @@ class NodeLifecycle:
         node = self._store.get(resources.NODES, "", pod["spec"].get("nodeName", ""))
         if node is None:
             return
-        left = seconds_on_node(pod, node, datetime.datetime.now(datetime.UTC))
+        left = seconds_on_node(pod, node, times.now())
         if left is None:
             return
         if left > 0:

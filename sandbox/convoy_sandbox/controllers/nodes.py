@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import platform
 from collections.abc import Callable
 
-from .. import quantities, resources, schema
+from .. import quantities, resources, schema, times
 from ..registry import Registry
 from ..settings import Settings
 from ..store import Object
@@ -92,7 +91,7 @@ class Nodes:
         if self._is_stopped(name):
             self._queue.add_after(name, _RENEWAL_SECONDS)
             return
-        renewed = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        renewed = times.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if store.get(resources.LEASES, _LEASES, name) is None:
             owner = {key: node[key] for key in ("apiVersion", "kind")}
             owner |= {key: node["metadata"][key] for key in ("name", "uid")}

@@ -9,7 +9,7 @@ import copy
 import datetime
 from collections.abc import Iterable
 
-from .. import resources
+from .. import resources, times
 from ..errors import ApiError
 from ..kinds.pods import random_suffix
 from ..registry import Registry
@@ -49,7 +49,7 @@ def seconds_until_available(pod: Object, min_ready_seconds: int) -> float | None
         return None
     if min_ready_seconds == 0:
         return 0.0
-    ready = _seconds_since(condition["lastTransitionTime"], datetime.datetime.now(datetime.UTC))
+    ready = _seconds_since(condition["lastTransitionTime"], times.now())
     return max(0.0, min_ready_seconds - ready)
 
 
@@ -182,7 +182,7 @@ class ReplicaSetController(Controller[tuple[str, str]]):
             for pod in active:
                 node = pod["spec"].get("nodeName", "")
                 on_node[node] = on_node.get(node, 0) + 1
-            for pod in deletion_order(active, on_node, datetime.datetime.now(datetime.UTC))[:-missing]:
+            for pod in deletion_order(active, on_node, times.now())[:-missing]:
                 self._registry.delete(resources.PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
                 self._events.event(replica_set, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
         # Batches of 1, 2, 4 ...: what cannot succeed fails a few times only.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from typing import Any
 
 import pytest
 from convoy_sandbox import resources
 from convoy_sandbox.controllers import job as jobs
+from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 Object = dict[str, Any]
 
 
-def create(it: World, image: str = "hello:1", *, policy: str = "Never", **spec: Any) -> Object:
-    template = {"spec": {"containers": [{"name": "main", "image": image}], "restartPolicy": policy}}
+def create(
+    it: World, image: str = "hello:1", *, policy: str = "Never", pod: dict[str, Any] | None = None, **spec: Any
+) -> Object:
+    containers = [{"name": "main", "image": image}]
+    template = {"spec": {"containers": containers, "restartPolicy": policy, **(pod or {})}}
     return it.registry.create(
         resources.JOBS, "lab", {"metadata": {"name": "migrate"}, "spec": {"template": template, **spec}}
     )
@@ -41,7 +44,7 @@ def test_a_job_is_complete_when_enough_pods_have_succeeded() -> None:
             assert [pod["metadata"].get("finalizers") for pod in it.pods()] == [None, None]
             assert it.events("Completed") == ["Job completed"]
 
-    asyncio.run(check())
+    at_once(check())
 
 
 def test_a_job_fails_when_its_pods_have_failed_too_often() -> None:
@@ -55,7 +58,7 @@ def test_a_job_fails_when_its_pods_have_failed_too_often() -> None:
             assert status(it)["conditions"][-1]["reason"] == "BackoffLimitExceeded"
             assert len(it.pods()) == 2
 
-    asyncio.run(check())
+    at_once(check())
 
 
 def test_a_job_that_takes_too_long_is_ended() -> None:
@@ -66,7 +69,17 @@ def test_a_job_that_takes_too_long_is_ended() -> None:
             assert status(it)["conditions"][-1]["reason"] == "DeadlineExceeded"
             await it.until(lambda: not [pod for pod in it.pods() if not jobs.is_over(pod)])
 
-    asyncio.run(check())
+    at_once(check())
+
+
+def test_a_pod_that_never_had_a_node_goes_when_its_job_takes_too_long() -> None:
+    async def check() -> None:
+        async with empty_world() as it:
+            create(it, pod={"nodeSelector": {"disk": "none-has-it"}}, activeDeadlineSeconds=1)
+            await it.until(lambda: "Failed" in types(it))
+            await it.until(lambda: not it.pods())
+
+    at_once(check())
 
 
 def test_pods_run_side_by_side_and_none_while_suspended() -> None:
@@ -77,7 +90,7 @@ def test_pods_run_side_by_side_and_none_while_suspended() -> None:
             it.registry.modify(resources.JOBS, "lab", "migrate", lambda obj: obj["spec"].update(suspend=True))
             await it.until(lambda: types(it) == ["Suspended"] and not it.pods())
 
-    asyncio.run(check())
+    at_once(check())
 
 
 def test_the_pods_of_a_job_go_with_it() -> None:
@@ -88,7 +101,7 @@ def test_the_pods_of_a_job_go_with_it() -> None:
             it.registry.delete(resources.JOBS, "lab", "migrate", propagation="Background")
             await it.until(lambda: not it.pods())
 
-    asyncio.run(check())
+    at_once(check())
 
 
 def moment(text: str) -> datetime.datetime:
@@ -133,4 +146,4 @@ def test_a_cron_job_makes_a_job_at_its_time(monkeypatch: pytest.MonkeyPatch) -> 
             await it.until(lambda: cron().get("lastSuccessfulTime"))
             assert cron()["lastScheduleTime"]
 
-    asyncio.run(check())
+    at_once(check())

@@ -7,6 +7,7 @@ from typing import Any
 
 from convoy_sandbox import resources
 from convoy_sandbox.controllers.volumes import VOLUMES, fits
+from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 
@@ -51,7 +52,7 @@ def test_a_pod_waits_for_its_claim_and_the_claim_for_a_volume() -> None:
             assert small["status"]["phase"] == "Available"
             assert large["spec"]["claimRef"]["name"] == "data"
 
-    asyncio.run(run())
+    at_once(run())
 
 
 def test_a_volume_is_released_when_its_claim_is_gone() -> None:
@@ -66,7 +67,7 @@ def test_a_volume_is_released_when_its_claim_is_gone() -> None:
             await asyncio.sleep(0)
             assert it.get(resources.PERSISTENTVOLUMECLAIMS, "other")["status"]["phase"] == "Pending"
 
-    asyncio.run(run())
+    at_once(run())
 
 
 def test_a_volume_of_another_class_mode_or_claim_does_not_fit() -> None:
