@@ -19,7 +19,7 @@ from convoy_sandbox.network.images import Image
 from convoy_sandbox.store import Change
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration import warm
-from integration.playbooks import Run, begun, complete, description, ended
+from integration.playbooks import PATIENCE, Run, begun, complete, description, ended
 from kubernetes import client, config
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
@@ -87,7 +87,7 @@ class Member:
     def served(self) -> None:
         """Return when users get answers of hello."""
         complete(self.apps, "default")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert time.monotonic() < deadline, f"users of {self.name} get no answer"
             time.sleep(0.1)

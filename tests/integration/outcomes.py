@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from integration.playbooks import QUICK, Lab, Run
+from integration.playbooks import PATIENCE, QUICK, Lab, Run
 
 CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
 
@@ -66,7 +66,7 @@ class Outcomes:
     def run(self, *options: str) -> tuple[list[dict[str, Any]], Run]:
         """The outcomes, and the play that they are of."""
         with self.start(*options) as started:
-            output, _ = started.communicate(timeout=300)
+            output, _ = started.communicate(timeout=PATIENCE)
         assert started.returncode == 0, output
         return self.read(), Run(started.returncode, output)
 

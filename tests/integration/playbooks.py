@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import http.client
 import json
 import os
 import re
@@ -18,9 +19,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-import urllib3
 import yaml
 from integration import warm
 from kubernetes import client, config, dynamic, watch
@@ -30,6 +31,8 @@ ELSEWHERE = "CONVOY_TEST_KUBECONFIG" in os.environ
 CATALOG = "sandbox/hello"  #: hello with faults as its versions, which only the sandbox has
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Seconds after which a test gives up waiting for what has to come: so many that no busy machine takes as long.
+PATIENCE = 300
 DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
 #: Of verdicts that a test is not about: 50 requests show that 95% are answered, 100 that a share is not off by 20%.
 #: By default about 500 show 99.9%, and 10%.
@@ -100,7 +103,7 @@ class Traffic:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.answers.append(self._ask())
-            self._stop.wait(0.05)
+            self._stop.wait(0.1)
 
     def __enter__(self) -> Traffic:
         self._thread.start()
@@ -108,7 +111,7 @@ class Traffic:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join()
 
     @property
     def lost(self) -> list[Answer]:
@@ -141,7 +144,7 @@ def begun(args: list[str], env: dict[str, str]) -> subprocess.Popen[str] | warm.
     )
 
 
-def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = 300) -> Run:
+def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = PATIENCE) -> Run:
     """A run at its end; one that takes longer is killed."""
     with started:
         try:
@@ -155,7 +158,7 @@ def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = 300) ->
 def complete(apps: client.AppsV1Api, namespace: str) -> None:
     """Return when the rollout of each Deployment of a namespace is complete."""
     listed = apps.list_namespaced_deployment
-    for _ in watch.Watch().stream(listed, namespace, timeout_seconds=120):
+    for _ in watch.Watch().stream(listed, namespace, timeout_seconds=PATIENCE):
         if all(is_complete(each) for each in listed(namespace).items):
             return
     raise AssertionError([each.status for each in listed(namespace).items if not is_complete(each)])
@@ -258,7 +261,7 @@ class Lab:
         Who leads users to pods follows their Deployment later; what drains is there until then.
         """
         self.complete()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         pods = self.core.list_namespaced_pod
         while any(pod.metadata.deletion_timestamp for pod in pods(self.namespace).items):
             assert time.monotonic() < deadline, "pods do not end"
@@ -273,13 +276,14 @@ class Lab:
         ingress = next(iter(service.status.load_balancer.ingress or []), None)
         # Made once: that it reads the machine's certificates takes longer than a request.
         if ingress and not any(port.error for port in ingress.ports or []):
-            url, headers = f"https://{ingress.ip or ingress.hostname}/version", {}
+            place, path, headers = ingress.ip or ingress.hostname, "/version", {}
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         else:
-            proxy = f"/api/v1/namespaces/{self.namespace}/services/https:frontend:443/proxy/version"
             settings = self.api.configuration
-            url = settings.host + proxy
+            server = urlsplit(settings.host)
+            proxy = f"/api/v1/namespaces/{self.namespace}/services/https:frontend:443/proxy/version"
+            place, path = server.netloc, server.path.rstrip("/") + proxy
             token = settings.get_api_key_with_prefix("authorization")
             headers = {"Authorization": token} if token else {}
             context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
@@ -289,13 +293,16 @@ class Lab:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
 
         def ask() -> Answer:
-            with urllib3.PoolManager(retries=False, timeout=10, ssl_context=context) as pool:
-                try:
-                    answer = pool.request("GET", url, headers=headers)
-                except urllib3.exceptions.HTTPError as error:
-                    return Answer(0, str(error))
-                body = answer.data.decode()
-                return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
+            connection = http.client.HTTPSConnection(place, timeout=30, context=context)
+            try:
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                body = answer.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                return Answer(0, repr(error))
+            finally:
+                connection.close()
+            return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
 
         return ask
 
@@ -352,7 +359,7 @@ def flattened(kubeconfig: str) -> dict[str, Any]:
 def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:
     """Delete a namespace and return when nothing of it is left."""
     core.delete_namespace(namespace)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             core.read_namespace(namespace)

@@ -13,7 +13,7 @@ from typing import Any
 
 import urllib3
 from integration.outcomes import Outcomes
-from integration.playbooks import Answer, Lab, Run, description
+from integration.playbooks import PATIENCE, Answer, Lab, Run, description
 from kubernetes import client, watch
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
@@ -22,7 +22,7 @@ GIT = "argocd-controller"
 
 def until(reached: Callable[[], Any]) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from integration.playbooks import Lab
+from integration.playbooks import PATIENCE, Lab
 
 APPLY = "convoy.rollout.apply"
 SECRET = {
@@ -43,7 +43,7 @@ def played(lab: Lab, folder: Path, *tasks: dict[str, Any]) -> tuple[list[dict[st
     }
     play.write_text(yaml.safe_dump([document], sort_keys=False))
     with lab.start(play, "-vvvv", "--diff") as started:
-        output, _ = started.communicate(timeout=300)
+        output, _ = started.communicate(timeout=PATIENCE)
     assert started.returncode == 0, output
     return json.loads(kept.read_text()), output
 

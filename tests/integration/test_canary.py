@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integration.playbooks import Lab, description
+from integration.playbooks import PATIENCE, Lab, description
 
 
 def test_a_run_that_was_cut_off_in_a_promotion_goes_on(lab: Lab) -> None:
@@ -53,7 +53,7 @@ def test_traffic_that_becomes_bad_during_a_pause_takes_the_canary_away(lab: Lab)
         metadata = {"name": "stray", "labels": canary.spec.template.metadata.labels, "ownerReferences": [owner]}
         container = {"name": "nginx", "image": "nginx:1.28.0", "ports": [{"containerPort": 80}]}
         lab.core.create_namespaced_pod(lab.namespace, {"metadata": metadata, "spec": {"containers": [container]}})
-        output += running.communicate(timeout=120)[0]
+        output += running.communicate(timeout=PATIENCE)[0]
     assert running.returncode != 0
     assert "was rolled back to 1.0.0, which receives all traffic again" in output, output
     assert "HTTP 404" in output, output

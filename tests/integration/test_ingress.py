@@ -13,7 +13,7 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
-from integration.playbooks import Traffic
+from integration.playbooks import PATIENCE, Traffic
 from integration.routed import Routed, make_route, routed
 from kubernetes import client
 
@@ -168,7 +168,7 @@ def test_killed_once_the_canary_has_its_ingress_and_run_again_ends_as_it_should(
     before = ingresses(lab)
     with cluster.hold(4, "after", counts) as held:
         with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
-            assert held.wait(120) is not None
+            assert held.wait(PATIENCE) is not None
             os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
         held.abandon()

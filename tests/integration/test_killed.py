@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from convoy_sandbox.writes import Write
-from integration.playbooks import Lab, Run, Traffic
+from integration.playbooks import PATIENCE, Lab, Run, Traffic
 from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import Play
 
@@ -127,7 +127,7 @@ def test_the_next_run_waits_for_the_change_that_the_killed_one_is_about_to_make(
 
     with it.cluster.hold(1, "before", creates_the_canary) as held:
         promotion = it.start(lab, PROMOTE)
-        assert held.wait(120)
+        assert held.wait(PATIENCE)
         promotion.kill("group")  # the module that applies it lives, and waits for an answer
         for process, name in promotion.processes().items():
             if name.startswith("convoy-"):  # so that the lock is still there, however late the next run begins

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from integration.playbooks import Lab, Traffic, description
+from integration.playbooks import PATIENCE, Lab, Traffic, description
 from kubernetes import client
 
 T = TypeVar("T")
@@ -23,9 +23,9 @@ def leases(lab: Lab) -> list[Any]:
     return list(client.CoordinationV1Api(lab.api).list_namespaced_lease(lab.namespace).items)
 
 
-def until(what: Callable[[], T], seconds: float = 60) -> T:
+def until(what: Callable[[], T]) -> T:
     """What a function returns as soon as that is true."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = what()
         if found:
@@ -106,7 +106,7 @@ def test_a_lock_is_taken_over_and_given_up_by_a_run_that_is_killed(lab: Lab) -> 
 
     def begin() -> tuple[subprocess.Popen[str], str]:
         """A run that waits for what does not come, and who it says that it is."""
-        run = lab.start("bluegreen", version="2.0.0", applications=stuck, bluegreen_timeout=200)
+        run = lab.start("bluegreen", version="2.0.0", applications=stuck)
         who = until(lambda: [lease.spec.holder_identity for lease in leases(lab)])
         until(lambda: "/nothing-here" in probed(lab))
         return run, who[0]
@@ -119,7 +119,7 @@ def test_a_lock_is_taken_over_and_given_up_by_a_run_that_is_killed(lab: Lab) -> 
         assert "for blue/green to 2.0.0" in refused.output
         taken = lab.play("bluegreen", version="2.0.0", takeover=True)
         assert taken.code == 0, taken.output
-        said, _ = first.communicate(timeout=120)
+        said, _ = first.communicate(timeout=PATIENCE)
         assert first.returncode != 0
         assert "The lock of hello" in said, said
         assert "so this run stops" in said, said
@@ -130,5 +130,5 @@ def test_a_lock_is_taken_over_and_given_up_by_a_run_that_is_killed(lab: Lab) -> 
         second, _who = begin()
         os.killpg(second.pid, signal.SIGKILL)
         second.communicate()
-        until(lambda: not leases(lab), 20)
+        until(lambda: not leases(lab))
     assert traffic.lost == []

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from convoy_sandbox.writes import Write
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Lab, Traffic, description, healing
+from integration.playbooks import PATIENCE, Lab, Traffic, description, healing
+from kubernetes import client
 from reliability.kills import Bench, Object, bench, start_of
 
 pytestmark = pytest.mark.xdist_group("others")  # share what is deployed once
@@ -76,10 +77,10 @@ def met(
     """The outcome of a run during which somebody acted, right after it wrote something."""
     with it.cluster.hold(number, "after", counts) as held:
         running = outcomes.start()
-        assert held.wait(120) is not None
+        assert held.wait(PATIENCE) is not None
         act()
         held.release()
-        output = running.communicate(timeout=120)[0]
+        output = running.communicate(timeout=PATIENCE)[0]
     assert running.returncode == 0, output
     (outcome,) = outcomes.read()
     return dict(outcome)
@@ -106,6 +107,24 @@ def test_a_colour_that_gets_traffic_before_it_was_verified_is_removed(place: tup
     assert "Users get 1.0.0 as before." in outcome["message"]
     assert lab.deployments() == {"auth", "frontend", "hello"}
     assert lab.versions() == {"1.0.0": 20}
+
+
+def test_a_run_whose_lock_is_taken_over_before_its_switch_changes_nothing_more(
+    place: tuple[Bench, Lab], tmp_path: Path
+) -> None:
+    it, lab = place
+    outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
+
+    def taken_over() -> None:
+        leases = client.CoordinationV1Api(lab.api)
+        lease = leases.read_namespaced_lease("convoy-hello", lab.namespace)
+        lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
+        leases.replace_namespaced_lease("convoy-hello", lab.namespace, lease)
+
+    outcome = met(it, outcomes, of(lab, "services", "hello-preview"), taken_over)
+    assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True)
+    assert "was taken over by somebody@elsewhere" in outcome["reason"]
+    assert lab.selector() == SELECTOR | {"version": "1.0.0"}  # to which it was pinned for the other colour
 
 
 def test_a_switch_that_is_put_back_ends_with_one_version_live(place: tuple[Bench, Lab], tmp_path: Path) -> None:
@@ -211,7 +230,7 @@ def test_what_changes_in_a_canarys_pause_is_said(place: tuple[Bench, Lab], tmp_p
             assert line, output
             output += line
         acts[what]()
-        output += running.communicate(timeout=120)[0]
+        output += running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert reasons[what] in outcome["reason"], output
     assert outcome["verdict"] == "fail"

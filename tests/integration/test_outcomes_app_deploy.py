@@ -7,7 +7,7 @@ from typing import Any
 
 from convoy_sandbox.writes import Write
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Lab, description
+from integration.playbooks import PATIENCE, Lab, description
 from kubernetes import client
 
 
@@ -100,13 +100,13 @@ def test_a_run_of_which_one_lock_is_taken_over_applies_nothing(guarded: tuple[An
     outcomes = Outcomes(lab, tmp_path, "app_deploy", {})
     with cluster.hold(3, "after", last_lock) as held:
         running = outcomes.start()
-        assert held.wait(120) is not None
+        assert held.wait(PATIENCE) is not None
         leases = client.CoordinationV1Api(lab.api)
         lease = leases.read_namespaced_lease("convoy-auth", lab.namespace)
         lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
         leases.replace_namespaced_lease("convoy-auth", lab.namespace, lease)
         held.release()
-        output = running.communicate(timeout=120)[0]
+        output = running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("taken over", "fail", {}, {}, False, True), output
     assert "The lock of auth in namespace" in outcome["reason"]

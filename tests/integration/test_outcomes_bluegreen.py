@@ -146,27 +146,3 @@ def test_check_mode_proves_nothing(bad_lab: Lab, tmp_path: Path) -> None:
     assert outcome["target"] == "2.0.0"
     assert run.changed > 0
     assert lab.deployments() == {"auth", "frontend", "hello"}
-
-
-def test_a_run_whose_lock_is_taken_over_before_its_switch_changes_nothing_more(lab: Lab, tmp_path: Path) -> None:
-    slow = description()
-    slow["hello"]["container"]["readinessProbe"]["initialDelaySeconds"] = 8
-    outcomes = Outcomes(lab, tmp_path, "bluegreen", TO_2 | {"bluegreen_applications": slow})
-    with outcomes.start() as running:
-        assert running.stdout is not None
-        output = ""
-        while "hello-green: " not in output:
-            line = running.stdout.readline()
-            assert line, output
-            output += line
-        leases = client.CoordinationV1Api(lab.api)
-        lease = leases.read_namespaced_lease("convoy-hello", lab.namespace)
-        lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
-        leases.replace_namespaced_lease("convoy-hello", lab.namespace, lease)
-        selector = lab.selector()
-        output += running.communicate(timeout=120)[0]
-    (outcome,) = outcomes.read()
-    assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True), output
-    assert "was taken over by somebody@elsewhere" in outcome["reason"]
-    assert lab.selector() == selector
-    leases.delete_namespaced_lease("convoy-hello", lab.namespace)

@@ -7,7 +7,7 @@ from typing import Any
 
 from integration.history import History
 from integration.outcomes import Outcomes, refuses, said
-from integration.playbooks import Lab, Traffic, faulty
+from integration.playbooks import PATIENCE, Lab, Traffic, faulty
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"canary_version": "2.0.0"}
@@ -160,7 +160,7 @@ def test_a_run_whose_lock_is_taken_over_in_a_pause_changes_nothing_more(lab: Lab
         lease = leases.read_namespaced_lease("convoy-hello", lab.namespace)
         lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
         leases.replace_namespaced_lease("convoy-hello", lab.namespace, lease)
-        output += running.communicate(timeout=60)[0]
+        output += running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True), output
     assert "The lock of hello in namespace" in outcome["reason"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.outcomes import Outcomes, refuses, said, watched_well
-from integration.playbooks import Lab, Traffic, faulty
+from integration.playbooks import PATIENCE, Lab, Traffic, faulty
 from kubernetes import client, utils
 
 ROLE = "rolling_update"
@@ -206,7 +206,7 @@ def test_a_run_whose_lock_is_taken_over_changes_nothing_more(lab: Lab, tmp_path:
         image = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
         patch = {"spec": {"template": {"spec": {"containers": [image]}}}}
         lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch)
-        output += running.communicate(timeout=120)[0]
+        output += running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True), output
     assert "was taken over by somebody@elsewhere" in outcome["reason"]
@@ -222,7 +222,7 @@ def test_an_image_that_somebody_else_puts_in_is_named_with_its_field_and_left_al
         image = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
         patch = {"spec": {"template": {"spec": {"containers": [image]}}}}
         lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="colleague")
-        output += running.communicate(timeout=120)[0]
+        output += running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("failed", "fail", "1.0.0", None, True, True), output
     field = "spec.template.spec.containers[name=hello].image of Deployment hello was changed"

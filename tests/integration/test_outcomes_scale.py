@@ -10,7 +10,7 @@ import pytest
 from convoy_sandbox.testing import sandbox
 from convoy_sandbox.writes import Write
 from integration.outcomes import Outcomes, gateway, refuses, said, watched_well
-from integration.playbooks import Lab
+from integration.playbooks import PATIENCE, Lab
 from kubernetes import client
 
 
@@ -139,10 +139,10 @@ def test_somebody_elses_number_is_a_failure_that_names_the_field_and_who_wrote_i
     outcomes = Outcomes(lab, tmp_path, "scale", {"scale_application": "shop", "scale_replicas": "7"})
     with cluster.hold(1, "after", scaling) as held:
         running = outcomes.start()
-        assert held.wait(120) is not None
+        assert held.wait(PATIENCE) is not None
         lab.apps.patch_namespaced_deployment_scale("shop", "default", {"spec": {"replicas": 3}}, field_manager="eve")
         held.release()
-        output = running.communicate(timeout=120)[0]
+        output = running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("failed", "fail", 2, 3, True, True), output
     assert outcome["reason"] == (
@@ -162,13 +162,13 @@ def test_a_run_whose_lock_is_taken_over_before_it_writes_changes_nothing(shop: A
     outcomes = Outcomes(lab, tmp_path, "scale", {"scale_application": "shop", "scale_replicas": "5"})
     with cluster.hold(1, "after", locked) as held:
         running = outcomes.start()
-        assert held.wait(120) is not None
+        assert held.wait(PATIENCE) is not None
         leases = client.CoordinationV1Api(lab.api)
         lease = leases.read_namespaced_lease("convoy-shop", "default")
         lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
         leases.replace_namespaced_lease("convoy-shop", "default", lease)
         held.release()
-        output = running.communicate(timeout=120)[0]
+        output = running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()
     assert said(outcome) == ("taken over", "fail", 2, 2, False, True), output
     assert "was taken over by somebody@elsewhere" in outcome["reason"]
@@ -189,10 +189,10 @@ def test_one_that_somebody_else_scales_meanwhile_keeps_their_number() -> None:
         lab.complete()
         with cluster.hold(1, "before", scales) as held:
             running = lab.start("scale", replicas=5, application_entry={})
-            assert held.wait(120) is not None, running.communicate(timeout=60)[0]
+            assert held.wait(PATIENCE) is not None, running.communicate(timeout=PATIENCE)[0]
             lab.apps.patch_namespaced_deployment_scale("hello", "default", {"spec": {"replicas": 4}})
             held.release()
-            output = running.communicate(timeout=120)[0]
+            output = running.communicate(timeout=PATIENCE)[0]
         assert running.returncode != 0
         said = "Deployment hello was scaled from 2 to 4 replicas by somebody else during this run (field manager "
         assert said in " ".join(output.split()), output

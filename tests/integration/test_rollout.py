@@ -34,7 +34,7 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
     else:
         create, patch = empty.apps.create_namespaced_daemon_set, empty.apps.patch_namespaced_daemon_set
     create(empty.namespace, {"metadata": {"name": "hello"}, "spec": spec})
-    made = ran(timeout=120)
+    made = ran(timeout=300)
     assert (made["status"], made["changed"], made["revision"]) == ("complete", False, 1), made
     assert all(pod["ready"] and pod["revision"] == 1 for pod in made["pods"])
 

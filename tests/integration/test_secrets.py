@@ -15,7 +15,7 @@ from typing import Any
 import certifi
 import pytest
 import yaml
-from integration.playbooks import Lab, description
+from integration.playbooks import PATIENCE, Lab, description
 from integration.test_lock import until
 from kubernetes import client, config
 
@@ -99,7 +99,7 @@ def test_no_secret_is_told_or_left(guarded: tuple[Any, Lab], folders: list[Path]
     # Killed where the API server has just got the Secrets.
     with cluster.hold(1, "after", lambda write: write.action.resource == "secrets") as held:
         killed = lab.start("app_deploy", "--diff", *options)
-        assert held.wait(120)
+        assert held.wait(PATIENCE)
         shown = [file for file in holding(secrets, folders) if others_may_read(file, folders)]
         os.killpg(killed.pid, signal.SIGKILL)
         outputs = [killed.communicate()[0]]

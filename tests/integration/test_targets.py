@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.playbooks import ROOT, Lab, flattened
+from integration.playbooks import PATIENCE, ROOT, Lab, flattened
 
 CONNECTIONS = Path(__file__).with_name("connections")
 HELLO = {"name": "hello"}
@@ -84,7 +84,7 @@ def test_every_module_runs_on_a_target_with_python_3_9(bad_lab: Lab, tmp_path: P
     lab = Lab(bad_lab.kubeconfig, bad_lab.namespace, {"ANSIBLE_CONNECTION_PLUGINS": str(CONNECTIONS)})
     there = {"ansible_connection": "elsewhere", "ansible_python_interpreter": oldest()}
     with lab.start(tmp_path / "play.yml", **there) as started:
-        output, _ = started.communicate(timeout=300)
+        output, _ = started.communicate(timeout=PATIENCE)
     assert started.returncode == 0, output
     ends = {name: one["msg"] if one["failed"] else "" for name, one in json.loads(kept.read_text()).items()}
     wrong = {

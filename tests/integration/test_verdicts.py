@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from integration.conftest import judged, namespace
-from integration.playbooks import ELSEWHERE, Lab, catalog, copied
+from integration.playbooks import ELSEWHERE, PATIENCE, Lab, catalog, copied
 
 QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
 
@@ -39,7 +39,7 @@ def behind(
             number = {"hello": stable, name: canary}.get(each, 0)
             lab.apps.patch_namespaced_deployment_scale(each, lab.namespace, {"spec": {"replicas": number}})
     wanted = {each: number for each, number in {"1.0.0": stable, version: canary}.items() if number}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (found := judged(lab, source="endpoints", fail_on="never")["counts"]) != wanted:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -47,7 +47,7 @@ def behind(
 
 def settled(lab: Lab, verdict: str, said: str, **options: Any) -> dict[str, Any]:
     """The first look that ends so and says so: a data plane follows the endpoints when it does."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         seen = judged(lab, **options)
         if seen.get("verdict") == verdict and re.search(said, seen["message"]):
@@ -117,7 +117,7 @@ def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_sha
     spec = {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "ports": ports}
     shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": spec})
     clients = {"name": "hello", "port": 8080, "source_addresses": ["127.3.0.0/22"]}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (one := judged(shared, **{**clients, "samples": 1})).get("counts"):
         assert time.monotonic() < deadline, one
         time.sleep(0.1)
@@ -139,7 +139,7 @@ def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_sha
     assert len(judged(shared)["counts"]) == 1
 
     shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"sessionAffinity": "None"}})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (free := judged(shared, **clients, expected=QUARTER))["clients"]["one_version"] == free["clients"]["count"]:
         assert time.monotonic() < deadline, free
     assert free["verdict"] == "pass"  # without affinity a client may get any version
