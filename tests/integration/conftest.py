@@ -20,6 +20,8 @@ from ansible_collections.convoy.rollout.plugins.modules import version_distribut
 from integration.playbooks import CATALOG, ELSEWHERE, Lab, copied, namespace_gone
 from kubernetes import client, config
 
+THERE = "on the given cluster"  #: a property of a test
+
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Iterator[str]:
@@ -43,13 +45,21 @@ def kubeconfig() -> Iterator[str]:
         yield str(cluster.kubeconfig)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note of each test whether it is about the given cluster."""
+    item.user_properties.append((THERE, "kubeconfig" in getattr(item, "fixturenames", ())))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """On a cluster that is not the tests' own: what was skipped there, and why."""
     if not ELSEWHERE:
         return
     skipped = [(report.longrepr, report.nodeid) for report in terminalreporter.stats.get("skipped", ())]
-    passed = len(terminalreporter.stats.get("passed", ()))
-    terminalreporter.section(f"{passed} tests passed on the cluster of CONVOY_TEST_KUBECONFIG, {len(skipped)} skipped")
+    passed = terminalreporter.stats.get("passed", ())
+    there = sum(bool(dict(report.user_properties).get(THERE)) for report in passed)
+    terminalreporter.section(f"{there} tests passed on the cluster of CONVOY_TEST_KUBECONFIG, {len(skipped)} skipped")
+    if len(passed) > there:
+        terminalreporter.write_line(f"{len(passed) - there:4}  more passed on sandboxes of their own, or without one")
     for line in skips(skipped):
         terminalreporter.write_line(line)
 
