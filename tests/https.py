@@ -30,7 +30,7 @@ def served(handler: type[Handler]) -> Iterator[tuple[http.server.ThreadingHTTPSe
     made = certificates.make()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.socket = made.server_context().wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server, base64.b64encode(made.ca).decode()
     finally:

@@ -168,13 +168,14 @@ def bench_sampler(env: Mapping[str, str], address: str, runs: int) -> None:
         print("samples per second: not measured, wrk is not installed (Debian: apt-get install wrk)")
         return
     url = f"http://{address}/version"
+    samples, seconds = ("4000", "2s") if runs > 1 else ("400", "1s")
     seen: dict[str, list[float]] = {"sampler": [], "wrk": [], "sampler's CPU": [], "wrk's CPU": []}
     for _ in range(runs):
-        rate, by_cpu = map(float, run([sys.executable, str(HERE / "sampler.py"), url], env).split())
+        rate, by_cpu = map(float, run([sys.executable, str(HERE / "sampler.py"), url, samples], env).split())
         seen["sampler"].append(rate)
         seen["sampler's CPU"].append(by_cpu)
         used = children_cpu()
-        done = run(["wrk", "-t1", "-c16", "-d2s", "-H", "Connection: close", url], env)
+        done = run(["wrk", "-t1", "-c16", f"-d{seconds}", "-H", "Connection: close", url], env)
         used = children_cpu() - used
         seen["wrk"].append(float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]))  # type: ignore[index]
         seen["wrk's CPU"].append(int(re.search(r"(\d+) requests in", done)[1]) / used)  # type: ignore[index]

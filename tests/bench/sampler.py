@@ -1,7 +1,7 @@
 """How many samples a second version_distribution takes and judges without a rate limit.
 
 Prints two numbers: samples per second, and samples per second of this process's CPU time. Given are a URL, and how many
-samples are made where that is not 4000.
+samples are made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _version_distribution
 
-SAMPLES = 4000
 #: So many as are asked for, as in a role: one version would be told after 50.
 JUDGED = {"expected": {"1.0.0": 1}, "fail_on": "never", "rate_limit": 0}
 
@@ -30,7 +29,7 @@ def cpu() -> float:
 def main() -> None:
     """Sample the URL that is given."""
     defaults = {name: option.get("default") for name, option in _version_distribution.ARGUMENTS.items()}
-    samples = int(sys.argv[2]) if len(sys.argv) > 2 else SAMPLES
+    samples = int(sys.argv[2])
     options = {**defaults, **JUDGED, "samples": samples, "url": sys.argv[1], "target_validate_certs": False}
     start, used = time.perf_counter(), cpu()
     result = _version_distribution.run(options, Task())

@@ -118,11 +118,14 @@ class History:
         return answer
 
     def _since(self, kind: str) -> list[tuple[int, str, dict[str, Any]]]:
-        version = self._lists[kind]["metadata"]["resourceVersion"]
-        told = self._asked(kind, watch=True, resource_version=version, timeout_seconds=1)
-        events = [json.loads(line) for line in told.splitlines()]
-        assert {event["type"] for event in events} <= {"ADDED", "MODIFIED", "DELETED"}, events
-        return [(int(event["object"]["metadata"]["resourceVersion"]), kind, event) for event in events]
+        version, found = self._lists[kind]["metadata"]["resourceVersion"], []
+        # A server that is busy may not come to the end of them in one watch; it has none left where one is empty.
+        while told := self._asked(kind, watch=True, resource_version=version, timeout_seconds=1):
+            events = [json.loads(line) for line in told.splitlines()]
+            assert {event["type"] for event in events} <= {"ADDED", "MODIFIED", "DELETED"}, events
+            found += [(int(event["object"]["metadata"]["resourceVersion"]), kind, event) for event in events]
+            version = str(found[-1][0])
+        return found
 
     def steps(self) -> list[tuple[State, State]]:
         """Each change, as the states before and after it."""

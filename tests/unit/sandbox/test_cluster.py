@@ -41,7 +41,7 @@ def _deployment(image: str, replicas: int = 2) -> dict[str, Any]:
 
 def _wait_available(apps: client.AppsV1Api, version: str) -> None:
     """Watch until the Deployment is complete with pods of one version."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     stream = watch.Watch()
     for event in stream.stream(apps.list_namespaced_deployment, "default", timeout_seconds=30):
         deployment = event["object"]
@@ -54,7 +54,7 @@ def _wait_available(apps: client.AppsV1Api, version: str) -> None:
         ):
             stream.stop()
             return
-    raise AssertionError(f"not complete after {30 + time.monotonic() - deadline:.0f} s")
+    raise AssertionError(f"not complete after {60 + time.monotonic() - deadline:.0f} s")
 
 
 def _version(url: str) -> str:

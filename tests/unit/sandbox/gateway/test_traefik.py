@@ -25,7 +25,7 @@ def cluster() -> Iterator[Sandbox]:
 
 
 def until(reached: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (found := reached()):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -42,7 +42,7 @@ async def frontend(
     container = await nginx.start(PROGRAM, all_mounts, site, release)
     running = Frontend(ip, ports, container)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await refused(ip, running.port(8443)):
                 assert not container.exited.done(), container.logs()
                 await asyncio.sleep(0.01)
@@ -57,7 +57,7 @@ async def failure(conf: str, *mounts: Mount, release: tuple[int, ...] = NEWEST) 
         site = nginx_site.Site(block.pods.take(), Ports(), {}.get)
         all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
         container = await nginx.start(PROGRAM, all_mounts, site, release)
-        assert await asyncio.wait_for(container.exited, 10) == 1
+        assert await asyncio.wait_for(container.exited, 60) == 1
         return container.logs()
 
 

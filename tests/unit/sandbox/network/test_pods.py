@@ -64,7 +64,7 @@ async def _start(runtime: Runtime, container: dict[str, Any], ip: str, **env: st
 def with_block(test: Any) -> None:
     async def run() -> None:
         with addresses() as block:
-            await asyncio.wait_for(test(block), 30)
+            await asyncio.wait_for(test(block), 60)
 
     asyncio.run(run())
 

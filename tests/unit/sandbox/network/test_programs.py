@@ -134,11 +134,11 @@ def test_versions_that_go_wrong() -> None:
                 assert (await get(ip, 8081, "/readiness")).status == 200
             async with app(ip, ports, Image("hello", version="x", ready_after=0.05), *HIGH):
                 assert (await get(ip, 8081, "/readiness")).status == 503
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while (await get(ip, 8081, "/readiness")).status != 200:  # noqa: ASYNC110 - only asking tells
                         await asyncio.sleep(0.01)
             async with app(ip, ports, Image("hello", version="x", crash_after=0.0), *HIGH) as crashed:
-                assert await asyncio.wait_for(crashed.exited, 5) == 1
+                assert await asyncio.wait_for(crashed.exited, 60) == 1
                 assert "panic: version x" in crashed.logs()
                 assert await refused(ip, 8080)
 
@@ -154,12 +154,12 @@ def test_a_stop_answers_what_is_under_way() -> None:
             idle, idle_writer = await asyncio.open_connection(ip, 8081)
             await until(lambda: running._servers[1]._connections)
             stopping = asyncio.create_task(running.stop(5))
-            answer = await asyncio.wait_for(asked, 5)
+            answer = await asyncio.wait_for(asked, 60)
             assert (answer.status, answer.headers["connection"]) == (200, "close")
-            await asyncio.wait_for(stopping, 5)
+            await asyncio.wait_for(stopping, 60)
             assert running.exited.result() == 0
             assert await refused(ip, 8080)
-            assert await asyncio.wait_for(idle.read(), 5) == b""
+            assert await asyncio.wait_for(idle.read(), 60) == b""
             idle_writer.close()
             # The ports are free for whoever comes next at this address.
             async with app(ip, ports, HELLO, *HIGH):
@@ -204,7 +204,7 @@ def test_two_containers_of_a_pod_cannot_have_one_port() -> None:
         with addresses() as block:
             ip, ports = block.pods.take(), Ports()
             async with app(ip, ports, HELLO, *HIGH), app(ip, ports, HELLO, *HIGH) as second:
-                assert await asyncio.wait_for(second.exited, 5) == 1
+                assert await asyncio.wait_for(second.exited, 60) == 1
                 assert "bind: address already in use" in second.logs()
                 assert (await get(ip, 8080, "/version")).status == 200
 
@@ -229,7 +229,7 @@ def test_too_much_memory_for_the_limit_ends_a_container(limit: str | None, code:
             image = Image("hello", version="x", memory="1Gi", memory_after=0.0)
             running = App(image, ip, ports, list(HIGH), memory_limit=bytes_)
             if code:
-                await asyncio.wait_for(running.exited, 5)
+                await asyncio.wait_for(running.exited, 60)
             await running.stop(0)
             assert (running.exited.result(), running.end_reason) == (code, "OOMKilled" if code else "")
 

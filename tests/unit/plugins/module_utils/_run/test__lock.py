@@ -123,7 +123,7 @@ def test_it_is_renewed_while_it_is_held(
     api_server.on(lock.collection, lease)
     asked = {**options, "name": "hello", "namespace": "shop", "purpose": "", "wait": 0, "takeover": False}
     known = alone(held, {**asked, "state": "held", "lock": {}}, owner)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while sum(ask.method == "PUT" for ask in api_server.asked) < 3:
         assert time.monotonic() < deadline, "it is not renewed"
         time.sleep(0.01)

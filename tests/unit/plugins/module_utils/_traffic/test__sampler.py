@@ -411,13 +411,16 @@ def test_a_resolver_that_is_out_of_order_for_a_moment_is_asked_again(monkeypatch
 
 
 def test_samples_come_in_the_order_in_which_they_were_made() -> None:
-    turn = iter(range(100))
+    turn, rest = iter(range(100)), asyncio.Event()
 
     async def serve(_request: bytes, writer: asyncio.StreamWriter) -> None:
         number = next(turn)
-        if number == 0:
-            await asyncio.sleep(0.2)  # the first answer comes last
+        if number == 0:  # the first answer comes last
+            await rest.wait()
+            await asyncio.sleep(0.1)
         writer.write(OK)
+        if number == 11:
+            rest.set()
 
     seen = sampled(serve, samples=12)
     begun = [sample.begun for sample in seen.samples]
