@@ -21,13 +21,15 @@ help: ## List these targets
 
 setup: .venv/.ready $(COLLECTION) ## Install what the project needs into .venv
 
+# pip would compile one file after the other, those of a hundred collections that nothing here imports among them.
 .venv/.ready: requirements-dev.txt sandbox/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "convoy.rollout needs Python 3.11 or newer: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing into .venv (one to two minutes the first time) ..."
 	@$(PYTHON) -m venv .venv \
 	  || { echo "This Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
+	@"$(BIN)/python" -m compileall -qq -j 0 -x /ansible_collections/ .venv/lib || true
 	@touch $@
 
 # The checkout is found as convoy.rollout whatever its folder is called.
