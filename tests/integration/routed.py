@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,28 +73,28 @@ class Routed(Lab):
     def watched(self) -> Iterator[list[tuple[dict[str, int], int]]]:
         """What the route led to as it changed: the weights of its backends, and how many rules it had."""
         seen: list[tuple[dict[str, int], int]] = []
-        follow = watch.Watch()
+        last = {"watched": uuid.uuid4().hex}  # the labels of the event that ends it, after all that came before
 
         def go_on() -> None:
             listed = self.custom.list_namespaced_custom_object
-            for event in follow.stream(listed, *ROUTES, self.namespace, "httproutes", timeout_seconds=300):
-                rules = event["object"]["spec"]["rules"]
-                now = {each["name"]: each.get("weight", 1) for each in rules[0]["backendRefs"]}, len(rules)
+            for event in watch.Watch().stream(listed, *ROUTES, self.namespace, "httproutes"):
+                route = event["object"]
+                rules = route["spec"]["rules"]
+                now = {each["name"]: each["weight"] for each in rules[0]["backendRefs"]}, len(rules)
                 if [now] != seen[-1:]:
                     seen.append(now)
-                if over.is_set() and event["object"]["metadata"].get("labels", {}).get("seen"):
+                if route["metadata"].get("labels") == last:
                     return
 
-        over = threading.Event()
         thread = threading.Thread(target=go_on)
         thread.start()
         try:
+            until(lambda: seen)
             yield seen
         finally:
-            over.set()
-            patch = {"metadata": {"labels": {"seen": "all"}}}  # which ends the watch, after all that came before
+            patch = {"metadata": {"labels": last}}
             self.custom.patch_namespaced_custom_object(*ROUTES, self.namespace, "httproutes", "hello", patch)
-            thread.join(60)
+            thread.join()
 
     def weights(self) -> dict[str, int]:
         """The weights of its backends."""

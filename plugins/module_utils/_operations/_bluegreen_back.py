@@ -78,7 +78,8 @@ def _left(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict[str
         said = f"Deployment {kept} was scaled to 0, as the Service led to it as well."
         result = {"changed": True, "message": f"{result['message']} {said}".strip()}
     if result["message"]:
-        said = f"{result['message']} Users get {options['plan']['active']['version']} as before."
+        old = options["plan"]["active"]["version"]
+        said = f"{result['message']} Users get {old} {'as before' if options['plan']['before'] == old else 'again'}."
         run.journal.note("left", message=said)
     return result
 

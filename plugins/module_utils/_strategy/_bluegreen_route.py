@@ -67,8 +67,8 @@ def stand(split: Split, behind: Object | None, active: Object) -> Stand:
     if not noted(behind) or (split.own is not None and not noted(split.own)):
         what = f"{split.router.kind.KIND} {split.name}"
         raise Failure(
-            f"{what} leads to Service {other} already, which no rollout of this collection had it do; take that out of "
-            f"it, as the colours of Service {one} are switched by these two."
+            f"{what} already leads to Service {other}, and no rollout of this collection made it do so. Remove that "
+            f"from it, because a switch gives the two Services {one} and {other} their weights; then run again."
         )
     if behind is not None and _selectors.selects(behind["spec"].get("selector") or {}, pod_labels(active)):
         return "same"
@@ -76,8 +76,8 @@ def stand(split: Split, behind: Object | None, active: Object) -> Stand:
     if share not in (0, 1):
         gives = "different shares by its rules" if share is None else _weights.percent(share)
         raise Failure(
-            f"{split.router} gives Service {other} {gives} of the traffic, and a switch gives it none or all: somebody "
-            f"else changed it. Give it the weight 0 or all of the weight, and run again."
+            f"{split.router} gives Service {other} {gives} of the traffic, while a switch gives it none or all: "
+            f"somebody else changed it. Give it the weight 0 or all of the weight, and run again."
         )
     return "switched" if share else "beside"
 

@@ -173,13 +173,14 @@ def check_entry(router: Router | None, application: str, entry: t.Mapping[str, t
         return
     raise Failure(
         f"Users come in by {router}, so only requests to its gateway show the shares; set in application_entry the "
-        "url of the gateway, or its service, and in headers the Host of the route."
+        "url of the gateway, or its service, and in headers the Host of the route, and leave source out."
     )
 
 
 def comes_by(application: str, entry: t.Mapping[str, t.Any]) -> bool:
     """Whether requests may come in by what shares them out, and not at the application's own Service."""
-    return bool(entry.get("url") or (entry.get("service") and entry["service"] != application))
+    asked = (entry.get("source") or "traffic") == "traffic"  # what is counted in the cluster is not led by weights
+    return asked and bool(entry.get("url") or (entry.get("service") and entry["service"] != application))
 
 
 def noted(text: str) -> Router | None:

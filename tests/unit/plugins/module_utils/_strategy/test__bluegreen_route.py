@@ -140,9 +140,13 @@ def test_where_the_route_stands_is_read_from_its_weights_and_from_what_is_behind
 @pytest.mark.parametrize(
     ("hello", "behind", "said"),
     [
-        (split(1, 0), preview(router=""), "leads to Service hello-preview already, which no rollout"),
-        (split(1, 0), None, "leads to Service hello-preview already, which no rollout"),
-        (split(75, 25), preview(), "gives Service hello-preview 25% of the traffic, and a switch gives it none or all"),
+        (split(1, 0), preview(router=""), "already leads to Service hello-preview, and no rollout"),
+        (split(1, 0), None, "already leads to Service hello-preview, and no rollout"),
+        (
+            split(75, 25),
+            preview(),
+            "gives Service hello-preview 25% of the traffic, while a switch gives it none or all",
+        ),
     ],
 )
 def test_what_others_made_of_the_route_is_refused(hello: Split, behind: Object | None, said: str) -> None:
@@ -157,7 +161,7 @@ def test_an_ingress_of_the_previews_name_that_others_made_is_refused() -> None:
     made = users.made(Fraction(0), {"app": "hello"})
     assert _bluegreen_route.stand(Split(router, ingress(), users.services, made), preview(), BLUE) == "beside"
     made["metadata"]["annotations"].pop(ROUTER)
-    with pytest.raises(Failure, match="Ingress hello-preview leads to Service hello-preview already"):
+    with pytest.raises(Failure, match="Ingress hello-preview already leads to Service hello-preview"):
         _bluegreen_route.stand(Split(router, ingress(), users.services, made), preview(), BLUE)
 
 
