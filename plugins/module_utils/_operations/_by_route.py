@@ -174,7 +174,7 @@ class ByRoute:
     def home(self, deployment: str, look: t.Callable[[], object] = lambda: None) -> None:
         """Have the route lead to the users' Service alone, once that leads to a Deployment. Raises Failure.
 
-        `look` sees that users get nothing of the other Service any more, before that is no backend.
+        `look` sees that users get nothing of the other Service any longer, before that is no backend.
         """
         split = self.split()
         if split.has():
@@ -187,7 +187,7 @@ class ByRoute:
             self._routing.remove(_split.weights_before(self._behind()))
         behind = self._behind()
         if behind is not None and _bluegreen_route.noted(behind):
-            said = f"Service {self.preview} is no backend of {self._router} any more"
+            said = f"Service {self.preview} is no longer a backend of {self._router}"
             self._pointed(None, said, {ROUTER: None, WEIGHTS: None})
 
     def leads(self, service: str, deployment: str) -> None:

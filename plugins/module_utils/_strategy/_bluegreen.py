@@ -342,8 +342,8 @@ def check(application: t.Any, applications: t.Any, request: t.Mapping[str, t.Any
     _router.named(request["router"])
     if any(not isinstance(value, str) or not value for item in request["preview_headers"].items() for value in item):
         raise Failure(
-            f"bluegreen_preview_headers is {json.dumps(request['preview_headers'], default=str)}; give names and "
-            "values that are text, such as {x-preview: always}, or {} to try the other colour by a Service."
+            f"bluegreen_preview_headers is {json.dumps(request['preview_headers'], default=str)}; set names and "
+            "values that are strings, such as {x-preview: always}, or {} to try the other colour by a Service."
         )
 
 

@@ -48,9 +48,9 @@ def router(
         return _router.noted(had), False
     if had and str(asked or "") != had:
         raise Failure(
-            f"A rollout was cut off that moves the traffic between the colours by {had}, and not by "
-            f"{asked or 'the selector of a Service'}; give the application_router that it was begun with, to finish it "
-            "or to go back."
+            f"A rollout that moves the traffic between the colours was cut off; it did so by {had}, and not by "
+            f"{asked or 'the selector of a Service'}; set the application_router that it was started with, to finish "
+            "it or to go back."
         )
     if not left_out:
         return asked, False
@@ -68,7 +68,8 @@ def stand(split: Split, behind: Object | None, active: Object) -> Stand:
         what = f"{split.router.kind.KIND} {split.name}"
         raise Failure(
             f"{what} already leads to Service {other}, and no rollout of this collection made it do so. Remove that "
-            f"from it, because a switch gives the two Services {one} and {other} their weights; then run again."
+            f"from it, because a switch gives the two Services {one} and {other} their weights; then run the playbook "
+            "again."
         )
     if behind is not None and _selectors.selects(behind["spec"].get("selector") or {}, pod_labels(active)):
         return "same"
@@ -77,7 +78,7 @@ def stand(split: Split, behind: Object | None, active: Object) -> Stand:
         gives = "different shares by its rules" if share is None else _weights.percent(share)
         raise Failure(
             f"{split.router} gives Service {other} {gives} of the traffic, while a switch gives it none or all: "
-            f"somebody else changed it. Give it the weight 0 or all of the weight, and run again."
+            f"somebody else changed it. Set that weight to 0 or to all of it, and run the playbook again."
         )
     return "switched" if share else "beside"
 
@@ -140,8 +141,8 @@ def by_selector(may_not: t.Sequence[str], service: str) -> list[str]:
         return []
     return [
         f"switched by the selector of Service {service}, since you may not {' and '.join(may_not)} in this namespace; "
-        f"with the rights for it what leads to the Service may switch by weights, and application_router as "
-        f"{{pods: true}} says that the selector is meant"
+        f"with the right to do so, what leads to the Service could switch by weights; set application_router to "
+        f"{{pods: true}} if the selector is what you want"
     ]
 
 

@@ -321,9 +321,9 @@ def begin(
 def _by_pods(found: t.Mapping[str, t.Any]) -> str:
     """That nobody looked for what could share by weights, or may have it do so, in words."""
     return (
-        f"shared by the number of pods, since you may not {' and '.join(found['may_not'])} in this namespace; what "
-        f"leads to Service {found['service']} may share by weights with the rights for it, and application_router as "
-        f"{{pods: true}} says that pods are meant"
+        f"shared by the number of pods, since you may not {' and '.join(found['may_not'])} in this namespace; with "
+        f"the right to do so, what leads to Service {found['service']} could share by weights; set application_router "
+        f"to {{pods: true}} if pods are what you want"
     )
 
 

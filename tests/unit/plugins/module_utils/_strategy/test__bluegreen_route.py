@@ -105,10 +105,10 @@ def test_a_rollout_goes_on_by_what_it_was_begun_with(
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [({"pods": True}, "not by the selector of a Service; give"), (OTHER, "not by HTTPRoute other; give")],
+    [({"pods": True}, "not by the selector of a Service; set"), (OTHER, "not by HTTPRoute other; set")],
 )
 def test_another_way_than_the_one_that_it_was_cut_off_in_is_refused(option: Object, said: str) -> None:
-    with pytest.raises(Failure, match=f"between the colours by HTTPRoute hello, and {said}"):
+    with pytest.raises(Failure, match=f"was cut off; it did so by HTTPRoute hello, and {said}"):
         _bluegreen_route.router(option, preview(), [])
 
 
