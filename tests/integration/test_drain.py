@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from integration.conftest import namespace
@@ -18,11 +19,19 @@ ENTRY = {"service": "hello", "via": "url"}
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Lab]:
-    """hello 1.0.0 alone, users at its own address, on a sandbox whose data plane is as slow as a node's."""
+    """hello 1.0.0 alone, users at its own address, on a sandbox whose data plane is as slow as a node's.
+
+    Its proxy writes every other second, so that a busy machine makes requests enough in the time that is lost.
+    """
+    from convoy_sandbox.network import data_plane
     from convoy_sandbox.testing import sandbox
 
     name = f"test-{uuid.uuid4().hex[:8]}"
-    with sandbox(name=name, data_plane="kube-proxy") as cluster, namespace(str(cluster.kubeconfig)) as lab:
+    with (
+        mock.patch.object(data_plane, "INTERVAL", 2.0),
+        sandbox(name=name, data_plane="kube-proxy") as cluster,
+        namespace(str(cluster.kubeconfig)) as lab,
+    ):
         yield lab
 
 

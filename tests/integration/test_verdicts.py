@@ -139,8 +139,6 @@ def test_one_client_stays_with_one_version_and_many_clients_get_the_weighted_sha
     assert len(judged(shared)["counts"]) == 1
 
     shared.core.patch_namespaced_service("hello", shared.namespace, {"spec": {"sessionAffinity": "None"}})
-    deadline = time.monotonic() + PATIENCE
-    while (free := judged(shared, **clients, expected=QUARTER))["clients"]["one_version"] == free["clients"]["count"]:
-        assert time.monotonic() < deadline, free
-    assert free["verdict"] == "pass"  # without affinity a client may get any version
-    assert re.search(r"\d+ of \d+ clients got several versions in 3 requests, such as 127\.3\.", free["message"])
+    # Without affinity a client may get any version.
+    several = r"\d+ of \d+ clients got several versions in 3 requests, such as 127\.3\."
+    settled(shared, "pass", several, **clients, expected=QUARTER)

@@ -27,7 +27,7 @@ from unit.plugins.plays import DESCRIPTION, ROOT, Ending, Request, Server, Templ
 
 pytestmark = pytest.mark.xdist_group("hostile variables")  # share a play a role
 
-CASES = int(os.environ.get("CONVOY_CASES", "5"))  #: for each role
+CASES = int(os.environ.get("CONVOY_CASES", "3"))  #: for each role
 #: What makes each role's checks pass, beside the description.
 GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
     ("app_deploy", "main"): {},
