@@ -113,7 +113,7 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         facts={**plan.facts, "autoscalers": moving},
         hints=[
             *plan.hints,
-            *_bluegreen_route.by_selector(way.may_not, found["service"]),
+            *way.hints,
             *_pointers.unjudged(pointers, active),
         ],
     )

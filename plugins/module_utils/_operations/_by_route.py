@@ -53,7 +53,7 @@ class Way(t.NamedTuple):
     split: Split | None = None  #: None is by the selectors of Services
     stand: _bluegreen_route.Stand = "home"
     behind: Object | None = None  #: the preview Service
-    may_not: tuple[str, ...] = ()  #: what this user would have to be allowed to for a router to be found
+    hints: tuple[str, ...] = ()  #: why no router switches where one might be found, in words
 
     def resumed(self, found: Found) -> Found:
         """What blue/green found, as the router's object has it. Raises Failure."""
@@ -82,9 +82,11 @@ def way(
     if searched and _router.comes_by(begin.application, begin.entry):
         router, may_not = _router_found.router(api, begin.namespace, leading[0], preview)
     if router is None:
-        return Way(may_not=may_not)
+        return Way(hints=(_bluegreen_route.by_selector(may_not, leading[0]),) if may_not else ())
     _router.check_entry(router, begin.application, begin.entry)
     split = _led(api, begin.namespace, router, leading, preview)
+    if searched and _bluegreen_route.led_by_others(split, behind):
+        return Way(hints=(_bluegreen_route.by_selector_beside(split),))
     if found["phase"] != "done":
         split.check(SHARES, begun=split.has())
     return _stood(split, behind, found, deployments)
@@ -185,6 +187,8 @@ class ByRoute:
             if moves and not self.task.check_mode:
                 look()
             self._routing.remove(_split.weights_before(self._behind()))
+        elif _bluegreen_route.noted(self._behind()):
+            self._routing.lead({})  # what is left where somebody else took the backend out
         behind = self._behind()
         if behind is not None and _bluegreen_route.noted(behind):
             said = f"Service {self.preview} is no longer a backend of {self._router}"

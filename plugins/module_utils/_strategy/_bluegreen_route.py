@@ -59,18 +59,24 @@ def router(
     return None, True
 
 
+def led_by_others(split: Split, behind: Object | None) -> bool:
+    """Whether the router leads to the preview Service and no rollout made it do so, as for a preview of one's own."""
+    ours = noted(behind) and (split.own is None or noted(split.own))
+    return (split.has() or split.has_alone()) and not ours
+
+
 def stand(split: Split, behind: Object | None, active: Object) -> Stand:
     """Where the router's object stands, beside the Deployment that has the users' Service. Raises Failure."""
-    if not split.has():
-        return "home"
     one, other = split.services
-    if not noted(behind) or (split.own is not None and not noted(split.own)):
+    if led_by_others(split, behind):
         what = f"{split.router.kind.KIND} {split.name}"
         raise Failure(
             f"{what} already leads to Service {other}, and no rollout of this collection made it do so. Remove that "
             f"from it, because a switch gives the two Services {one} and {other} their weights; then run the playbook "
             "again."
         )
+    if not split.has():
+        return "home"
     if behind is not None and _selectors.selects(behind["spec"].get("selector") or {}, pod_labels(active)):
         return "same"
     share = split.share()
@@ -135,15 +141,22 @@ def _words(split: Split, headers: t.Mapping[str, str]) -> list[str]:
     return [f"{said}; verified before by Service {split.services[1]}, as only an HTTPRoute leads requests by headers"]
 
 
-def by_selector(may_not: t.Sequence[str], service: str) -> list[str]:
+def by_selector(may_not: t.Sequence[str], service: str) -> str:
     """That nobody looked for what could switch by weights, or may have it do so, in words."""
-    if not may_not:
-        return []
-    return [
+    return (
         f"switched by the selector of Service {service}, since you may not {' and '.join(may_not)} in this namespace; "
         f"with the right to do so, what leads to the Service could switch by weights; set application_router to "
         f"{{pods: true}} if the selector is what you want"
-    ]
+    )
+
+
+def by_selector_beside(split: Split) -> str:
+    """That a router which was found has a use for the preview Service already, in words."""
+    one, other = split.services
+    return (
+        f"switched by the selector of Service {one}, since {split.router} already leads to Service {other} by a "
+        f"rule of its own; set application_router to {{pods: true}} if the selector is what you want"
+    )
 
 
 def keeps(plan: t.Mapping[str, t.Any]) -> bool:

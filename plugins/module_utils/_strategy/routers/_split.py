@@ -55,6 +55,10 @@ class Split:
         """Whether it leads to the other Service, with whatever weight."""
         return self.router.kind.has(self.weighing, *self.services, self.router.rules)
 
+    def has_alone(self) -> bool:
+        """Whether a rule of it leads to the other Service alone, as one for testers does."""
+        return self.tells_headers and bool(_testers.places(self.route, self.services[1]))
+
     def share(self) -> Fraction | None:
         """The other's share (0..1) by the weights; None where the rules do not agree."""
         if self.own is not None and self.own["spec"].get("rules") != self._own_rules():

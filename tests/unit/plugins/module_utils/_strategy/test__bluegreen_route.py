@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 from fractions import Fraction
 
+import jsonpatch
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _bluegreen_route
@@ -17,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._unfinish
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers import _router
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER, WEIGHTS, Split
+from unit.plugins.module_utils._strategy.routers.test__backends import istio, openshift, traefik
 from unit.plugins.module_utils._strategy.routers.test__ingress import ingress
 from unit.plugins.module_utils._strategy.test__bluegreen import BLUE, GREEN, service
 
@@ -48,38 +50,50 @@ def split(hello: int = 1, beside: int | None = None, *, other: int | None = None
     return Split(HELLO, route, ("hello", "hello-preview"))
 
 
-def applied(route: Object, patch: t.Sequence[Object]) -> Object:
-    """A route's first rule after a JSON patch of weights, whose tests have to hold."""
-    refs = [dict(each) for each in route["spec"]["rules"][0]["backendRefs"]]
-    for each in patch:
-        at, *field = each["path"].removeprefix("/spec/rules/0/backendRefs/").split("/")
-        if each["op"] == "test":
-            assert refs[int(at)][field[0]] == each["value"]
-        elif each["op"] == "remove":
-            del refs[int(at)]
-        elif at == "-":
-            refs.append(each["value"])
-        else:
-            refs[int(at)][field[0]] = each["value"]
-    return {each["name"]: each["weight"] for each in refs}
+def weights(hello: Split, patch: t.Sequence[Object]) -> dict[str, int]:
+    """The weights of the route's backends after a JSON patch, whose tests have to be true."""
+    route = jsonpatch.apply_patch(hello.route, patch)
+    return {each["name"]: each["weight"] for each in route["spec"]["rules"][0]["backendRefs"]}
 
 
 def test_the_switch_is_two_weights_in_one_patch_and_others_keep_theirs() -> None:
-    def switched(hello: Split) -> Object:
-        patch = hello.weighted(hello.route, Fraction(1))
+    def given(hello: Split, share: int) -> dict[str, int]:
+        patch = hello.weighted(hello.route, Fraction(share))
         assert [each["op"] for each in patch] == ["test", "add"] * 2
-        return applied(hello.route, patch)
+        return weights(hello, patch)
 
-    assert switched(split(1, 0)) == {"hello": 0, "hello-preview": 100}
-    assert switched(split(30, 0, other=70)) == {"hello": 0, "other": 70, "hello-preview": 30}
-    there = split(0, 30, other=70)
-    assert applied(there.route, there.weighted(there.route, Fraction(0))) == {
-        "hello": 30,
-        "other": 70,
-        "hello-preview": 0,
-    }
+    assert given(split(1, 0), 1) == {"hello": 0, "hello-preview": 100}
+    assert given(split(30, 0, other=70), 1) == {"hello": 0, "other": 70, "hello-preview": 30}
+    assert given(split(0, 30, other=70), 0) == {"hello": 30, "other": 70, "hello-preview": 0}
     home = split(100, 0)
-    assert applied(home.route, home.without(home.route, [1])) == {"hello": 1}
+    assert weights(home, home.without(home.route, [1])) == {"hello": 1}
+
+
+def test_a_switch_of_a_route_that_somebody_changed_meanwhile_fails() -> None:
+    patch = split(1, 0).weighted(split(1, 0).route, Fraction(1))
+    with pytest.raises(jsonpatch.JsonPatchTestFailed):
+        weights(split(1, other=1), patch)
+
+
+@pytest.mark.parametrize(
+    ("kind", "users"),
+    [
+        ({"traefik": {"service": "web"}}, traefik()),
+        ({"istio": {"virtual_service": "web"}}, istio()),
+        ({"openshift": {"route": "web"}}, openshift(weight=100)),
+    ],
+)
+def test_other_routers_switch_by_the_same_functions(kind: Object, users: Object) -> None:
+    router = _router.named(kind)
+    assert router is not None
+    services = ("hello", "hello-preview")
+    before = Split(router, users, services)
+    beside = jsonpatch.apply_patch(users, before.weighted(users, Fraction(0)))
+    there = jsonpatch.apply_patch(beside, before.weighted(beside, Fraction(1)))
+    home = jsonpatch.apply_patch(there, before.without(there, router.kind.weights(users, "hello", ())))
+    assert [Split(router, item, services).share() for item in (beside, there, home)] == [0, 1, 0]
+    assert [Split(router, item, services).has() for item in (beside, there, home)] == [True, True, False]
+    assert not before.led(users, PREVIEW)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +166,19 @@ def test_where_the_route_stands_is_read_from_its_weights_and_from_what_is_behind
 def test_what_others_made_of_the_route_is_refused(hello: Split, behind: Object | None, said: str) -> None:
     with pytest.raises(Failure, match=said):
         _bluegreen_route.stand(hello, behind, BLUE)
+
+
+def test_a_rule_of_ones_own_for_the_preview_is_nobodys_to_remove() -> None:
+    hello = split()
+    hello.route["spec"]["rules"].append({"backendRefs": [{"name": "hello-preview", "port": 80}]})
+    assert _bluegreen_route.led_by_others(hello, preview(router=""))
+    with pytest.raises(Failure, match="already leads to Service hello-preview"):
+        _bluegreen_route.stand(hello, preview(router=""), BLUE)
+    assert "HTTPRoute hello already leads to Service hello-preview by a rule" in _bluegreen_route.by_selector_beside(
+        hello
+    )
+    assert _bluegreen_route.stand(hello, preview(), BLUE) == "home"  # which a run that was cut off left
+    assert not _bluegreen_route.led_by_others(split(), preview(router=""))
 
 
 def test_an_ingress_of_the_previews_name_that_others_made_is_refused() -> None:
@@ -251,6 +278,5 @@ def test_a_service_has_followed_once_it_leads_to_the_ready_pods_alone(
 
 
 def test_a_missing_right_is_named() -> None:
-    assert _bluegreen_route.by_selector((), "hello") == []
-    (hint,) = _bluegreen_route.by_selector(("patch httproutes",), "hello")
+    hint = _bluegreen_route.by_selector(("patch httproutes",), "hello")
     assert hint.startswith("switched by the selector of Service hello, since you may not patch httproutes")
