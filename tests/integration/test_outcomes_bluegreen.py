@@ -7,7 +7,7 @@ from typing import Any
 
 from integration.history import History
 from integration.outcomes import Outcomes, gateway, refuses, said
-from integration.playbooks import Lab, Traffic, description, faulty
+from integration.playbooks import Lab, Traffic, description
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"bluegreen_version": "2.0.0"}
@@ -41,13 +41,18 @@ def test_success_again_refusal_and_the_way_back_in_one_play(lab: Lab, tmp_path: 
 
 
 def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tmp_path: Path) -> None:
-    applications = faulty()
     never: dict[str, Any] = {"bluegreen_version": "0.0.0-nowhere"}
-    broken: dict[str, Any] = {"bluegreen_version": "broken", "bluegreen_applications": applications}
+    stranger = description()  # it is ready, and knows no /version
+    stranger["hello"] |= {"image": "nginx"}
+    stranger["hello"]["container"] = {
+        "ports": [{"containerPort": 80}],
+        "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+    }
+    broken: dict[str, Any] = {"bluegreen_version": "1.28.0", "bluegreen_applications": stranger}
     unready = description()
     unready["hello"]["container"]["readinessProbe"]["httpGet"]["path"] = "/nothing-here"
     late = TO_2 | {"bluegreen_applications": unready, "bluegreen_timeout": 4}
-    wrong = broken | {"bluegreen_version": "liar"}  # it answers as another version
+    wrong = TO_2 | {"bluegreen_version_of": {"pattern": "^2(.+)", "replace": r"3\1"}}  # it answers as another version
     with History(lab) as history, Traffic(lab) as traffic:
         outcomes, run = Outcomes(lab, tmp_path, "bluegreen", never, broken, late, wrong).run()
     waited, failed, timed_out, other = outcomes
@@ -63,7 +68,7 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
         assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert "hello-green" in timed_out["reason"]
     assert (other["evidence"][-1]["what"], other["evidence"][-1]["verdict"]) == ("preview", "fail")
-    assert "hello-preview 1.0.0 answers 20 of 20 requests, expected 0%" in other["reason"]
+    assert "hello-preview 2.0.0 answers 20 of 20 requests, expected 0%" in other["reason"]
 
     assert said(waited) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert "Deployment hello-green did not complete its rollout" in waited["reason"]
@@ -75,7 +80,7 @@ def test_a_colour_that_never_gets_ready_and_one_that_fails_requests(lab: Lab, tm
     ) in waited["message"]
 
     assert said(failed) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
-    assert "HTTP 500" in failed["reason"]
+    assert "HTTP 404" in failed["reason"]
     assert (failed["evidence"][-1]["what"], failed["evidence"][-1]["verdict"]) == ("preview", "fail")
     assert lab.versions() == {"1.0.0": 20}
     assert lab.deployments() == {"auth", "frontend", "hello"}
