@@ -3,17 +3,23 @@
 
 """Writes the tables of the sandbox that are facts about Kubernetes: discovery.json and protobuf.json.
 
-    python generate.py protobuf FOLDER       the `generated.proto` files of k8s.io/api and k8s.io/apimachinery
-    python generate.py discovery API APIS    GET /api and /apis of a cluster, as APIGroupDiscoveryList
+    python generate.py discovery CLUSTER     the URL of an API server (`kubectl proxy` makes one), or a folder of its
+                                             answers: api.json, apis.json, api/v1.json, apis/apps/v1.json ...
+    python generate.py protobuf SOURCE...    the `generated.proto` files of k8s.io/api and k8s.io/apimachinery: folders,
+                                             or .tar.gz archives by path or URL
 
 Taken over are names, numbers and types of fields, no comments.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
+import tarfile
+import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +52,33 @@ _BESIDES = {
 Message = dict[str, tuple[str, str]]
 
 
-def messages(folder: Path) -> dict[str, Message]:
-    """Every message of the proto files: the fields by number, as their names and types."""
+def protos(source: str) -> Iterator[str]:
+    """The texts of the proto files in a folder, or in an archive at a path or URL."""
+    if Path(source).is_dir():
+        yield from (path.read_text() for path in sorted(Path(source).rglob("generated.proto")))
+        return
+    with tarfile.open(fileobj=io.BytesIO(_read(source))) as archive:
+        for member in sorted(archive.getmembers(), key=lambda member: member.name):
+            file = archive.extractfile(member) if member.name.endswith("/generated.proto") else None
+            if file is not None:
+                yield file.read().decode()
+
+
+def _read(source: str, accept: str = "*/*") -> bytes:
+    """What a path or a URL holds."""
+    if "://" not in source:
+        return Path(source).read_bytes()
+    with urllib.request.urlopen(urllib.request.Request(source, headers={"Accept": accept})) as answer:  # noqa: S310
+        found: bytes = answer.read()
+        return found
+
+
+def messages(texts: Iterable[str]) -> dict[str, Message]:
+    """Every message of proto files: the fields by number, as their names and types."""
     found: dict[str, Message] = {}
-    for path in sorted(folder.rglob("generated.proto")):
+    for text in texts:
         package, current = "", None
-        for line in path.read_text().splitlines():
+        for line in text.splitlines():
             if line.startswith("package "):
                 package = line.split()[1].rstrip(";")
             elif line.startswith("message "):
@@ -122,22 +149,34 @@ def _json_name(name: str, type_: str, properties: dict[str, Any] | None, found: 
     return "" if inner and embedded else None
 
 
-def discovery(core: Any, groups: Any) -> dict[str, Any]:
+#: How an API server is asked for all resources of all groups at once.
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+def discovery(cluster: str) -> dict[str, Any]:
     """The resources of a cluster in the sandbox's form."""
     entries = []
-    for item in [*core["items"], *groups["items"]]:
-        versions = [
-            {
-                "version": version["version"],
-                "resources": [_resource(each) for each in version["resources"]],
-            }
-            for version in item["versions"]
-        ]
-        entries.append({"name": item["metadata"].get("name", ""), "versions": versions})
+    for root in ("api", "apis"):
+        for item in _answer(cluster, root, _AGGREGATED)["items"]:
+            name = item["metadata"].get("name", "")
+            versions = []
+            for version in item["versions"]:
+                path = "/".join(part for part in (root, name, version["version"]) if part)
+                hashes = {
+                    each["name"]: each.get("storageVersionHash")
+                    for each in _answer(cluster, path, "application/json")["resources"]
+                }
+                kept = [_resource(each, hashes.get(each["resource"])) for each in version["resources"]]
+                versions.append({"version": version["version"], "resources": kept})
+            entries.append({"name": name, "versions": versions})
     return {"groups": entries}
 
 
-def _resource(entry: Any) -> dict[str, Any]:
+def _answer(cluster: str, path: str, accept: str) -> Any:
+    return json.loads(_read(f"{cluster.rstrip('/')}/{path}" + ("" if "://" in cluster else ".json"), accept))
+
+
+def _resource(entry: Any, storage: str | None) -> dict[str, Any]:
     kept = {
         "resource": entry["resource"],
         "kind": entry["responseKind"]["kind"],
@@ -148,13 +187,22 @@ def _resource(entry: Any) -> dict[str, Any]:
     for key in ("shortNames", "categories", "subresources"):
         if key in entry:
             kept[key] = entry[key]
+    if storage:
+        kept["storageVersionHash"] = storage
     return kept
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "protobuf":
-        text = json.dumps(table(messages(Path(sys.argv[2]))), separators=(",", ":"), sort_keys=True)
-        (_PACKAGE / "protobuf.json").write_text(text + "\n")
+def main(what: str, *sources: str) -> None:
+    """Write one of the tables."""
+    if what == "protobuf":
+        found = table(messages(text for source in sources for text in protos(source)))
+        text = json.dumps(found, separators=(",", ":"), sort_keys=True)
     else:
-        core, groups = (json.loads(Path(name).read_text()) for name in sys.argv[2:4])
-        (_PACKAGE / "discovery.json").write_text(json.dumps(discovery(core, groups), indent=1) + "\n")
+        text = json.dumps(discovery(*sources), indent=1)
+    (_PACKAGE / f"{what}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ("discovery", "protobuf"):
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
