@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from . import errors, quantities, resources
+from . import errors, quantities, resources, times
 from .kinds.pods import containers_of, qos_class
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def usage_of(resource: Resource, obj: Object) -> dict[str, Decimal]:
         storage = ((obj["spec"].get("resources") or {}).get("requests") or {}).get("storage")
         usage["requests.storage"] = quantities.parse(storage) if storage else Decimal(0)
     if resource == resources.PODS:
-        if obj["status"].get("phase") not in ("Succeeded", "Failed"):
+        if obj["status"].get("phase") not in ("Succeeded", "Failed") and not _stuck(obj):
             usage |= pod_usage(obj)
     elif not resource.group and resource.plural in _COUNTED:
         usage[resource.plural] = Decimal(1)
@@ -54,6 +55,15 @@ def usage_of(resource: Resource, obj: Object) -> dict[str, Decimal]:
         if obj["spec"]["type"] in ("LoadBalancer", "NodePort"):
             usage["services.nodeports"] = Decimal(len(obj["spec"].get("ports") or ()))
     return usage
+
+
+def _stuck(pod: Object) -> bool:
+    """Whether a pod should have been gone for as long as it was given to end: it counts for nothing any more."""
+    meta = pod["metadata"]
+    due, grace = meta.get("deletionTimestamp"), meta.get("deletionGracePeriodSeconds")
+    if due is None or grace is None:
+        return False
+    return times.now() > datetime.datetime.fromisoformat(due) + datetime.timedelta(seconds=grace)
 
 
 def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:

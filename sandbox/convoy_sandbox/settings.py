@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .faults import Fault
     from .network.images import Image
+    from .store import Object
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Settings:
     data_plane: str = DATA_PLANE
     data_plane_seed: int = 0
     timing: Timing = AS_DATA_PLANE
+    pace: Callable[[Object], Timing] | None = None  #: how long things take for a pod, where not all are alike
     port: int = 0  #: the API server's; 0 takes a free one
     images: Mapping[str, Image] = field(default_factory=dict)  #: besides the sandbox's own, by reference
     load_balancer: bool = True  #: whether Services of type LoadBalancer get an external address
@@ -70,3 +72,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.timing is AS_DATA_PLANE:
             object.__setattr__(self, "timing", timing_of(self.data_plane))
+
+    def timing_of_pod(self, pod: Object) -> Timing:
+        """How long things take for a pod that is new on its node."""
+        return self.timing if self.pace is None else self.pace(pod)

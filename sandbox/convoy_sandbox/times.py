@@ -5,12 +5,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import time
 
 
 def now() -> datetime.datetime:
-    """The time now, in UTC: whoever looks at the clock looks at this one, so that a test can have time pass at once."""
-    return datetime.datetime.now(datetime.UTC)
+    """The time now, in UTC: whoever looks at the clock looks at this one, so that a test can have time pass at once.
+
+    It is the machine's, unless the event loop has a time of day of its own: a method `time_of_day`, in seconds since
+    the epoch.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # somebody else's thread
+        return datetime.datetime.now(datetime.UTC)
+    return datetime.datetime.fromtimestamp(getattr(loop, "time_of_day", time.time)(), datetime.UTC)
 
 
 def timestamp() -> str:

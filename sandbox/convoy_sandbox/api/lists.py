@@ -15,6 +15,7 @@ from .. import conversion, errors, selectors
 from ..kinds.custom import as_version
 from ..resources import Resource
 from ..store import Object, Store
+from . import go_json
 
 _TOO_OLD = "The resourceVersion for the provided list is too old."
 Predicate = Callable[[Object], bool]
@@ -157,7 +158,11 @@ def _make_token(revision: int, key: tuple[str, str], namespace: str) -> str:
 
 def _token(text: str, namespace: str) -> tuple[int, tuple[str, str]]:
     try:
-        data = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        why = go_json.problem(decoded)
+        if why:
+            raise errors.bad_request(f"invalid continue token: continue key is not valid: {why}")
+        data = json.loads(decoded)
         start = str(data["start"]).rstrip("\0").lstrip("/")
         first, slash, name = start.partition("/")
         return int(data["rv"]), (first, name) if slash else (namespace, start)

@@ -13,6 +13,7 @@ import yaml
 
 from .. import protobuf
 from ..errors import ApiError, bad_request
+from . import go_json
 
 YAML = "application/yaml"
 _ACCEPTED = (
@@ -65,8 +66,16 @@ def accepted(accept: str) -> Form:
     )
 
 
+class UnreadableError(Exception):
+    """A body is no JSON: why, and how it begins."""
+
+    def __init__(self, why: str, summary: str) -> None:
+        super().__init__(why)
+        self.summary = summary
+
+
 def decoded(content_type: str, body: bytes) -> Any:
-    """A request body as plain data. Raises ApiError 400 or 415."""
+    """A request body as plain data. Raises ApiError 400 or 415, UnreadableError."""
     media = content_type.partition(";")[0].strip().lower()
     if not body:
         return None
@@ -86,7 +95,7 @@ def decoded(content_type: str, body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise UnreadableError(go_json.problem(body) or str(error), go_json.summary(body)) from None
 
 
 class _YamlLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -11,19 +11,19 @@ import dataclasses
 import json
 import logging
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
 
-from .. import authorization, errors, faults, patch, resources, selectors, writes
+from .. import authorization, errors, faults, patch, resources, selectors, times, writes
 from ..admission import context
 from ..admission import webhooks as admission_webhooks
 from ..admission.answers import Answers
 from ..admission.webhooks import Unanswered
 from ..authorization import Authorizer
+from ..controllers import conditions
 from ..errors import ApiError
 from ..kinds import kind_of
 from ..kinds.custom import as_version
@@ -228,7 +228,7 @@ class ApiServer:
         """GET, PUT and DELETE of the sandbox's own resource for faults."""
         try:
             if request.method == "PUT":
-                body = await _object(request)
+                body = await _object(request, "Faults")
                 self.faults.set([faults.from_mapping(one) for one in body.get("faults") or ()], body.get("seed", 0))
             elif request.method == "DELETE":
                 self.faults.set(())
@@ -318,7 +318,7 @@ class ApiServer:
             return await self._evict(request, target, user)
         if method == "POST" and target.resource == resources.SERVICEACCOUNTS and target.subresource == "token":
             account = self._registry.get(target.resource, target.namespace, target.name)
-            return _json(self.authenticator.token_request(account, await _body(request)), 201)
+            return _json(self.authenticator.token_request(account, await _body(request, "TokenRequest")), 201)
         if target.resource.namespaced and not target.namespace:
             raise _method_not_allowed()
         if method == "POST" and not target.name:
@@ -330,7 +330,7 @@ class ApiServer:
         if method == "PATCH" and target.name:
             return await self._patch(request, target, form, user)
         if method == "DELETE" and not target.subresource:
-            how = options.deletion(request.query, await _body(request))
+            how = options.deletion(request.query, await _body(request, "DeleteOptions"))
             if target.name:
                 return await self._delete(target, how, user)
             return await self._delete_collection(request, target, how, user)
@@ -393,7 +393,7 @@ class ApiServer:
     async def _create(
         self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
     ) -> web.StreamResponse:
-        body = await _object(request)
+        body = await _object(request, target.resource.kind)
         if "list" not in target.resource.verbs:
             answer = reviews.answer(target.resource, body, user, self._authorizer, self.authenticator)
             if answer is None:
@@ -414,7 +414,7 @@ class ApiServer:
     async def _update(
         self, request: web.Request, target: paths.Target, form: negotiation.Form, user: User
     ) -> web.StreamResponse:
-        body = await _object(request)
+        body = await _object(request, target.resource.kind)
         how = _writing(request, "UpdateOptions")
         missing = self._store.get(target.resource, target.namespace, target.name) is None
         self._check_escalation(
@@ -440,7 +440,8 @@ class ApiServer:
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
         apply = content_type == patch.APPLY
         force = options.force(request.query, apply=apply)
-        body = await _object(request) if apply else await _body(request)
+        kind = target.resource.kind
+        body = await _object(request, kind) if apply else await _body(request, kind)
         if body is None:
             raise errors.bad_request("the body of the request is empty")
         how = _writing(request, "PatchOptions")
@@ -536,7 +537,7 @@ class ApiServer:
     async def _evict(self, request: web.Request, target: paths.Target, user: User) -> web.Response:
         """Delete a pod unless a PodDisruptionBudget forbids it."""
         pod = self._registry.get(resources.PODS, target.namespace, target.name)
-        body = await _body(request) or {}
+        body = await _body(request, "Eviction") or {}
         if (body.get("metadata") or {}).get("name", target.name) != target.name:
             raise errors.bad_request("name in URL does not match name in Eviction object")
         how = options.deletion(request.query, body.get("deleteOptions"))
@@ -544,6 +545,12 @@ class ApiServer:
             how = dataclasses.replace(how, dry_run=True)
         if pod["status"].get("phase") not in ("Succeeded", "Failed"):
             self._within_budget(pod)
+        if not how.dry_run:
+            why = ("EvictionByEvictionAPI", "Eviction API: evicting")
+            self._registry.modify(
+                resources.PODS, target.namespace, target.name, lambda it: conditions.disrupt(it["status"], *why),
+                subresource="status", manager="kube-apiserver",
+            )  # fmt: skip
         await self._delete(target, how, user)
         return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
@@ -605,7 +612,7 @@ class ApiServer:
         lines = self._pod_logs.read(
             target.namespace, target.name, container, previous=negotiation.flag(query, "previous")
         )
-        found = logs.selected(lines, query, time.time())
+        found = logs.selected(lines, query, times.now().timestamp())
         shown = logs.limited(logs.text(found, query), query)
         if not negotiation.flag(query, "follow"):
             return web.Response(body=shown, content_type="text/plain")
@@ -664,12 +671,19 @@ def _json(document: Any, code: int = 200, headers: dict[str, str] | None = None)
     return web.Response(body=_bytes(document), status=code, content_type="application/json", headers=headers)
 
 
-async def _body(request: web.Request) -> Any:
-    return negotiation.decoded(request.headers.get("Content-Type", ""), await request.read())
+async def _body(request: web.Request, kind: str) -> Any:
+    """What a request brings; of what `kind` it should be is said where that cannot be read."""
+    try:
+        return negotiation.decoded(request.headers.get("Content-Type", ""), await request.read())
+    except negotiation.UnreadableError as error:
+        if request.method == "PATCH":
+            raise errors.bad_request(f"error decoding patch: {error}") from None
+        why = f"couldn't get version/kind; json parse error: {error} ({error.summary})"
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why}") from None
 
 
-async def _object(request: web.Request) -> Object:
-    body = await _body(request)
+async def _object(request: web.Request, kind: str) -> Object:
+    body = await _body(request, kind)
     if not isinstance(body, dict):
         raise errors.bad_request("the body of the request must be an object")
     return body

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import conversion, resources, schema, selectors
+from .. import conversion, resources, schema, selectors, times
 from ..kinds.custom import every
 from ..resources import RESOURCES, Resource
 from ..store import Object
@@ -57,7 +57,7 @@ def _since(text: str | None) -> str:
     if not text:
         return "<unknown>"
     when = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.UTC)
-    return human_duration((datetime.datetime.now(datetime.UTC) - when).total_seconds())
+    return human_duration((times.now() - when).total_seconds())
 
 
 def _age(obj: Object) -> str:

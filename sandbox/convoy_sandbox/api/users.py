@@ -13,11 +13,10 @@ import hashlib
 import hmac
 import json
 import secrets
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from .. import authorization, errors, resources
+from .. import authorization, errors, resources, times
 from ..authorization import AUTHENTICATED, MASTERS, UNAUTHENTICATED, Action, Authorizer
 from ..errors import ApiError, Cause
 from ..times import timestamp
@@ -76,7 +75,7 @@ class Authenticator:
         account = claims["kubernetes.io"]["serviceaccount"]
         namespace = claims["kubernetes.io"]["namespace"]
         found = self._store.get(resources.SERVICEACCOUNTS, namespace, account["name"])
-        if found is None or found["metadata"]["uid"] != account["uid"] or claims["exp"] <= time.time():
+        if found is None or found["metadata"]["uid"] != account["uid"] or claims["exp"] <= times.now().timestamp():
             return None
         user = authorization.service_account(namespace, account["name"], account["uid"])
         return dataclasses.replace(user, credential=f"JTI={claims['jti']}")
@@ -86,7 +85,7 @@ class Authenticator:
 
     def token(self, account: Object, seconds: int, audiences: list[str] | None = None) -> tuple[str, int]:
         """A token of a ServiceAccount, and when it expires (Unix seconds)."""
-        meta, now = account["metadata"], int(time.time())
+        meta, now = account["metadata"], int(times.now().timestamp())
         claims = {
             "aud": audiences or [_ISSUER],
             "exp": now + seconds,

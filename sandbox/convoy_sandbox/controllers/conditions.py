@@ -47,3 +47,12 @@ def replace(
     condition["lastTransitionTime"] = old["lastTransitionTime"] if same and old else now
     condition |= {"reason": reason, "message": message}
     status["conditions"] = [c for c in status.get("conditions") or () if c["type"] != type_] + [condition]
+
+
+def disrupt(status: Object, reason: str, message: str) -> None:
+    """Say in a pod's status why it is about to be deleted by somebody who is not its owner."""
+    condition = {"type": "DisruptionTarget", "status": "True", "lastProbeTime": None, "reason": reason}
+    condition |= {"lastTransitionTime": timestamp(), "message": message}
+    status["conditions"] = [
+        *(each for each in status.get("conditions") or () if each["type"] != "DisruptionTarget"), condition,
+    ]  # fmt: skip

@@ -174,6 +174,7 @@ class PodWorker:
         self._key: Key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         self._uid = pod["metadata"]["uid"]
         self.node = pod["spec"]["nodeName"]
+        self._timing = kubelet.settings.timing_of_pod(pod)
         self._frozen = False
         self._ip = ""
         self._shown_ip = ""
@@ -192,10 +193,10 @@ class PodWorker:
         self.states |= {c["name"]: ContainerState(c["name"], c["image"]) for c in pod["spec"]["containers"]}
         self._up = {name: asyncio.Event() for name, state in self.states.items() if state.sidecar}
         self._sidecars: list[asyncio.Task[None]] = []
-        for c in pod["spec"]["containers"]:
-            if pod["spec"].get("initContainers"):
-                self.states[c["name"]].state = {"waiting": {"reason": "PodInitializing"}}
         self._initialized = not pod["spec"].get("initContainers")
+        self._mains = {c["name"] for c in pod["spec"]["containers"]}
+        for name, state in self.states.items():
+            state.state = {"waiting": {"reason": self._unmade(name)}}
         self.handles: dict[str, Container] = {}
         self.previous_logs: dict[str, list[LogLine]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
@@ -272,6 +273,10 @@ class PodWorker:
                 self._ended(self.states[name], handle)
         self._sync()
 
+    def _unmade(self, name: str) -> str:
+        """Why a container does not run that has not been begun with."""
+        return "PodInitializing" if name in self._mains and not self._initialized else "ContainerCreating"
+
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
@@ -325,11 +330,11 @@ class PodWorker:
         self._main.cancel()
         for task in self._sidecars:
             task.cancel()
-        for state in self.states.values():
+        for name, state in self.states.items():
             if "waiting" in state.state and not state.last:
-                state.state = {"waiting": {"reason": "ContainerCreating"}}
+                state.state = {"waiting": {"reason": self._unmade(name)}}
         self._sync()
-        timing = self._kubelet.settings.timing
+        timing = self._timing
         await asyncio.sleep(min(timing.signal, self._left))
         specs = {c["name"]: c for c in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]}
         await asyncio.gather(*(self._stop_one(specs[name]) for name in running if not self.states[name].sidecar))
@@ -455,7 +460,7 @@ class PodWorker:
             if backoff:
                 self._wait_to_restart(pod, state, backoff)
                 await asyncio.sleep(backoff)
-            backoff = min(max(backoff * 2, self._kubelet.settings.timing.crash_backoff), _MAX_BACKOFF)
+            backoff = min(max(backoff * 2, self._timing.crash_backoff), _MAX_BACKOFF)
             state.restarts += 1
 
     def _wait_to_restart(self, pod: Object, state: ContainerState, seconds: float) -> None:
@@ -478,7 +483,7 @@ class PodWorker:
         env = await self._environment(pod, container, state)
         await self._not_as_root(pod, container, state)
         async with self._starting:
-            await asyncio.sleep(self._kubelet.settings.timing.start)
+            await asyncio.sleep(self._timing.start)
         container_id = f"containerd://{secrets.token_hex(32)}"
         try:
             handle = await self._made(pod, container, state, env)
@@ -510,7 +515,7 @@ class PodWorker:
         try:
             began = asyncio.get_running_loop().time()
             code = await asyncio.shield(handle.exited)
-            unseen = self._kubelet.settings.timing.relist - (asyncio.get_running_loop().time() - began)
+            unseen = self._timing.relist - (asyncio.get_running_loop().time() - began)
             if unseen > 0:
                 await asyncio.sleep(unseen)
         finally:
@@ -520,10 +525,11 @@ class PodWorker:
                     task.cancel()
         self.previous_logs[state.name] = handle.log_lines()
         state.state = {"terminated": self._terminated(state, code)}
-        if code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+        message = handle.end_message
+        if not message and code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             message = _end_of(handle.log_lines())
-            if message:
-                state.state["terminated"]["message"] = message
+        if message:
+            state.state["terminated"]["message"] = message
         self.handles.pop(state.name, None)
         state.ready = state.started = False
         self._sync()
@@ -560,7 +566,7 @@ class PodWorker:
 
     async def _pull(self, container: Object, state: ContainerState) -> None:
         image, policy = container["image"], container.get("imagePullPolicy", "IfNotPresent")
-        runtime, timing = self._kubelet.runtime, self._kubelet.settings.timing
+        runtime, timing = self._kubelet.runtime, self._timing
         backoff = timing.crash_backoff
         while True:
             if not _IMAGE.fullmatch(image):

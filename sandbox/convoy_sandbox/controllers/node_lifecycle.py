@@ -154,4 +154,9 @@ class NodeLifecycle:
             self._evictions.add_after(key, left)
             return
         self._taints.event(pod, "TaintManagerEviction", f"Marking for deletion Pod {key[0]}/{key[1]}")
+        why = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+        self._registry.modify(
+            resources.PODS, *key, lambda it: conditions.disrupt(it["status"], *why),
+            subresource="status", manager="kube-controller-manager",
+        )  # fmt: skip
         self._registry.delete(resources.PODS, *key)

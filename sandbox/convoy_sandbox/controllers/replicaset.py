@@ -79,7 +79,8 @@ def deletion_order(pods: list[Object], pods_on_node: dict[str, int], now: dateti
     """
 
     def magnitude(text: str) -> int:
-        return max(0, int(_seconds_since(text, now))).bit_length()
+        seconds = _seconds_since(text, now)
+        return int(seconds * 1e9).bit_length() if seconds >= 1 else 0  # of nanoseconds, as a real one has it
 
     def rank(pod: Object) -> tuple[object, ...]:
         meta, status = pod["metadata"], pod["status"]

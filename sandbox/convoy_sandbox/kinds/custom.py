@@ -65,6 +65,9 @@ class CustomKind(Kind):
             return []
         path = self._custom.scale["specReplicasPath"]
         replicas = at(obj, path)
+        if isinstance(replicas, float):
+            said = f"accessor error: {replicas:g} is of the type float64, expected int64"
+            return [wrong(path, 0, f"{path} {said}")]
         if isinstance(replicas, bool) or not isinstance(replicas, int):
             return []
         if replicas < 0:

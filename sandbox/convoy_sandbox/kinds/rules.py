@@ -71,9 +71,10 @@ def _evaluated(node: Node, rule: Node, value: Any, old: Any, path: str) -> Cause
     optional = rule.get("optionalOldSelf", False)
     if compares and old is ABSENT and not optional:
         return None
-    variables: dict[str, Any] = {"self": _seen(node, value, root=not path)}
+    misfits: set[str] = set()
+    variables: dict[str, Any] = {"self": _seen(node, value, misfits, root=not path)}
     if compares:
-        before = None if old is ABSENT else _seen(node, old, root=not path)
+        before = None if old is ABSENT else _seen(node, old, set(), root=not path)
         if optional:
             before = expressions.optional(None if old is ABSENT else before)
         variables["oldSelf"] = before
@@ -84,7 +85,10 @@ def _evaluated(node: Node, rule: Node, value: Any, old: Any, path: str) -> Cause
     try:
         outcome = expressions.evaluate(rule["rule"], variables)
     except expressions.ExpressionError as problem:
-        text = f'Invalid value: "{_schema_type(node)}": {problem} evaluating rule: {shown}'
+        why = str(problem)
+        if why.removeprefix("no such key: ") in misfits:
+            why = "invalid data, expected int, got float64"
+        text = f'Invalid value: "{_schema_type(node)}": {why} evaluating rule: {shown}'
         return Cause("FieldValueInvalid", text, path or "<nil>")
     if outcome is True:
         return None
@@ -111,11 +115,14 @@ def _schema_type(node: Node) -> str:
     return "" if node.get(INT_OR_STRING) else str(node.get("type", ""))
 
 
-def _seen(node: Node, value: Any, *, root: bool = False) -> Any:
-    """A value as rules see it: its known fields by names that CEL can write, times as times."""
+def _seen(node: Node, value: Any, misfits: set[str], *, root: bool = False) -> Any:
+    """A value as rules see it: its known fields by names that CEL can write, times as times.
+
+    The names of integers that were written as 3.0, which no rule can read, are added to `misfits`.
+    """
     if isinstance(value, dict):
         if node.get("properties") is None and isinstance(node.get("additionalProperties"), dict):
-            return {key: _seen(node["additionalProperties"], item) for key, item in value.items()}
+            return {key: _seen(node["additionalProperties"], item, misfits) for key, item in value.items()}
         seen = {}
         for key, item in value.items():
             if root and key == "metadata":
@@ -124,10 +131,13 @@ def _seen(node: Node, value: Any, *, root: bool = False) -> Any:
             child = property_of(node, key)
             if child is None and not (node.get(EMBEDDED) or root):
                 continue
-            seen[escaped(key)] = _seen(child or {}, item)
+            if isinstance(item, float) and (child or {}).get("type") == "integer":
+                misfits.add(escaped(key))
+                continue
+            seen[escaped(key)] = _seen(child or {}, item, misfits)
         return seen
     if isinstance(value, list):
-        return [_seen(node.get("items") or {}, item) for item in value]
+        return [_seen(node.get("items") or {}, item, misfits) for item in value]
     if isinstance(value, str) and node.get("format") == "date-time":
         return datetime.datetime.fromisoformat(value.upper().replace("Z", "+00:00"))
     if isinstance(value, int) and not isinstance(value, bool) and node.get("type") == "number":

@@ -49,6 +49,7 @@ class Container(Protocol):
     container_id: str
     exited: asyncio.Future[int]  # the exit code
     end_reason: str  # why it has ended where the code alone does not say: OOMKilled
+    end_message: str  # what it left in the file for its last words
 
     def logs(self) -> str:
         """Everything it has printed, newest last (bounded)."""

@@ -15,8 +15,11 @@ from .. import quantities
 from .containers import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from .addresses import Ports
+    from .containers import Container
 
 PROGRAMS = ("hello", "auth", "nginx", "traefik")
 
@@ -34,9 +37,8 @@ class Image:
     """What containers of one image do.
 
     Either `program` is one of the sandbox's own (`hello`, `auth`) or one of this machine that it knows (`nginx`,
-    `traefik`), or `command` is a command
-    line that is run on this machine. The other fields make the sandbox's hello and auth fail as real
-    versions do.
+    `traefik`), or `command` is a command line that is run on this machine, or `start` is a program in Python that
+    runs on the sandbox's own event loop. The other fields make the sandbox's hello and auth fail as real versions do.
     """
 
     program: str = ""
@@ -52,6 +54,9 @@ class Image:
     exit_code: int = 1  #: ... and with which exit code
     memory: str = ""  #: what it comes to need, as 512Mi; over the container's limit it is OOMKilled
     memory_after: float = 1.0  #: seconds until it needs that
+    #: Starts a container with an address, the ports of the cluster, arguments, and a limit of memory in bytes if it has
+    #: one. Raises StartError.
+    start: Callable[[str, Ports, list[str], int | None], Container] | None = None
 
 
 _LAB = {
@@ -213,7 +218,7 @@ def from_file(path: Path) -> dict[str, Image]:
 def _entry(where: str, entry: Any) -> Image:
     if not isinstance(entry, dict):
         raise CatalogError(f"{where}: an image is a map with `program` or `command`")
-    known = {field.name for field in dataclasses.fields(Image)}
+    known = {field.name for field in dataclasses.fields(Image)} - {"start"}  # which no file can hold
     unknown = sorted(str(key) for key in set(entry) - known)
     if unknown:
         raise CatalogError(

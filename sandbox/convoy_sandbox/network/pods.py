@@ -64,7 +64,7 @@ class Runtime:
         if image is None:
             raise StartError("CreateContainerError", f'image "{container["image"]}" is not in the catalog')
         command = list(container.get("command") or ())
-        if not (image.command or image.program or command):
+        if not (image.command or image.program or image.start or command):
             spec = f'failed to generate container "{secrets.token_hex(32)}" spec: failed to generate spec'
             raise StartError("CreateContainerError", f"{spec}: no command specified")
         arguments = list(container.get("args") or ())
@@ -75,8 +75,10 @@ class Runtime:
                 raise _not_executable(command[0])
             services = environment(self._store, self._ports, pod["metadata"]["namespace"])
             return await self._start_command(image, container, ip, {**env, **services}, arguments, limit)
-        if command and PurePosixPath(command[0]).name != image.program:
+        if command and (image.start or PurePosixPath(command[0]).name != image.program):
             raise _not_executable(command[0])
+        if image.start is not None:
+            return image.start(ip, self._ports, arguments, None if limit is None else int(limit))
         if image.program == "nginx":
             site = nginx_site.Site(
                 ip, self._ports, functools.partial(resolve, self._store, pod["metadata"]["namespace"])

@@ -26,7 +26,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .. import quantities
+from .. import quantities, times
 from .addresses import Ports, PortTakenError
 from .containers import LogLine, StartError
 from .sockets import Listener, Wire
@@ -52,12 +52,13 @@ class Base:
         self.container_id = f"containerd://{secrets.token_hex(32)}"
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.end_reason = ""
+        self.end_message = ""
         self._lines: deque[LogLine] = deque(maxlen=_LOG_LINES)
         self._printed = 0
 
     def log(self, line: str) -> None:
         """Print a line."""
-        self._lines.append(LogLine(self._printed, time.time(), line))
+        self._lines.append(LogLine(self._printed, times.now().timestamp(), line))
         self._printed += 1
 
     def logs(self) -> str:
@@ -125,7 +126,7 @@ class Response:
         connection = "Connection: close\r\n" if close else ""
         head = (
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
-            f"Content-Type: {self.content_type}\r\nDate: {_http_date(int(time.time()))}\r\n"
+            f"Content-Type: {self.content_type}\r\nDate: {_http_date(int(times.now().timestamp()))}\r\n"
             f"Content-Length: {len(self.body)}\r\n{connection}\r\n"
         ).encode("latin-1")
         return head if request.method == "HEAD" else head + self.body
@@ -311,7 +312,7 @@ class App(Base):
             self._timers.append(loop.call_later(image.crash_after, self._crash))
 
     def _say(self, text: str) -> None:
-        self.log(f"{_log_date(int(time.time()))} {text}")
+        self.log(f"{_log_date(int(times.now().timestamp()))} {text}")
 
     def _listen(
         self, port: int, name: str, handle: Callable[[Request], Response], delay: float, delay_share: float = 1.0
@@ -365,7 +366,7 @@ class App(Base):
             return _REFUSED
         if scheme.lower() != "basic" or not hmac.compare_digest(given, b"user:password"):
             return _REFUSED
-        return Response.json({"token": make_token(int(time.time()))})
+        return Response.json({"token": make_token(int(times.now().timestamp()))})
 
     async def stop(self, grace_seconds: float) -> None:
         """SIGTERM: stop listening at once, answer what is under way, then end with exit code 0; or as its image does.
@@ -453,4 +454,4 @@ def token_is_valid(token: str, now: int) -> bool:
 
 def _authorized(request: Request) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and token_is_valid(token, int(time.time()))
+    return scheme.lower() == "bearer" and token_is_valid(token, int(times.now().timestamp()))

@@ -45,7 +45,6 @@ def test_a_time_in_yaml_stays_a_text() -> None:
 @pytest.mark.parametrize(
     ("content_type", "body", "code"),
     [
-        ("application/json", b"{", 400),
         ("application/yaml", b"a: [", 400),
         ("text/plain", b"hello", 415),
         ("application/vnd.kubernetes.protobuf", b"hello", 400),
@@ -55,6 +54,12 @@ def test_a_body_that_cannot_be_read_is_refused(content_type: str, body: bytes, c
     with pytest.raises(ApiError) as refusal:
         negotiation.decoded(content_type, body)
     assert refusal.value.code == code
+
+
+def test_of_a_body_that_is_no_json_it_is_known_why_and_how_it_begins() -> None:
+    with pytest.raises(negotiation.UnreadableError, match="unexpected end of JSON input") as refusal:
+        negotiation.decoded("application/json", b"{")
+    assert refusal.value.summary == "{"
 
 
 def test_the_field_manager_is_the_program_where_none_is_given() -> None:

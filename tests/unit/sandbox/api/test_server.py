@@ -381,6 +381,23 @@ def test_a_client_that_reads_only_protobuf_is_refused() -> None:
     use(test)
 
 
+def test_what_cannot_be_read_is_told_in_go_s_words() -> None:
+    async def test(client: Client) -> None:
+        status, answer, _ = await client.ask("POST", PODS, b'{"kind":"Pod",', content_type="application/json")
+        assert (status, answer["message"]) == (
+            400,
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+            'unexpected end of JSON input ({"kind":"Pod",)',
+        )
+        await client.ask("POST", PODS, pod("p"))
+        merge = "application/merge-patch+json"
+        status, answer, _ = await client.ask("PATCH", f"{PODS}/p", b"no json", content_type=merge)
+        why = "error decoding patch: invalid character 'o' in literal null (expecting 'u')"
+        assert (status, answer["message"]) == (400, why)
+
+    use(test)
+
+
 def test_an_eviction_asks_the_disruption_budgets() -> None:
     async def test(client: Client) -> None:
         body = pod("p")
@@ -395,9 +412,13 @@ def test_an_eviction_asks_the_disruption_budgets() -> None:
         await client.ask("DELETE", f"{budgets}/b")
         dry = {**eviction, "deleteOptions": {"dryRun": ["All"]}}
         assert (await client.ask("POST", f"{PODS}/p/eviction", dry))[0] == 201
-        assert (await client.ask("GET", f"{PODS}/p"))[0] == 200
+        before = (await client.ask("GET", f"{PODS}/p"))[1]
+        assert "conditions" not in before["status"]
+        # A finalizer keeps it there, so that what it says can be read.
+        await client.ask("PUT", f"{PODS}/p", {**before, "metadata": {**before["metadata"], "finalizers": ["a.b/c"]}})
         assert (await client.ask("POST", f"{PODS}/p/eviction", eviction))[0] == 201
-        assert (await client.ask("GET", f"{PODS}/p"))[0] == 404
+        (condition,) = (await client.ask("GET", f"{PODS}/p"))[1]["status"]["conditions"]
+        assert (condition["type"], condition["reason"]) == ("DisruptionTarget", "EvictionByEvictionAPI")
 
     use(test)
 

@@ -28,6 +28,7 @@ class Scripted:
     def __init__(self, *, stubborn: bool = False) -> None:
         self.container_id = "containerd://scripted"
         self.end_reason = ""
+        self.end_message = ""
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.graces: list[float] = []
         self._stubborn = stubborn

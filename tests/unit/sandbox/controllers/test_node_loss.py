@@ -81,6 +81,8 @@ def test_a_lost_node_loses_its_pods_to_others(monkeypatch: pytest.MonkeyPatch) -
             await it.until(lambda: it.status().get("availableReplicas") == 3)
             going = {pod["metadata"]["name"] for pod in it.pods() if pod["metadata"].get("deletionTimestamp")}
             assert going == lost  # nobody is there who could end them
+            said = [pod["status"]["conditions"][-1] for pod in it.pods() if pod["metadata"]["name"] in going]
+            assert {(each["type"], each["reason"]) for each in said} == {("DisruptionTarget", "DeletionByTaintManager")}
             assert {node_of(pod) for pod in it.pods() if pod["metadata"]["name"] not in lost} == {"node2"}
             assert any(
                 message.startswith("Marking for deletion Pod lab/") for message in it.events("TaintManagerEviction")

@@ -132,6 +132,15 @@ def test_unknown_fields_are_named_where_that_is_asked_for(registry: Registry) ->
         ),
         ({"colour": "blue", "parts": [{"name": "a"}, {"name": "a"}]}, ['spec.parts[1]: Duplicate value: {"name":"a"}']),
         ({"colour": "red", "replicas": 11}, ["spec.replicas: Invalid value: red is enough"]),
+        (
+            {"colour": "red", "replicas": 3.0},
+            [
+                ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: 3 is of the type float64, expected "
+                "int64",
+                'spec: Invalid value: "object": invalid data, expected int, got float64 evaluating rule: '
+                "self.replicas <= 10",
+            ],
+        ),
     ],
 )
 def test_what_breaks_the_schema_or_a_rule_is_named(registry: Registry, spec: Any, causes: list[str]) -> None:

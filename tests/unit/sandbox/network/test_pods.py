@@ -16,6 +16,7 @@ from convoy_sandbox.network.addresses import Addresses, Ports
 from convoy_sandbox.network.containers import Container, ImageError, StartError
 from convoy_sandbox.network.images import Catalog, Image
 from convoy_sandbox.network.pods import Runtime
+from convoy_sandbox.network.programs import Base
 from convoy_sandbox.store import Store
 from unit.sandbox.network.support import addresses, get
 
@@ -88,6 +89,28 @@ def test_a_registered_command_line_is_told_where_to_listen() -> None:
         assert ports.place(ip, 8080) is None
 
     with_block(test)
+
+
+def test_an_image_may_be_a_program_in_python() -> None:
+    class Program(Base):
+        def __init__(self, ip: str, ports: Ports, arguments: list[str], memory_limit: int | None) -> None:
+            super().__init__()
+            self.log(f"{ip} {ports.real(ip, 80)} {arguments} {memory_limit}")
+
+        async def stop(self, grace_seconds: float) -> None:
+            self.ended(int(grace_seconds))
+
+    async def run() -> None:
+        runtime = Runtime(Store(), Ports(), Catalog({"example/python:1": Image(start=Program)}))
+        container = _container("example/python:1", args=["a"], resources={"limits": {"memory": "1Ki"}})
+        started = await _start(runtime, container, "127.0.0.9")
+        assert started.logs() == "127.0.0.9 80 ['a'] 1024\n"
+        await started.stop(3)
+        assert started.exited.result() == 3
+        with pytest.raises(StartError, match="executable file not found"):
+            await _start(runtime, {**container, "command": ["sh"]}, "127.0.0.9")
+
+    asyncio.run(run())
 
 
 def test_exit_codes_and_last_words_are_kept() -> None:
