@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 from pathlib import Path
@@ -15,3 +16,18 @@ _FOLDER = Path(__file__).with_name("recordings")
 def read(name: str) -> list[Exchange]:
     """The lines of one recording (`lab.http`, `faults.timeline` ...)."""
     return [json.loads(line) for line in gzip.decompress((_FOLDER / f"{name}.jsonl.gz").read_bytes()).splitlines()]
+
+
+def began(name: str) -> float:
+    """When a recording began, in seconds since the epoch: what was created in a second was asked for before its end."""
+    made = [
+        (line["response"]["metadata"]["creationTimestamp"], line["t"])
+        for line in read(f"{name}.http")
+        if line["method"] == "POST" and line["status"] == 201 and "creationTimestamp" in _metadata(line)
+    ]
+    return max(datetime.datetime.fromisoformat(second).timestamp() - t for second, t in made)
+
+
+def _metadata(line: Exchange) -> Exchange:
+    response = line.get("response")
+    return (response.get("metadata") or {}) if isinstance(response, dict) else {}

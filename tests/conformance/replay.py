@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
-import threading
-import time
+import ssl
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import urllib3
+import aiohttp
+import yarl
 from conformance.comparison import Names, differences, generated_names, normalised
 from conformance.recordings import Exchange
 
 #: How long an answer may take to become the recorded one: the cluster works while the client asks again.
 PATIENCE_SECONDS = 20.0
-#: The same for recordings with so many chances that some never come.
-_LONG_PATIENCE_SECONDS = 10.0
-_BRIEF_SECONDS = 1.0
-_NO_SECONDS = 0.2
+#: The same where it is known that it does not.
+_BRIEF_SECONDS = 0.2
 #: The cluster IP of the Service `kubernetes` as recorded.
 _API_SERVICE = "10.96.0.1"
 _ASK_AGAIN_SECONDS = 0.05
+#: A moment, which passes only once all that is on its way has come.
+_MOMENT = 0.005
 #: By how much the times of requests and of events may differ in a recording.
 _CLOCKS_SECONDS = 0.1
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -35,8 +36,6 @@ _MOVING = (
     "/apis/policy/v1/namespaces/{}/poddisruptionbudgets", "/api/v1/namespaces/{}/resourcequotas", "/api/v1/namespaces",
     "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
 )  # fmt: skip
-#: Seconds in requests that pass as much faster as the recording is replayed.
-_DURATIONS = frozenset({"minReadySeconds"})
 #: How long the object of a request may take to be in the state in which it was when the request was recorded.
 _STATE_SECONDS = 6.0
 
@@ -65,7 +64,6 @@ class Watching:
 
     status: int
     events: list[Any] = field(default_factory=list)
-    arrived: threading.Condition = field(default_factory=threading.Condition)
 
 
 class Replay:
@@ -73,9 +71,9 @@ class Replay:
 
     def __init__(
         self,
-        send: Callable[[str, str, dict[str, str], bytes | None], Answer],
-        open_watch: Callable[[str, dict[str, str]], Watching],
-        before: Callable[[Exchange], None] = lambda _: None,
+        send: Callable[[str, str, dict[str, str], bytes | None], Awaitable[Answer]],
+        open_watch: Callable[[str, dict[str, str]], Awaitable[Watching]],
+        before: Callable[[Exchange], Awaitable[None]],
     ) -> None:
         """`before` is told of each exchange before its request is sent."""
         self._send = send
@@ -89,27 +87,24 @@ class Replay:
         self._pods: dict[str, str] = {}  # recorded pod name to a pod of the same template here
         self._bodies: dict[str, Any] = {}  # what a path was last recorded to answer
         self._watches: dict[int, Watching] = {}
-        self._durations: dict[tuple[str, int], int] = {}  # this cluster's seconds of a field to the recorded ones
-        self._speed = 0.0
         self._since: list[int] = []  # where in each history the present state may begin
 
-    def run(
-        self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int], speed: float = 0
+    async def run(
+        self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int], *, paced: bool
     ) -> list[Result]:
         """The results, in the order of the recording.
 
         `times` says when the recorded cluster had which resourceVersion: what a watch showed before a
         request was sent must have been shown here as well before it is sent. What is `known` to differ
-        is not waited for. With `speed` no exchange is begun earlier than that many times sooner than it was
-        recorded after the one before: where a scenario slept, the cluster has its time here as well.
+        is not waited for. Where it is `paced`, no exchange is begun earlier after the one before than it was recorded:
+        where a scenario slept, the cluster has its time here as well.
         """
-        began = time.monotonic()
-        self._speed = speed
-        self._patience = _LONG_PATIENCE_SECONDS if speed else PATIENCE_SECONDS
+        loop = asyncio.get_running_loop()
+        began = 0.0
         results = []
         ended: dict[int, list[str]] = {}
         self._histories = [
-            self._open_watch(f"{path}?watch=true", {})
+            await self._open_watch(f"{path}?watch=true", {})
             for path in (*(path.format(namespace) for path in _MOVING), _DEFINITIONS)
         ]
         self._since = [0 for _ in self._histories]
@@ -122,33 +117,33 @@ class Replay:
                     and exchanges[later]["t"] <= exchange["t"]
                     and (later == index or self._begins_at_a_known_version(exchanges[later]))
                 ):
-                    self._watches[later] = self._open(exchanges[later])
+                    self._watches[later] = await self._open(exchanges[later])
             for open_, watching in self._watches.items():
                 if open_ not in ended and _last_seen(exchanges[open_], times) < exchange["t"] - _CLOCKS_SECONDS:
-                    patience = _BRIEF_SECONDS if open_ in known else self._patience
-                    ended[open_] = self._end_watch(exchanges[open_], watching, patience)
+                    patience = _BRIEF_SECONDS if open_ in known else PATIENCE_SECONDS
+                    ended[open_] = await self._end_watch(exchanges[open_], watching, patience)
             title = f"{exchange['method']} {exchange['path']}"
-            if speed:
-                due = began + (exchange["t"] - exchanges[0]["t"]) / speed
-                time.sleep(max(0.0, due - time.monotonic()))
-                began += max(0.0, time.monotonic() - due)  # what came late does not hurry what follows
+            patience = _BRIEF_SECONDS if index in known else PATIENCE_SECONDS
+            due = began + exchange["t"] if paced else 0.0
+            await asyncio.sleep(max(_MOMENT, due - loop.time()))
             if exchange["method"] in ("PATCH", "PUT", "DELETE"):
-                self._await_state(exchange, _NO_SECONDS if index in known else _STATE_SECONDS)
-            self._before(exchange)
+                await self._await_state(exchange, _BRIEF_SECONDS if index in known else _STATE_SECONDS)
+            began += max(0.0, loop.time() - due)  # what came late does not hurry what follows
+            await self._before(exchange)
             if "watch" not in exchange:
-                found = self._exchange(exchange, _BRIEF_SECONDS if index in known else self._patience)
+                found = await self._exchange(exchange, patience)
             elif index in ended:
                 found = ended[index]
             else:
-                patience = _BRIEF_SECONDS if index in known else self._patience
-                found = ended[index] = self._end_watch(exchange, self._watches[index], patience)
+                found = ended[index] = await self._end_watch(exchange, self._watches[index], patience)
             results.append(Result(index, title, found))
         return results
 
     # -- one exchange ----------------------------------------------------------------------------
 
-    def _exchange(self, exchange: Exchange, patience: float) -> list[str]:
-        deadline = time.monotonic() + patience
+    async def _exchange(self, exchange: Exchange, patience: float) -> list[str]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
         # Definitions take their steps without anybody's writes, a refused write changes nothing, and of creations or
         # deletions in a row a later one takes nothing back that came of the first.
         since = list(self._since)
@@ -158,7 +153,7 @@ class Replay:
         if writes:
             self._written = exchange["method"]
         while True:
-            answer = self._ask(exchange)
+            answer = await self._ask(exchange)
             found = self._compare(exchange, answer)
             if found:
                 answer = self._a_moment_ago(exchange, answer, since) or answer
@@ -166,33 +161,36 @@ class Replay:
             if not found:
                 self._learn(exchange, answer)
                 return []
-            if _has_no_room(exchange, answer) and time.monotonic() < deadline:
-                time.sleep(_ASK_AGAIN_SECONDS)  # what was to make room is still on its way out
+            if _has_no_room(exchange, answer) and loop.time() < deadline:
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)  # what was to make room is still on its way out
                 continue
-            if exchange["method"] != "GET" or time.monotonic() > deadline or _never_changes(exchange):
+            if exchange["method"] != "GET" or loop.time() > deadline or _never_changes(exchange):
                 self._learn(exchange, answer)
                 return found
-            time.sleep(_ASK_AGAIN_SECONDS)
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
-    def _await_state(self, exchange: Exchange, patience: float) -> None:
+    async def _await_state(self, exchange: Exchange, patience: float) -> None:
         """Wait until the object that is written to has the status that it had when the request was recorded."""
         recorded = self._recorded(exchange)
         status = recorded.get("status") if isinstance(recorded, dict) else None
         path = exchange["path"].partition("?")[0]
-        if not isinstance(status, dict) or path.endswith(("/scale", "/status")) or recorded.get("kind") == "Status":
+        if not isinstance(status, dict) or path.endswith(("/scale", "/status")):
+            return
+        if recorded["kind"] in ("Status", "Namespace"):  # whose status is what the request has made of it
             return
         if self._has_been(recorded):
             return
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            answer = self._send("GET", self._path(path), {}, None)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while loop.time() < deadline:
+            answer = await self._send("GET", self._path(path), {}, None)
             if answer.status != 200:
                 return
             if not differences(
                 normalised(status, "status"), normalised(answer.body.get("status"), "status"), self._names
             ):
                 return
-            time.sleep(_ASK_AGAIN_SECONDS)
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
     def _has_been(self, recorded: Any) -> bool:
         """Whether an object has been in a recorded state already."""
@@ -245,15 +243,15 @@ class Replay:
                     return past
         return None
 
-    def _ask(self, exchange: Exchange) -> Answer:
+    async def _ask(self, exchange: Exchange) -> Answer:
         body: bytes | None = None
         if "body_base64" in exchange:
             body = base64.b64decode(exchange["body_base64"])
         elif "body" in exchange and exchange["body"] is not None:
-            body = json.dumps(self._translated(exchange["body"])).encode()
+            body = json.dumps(await self._translated(exchange["body"])).encode()
         elif exchange.get("body_text"):
             body = exchange["body_text"].encode()
-        return self._send(exchange["method"], self._path(exchange["path"]), exchange["headers"], body)
+        return await self._send(exchange["method"], self._path(exchange["path"]), exchange["headers"], body)
 
     def _path(self, path: str) -> str:
         for deployment, hash_, suffix in generated_names(path):
@@ -264,37 +262,24 @@ class Replay:
             path = path.replace(f"continue={recorded}", f"continue={ours}")
         return re.sub(r"resourceVersion=(\d+)", lambda m: f"resourceVersion={self._versions.get(m[1], m[1])}", path)
 
-    def _translated(self, body: Any, key: str = "") -> Any:
+    async def _translated(self, body: Any, key: str = "") -> Any:
         """A recorded body with the recorded cluster's own names replaced by this one's."""
         if isinstance(body, dict):
             if body.get("path") == "/metadata/resourceVersion":
                 return {**body, "value": self._versions.get(body["value"], body["value"])}
-            return {name: self._translated(item, name) for name, item in body.items()}
+            return {name: await self._translated(item, name) for name, item in body.items()}
         if isinstance(body, list):
-            return [self._translated(item) for item in body]
-        if key in _DURATIONS and self._speed and body > self._speed / 2:
-            ours = max(1, round(body / self._speed))
-            self._durations[key, ours] = body
-            return ours
+            return [await self._translated(item) for item in body]
         if key == "resourceVersion":
             return self._versions.get(body, body)
         if key == "uid":
             return self._uids.get(body, body)
         if key == "clusterIP" and body == _API_SERVICE:
-            return self._send("GET", "/api/v1/namespaces/default/services/kubernetes", {}, None).body["spec"][key]
+            answer = await self._send("GET", "/api/v1/namespaces/default/services/kubernetes", {}, None)
+            return answer.body["spec"][key]
         if key == "pod-template-hash":
             return self._names.forward.get(body, body)
         return body
-
-    def _as_long(self, value: Any, key: str = "") -> Any:
-        """An answer with its durations as long as the recording's."""
-        if not self._durations:
-            return value
-        if isinstance(value, dict):
-            return {name: self._as_long(item, name) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self._as_long(item) for item in value]
-        return self._durations.get((key, value), value) if key in _DURATIONS else value
 
     def _recorded(self, exchange: Exchange) -> Any:
         if exchange.get("response_same_as_before"):
@@ -316,7 +301,7 @@ class Replay:
             same = isinstance(answer.body, str) == isinstance(exchange["response_text"], str)
             return [] if same else [f"the text is {answer.body!r}"]
         recorded = self._recorded(exchange)
-        ours = self._as_long(without(answer.body, set(exchange.get("response_without") or ())))
+        ours = without(answer.body, set(exchange.get("response_without") or ()))
         return differences(normalised(recorded), normalised(ours), self._names)
 
     def _learn(self, exchange: Exchange, answer: Answer) -> None:
@@ -357,32 +342,30 @@ class Replay:
 
     # -- watches ---------------------------------------------------------------------------------
 
-    def _open(self, exchange: Exchange) -> Watching:
-        return self._open_watch(self._path(exchange["path"]), exchange["headers"])
+    async def _open(self, exchange: Exchange) -> Watching:
+        return await self._open_watch(self._path(exchange["path"]), exchange["headers"])
 
-    def _end_watch(self, exchange: Exchange, watching: Watching, patience: float) -> list[str]:
+    async def _end_watch(self, exchange: Exchange, watching: Watching, patience: float) -> list[str]:
         """The states between depend on which pod is ready first; the last one must come."""
         if watching.status != exchange["status"]:
             return [f"status code is {watching.status}, recorded {exchange['status']}"]
         if not exchange["watch"]:
             return []
         last = exchange["watch"][-1]
-        deadline = time.monotonic() + patience
+        deadline = asyncio.get_running_loop().time() + patience
         found: list[str] = ["no event came"]
         seen = 0
-        with watching.arrived:
-            while True:
-                for event in watching.events[seen:]:
-                    seen += 1
-                    event = self._as_long(without(event, set(exchange.get("response_without") or ())))
-                    found = differences(normalised(last), normalised(event), self._names)
-                    if not found:
-                        self._learn_versions(last.get("object"), event.get("object"))
-                        return []
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return found
-                watching.arrived.wait(left)
+        while True:
+            for event in watching.events[seen:]:
+                seen += 1
+                event = without(event, set(exchange.get("response_without") or ()))
+                found = differences(normalised(last), normalised(event), self._names)
+                if not found:
+                    self._learn_versions(last.get("object"), event.get("object"))
+                    return []
+            if asyncio.get_running_loop().time() >= deadline:
+                return found
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _name(event: Any) -> str:
@@ -451,33 +434,42 @@ def _never_changes(exchange: Exchange) -> bool:
 
 
 class HttpCluster:
-    """A cluster behind a kubeconfig, for `Replay`."""
+    """A cluster behind its URL, for `Replay`, as `administrator` and as others; to be closed."""
 
-    def __init__(self, pool: urllib3.PoolManager, server: str, texts: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, server: str, administrator: ssl.SSLContext, texts: Sequence[tuple[str, str]] = ()) -> None:
         """`texts` are what a recording says, and what stands for it here."""
-        self._pool = pool  # the administrator's
-        self._texts = texts
         self._server = server
-        self._anonymous = urllib3.PoolManager(cert_reqs="CERT_NONE")
+        self._texts = texts
+        self._administrator, self._anonymous = _session(administrator), _session(False)
         self._tokens: dict[str, str] = {}
+        self._reading: set[asyncio.Task[None]] = set()
 
-    def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
+    async def close(self) -> None:
+        """End every watch and every connection."""
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        await self._administrator.close()
+        await self._anonymous.close()
+
+    async def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         """Ask once, as the user that the headers name."""
-        pool = self._pool
+        session = self._administrator
         if "authorization" in headers:
-            pool = self._anonymous
-            headers = {**headers, "authorization": self._credentials(headers["authorization"])}
+            session = self._anonymous
+            headers = {**headers, "authorization": await self._credentials(headers["authorization"])}
         for recorded, ours in self._texts if body else ():
             body = (body or b"").replace(recorded.encode(), ours.encode())
-        response = pool.request(method, self._server + path, headers=headers, body=body, timeout=30, retries=False)
+        url = yarl.URL(self._server + path, encoded=True)
+        async with session.request(method, url, headers=headers, data=body, allow_redirects=False) as response:
+            text = (await response.read()).decode(errors="replace")
         content_type = response.headers.get("Content-Type", "").partition(";")[0]
-        text = response.data.decode(errors="replace")
         for recorded, ours in self._texts:
             text = text.replace(ours, recorded)
         body_ = json.loads(text) if content_type == "application/json" and text else text
         return Answer(response.status, content_type, body_)
 
-    def _credentials(self, recorded: str) -> str:
+    async def _credentials(self, recorded: str) -> str:
         """`Bearer <token of SUBJECT>` with a token of this cluster."""
         subject = re.fullmatch(r"Bearer <token of system:serviceaccount:([^:]+):([^>]+)>", recorded)
         if subject is None:
@@ -485,29 +477,32 @@ class HttpCluster:
         if recorded not in self._tokens:
             path = "/api/v1/namespaces/{}/serviceaccounts/{}/token".format(*subject.groups())
             body = b'{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","spec":{}}'
-            answer = self.send("POST", path, {"content-type": "application/json"}, body)
+            answer = await self.send("POST", path, {"content-type": "application/json"}, body)
             if answer.status != 201:
                 return recorded
             self._tokens[recorded] = answer.body["status"]["token"]
         return f"Bearer {self._tokens[recorded]}"
 
-    def open_watch(self, path: str, headers: dict[str, str]) -> Watching:
-        """Start to watch in a thread, which ends with the watch."""
-        response = self._pool.request(
-            "GET", self._server + path, headers=headers, preload_content=False, timeout=900, retries=False
-        )
+    async def open_watch(self, path: str, headers: dict[str, str]) -> Watching:
+        """Start to watch in a task, which ends with the watch."""
+        url = yarl.URL(self._server + path, encoded=True)
+        response = await self._administrator.get(url, headers=headers)
         watching = Watching(response.status)
 
-        def read() -> None:
+        async def read() -> None:
             rest = b""
-            try:
-                for chunk in response.stream(65536):
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    with watching.arrived:
-                        watching.events += [json.loads(line) for line in lines if line]
-                        watching.arrived.notify_all()
-            except (urllib3.exceptions.HTTPError, OSError):
-                return  # the cluster was stopped
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                watching.events += [json.loads(line) for line in lines if line]
 
-        threading.Thread(target=read, daemon=True).start()
+        self._reading.add(asyncio.create_task(read()))
         return watching
+
+
+def _session(trusted: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+    )

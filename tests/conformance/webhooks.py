@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-import https
+from aiohttp import web
 from conformance import recordings
+from convoy_sandbox import certificates
 
 #: Where they were recorded, and how long the slow one takes: longer than it is waited for.
 RECORDED = "127.0.0.1:18443"
@@ -22,33 +23,33 @@ class Webhooks:
 
     address: str
     authority: str
-    stop: Callable[[], None]
+    stop: Callable[[], Awaitable[None]]
 
 
-@contextlib.contextmanager
-def serve() -> Iterator[Webhooks]:
+@contextlib.asynccontextmanager
+async def serve() -> AsyncIterator[Webhooks]:
     """All of them, until they are stopped."""
     answers = {line["path"]: line["response"] for line in recordings.read("policy.webhook")}
 
-    class Recorded(https.Handler):
-        def do_POST(self) -> None:
-            path = self.path.partition("?")[0]
-            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if path == "/slow":
-                time.sleep(_SLOW_SECONDS)
-            body, status = b"broken", 500
-            if answers[path] is not None:
-                response = dict(answers[path]["response"])
-                if path != "/no-uid":
-                    response["uid"] = review["request"]["uid"]
-                body, status = json.dumps({**answers[path], "response": response}).encode(), 200
-            with contextlib.suppress(OSError):  # nobody waits for the slow one
-                self.answer(status, body)
+    async def answer(request: web.Request) -> web.Response:
+        review = await request.json()
+        if request.path == "/slow":
+            await asyncio.sleep(_SLOW_SECONDS)
+        if answers[request.path] is None:
+            return web.Response(body=b"broken", status=500)
+        response = dict(answers[request.path]["response"])
+        if request.path != "/no-uid":
+            response["uid"] = review["request"]["uid"]
+        return web.json_response({**answers[request.path], "response": response})
 
-    with https.served(Recorded) as (server, authority):
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-
-        yield Webhooks(f"127.0.0.1:{server.server_port}", authority, stop)
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    made = certificates.make()
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=made.server_context()).start()
+        host, port = runner.addresses[0][:2]
+        yield Webhooks(f"{host}:{port}", base64.b64encode(made.ca).decode(), runner.cleanup)
+    finally:
+        await runner.cleanup()
