@@ -102,9 +102,9 @@ def test_a_run_of_which_one_lock_is_taken_over_applies_nothing(guarded: tuple[An
         running = outcomes.start()
         assert held.wait(PATIENCE) is not None
         leases = client.CoordinationV1Api(lab.api)
-        lease = leases.read_namespaced_lease("convoy-auth", lab.namespace)
-        lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
-        leases.replace_namespaced_lease("convoy-auth", lab.namespace, lease)
+        # A patch, as the run renews it meanwhile.
+        taken = {"spec": {"holderIdentity": "somebody@elsewhere (1-00000000)"}}
+        leases.patch_namespaced_lease("convoy-auth", lab.namespace, taken)
         held.release()
         output = running.communicate(timeout=PATIENCE)[0]
     (outcome,) = outcomes.read()

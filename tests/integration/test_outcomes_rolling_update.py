@@ -227,9 +227,9 @@ def test_a_run_whose_lock_is_taken_over_changes_nothing_more(lab: Lab, tmp_path:
     with outcomes.start() as running:
         output = waited_for(running, "hello: 1 of ")
         leases = client.CoordinationV1Api(lab.api)
-        lease = leases.read_namespaced_lease("convoy-hello", lab.namespace)
-        lease.spec.holder_identity = "somebody@elsewhere (1-00000000)"
-        leases.replace_namespaced_lease("convoy-hello", lab.namespace, lease)
+        # A patch, as the run renews it meanwhile.
+        taken = {"spec": {"holderIdentity": "somebody@elsewhere (1-00000000)"}}
+        leases.patch_namespaced_lease("convoy-hello", lab.namespace, taken)
         # Another run, which has the lock, goes to a version that can be; the first one's wait comes to an end.
         image = {"name": "hello", "image": "kelseyhightower/hello:2.0.0"}
         patch = {"spec": {"template": {"spec": {"containers": [image]}}}}
