@@ -10,10 +10,7 @@ from integration.fleet import Fleet, fleet, table
 from integration.playbooks import ELSEWHERE
 from integration.playbooks import QUICK as OF_A_CLUSTER
 
-pytestmark = [
-    pytest.mark.skipif(ELSEWHERE, reason="a fleet is many clusters, and one was given"),
-    pytest.mark.xdist_group("fleet"),  # in their order, on one fleet
-]
+pytestmark = pytest.mark.skipif(ELSEWHERE, reason="a fleet is many clusters, and one was given")
 SIZE = 8  #: enough for three waves, and for a wave in which one is lost
 #: As few requests as show a version that is wrong everywhere.
 QUICK: dict[str, Any] = OF_A_CLUSTER | {

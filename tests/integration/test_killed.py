@@ -14,8 +14,6 @@ from integration.playbooks import PATIENCE, Lab, Run, Traffic
 from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import Play
 
-pytestmark = pytest.mark.xdist_group("killed")  # share what is deployed once
-
 SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
 UP: Play = ("scale", {"replicas": 5})
 HALVES: Play = ("rolling_update", {"version": "2.0.0", "rolling_update_pause_at": "50%"})

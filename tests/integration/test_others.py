@@ -13,8 +13,6 @@ from integration.playbooks import PATIENCE, Lab, Traffic, description, healing
 from kubernetes import client
 from reliability.kills import Bench, Object, bench, start_of
 
-pytestmark = pytest.mark.xdist_group("others")  # share what is deployed once
-
 GIT = "argocd-controller"
 SELECTOR = {"app": "hello"}
 

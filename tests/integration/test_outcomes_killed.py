@@ -12,8 +12,6 @@ from integration.playbooks import Traffic, description
 from reliability.kills import Bench, Object, bench, killed, start_of
 from reliability.scenarios import DEPLOY, Play
 
-pytestmark = pytest.mark.xdist_group("outcomes of killed runs")  # share what is deployed once
-
 SWITCH: Play = ("bluegreen", {"version": "2.0.0"})
 UP: Play = ("scale", {"replicas": 5})
 UPDATE: Play = ("rolling_update", {"version": "2.0.0"})

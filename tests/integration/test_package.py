@@ -14,8 +14,6 @@ from pathlib import Path, PurePosixPath
 import pytest
 from integration.playbooks import ROOT, Lab
 
-pytestmark = pytest.mark.xdist_group("package")  # share what is built and installed once
-
 PROGRAMS = Path(sys.executable).parent
 #: What Ansible and Galaxy look for, and what a person who has installed it reads.
 HELD = {"CHANGELOG.rst", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "SECURITY.md"} | {

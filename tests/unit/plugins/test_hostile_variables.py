@@ -25,8 +25,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from unit.plugins.plays import DESCRIPTION, ROOT, Ending, Request, Server, Template, endings, played, served
 
-pytestmark = pytest.mark.xdist_group("hostile variables")  # share a play a role
-
 CASES = int(os.environ.get("CONVOY_CASES", "3"))  #: for each role
 #: What makes each role's checks pass, beside the description.
 GOOD: dict[tuple[str, str], dict[str, t.Any]] = {
