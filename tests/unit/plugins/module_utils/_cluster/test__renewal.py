@@ -161,14 +161,14 @@ def sampled(tokens: Tokens, most: int, each: Callable[[int], None] = lambda _n: 
 
 def test_a_sample_is_made_again_with_a_new_token(api_server: t.Any, answer: Make, tokens: Tokens) -> None:
     api_server.on(PROXIED, answer(body={"version": "1.0.0"}))
-    tokens.slow = 0.1
 
     def expire(number: int) -> None:
-        if number in (5, 12):
+        # Further apart than as many requests as may have been answered before one of them is refused.
+        if number in (5, 100):
             tokens.valid = set()
 
-    taken = sampled(tokens, 20, expire)
-    assert [(sample.version, sample.error) for sample in taken] == [("1.0.0", None)] * 20
+    taken = sampled(tokens, 200, expire)
+    assert [(sample.version, sample.error) for sample in taken] == [("1.0.0", None)] * 200
     assert tokens.given == 3
     assert all(earlier.begun <= later.begun for earlier, later in itertools.pairwise(taken))
     last = api_server.asked[-1].headers
