@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import leaping
 import pytest
 import yaml
-from conformance import leaping, recordings, webhooks
+from conformance import recordings, webhooks
 from conformance.ordering import Event, Track, agreement, tracks
 from conformance.reduce import PACED, base_name
 from conformance.replay import PATIENCE_SECONDS, HttpCluster, Replay, Result, Watching

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conformance import leaping
+import leaping
 from convoy_sandbox import times
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from convoy_sandbox.testing import Sandbox
+from integration.conftest import namespace
 from integration.outcomes import Outcomes
 from integration.playbooks import PATIENCE, Answer, Lab, Run, description
 from kubernetes import client, watch
@@ -147,6 +149,16 @@ def routed(kubeconfig: str, namespace: str, *, quick: bool = True) -> Routed:
         "application_router": {"gateway_api": {"route": "hello"}},
     }
     return Routed(kubeconfig, namespace, quick=quick, address=address, host=host, variables=variables)
+
+
+@contextlib.contextmanager
+def deployed(cluster: Sandbox, make: Callable[[Routed], None]) -> Iterator[Routed]:
+    """The application in a namespace of its own, behind what `make` creates."""
+    with namespace(str(cluster.kubeconfig)) as empty:
+        found = routed(empty.kubeconfig, empty.namespace)
+        make(found)
+        found.deploy()
+        yield found
 
 
 def make_route(lab: Routed, parent: str = "web") -> None:

@@ -21,7 +21,7 @@ from integration.conftest import namespace
 from integration.fleet import Fleet, Member, fleet, table
 from integration.outcomes import Outcomes, said
 from integration.playbooks import QUICK, Run, Traffic, healing
-from integration.routed import GIT, ROUTES, Routed, make_route, routed, until
+from integration.routed import GIT, ROUTES, Routed, deployed, make_route, routed, until
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -37,10 +37,7 @@ def cluster() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with namespace(str(cluster.kubeconfig)) as empty:
-        found = routed(empty.kubeconfig, empty.namespace)
-        make_route(found)
-        found.deploy()
+    with deployed(cluster, make_route) as found:
         yield found
 
 

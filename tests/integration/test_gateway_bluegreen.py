@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
-from integration.conftest import namespace
 from integration.outcomes import gateway, said
 from integration.playbooks import Traffic, catalog, healing
-from integration.routed import GIT, Routed, make_route, routed
+from integration.routed import GIT, Routed, deployed, make_route
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -31,10 +30,7 @@ def cluster() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with namespace(str(cluster.kubeconfig)) as empty:
-        found = routed(empty.kubeconfig, empty.namespace)
-        make_route(found)
-        found.deploy()
+    with deployed(cluster, make_route) as found:
         yield found
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
-from integration.conftest import namespace
 from integration.playbooks import PATIENCE, Traffic
-from integration.routed import Routed, make_route, routed
+from integration.routed import Routed, deployed, make_route
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -30,11 +29,11 @@ def cluster() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with namespace(str(cluster.kubeconfig)) as empty:
-        found = routed(empty.kubeconfig, empty.namespace)
+    def made(found: Routed) -> None:
         found.variables["application_router"] = {"ingress": {"name": "hello"}}
         make(found)
-        found.deploy()
+
+    with deployed(cluster, made) as found:
         yield found
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
-from integration.conftest import namespace
 from integration.playbooks import Traffic
-from integration.routed import Routed, routed, until
+from integration.routed import Routed, deployed, until
 from kubernetes import client, config
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -96,8 +95,7 @@ def cluster() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with namespace(str(cluster.kubeconfig)) as empty:
-        found = routed(empty.kubeconfig, empty.namespace)
+    def made(found: Routed) -> None:
         found.variables["application_router"] = {}
         services = [{"name": "hello", "port": 80}]
         create(found, "traefikservices", "TraefikService", {"weighted": {"services": services}})
@@ -107,7 +105,8 @@ def lab(cluster: Sandbox) -> Iterator[Routed]:
             "services": [{"name": "hello", "kind": "TraefikService"}],
         }
         create(found, "ingressroutes", "IngressRoute", {"entryPoints": ["web"], "routes": [route]})
-        found.deploy()
+
+    with deployed(cluster, made) as found:
         yield found
 
 

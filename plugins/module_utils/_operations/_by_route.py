@@ -33,6 +33,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy.routers._split import ROUTER, WEIGHTS, Split
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import (
     _given,
+    _namespace,
     _place,
     _reachable,
     _selectors,
@@ -206,10 +207,7 @@ class ByRoute:
 
     def _leading(self, service: str, deployment: str) -> Leading:
         namespace = self.options["namespace"]
-        slices = self.api.items(
-            _api.path_of("endpointslices", namespace, group="discovery.k8s.io"),
-            labelSelector=f"kubernetes.io/service-name={service}",
-        )
+        slices = _namespace.slices(self.api, namespace, service)
         pods = self.api.items(_api.path_of("pods", namespace))
         own = [
             pod["metadata"]["name"]

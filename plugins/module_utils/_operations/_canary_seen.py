@@ -66,20 +66,15 @@ def read(
         deployments=deployments,
         replica_sets=api.items(_api.path_of("replicasets", namespace, group="apps")),
         pods=api.items(_api.path_of("pods", namespace), labelSelector=selected),
-        slices=_slices(api, namespace, leading["metadata"]["name"]),
+        slices=_namespace.slices(api, namespace, leading["metadata"]["name"]),
         scalers=_namespace.autoscalers(api, namespace),
         router=router,
         route=split.route if split else None,
         own=split.own if split else None,
         behind=behind,
-        canary_slices=_slices(api, namespace, named(name)) if behind else (),
+        canary_slices=_namespace.slices(api, namespace, named(name)) if behind else (),
         may_not=may_not,
     )
-
-
-def _slices(api: _api.Api, namespace: str, service: str) -> list[_api.Object]:
-    path = _api.path_of("endpointslices", namespace, group="discovery.k8s.io")
-    return api.items(path, labelSelector=f"kubernetes.io/service-name={service}")
 
 
 def _missing(api: _api.Api, namespace: str, name: str, found: t.Mapping[str, t.Any]) -> str:

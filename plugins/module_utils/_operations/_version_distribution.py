@@ -34,7 +34,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
     _versions,
     _watch,
 )
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _place, _reachable
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
 RATE = 200.0  #: requests a second at most
@@ -220,8 +220,7 @@ class _Service:
     @cached_property
     def slices(self) -> list[_api.Object]:
         """The EndpointSlices of the Service that the versions are behind. Raises ApiError."""
-        path = _api.path_of("endpointslices", self._options["namespace"], group="discovery.k8s.io")
-        return self._server.items(path, labelSelector=f"kubernetes.io/service-name={_application(self._options)}")
+        return _namespace.slices(self._server, self._options["namespace"], _application(self._options))
 
     @cached_property
     def pods(self) -> list[_api.Object]:
@@ -435,7 +434,9 @@ def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
             _refuse_uneven(service, options)
         if "traffic" in asked:
             result = _sampled(options, standards_of(wanted, options), service.way())
-            if result["verdict"] == "fail" and not result["errors"] and _led_by_others(service, expected, options):
+            last = not options.get("brief")  # what the next look sees as well need not be explained
+            wrong = result["verdict"] == "fail" and not result["errors"]
+            if last and wrong and _led_by_others(service, expected, options):
                 result["message"] += "; " + _remedies.KEPT.format(name=_application(options))
         else:
             result = _counted(options, cluster[options["source"]])

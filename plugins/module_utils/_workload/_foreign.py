@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors
+from ansible_collections.convoy.rollout.plugins.module_utils._workload import _selectors, _workloads
 
 Object = t.Dict[str, t.Any]
 
@@ -27,11 +27,10 @@ def missing(
     behind = [item["spec"].get("selector") for item in services if item["metadata"]["name"] == application]
     sets = {item["metadata"].get("uid"): item for item in replica_sets}
     for pod in pods:
-        controller = _controller(pod)
-        # Argo Rollouts has ReplicaSets, too.
-        above = _controller(sets[controller["uid"]]) if controller and controller.get("uid") in sets else None
-        controller = above or controller
-        if controller is None or controller["kind"] in ("Deployment", "Job"):
+        controller = _workloads.controller(pod)
+        if controller.get("uid") in sets:  # Argo Rollouts has ReplicaSets, too
+            controller = _workloads.controller(sets[controller["uid"]]) or controller
+        if not controller or controller["kind"] in ("Deployment", "Job"):
             continue
         labels = pod["metadata"].get("labels") or {}
         if controller["name"] == application or any(_selectors.selects(each, labels) for each in behind):
@@ -40,8 +39,3 @@ def missing(
                 "Deployments can be changed here; roll it out by its own means, such as kubectl rollout."
             )
     return ""
-
-
-def _controller(item: Object) -> Object | None:
-    """The reference to what an object belongs to."""
-    return next((each for each in item["metadata"].get("ownerReferences") or [] if each.get("controller")), None)

@@ -63,6 +63,12 @@ def optional(api: _api.Api, plural: str, namespace: str | None, group: str = "")
         raise
 
 
+def slices(api: _api.Api, namespace: str, service: str) -> list[_api.Object]:
+    """The EndpointSlices of a Service. Raises ApiError."""
+    path = _api.path_of("endpointslices", namespace, group="discovery.k8s.io")
+    return api.items(path, labelSelector=f"kubernetes.io/service-name={service}")
+
+
 def autoscalers(api: _api.Api, namespace: str) -> list[_api.Object]:
     """The HorizontalPodAutoscalers of a namespace, whichever version they were made as. Raises ApiError.
 

@@ -47,12 +47,14 @@ class Revision:
         return number == self.number or number in self.earlier
 
 
+def controller(item: Object) -> Object:
+    """The reference to the controller that an object belongs to, {} where it belongs to none."""
+    return next((each for each in item["metadata"].get("ownerReferences") or [] if each.get("controller")), {})
+
+
 def owner(item: Object) -> str | None:
     """The uid of the controller that an object belongs to."""
-    for reference in item["metadata"].get("ownerReferences") or []:
-        if reference.get("controller"):
-            return t.cast("str | None", reference.get("uid"))
-    return None
+    return t.cast("str | None", controller(item).get("uid"))
 
 
 def condition(item: Object, kind: str) -> Object:
@@ -296,11 +298,8 @@ def deployment_of(pod: Object) -> str:
     A ReplicaSet is named by its Deployment and the hash of its template, which its pods have as a label.
     """
     ending = "-" + ((pod["metadata"].get("labels") or {}).get("pod-template-hash") or "")
-    for reference in pod["metadata"].get("ownerReferences") or []:
-        name = str(reference.get("name") or "")
-        if reference.get("controller") and len(ending) > 1 and name.endswith(ending):
-            return name[: -len(ending)]
-    return ""
+    name = str(controller(pod).get("name") or "")
+    return name[: -len(ending)] if len(ending) > 1 and name.endswith(ending) else ""
 
 
 def is_own(pod: Object, deployment: Object) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _END = "unexpected end of JSON input"
@@ -75,35 +76,35 @@ def _value(text: bytes, at: int) -> int:
 
 
 def _object(text: bytes, at: int) -> int:
-    at = _skip(text, at)
-    if text[at : at + 1] == b"}":
-        return at + 1
-    while True:
-        at = _skip(text, at)
-        if text[at : at + 1] != b'"':
-            raise _wrong(text, at, "looking for beginning of object key string")
-        at = _skip(text, _string(text, at + 1))
-        if text[at : at + 1] != b":":
-            raise _wrong(text, at, "after object key")
-        at = _skip(text, _value(text, at + 1))
-        if text[at : at + 1] == b"}":
-            return at + 1
-        if text[at : at + 1] != b",":
-            raise _wrong(text, at, "after object key:value pair")
-        at += 1
+    return _members(text, at, b"}", _pair, "after object key:value pair")
 
 
 def _list(text: bytes, at: int) -> int:
+    return _members(text, at, b"]", _value, "after array element")
+
+
+def _members(text: bytes, at: int, end: bytes, member: Callable[[bytes, int], int], after: str) -> int:
+    """Behind the `end` of what has members with commas between them, of which each is read by `member`."""
     at = _skip(text, at)
-    if text[at : at + 1] == b"]":
+    if text[at : at + 1] == end:
         return at + 1
     while True:
-        at = _skip(text, _value(text, at))
-        if text[at : at + 1] == b"]":
+        at = _skip(text, member(text, at))
+        if text[at : at + 1] == end:
             return at + 1
         if text[at : at + 1] != b",":
-            raise _wrong(text, at, "after array element")
+            raise _wrong(text, at, after)
         at += 1
+
+
+def _pair(text: bytes, at: int) -> int:
+    at = _skip(text, at)
+    if text[at : at + 1] != b'"':
+        raise _wrong(text, at, "looking for beginning of object key string")
+    at = _skip(text, _string(text, at + 1))
+    if text[at : at + 1] != b":":
+        raise _wrong(text, at, "after object key")
+    return _value(text, at + 1)
 
 
 def _string(text: bytes, at: int) -> int:

@@ -78,24 +78,6 @@ def rule(
     )
 
 
-def check_named(rules: t.Sequence[str], there: t.Sequence[Object], what: str, called: str) -> None:
-    """Raise Failure where an object, `what`, has no rule of one of these names; it calls its rules so."""
-    names = [each.get("name") for each in there]
-    for missing in [each for each in rules if each not in names]:
-        known = ", ".join(str(each) for each in names if each) or f"none of its {called}s has a name"
-        raise Failure(f"{what} has no {called} {missing} ({known}); name another one, or none for all of them.")
-
-
-def check(rules: t.Sequence[Rule], stable: str) -> None:
-    """Raise Failure where a rule has no traffic to share."""
-    for rule in rules:
-        if rule.both == 0:
-            raise Failure(
-                f"{rule.called} gives Service {stable} the weight 0, so there is no traffic to share; give it a weight "
-                f"first."
-            )
-
-
 def _set(backend: Backend, weight: int) -> list[Object]:
     """The operations that give a backend a weight, none where it says it already."""
     if backend.said == weight:
@@ -141,6 +123,27 @@ class Backends:
     def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
         """The rules that lead to stable's Service, those of `rules` where it names some."""
         raise NotImplementedError
+
+    def elsewhere(self, stable: str) -> str:
+        """That an object has nothing that leads to stable's Service, and which one has, in words after its name."""
+        raise NotImplementedError
+
+    def refuse(self, item: Object, rules: t.Sequence[Rule], stable: str) -> None:
+        """Raise Failure where users of these rules would not get what their weights say."""
+        raise NotImplementedError
+
+    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
+        """Raise Failure where an object cannot share the traffic of these Services."""
+        found = self.leading(item, stable, canary, rules)
+        if not found:
+            raise Failure(f"{self.KIND} {item['metadata']['name']} {self.elsewhere(stable)}")
+        self.refuse(item, found, stable)
+        for rule in found:
+            if rule.both == 0:
+                raise Failure(
+                    f"{rule.called} gives Service {stable} the weight 0, so there is no traffic to share; give it a "
+                    "weight first."
+                )
 
     def leads(self, item: Object, stable: str) -> bool:
         """Whether users come to stable's Service by it."""
@@ -206,3 +209,35 @@ class Backends:
             for each in (rule.stable, rule.canary)
             if each is not None
         }
+
+
+class ByRules(Backends):
+    """A kind of routers whose objects have several rules, which may have names."""
+
+    RULES: str  #: the field of the spec that has them
+    CALLED: str  #: as a message names one
+
+    def rule(self, item: Object, number: int, stable: str, canary: str) -> Rule | None:
+        """A rule of an object, None where it does not lead to stable's Service."""
+        raise NotImplementedError
+
+    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
+        """The rules that lead to stable's Service, those of `rules` where it names some."""
+        return [
+            found
+            for number, rule in enumerate(item["spec"].get(self.RULES) or [])
+            if not rules or rule.get("name") in rules
+            for found in [self.rule(item, number, stable, canary)]
+            if found is not None
+        ]
+
+    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
+        """Raise Failure where an object has no rule of one of these names, or cannot share the traffic."""
+        names = [each.get("name") for each in item["spec"].get(self.RULES) or []]
+        for missing in [each for each in rules if each not in names]:
+            known = ", ".join(str(each) for each in names if each) or f"none of its {self.CALLED}s has a name"
+            raise Failure(
+                f"{self.KIND} {item['metadata']['name']} has no {self.CALLED} {missing} ({known}); name another one, "
+                "or none for all of them."
+            )
+        super().check(item, stable, canary, rules)

@@ -30,35 +30,6 @@ def _is(backend: Object, service: str, namespace: str) -> bool:
     )
 
 
-def _rule(item: Object, number: int, stable: str, canary: str, namespace: str) -> Rule | None:
-    """A rule, None where it does not lead to stable's Service."""
-    path, field = f"/spec/rules/{number}/backendRefs", f"spec.rules[{number}].backendRefs"
-    refs = item["spec"]["rules"][number].get("backendRefs") or []
-    at, beside = _backends.places(refs, lambda each, service: _is(each, service, namespace), stable, canary)
-    if at is None:
-        return None
-    backends = [
-        Backend(
-            service=str(each.get("name")),
-            weight=int(each.get("weight", 1)),
-            said=each.get("weight", 1),
-            at=f"{path}/{index}",
-            name="/name",
-            field=f"{field}[name={each.get('name')}].weight",
-        )
-        for index, each in enumerate(refs)
-    ]
-    copied = {key: refs[at][key] for key in ("group", "kind", "namespace", "port") if key in refs[at]}
-    return _backends.rule(
-        f"Rule {number} of {ROUTER.KIND} {item['metadata']['name']}",
-        item["spec"]["rules"][number],
-        backends,
-        at,
-        beside,
-        lambda weight: {"op": "add", "path": f"{path}/-", "value": {**copied, "name": canary, "weight": weight}},
-    )
-
-
 def _key(parent: t.Mapping[str, t.Any], namespace: str) -> tuple[t.Any, ...]:
     return (
         parent.get("group", GROUP), parent.get("kind", "Gateway"), parent.get("namespace") or namespace,
@@ -78,40 +49,57 @@ def _judged(status: Object, name: str, generation: int) -> Answer:
     return Answer("yes")
 
 
-class HTTPRoutes(_backends.Backends):
+class HTTPRoutes(_backends.ByRules):
     """What is known of HTTPRoutes."""
 
     KIND = "HTTPRoute"
+    RULES, CALLED = "rules", "rule"
     MOST = 1_000_000  # as the API has it
 
-    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
-        """The rules that lead to stable's Service, those of `rules` where it names some."""
+    def rule(self, item: Object, number: int, stable: str, canary: str) -> Rule | None:
+        """A rule, None where it does not lead to stable's Service."""
         namespace = str(item["metadata"].get("namespace") or "")
-        return [
-            found
-            for number, rule in enumerate(item["spec"].get("rules") or [])
-            if not rules or rule.get("name") in rules
-            for found in [_rule(item, number, stable, canary, namespace)]
-            if found is not None
-        ]
-
-    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
-        """Raise Failure where the route cannot share the traffic of these Services."""
-        name = item["metadata"]["name"]
-        _backends.check_named(rules, item["spec"].get("rules") or [], f"HTTPRoute {name}", "rule")
-        found = self.leading(item, stable, canary, rules)
-        if not found:
-            raise Failure(
-                f"HTTPRoute {name} does not lead to Service {stable}, so it cannot share its traffic; name the "
-                f"HTTPRoute whose backendRefs have that Service."
+        path, field = f"/spec/rules/{number}/backendRefs", f"spec.rules[{number}].backendRefs"
+        refs = item["spec"]["rules"][number].get("backendRefs") or []
+        at, beside = _backends.places(refs, lambda each, service: _is(each, service, namespace), stable, canary)
+        if at is None:
+            return None
+        backends = [
+            Backend(
+                service=str(each.get("name")),
+                weight=int(each.get("weight", 1)),
+                said=each.get("weight", 1),
+                at=f"{path}/{index}",
+                name="/name",
+                field=f"{field}[name={each.get('name')}].weight",
             )
-        for rule in found:
+            for index, each in enumerate(refs)
+        ]
+        copied = {key: refs[at][key] for key in ("group", "kind", "namespace", "port") if key in refs[at]}
+        return _backends.rule(
+            f"Rule {number} of {self.KIND} {item['metadata']['name']}",
+            item["spec"]["rules"][number],
+            backends,
+            at,
+            beside,
+            lambda weight: {"op": "add", "path": f"{path}/-", "value": {**copied, "name": canary, "weight": weight}},
+        )
+
+    def elsewhere(self, stable: str) -> str:
+        """That a route does not lead to stable's Service."""
+        return (
+            f"does not lead to Service {stable}, so it cannot share its traffic; name the HTTPRoute whose backendRefs "
+            "have that Service."
+        )
+
+    def refuse(self, _item: Object, rules: t.Sequence[Rule], _stable: str) -> None:
+        """Raise Failure where users would stay with a version."""
+        for rule in rules:
             if rule.source.get("sessionPersistence"):
                 raise Failure(
                     f"{rule.called} has sessionPersistence, so users would stay with a version whatever the weights "
                     f"are; take it out for the duration of the rollout."
                 )
-        _backends.check(found, stable)
 
     def answer(self, item: Object) -> Answer:
         """Whether every parent of the route has accepted it, and found its backends, as it is now."""

@@ -27,77 +27,67 @@ def _is(entry: Object, service: str, namespace: str) -> bool:
     return short == service and (not rest or rest == namespace or rest.startswith(f"{namespace}.svc"))
 
 
-def _rule(item: Object, number: int, stable: str, canary: str) -> Rule | None:
-    """An HTTP route, None where it does not lead to stable's Service."""
-    namespace = str(item["metadata"].get("namespace") or "")
-    path, field = f"/spec/http/{number}/route", f"spec.http[{number}].route"
-    entries = item["spec"]["http"][number].get("route") or []
-    at, beside = _backends.places(entries, lambda each, service: _is(each, service, namespace), stable, canary)
-    if at is None:
-        return None
-    backends = [
-        Backend(
-            service=str((each.get("destination") or {}).get("host")),
-            # Whatever a lone destination says, it gets everything; of several one that says nothing gets nothing.
-            weight=(int(each.get("weight") or 0) or _backends.WHOLE) if len(entries) == 1 else each.get("weight") or 0,
-            said=each.get("weight"),
-            at=f"{path}/{index}",
-            name="/destination/host",
-            field=f"{field}[{index}].weight",
-        )
-        for index, each in enumerate(entries)
-    ]
-    destination = dict(entries[at]["destination"])
-    destination["host"] = canary + destination["host"][len(stable) :]
-    added = {**{key: entries[at][key] for key in ("headers",) if key in entries[at]}, "destination": destination}
-    return _backends.rule(
-        f"HTTP route {number} of {ROUTER.KIND} {item['metadata']['name']}",
-        item["spec"]["http"][number],
-        backends,
-        at,
-        beside,
-        lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
-    )
-
-
 def _subset(entry: Object) -> bool:
     return bool((entry.get("destination") or {}).get("subset"))
 
 
-class VirtualServices(_backends.Backends):
+class VirtualServices(_backends.ByRules):
     """What is known of VirtualServices."""
 
     KIND = "VirtualService"
+    RULES, CALLED = "http", "HTTP route"
     MOST = 1_000_000
 
-    def leading(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> list[Rule]:
-        """The HTTP routes that lead to stable's Service, those of `rules` where it names some."""
-        return [
-            found
-            for number, route in enumerate(item["spec"].get("http") or [])
-            if not rules or route.get("name") in rules
-            for found in [_rule(item, number, stable, canary)]
-            if found is not None
-        ]
-
-    def check(self, item: Object, stable: str, canary: str, rules: t.Sequence[str]) -> None:
-        """Raise Failure where the VirtualService cannot share the traffic of these Services."""
-        name = item["metadata"]["name"]
-        _backends.check_named(rules, item["spec"].get("http") or [], f"VirtualService {name}", "HTTP route")
-        found = self.leading(item, stable, canary, rules)
-        if not found:
-            raise Failure(
-                f"VirtualService {name} has no HTTP route to Service {stable}, so it cannot share its traffic; name "
-                f"the one with that Service as the host of a destination."
+    def rule(self, item: Object, number: int, stable: str, canary: str) -> Rule | None:
+        """An HTTP route, None where it does not lead to stable's Service."""
+        namespace = str(item["metadata"].get("namespace") or "")
+        path, field = f"/spec/http/{number}/route", f"spec.http[{number}].route"
+        entries = item["spec"]["http"][number].get("route") or []
+        at, beside = _backends.places(entries, lambda each, service: _is(each, service, namespace), stable, canary)
+        if at is None:
+            return None
+        backends = [
+            Backend(
+                service=str((each.get("destination") or {}).get("host")),
+                # Whatever a lone destination says, it gets everything; of several one that says nothing gets nothing.
+                weight=(int(each.get("weight") or 0) or _backends.WHOLE)
+                if len(entries) == 1
+                else each.get("weight") or 0,
+                said=each.get("weight"),
+                at=f"{path}/{index}",
+                name="/destination/host",
+                field=f"{field}[{index}].weight",
             )
-        for rule in found:
+            for index, each in enumerate(entries)
+        ]
+        destination = dict(entries[at]["destination"])
+        destination["host"] = canary + destination["host"][len(stable) :]
+        added = {**{key: entries[at][key] for key in ("headers",) if key in entries[at]}, "destination": destination}
+        return _backends.rule(
+            f"HTTP route {number} of {self.KIND} {item['metadata']['name']}",
+            item["spec"]["http"][number],
+            backends,
+            at,
+            beside,
+            lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
+        )
+
+    def elsewhere(self, stable: str) -> str:
+        """That a VirtualService does not lead to stable's Service."""
+        return (
+            f"has no HTTP route to Service {stable}, so it cannot share its traffic; name the one with that Service as "
+            "the host of a destination."
+        )
+
+    def refuse(self, _item: Object, rules: t.Sequence[Rule], stable: str) -> None:
+        """Raise Failure where a DestinationRule decides as well."""
+        for rule in rules:
             subsets = [str(each["destination"]["subset"]) for each in rule.source["route"] if _subset(each)]
             if subsets:
                 raise Failure(
                     f"{rule.called} leads to subsets ({', '.join(subsets)}), which a DestinationRule tells by pods' "
                     f"labels; make it lead to Service {stable} as a whole for the duration of the rollout."
                 )
-        _backends.check(found, stable)
 
     def answer(self, _item: Object) -> Answer:
         """Istio does not say in a VirtualService which proxies have taken it over."""

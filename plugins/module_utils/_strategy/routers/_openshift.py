@@ -64,15 +64,15 @@ class Routes(_backends.Backends):
             )
         ]
 
-    def check(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> None:
-        """Raise Failure where the Route cannot share the traffic of these Services."""
+    def elsewhere(self, stable: str) -> str:
+        """That a Route does not lead to stable's Service."""
+        return (
+            f"does not lead to Service {stable} by spec.to, so it cannot share its traffic; name the Route that does."
+        )
+
+    def refuse(self, item: Object, rules: t.Sequence[Rule], _stable: str) -> None:
+        """Raise Failure where users would stay with a version, or there is no room for another backend."""
         name, noted = item["metadata"]["name"], item["metadata"].get("annotations") or {}
-        found = self.leading(item, stable, canary, ())
-        if not found:
-            raise Failure(
-                f"Route {name} does not lead to Service {stable} by spec.to, so it cannot share its traffic; name the "
-                f"Route that does."
-            )
         passed = (item["spec"].get("tls") or {}).get("termination") == "passthrough"
         if not passed and str(noted.get(COOKIES, "")).lower() != "true":
             raise Failure(
@@ -84,12 +84,11 @@ class Routes(_backends.Backends):
                 f"Users of Route {name}, whose TLS is passed through, are sent by their address to where they came "
                 f"before; give the Route the annotation {BALANCE}: roundrobin for the duration of the rollout."
             )
-        if found[0].canary is None and len(found[0].others) >= ALTERNATES:
+        if rules[0].canary is None and len(rules[0].others) >= ALTERNATES:
             raise Failure(
                 f"Route {name} has {ALTERNATES} alternate backends, as many as there can be, so there is no room for "
                 "another; remove one."
             )
-        _backends.check(found, stable)
 
     def answer(self, item: Object) -> Answer:
         """Whether every router that has answered has admitted it; they do not say for which generation."""

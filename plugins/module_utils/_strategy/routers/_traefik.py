@@ -69,22 +69,21 @@ class TraefikServices(_backends.Backends):
             )
         ]
 
-    def check(self, item: Object, stable: str, canary: str, _rules: t.Sequence[str]) -> None:
-        """Raise Failure where the TraefikService cannot share the traffic of these Services."""
-        name = item["metadata"]["name"]
-        found = self.leading(item, stable, canary, ())
-        if not found:
-            raise Failure(
-                f"TraefikService {name} has no Service {stable} among its weighted services, so it cannot share its "
-                f"traffic; give it spec.weighted.services with that Service, and make the IngressRoute lead to it."
-            )
-        for rule in found:
+    def elsewhere(self, stable: str) -> str:
+        """That a TraefikService does not lead to stable's Service."""
+        return (
+            f"has no Service {stable} among its weighted services, so it cannot share its traffic; give it "
+            "spec.weighted.services with that Service, and make the IngressRoute lead to it."
+        )
+
+    def refuse(self, _item: Object, rules: t.Sequence[Rule], _stable: str) -> None:
+        """Raise Failure where users would stay with a version."""
+        for rule in rules:
             if rule.source.get("sticky"):
                 raise Failure(
                     f"{rule.called} is sticky, so users would stay with a version whatever the weights are; take "
                     f"sticky out for the duration of the rollout."
                 )
-        _backends.check(found, stable)
 
     def answer(self, _item: Object) -> Answer:
         """Traefik writes no status of these."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.controllers.autoscaler import bounded
 from convoy_sandbox.errors import ApiError
 from convoy_sandbox.store import Object
 from unit.sandbox.controllers import support
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world, reason_of, world
 
 
@@ -55,7 +55,7 @@ def test_replicas_are_brought_between_minimum_and_maximum_and_left_there() -> No
                 "SuccessfulRescale"
             )
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_target_of_none_is_left_alone() -> None:
@@ -66,7 +66,7 @@ def test_a_target_of_none_is_left_alone() -> None:
             await it.until(lambda: reason_of("ScalingActive", status(it)) == "ScalingDisabled")
             assert replicas(it) == 0
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_missing_target_is_told() -> None:
@@ -79,4 +79,4 @@ def test_a_missing_target_is_told() -> None:
                     resources.HORIZONTALPODAUTOSCALERS, "lab", "hello", patch.MERGE, {"spec": {"minReplicas": 9}}
                 )
 
-    at_once(run())
+    leaping.run(run())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import leaping
 from convoy_sandbox import resources
 from convoy_sandbox.controllers.endpoints import subsets
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 Object = dict[str, Any]
@@ -46,7 +46,7 @@ def test_a_service_has_endpoints_as_clients_of_old_read_them() -> None:
             it.registry.delete(resources.SERVICES, "lab", "web")
             await it.until(lambda: not endpoints(it))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_endpoints_that_are_not_ready_stand_apart_and_ending_ones_nowhere() -> None:
@@ -89,4 +89,4 @@ def test_endpoints_of_a_service_without_a_selector_become_slices() -> None:
             it.registry.delete(resources.ENDPOINTS, "lab", "web")
             await it.until(lambda: not slices(it))
 
-    at_once(run())
+    leaping.run(run())

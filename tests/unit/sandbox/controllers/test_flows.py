@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import controllers, patch, resources
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, reason_of, world
 
 
@@ -29,7 +29,7 @@ def test_a_rolling_update_never_has_too_few_or_too_many() -> None:
                 p["spec"]["containers"][0]["image"] for p in it.pods() if not p["metadata"].get("deletionTimestamp")
             } == {"hello:2"}
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_recreate_starts_nothing_before_all_is_gone() -> None:
@@ -41,7 +41,7 @@ def test_recreate_starts_nothing_before_all_is_gone() -> None:
             await it.until(it.complete(3))
             assert {"hello:1", "hello:2"} not in images
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_version_that_is_not_ready_leaves_the_old_one_in_place() -> None:
@@ -53,7 +53,7 @@ def test_a_version_that_is_not_ready_leaves_the_old_one_in_place() -> None:
             assert it.status()["availableReplicas"] == 3
             assert reason_of("Available", it.status()) == "MinimumReplicasAvailable"
 
-    at_once(run())
+    leaping.run(run())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_containers_that_cannot_run_wait_with_a_reason(fault: str, reasons: set[
 
             await it.until(look)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_undo_uses_the_old_replica_set_under_a_new_revision() -> None:
@@ -95,7 +95,7 @@ def test_undo_uses_the_old_replica_set_under_a_new_revision() -> None:
             assert annotations["deployment.kubernetes.io/revision-history"] == "1"
             assert sets[first]["spec"]["replicas"] == 3
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_the_history_is_kept_to_its_limit() -> None:
@@ -106,7 +106,7 @@ def test_the_history_is_kept_to_its_limit() -> None:
                 await it.until(it.complete(3))
             await it.until(lambda: len(it.store.list(resources.REPLICASETS, "lab")) == 2)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_paused_deployment_is_scaled_but_not_updated() -> None:
@@ -119,7 +119,7 @@ def test_a_paused_deployment_is_scaled_but_not_updated() -> None:
             assert reason_of("Progressing", it.status()) == "DeploymentPaused"
             assert {p["spec"]["containers"][0]["image"] for p in it.pods()} == {"hello:1"}
 
-    at_once(run())
+    leaping.run(run())
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])
@@ -135,7 +135,7 @@ def test_a_deleted_deployment_takes_everything_with_it(propagation: Any) -> None
                 )
             )
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_orphans_live_on() -> None:
@@ -147,7 +147,7 @@ def test_orphans_live_on() -> None:
             assert not left["metadata"].get("ownerReferences")
             assert len(it.pods()) == 3
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_deleted_namespace_is_emptied_first() -> None:
@@ -157,7 +157,7 @@ def test_a_deleted_namespace_is_emptied_first() -> None:
             await it.until(lambda: it.store.get(resources.NAMESPACES, "", "lab") is None)
             assert not it.pods()
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_that_fits_nowhere_waits_until_there_is_room() -> None:
@@ -179,7 +179,7 @@ def test_a_pod_that_fits_nowhere_waits_until_there_is_room() -> None:
             it.registry.delete(resources.PODS, "lab", "one")
             await it.until(lambda: not waiting())
 
-    at_once(run())
+    leaping.run(run())
 
 
 def scale(it: World, replicas: int) -> None:
@@ -207,7 +207,7 @@ def test_a_rollout_that_is_scaled_halfway_keeps_its_proportions() -> None:
             await it.until(it.complete(10))
             assert sizes(it) == {"hello:1": 0, "hello:2": 10}
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_scaling_is_told_in_events() -> None:
@@ -227,7 +227,7 @@ def test_scaling_is_told_in_events() -> None:
             assert len(it.events("SuccessfulCreate")) == 5
             assert len(it.events("SuccessfulDelete")) == 2
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_pods_count_as_available_after_min_ready_seconds() -> None:
@@ -248,7 +248,7 @@ def test_pods_count_as_available_after_min_ready_seconds() -> None:
             assert (3, 0) in seen
             assert all(available <= ready for ready, available in seen)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_quota_that_is_reached_is_told_and_tried_again() -> None:
@@ -270,7 +270,7 @@ def test_a_quota_that_is_reached_is_told_and_tried_again() -> None:
             await it.until(it.complete(6))
             assert reason_of("ReplicaFailure", it.status()) == ""
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_quota_of_replica_sets_stops_a_rollout() -> None:
@@ -286,7 +286,7 @@ def test_a_quota_of_replica_sets_stops_a_rollout() -> None:
             it.registry.delete(resources.RESOURCEQUOTAS, "lab", "one")
             await it.until(it.complete(3))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_deployment_without_a_deadline_tells_of_no_progress() -> None:
@@ -297,7 +297,7 @@ def test_a_deployment_without_a_deadline_tells_of_no_progress() -> None:
             it.registry.patch(resources.DEPLOYMENTS, "lab", "hello", patch.MERGE, none)
             await it.until(lambda: reason_of("Progressing", it.status()) == "")
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_service_follows_its_pods() -> None:
@@ -328,7 +328,7 @@ def test_a_service_follows_its_pods() -> None:
             it.registry.delete(resources.SERVICES, "lab", "hello")
             await it.until(lambda: not it.store.list(resources.ENDPOINTSLICES, "lab"))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_budget_is_counted_by_what_the_deployment_asks_for() -> None:
@@ -345,7 +345,7 @@ def test_a_budget_is_counted_by_what_the_deployment_asks_for() -> None:
             scale(it, 5)
             await it.until(lambda: counts() == (5, 4, 1))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_what_every_namespace_has_comes_back() -> None:
@@ -362,7 +362,7 @@ def test_what_every_namespace_has_comes_back() -> None:
             )
             assert it.get(resources.SERVICEACCOUNTS, "default")["metadata"]["uid"] != account["metadata"]["uid"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_every_node_holds_a_lease_that_goes_with_it() -> None:
@@ -373,7 +373,7 @@ def test_every_node_holds_a_lease_that_goes_with_it() -> None:
             it.registry.delete(resources.NODES, "", "node2")
             await it.until(lambda: len(it.store.list(resources.LEASES, "kube-node-lease")) == 1)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_pods_are_spread_over_the_nodes() -> None:
@@ -382,4 +382,4 @@ def test_pods_are_spread_over_the_nodes() -> None:
             nodes = [pod["spec"]["nodeName"] for pod in it.pods()]
             assert sorted(nodes) == ["node1", "node1", "node2", "node2"]
 
-    at_once(run())
+    leaping.run(run())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import resources
 from convoy_sandbox.controllers import job as jobs
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 Object = dict[str, Any]
@@ -44,7 +44,7 @@ def test_a_job_is_complete_when_enough_pods_have_succeeded() -> None:
             assert [pod["metadata"].get("finalizers") for pod in it.pods()] == [None, None]
             assert it.events("Completed") == ["Job completed"]
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_a_job_fails_when_its_pods_have_failed_too_often() -> None:
@@ -58,7 +58,7 @@ def test_a_job_fails_when_its_pods_have_failed_too_often() -> None:
             assert status(it)["conditions"][-1]["reason"] == "BackoffLimitExceeded"
             assert len(it.pods()) == 2
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_a_job_that_takes_too_long_is_ended() -> None:
@@ -69,7 +69,7 @@ def test_a_job_that_takes_too_long_is_ended() -> None:
             assert status(it)["conditions"][-1]["reason"] == "DeadlineExceeded"
             await it.until(lambda: not [pod for pod in it.pods() if not jobs.is_over(pod)])
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_a_pod_that_never_had_a_node_goes_when_its_job_takes_too_long() -> None:
@@ -79,7 +79,7 @@ def test_a_pod_that_never_had_a_node_goes_when_its_job_takes_too_long() -> None:
             await it.until(lambda: "Failed" in types(it))
             await it.until(lambda: not it.pods())
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_pods_run_side_by_side_and_none_while_suspended() -> None:
@@ -90,7 +90,7 @@ def test_pods_run_side_by_side_and_none_while_suspended() -> None:
             it.registry.modify(resources.JOBS, "lab", "migrate", lambda obj: obj["spec"].update(suspend=True))
             await it.until(lambda: types(it) == ["Suspended"] and not it.pods())
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_the_pods_of_a_job_go_with_it() -> None:
@@ -101,7 +101,7 @@ def test_the_pods_of_a_job_go_with_it() -> None:
             it.registry.delete(resources.JOBS, "lab", "migrate", propagation="Background")
             await it.until(lambda: not it.pods())
 
-    at_once(check())
+    leaping.run(check())
 
 
 def moment(text: str) -> datetime.datetime:
@@ -146,4 +146,4 @@ def test_a_cron_job_makes_a_job_at_its_time(monkeypatch: pytest.MonkeyPatch) -> 
             await it.until(lambda: cron().get("lastSuccessfulTime"))
             assert cron()["lastScheduleTime"]
 
-    at_once(check())
+    leaping.run(check())

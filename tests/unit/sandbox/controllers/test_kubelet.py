@@ -6,10 +6,10 @@ import asyncio
 import base64
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import errors, patch, resources
 from convoy_sandbox.store import Object
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 
@@ -53,7 +53,7 @@ def test_a_pod_with_two_containers_gets_ready() -> None:
             ]  # fmt: skip
             assert it.events("Started") == ["Container started", "Container started"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_init_containers_run_one_after_the_other() -> None:
@@ -72,7 +72,7 @@ def test_init_containers_run_one_after_the_other() -> None:
             assert conditions(it)["Initialized"] == "True"
             assert container(it, "first", "initContainerStatuses")["ready"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_an_init_container_that_fails_is_tried_again() -> None:
@@ -86,7 +86,7 @@ def test_an_init_container_that_fails_is_tried_again() -> None:
             it.runtime.ending = {"first:1": 0}
             await it.until(lambda: ready(it))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_an_init_container_that_fails_fails_a_pod_that_is_never_restarted() -> None:
@@ -97,7 +97,7 @@ def test_an_init_container_that_fails_fails_a_pod_that_is_never_restarted() -> N
             await it.until(lambda: it.get(resources.PODS, "one")["status"].get("phase") == "Failed")
             assert it.runtime.started == ["first"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_sidecar_starts_before_the_others_and_stops_after_them() -> None:
@@ -120,7 +120,7 @@ def test_a_sidecar_starts_before_the_others_and_stops_after_them() -> None:
             assert alive == [True]
             assert it.runtime.started == ["proxy", "a"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_finished_pod_stops_its_sidecars() -> None:
@@ -133,7 +133,7 @@ def test_a_finished_pod_stops_its_sidecars() -> None:
             await it.until(lambda: "terminated" in container(it, "proxy", "initContainerStatuses")["state"])
             assert it.get(resources.PODS, "one")["status"]["phase"] == "Succeeded"
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_whose_work_is_done_is_not_started_again() -> None:
@@ -145,7 +145,7 @@ def test_a_pod_whose_work_is_done_is_not_started_again() -> None:
             assert conditions(it)["Ready"] == "False"
             assert it.runtime.started == ["a"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_crash_is_kept_and_delays_the_next_start() -> None:
@@ -163,7 +163,7 @@ def test_a_crash_is_kept_and_delays_the_next_start() -> None:
             previous = it.kubelet.read("lab", "one", "a", previous=True)
             assert [line.text for line in previous] == ["hello"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_failing_readiness_probe_takes_a_pod_out_without_a_restart() -> None:
@@ -178,7 +178,7 @@ def test_a_failing_readiness_probe_takes_a_pod_out_without_a_restart() -> None:
             await it.until(lambda: ready(it))
             assert container(it, "a")["restartCount"] == 0
 
-    at_once(run())
+    leaping.run(run())
 
 
 @pytest.mark.parametrize("kind", ["startup", "liveness"])
@@ -192,7 +192,7 @@ def test_a_failing_probe_of_life_restarts_the_container(kind: str) -> None:
             it.runtime.failing.clear()
             await it.until(lambda: ready(it))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_nothing_else_is_probed_before_a_container_has_started_up() -> None:
@@ -207,7 +207,7 @@ def test_nothing_else_is_probed_before_a_container_has_started_up() -> None:
             await it.until(lambda: ready(it))
             assert it.events("Unhealthy") == ["Startup probe failed: not now"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_readiness_gate_is_another_ones_to_open() -> None:
@@ -221,7 +221,7 @@ def test_a_readiness_gate_is_another_ones_to_open() -> None:
             await it.until(lambda: ready(it))
             assert conditions(it)["example.com/traffic"] == "True"
 
-    at_once(run())
+    leaping.run(run())
 
 
 # -- what containers are given -------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_container_waits_for_the_config_map_it_names() -> None:
             await it.until(lambda: ready(it))
             assert it.runtime.given["a"]["env"]["COLOUR"] == "green"
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_waits_for_the_secret_it_mounts() -> None:
@@ -259,7 +259,7 @@ def test_a_pod_waits_for_the_secret_it_mounts() -> None:
             mounts = {m.path: m.files for m in it.runtime.given["a"]["mounts"]}
             assert mounts["/etc/tls"] == {"tls.key": b"key"}
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_an_image_that_cannot_be_had_is_asked_for_again() -> None:
@@ -279,7 +279,7 @@ def test_an_image_that_cannot_be_had_is_asked_for_again() -> None:
             it.runtime.missing.clear()
             await it.until(lambda: ready(it))
 
-    at_once(run())
+    leaping.run(run())
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_a_deleted_pod_is_there_until_its_containers_have_ended() -> None:
             assert state["state"]["terminated"]["exitCode"] == 0
             assert last[-1]["status"]["phase"] == "Succeeded"
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_shorter_grace_period_takes_the_place_of_a_longer_one() -> None:
@@ -318,7 +318,7 @@ def test_a_shorter_grace_period_takes_the_place_of_a_longer_one() -> None:
             await it.until(lambda: not it.pods())
             assert it.runtime.containers["a"].exited.result() == 137
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_that_is_deleted_by_force_is_killed() -> None:
@@ -334,7 +334,7 @@ def test_a_pod_that_is_deleted_by_force_is_killed() -> None:
             async with asyncio.timeout(60):
                 assert await it.runtime.containers["a"].exited == 137
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_the_hook_before_the_end_has_its_part_of_the_grace_period() -> None:
@@ -349,7 +349,7 @@ def test_the_hook_before_the_end_has_its_part_of_the_grace_period() -> None:
             (grace,) = it.runtime.containers["a"].graces
             assert 0 < grace <= 299
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_hook_that_outlasts_the_grace_period_is_cut_short() -> None:
@@ -363,7 +363,7 @@ def test_a_hook_that_outlasts_the_grace_period_is_cut_short() -> None:
             it.registry.delete(resources.PODS, "lab", "one", grace_period_seconds=1)
             await it.until(lambda: not it.pods())
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_container_that_must_not_run_as_root_does_not() -> None:
@@ -374,7 +374,7 @@ def test_a_container_that_must_not_run_as_root_does_not() -> None:
             message = container(it, "a")["state"]["waiting"]["message"]
             assert message.startswith('container has runAsNonRoot and image will run as root (pod: "one_lab(')
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_fails_when_it_has_been_active_for_as_long_as_it_may() -> None:
@@ -388,7 +388,7 @@ def test_a_pod_fails_when_it_has_been_active_for_as_long_as_it_may() -> None:
             ended = [c.get("reason") for c in status["conditions"] if c["type"] in ("Ready", "ContainersReady")]
             assert ended == ["PodFailed", "PodFailed"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_status_tells_what_a_pod_may_use_and_its_containers_by_name() -> None:
@@ -402,4 +402,4 @@ def test_a_status_tells_what_a_pod_may_use_and_its_containers_by_name() -> None:
             assert status["containerStatuses"][1]["allocatedResources"] == needs["requests"]
             assert status["resources"] == {"requests": {"cpu": "300m", "memory": "1Mi"}}
 
-    at_once(run())
+    leaping.run(run())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 
+import leaping
 import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.controllers import conditions
 from convoy_sandbox.controllers.node_lifecycle import seconds_on_node
 from convoy_sandbox.store import Object
 from unit.sandbox.controllers import support
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, world
 
 NOW = datetime.datetime(2026, 1, 1, 12, 0, 10, tzinfo=datetime.UTC)
@@ -91,7 +91,7 @@ def test_a_lost_node_loses_its_pods_to_others(monkeypatch: pytest.MonkeyPatch) -
             await it.until(lambda: len(it.pods()) == 3)
             await it.until(lambda: node_ready(it, "node1") == "True")
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_node_that_comes_back_in_time_starts_its_pods_again() -> None:
@@ -105,7 +105,7 @@ def test_a_node_that_comes_back_in_time_starts_its_pods_again() -> None:
             await it.until(lambda: len(it.runtime.started) == here and it.complete(3)())
             assert {pod["metadata"]["uid"] for pod in it.pods()} == before
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_taint_drives_pods_away() -> None:
@@ -115,4 +115,4 @@ def test_a_taint_drives_pods_away() -> None:
             it.registry.patch(resources.NODES, "", "node1", patch.MERGE, {"spec": {"taints": [taint]}})
             await it.until(lambda: {node_of(pod) for pod in it.pods()} == {"node2"} and it.complete(3)())
 
-    at_once(run())
+    leaping.run(run())

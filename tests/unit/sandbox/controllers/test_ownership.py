@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import leaping
 from convoy_sandbox import patch, resources
 from convoy_sandbox.controllers.owners import controller_of
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world, world
 
 
@@ -28,7 +28,7 @@ def test_a_pod_that_is_relabelled_is_let_go_and_replaced() -> None:
             assert "ownerReferences" not in it.get(resources.PODS, name)["metadata"]
             assert not it.get(resources.PODS, name)["metadata"].get("deletionTimestamp")
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_that_comes_back_is_adopted_and_another_one_goes() -> None:
@@ -42,7 +42,7 @@ def test_a_pod_that_comes_back_is_adopted_and_another_one_goes() -> None:
             (replica_set,) = it.store.list(resources.REPLICASETS, "lab")
             assert set(owners(it).values()) == {replica_set["metadata"]["name"]}
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_orphans_are_adopted_by_the_next_of_the_same_name() -> None:
@@ -60,7 +60,7 @@ def test_orphans_are_adopted_by_the_next_of_the_same_name() -> None:
             owner = controller_of(replica_set) or {}
             assert owner.get("uid") == it.get(resources.DEPLOYMENTS, "hello")["metadata"]["uid"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_replica_set_that_a_deployment_no_longer_selects_is_let_go() -> None:
@@ -71,7 +71,7 @@ def test_a_replica_set_that_a_deployment_no_longer_selects_is_let_go() -> None:
             label(it, resources.REPLICASETS, name, app="other")
             await it.until(lambda: controller_of(it.get(resources.REPLICASETS, name)) is None)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_pod_of_its_own_is_adopted_by_a_new_replica_set() -> None:
@@ -92,4 +92,4 @@ def test_a_pod_of_its_own_is_adopted_by_a_new_replica_set() -> None:
             assert len(found) == 3
             assert (found["mine"], found["other"]) == ("set", "")
 
-    at_once(run())
+    leaping.run(run())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.controllers import placement
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 Object = dict[str, Any]
@@ -174,7 +174,7 @@ def test_the_third_of_two_nodes_waits_until_one_has_gone() -> None:
             it.registry.delete(resources.PODS, "lab", "one", grace_period_seconds=0)
             await it.until(lambda: scheduled(it, "three").get("status") == "True")
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_a_gated_pod_is_held_until_its_gates_are_gone() -> None:
@@ -189,7 +189,7 @@ def test_a_gated_pod_is_held_until_its_gates_are_gone() -> None:
             it.registry.patch(resources.PODS, "lab", "held", patch.JSON, remove)
             await it.until(lambda: scheduled(it, "held").get("status") == "True")
 
-    at_once(check())
+    leaping.run(check())
 
 
 def test_company_that_comes_later_is_waited_for() -> None:
@@ -204,4 +204,4 @@ def test_company_that_comes_later_is_waited_for() -> None:
             late, other = (it.get(resources.PODS, name)["spec"]["nodeName"] for name in ("late", "cache"))
             assert late == other
 
-    at_once(check())
+    leaping.run(check())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import leaping
 import pytest
 from convoy_sandbox import patch, resources
 from convoy_sandbox.controllers.volumes import VOLUMES
 from convoy_sandbox.resources import Resource
 from convoy_sandbox.selectors import labels_of
 from convoy_sandbox.store import Object
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 
@@ -97,7 +97,7 @@ def test_a_stateful_set_makes_and_takes_its_pods_in_order() -> None:
             it.registry.delete(resources.PODS, "lab", "hello-0", grace_period_seconds=0)
             await it.until(lambda: len(gone) == 3 and rolled(it, STATEFUL, "hello:1", 1)())
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_stateful_set_rolls_from_its_last_pod_down_and_back() -> None:
@@ -123,7 +123,7 @@ def test_a_stateful_set_rolls_from_its_last_pod_down_and_back() -> None:
             await it.until(lambda: it.get(STATEFUL, "hello")["status"]["currentRevision"] == first)
             assert revisions(it) == [2, 3]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_stateful_set_keeps_the_pods_below_its_partition() -> None:
@@ -142,7 +142,7 @@ def test_a_stateful_set_keeps_the_pods_below_its_partition() -> None:
             assert (status["currentReplicas"], status["updatedReplicas"]) == (2, 1)
             assert status["currentRevision"] != status["updateRevision"]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_an_update_that_is_not_ready_stops_at_its_first_pod() -> None:
@@ -157,7 +157,7 @@ def test_an_update_that_is_not_ready_stops_at_its_first_pod() -> None:
             assert [images(it)[f"hello-{number}"] for number in range(2)] == ["hello:1", "hello:1"]
             assert it.get(STATEFUL, "hello")["status"]["readyReplicas"] == 2
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_parallel_pods_do_not_wait_for_each_other() -> None:
@@ -169,7 +169,7 @@ def test_parallel_pods_do_not_wait_for_each_other() -> None:
             it.registry.patch(STATEFUL, "lab", "hello", patch.MERGE, {"spec": {"replicas": 0}})
             await it.until(lambda: not it.pods())
 
-    at_once(run())
+    leaping.run(run())
 
 
 @pytest.mark.parametrize("resource", [STATEFUL, DAEMON])
@@ -186,7 +186,7 @@ def test_on_delete_leaves_pods_until_somebody_deletes_them(resource: Resource) -
                 it.registry.delete(resources.PODS, "lab", pod["metadata"]["name"], grace_period_seconds=0)
             await it.until(rolled(it, resource, "hello:2", 2))
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_the_pods_of_a_stateful_set_keep_their_volumes() -> None:
@@ -209,7 +209,7 @@ def test_the_pods_of_a_stateful_set_keep_their_volumes() -> None:
             await it.until(lambda: not it.pods())
             assert len(it.store.list(resources.PERSISTENTVOLUMECLAIMS, "lab")) == 2
 
-    at_once(run())
+    leaping.run(run())
 
 
 @pytest.mark.parametrize(("rolling", "least"), [({"maxUnavailable": 1}, 1), ({"maxSurge": 1, "maxUnavailable": 0}, 2)])
@@ -243,7 +243,7 @@ def test_a_daemon_set_rolls_node_by_node(rolling: dict[str, int], least: int) ->
             }  # fmt: skip
             assert revisions(it) == [1, 2]
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_daemons_go_where_nodes_and_taints_let_them() -> None:
@@ -266,7 +266,7 @@ def test_daemons_go_where_nodes_and_taints_let_them() -> None:
             await it.until(lambda: [p["spec"].get("nodeName") for p in it.pods()] == ["node1"])
             await it.until(lambda: it.get(DAEMON, "hello")["status"]["desiredNumberScheduled"] == 1)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_revision_whose_name_is_taken_gets_another() -> None:
@@ -286,7 +286,7 @@ def test_a_revision_whose_name_is_taken_gets_another() -> None:
             await it.until(lambda: it.get(STATEFUL, "hello")["status"].get("collisionCount") == 1)
             await it.until(lambda: len(it.store.list(resources.CONTROLLERREVISIONS, "lab")) == 2)
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_old_revisions_go_beyond_the_limit() -> None:
@@ -298,4 +298,4 @@ def test_old_revisions_go_beyond_the_limit() -> None:
                 await it.until(rolled(it, DAEMON, image, 2))
             await it.until(lambda: revisions(it) == [2, 3])
 
-    at_once(run())
+    leaping.run(run())

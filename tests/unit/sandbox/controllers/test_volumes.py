@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import leaping
 from convoy_sandbox import resources
 from convoy_sandbox.controllers.volumes import VOLUMES, fits
-from unit.sandbox.controllers.clock import at_once
 from unit.sandbox.controllers.support import World, empty_world
 
 
@@ -52,7 +52,7 @@ def test_a_pod_waits_for_its_claim_and_the_claim_for_a_volume() -> None:
             assert small["status"]["phase"] == "Available"
             assert large["spec"]["claimRef"]["name"] == "data"
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_volume_is_released_when_its_claim_is_gone() -> None:
@@ -67,7 +67,7 @@ def test_a_volume_is_released_when_its_claim_is_gone() -> None:
             await asyncio.sleep(0)
             assert it.get(resources.PERSISTENTVOLUMECLAIMS, "other")["status"]["phase"] == "Pending"
 
-    at_once(run())
+    leaping.run(run())
 
 
 def test_a_volume_of_another_class_mode_or_claim_does_not_fit() -> None:

@@ -206,59 +206,53 @@ def test_connections_to_upstreams_are_kept_as_in_the_release_of_the_image(
     assert len(made) == connections
 
 
+@contextlib.asynccontextmanager
+async def held() -> AsyncIterator[tuple[Frontend, asyncio.Event, asyncio.Event]]:
+    """A frontend whose upstream sets the one event once it is asked, and answers on the other one."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await may_answer.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    with addresses() as block:
+        ip = block.pods.take()
+        server = await asyncio.start_server(upstream, ip, 7000)
+        conf = "server { listen 8443; location / { proxy_pass http://up:7000; } }"
+        async with frontend(block, Ports(), conf, {"up": ip}) as running:
+            yield running, asked, may_answer
+        may_answer.set()
+        server.close()
+
+
 def test_what_is_under_way_is_answered_before_it_ends() -> None:
     async def run() -> None:
-        asked, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            await may_answer.wait()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            writer.close()
-
-        with addresses() as block:
-            ip = block.pods.take()
-            server = await asyncio.start_server(upstream, ip, 7000)
-            conf = "server { listen 8443; location / { proxy_pass http://up:7000; } }"
-            async with frontend(block, Ports(), conf, {"up": ip}) as running:
-                answer = asyncio.create_task(get(running.ip, running.port(8443), "/"))
-                await asked.wait()
-                stopping = asyncio.create_task(running.container.stop(30))
-                while not await refused(running.ip, running.port(8443)):  # noqa: ASYNC110 - nothing tells of it
-                    await asyncio.sleep(0.01)
-                may_answer.set()
-                assert (await answer).body == b"ok"
-                await stopping
-                assert running.container.exited.result() == 0
-            server.close()
+        async with held() as (running, asked, may_answer):
+            answer = asyncio.create_task(get(running.ip, running.port(8443), "/"))
+            await asked.wait()
+            stopping = asyncio.create_task(running.container.stop(30))
+            while not await refused(running.ip, running.port(8443)):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            may_answer.set()
+            assert (await answer).body == b"ok"
+            await stopping
+            assert running.container.exited.result() == 0
 
     asyncio.run(run())
 
 
 def test_what_is_under_way_after_the_grace_period_is_not() -> None:
     async def run() -> None:
-        asked = asyncio.Event()
-
-        async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            with contextlib.suppress(ConnectionError):
-                await reader.read()
-            writer.close()
-
-        with addresses() as block:
-            ip = block.pods.take()
-            server = await asyncio.start_server(upstream, ip, 7000)
-            conf = "server { listen 8443; location / { proxy_pass http://up:7000; } }"
-            async with frontend(block, Ports(), conf, {"up": ip}) as running:
-                request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-                answer = asyncio.create_task(exchange(running.ip, running.port(8443), request))
-                await asked.wait()
-                await running.container.stop(0.05)
-                assert running.container.exited.result() == 137
-                assert await answer == b""
-            server.close()
+        async with held() as (running, asked, _may_answer):
+            request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+            answer = asyncio.create_task(exchange(running.ip, running.port(8443), request))
+            await asked.wait()
+            await running.container.stop(0.05)
+            assert running.container.exited.result() == 137
+            assert await answer == b""
 
     asyncio.run(run())
 

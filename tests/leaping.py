@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -53,7 +54,8 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         return self._began + self._leaping.time
 
 
-def run(work: Coroutine[Any, Any, T], began: float) -> T:
-    """What a coroutine comes to that begins at a moment, in seconds since the epoch."""
-    with asyncio.Runner(loop_factory=lambda: LeapingLoop(began)) as runner:
+def run(work: Coroutine[Any, Any, T], began: float | None = None) -> T:
+    """What a coroutine comes to that begins at a moment, in seconds since the epoch, or now."""
+    start = time.time() if began is None else began
+    with asyncio.Runner(loop_factory=lambda: LeapingLoop(start)) as runner:
         return runner.run(work)
