@@ -350,8 +350,8 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
     old = plan["old"]
     if old["replicas"] and not task.check_mode:
         if options["delay"]:
-            rate = _version_distribution.pace(options["entry"], 2.0)
-            seen = _asked(
+            rate, begun = _version_distribution.pace(options["entry"], 2.0), time.monotonic()
+            _asked(
                 options,
                 task,
                 run,
@@ -361,8 +361,7 @@ def _scaled_away(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> d
                 samples=math.ceil(options["delay"] * rate),
                 rate_limit=rate,
             )
-            if seen["by"] not in ("versions", "requests"):
-                time.sleep(options["delay"])  # which requests would have taken
+            _version_distribution.wait_out(begun, options["delay"])
         if plan["phase"] == "preview":
             _see_none_restarted(options, task, run, plan["preview"]["deployment"])
     place = Place("Deployment", options["namespace"], old["deployment"])

@@ -198,9 +198,9 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
         max_p99=(work.options["entry"] or {}).get("max_p99"),
     )
     rate = _version_distribution.pace(work.options["entry"], RATE)
-    for begun in range(0, step["pause"], SLICE):
+    for passed in range(0, step["pause"], SLICE):
+        begun, seconds = time.monotonic(), min(SLICE, step["pause"] - passed)
         expected = _expected_now(work, step)
-        seconds = min(SLICE, step["pause"] - begun)
         found = work.proof.looked(
             endings=endings,
             stands=True,
@@ -219,13 +219,13 @@ def _pause(work: Work, step: Object, pods: t.Sequence[Object], endings: _endings
             wrong = watch.add(found, expected if judged else {})
             message = f"{_statistics.said(counts, errors)}: {wrong}"
         else:
-            time.sleep(seconds)  # which requests would have taken
             wrong, message = found["verdict"] == "fail", found["message"]
         if wrong:
             work.run.verified(evidence, {"by": found["by"], **_paused(counts, errors, "fail", message)}, final=False)
             raise Failure(f"{crashed} {found.get('url', '')}: {message}".strip())
         if crashed:
             raise Failure(crashed)
+        _version_distribution.wait_out(begun, seconds)
     _check_crashed(step, pods, work.complete(work.canary))
     said = f"{sum(counts.values()) + sum(errors.values())} requests in {step['pause']} s, {sum(errors.values())} lost"
     verdict, said = ("pass", said) if found["by"] in ("versions", "requests") else (found["verdict"], found["message"])

@@ -131,6 +131,14 @@ def pace(entry: t.Mapping[str, t.Any] | None, most: float, *, watch: bool = Fals
     return min(most, allowed * (1 - LOOKS if watch else LOOKS))
 
 
+def wait_out(begun: float, seconds: float) -> None:
+    """Wait for what is left of so many seconds since `begun`, as time.monotonic has it.
+
+    What is watched for a time has few requests where an entry allows few, and they may take less than that time.
+    """
+    time.sleep(max(0.0, begun + seconds - time.monotonic()))
+
+
 def _samples(options: t.Mapping[str, t.Any]) -> bool:
     """Whether any requests are made."""
     return options["state"] != "sampled" or "traffic" in (options["source"], *options["agree"])
@@ -148,6 +156,9 @@ AGAIN = 1.05  #: how many times as many samples there are when those that depend
 
 def checked(options: t.Mapping[str, t.Any]) -> dict[str, float]:
     """The expected shares, after a look at every number. Raises Failure."""
+    allowed = (options.get("entry") or {}).get("rate_limit")
+    if allowed is not None and allowed < 0:
+        raise Failure(f"rate_limit of the entry is {allowed:g}; the least that works is 0, which sets no limit.")
     for name, least in (
         ("samples", 1),
         ("max_samples", 1),

@@ -366,6 +366,11 @@ def test_rollout_in_check_mode_waits_for_nothing(api_server: t.Any, answer: Make
         ),
         (
             "version_distribution",
+            {"name": "x", "entry": {"rate_limit": -1}},
+            "rate_limit of the entry is -1; the least that works is 0, which sets no limit",
+        ),
+        (
+            "version_distribution",
             {"entry": {"url": "https://x", "ca_cert": "/nothing.pem"}},
             "target_ca_cert /nothing.pem cannot be read",
         ),
