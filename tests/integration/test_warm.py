@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from integration import warm
@@ -58,6 +60,26 @@ def test_one_that_is_killed_says_by_what(play: Path) -> None:
         assert "PLAY" in next(line for line in run.stdout if line.strip() and "config file" not in line)
         os.killpg(run.pid, signal.SIGKILL)
         assert run.wait(60) == -signal.SIGKILL
+
+
+def test_threads_that_ask_at_the_same_time_are_told_the_same() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(100):
+            output, printed = os.pipe()
+            ended, ends = os.pipe()
+            run, together = warm.Forked(0, output, ended, []), Barrier(9)
+
+            def ask(run: warm.Forked = run, together: Barrier = together) -> int:
+                together.wait(60)
+                return run.wait(60)
+
+            asked = [pool.submit(ask) for _ in range(8)]
+            together.wait(60)
+            os.write(ends, b"3")
+            os.close(ends)
+            os.close(printed)
+            assert {one.result() for one in asked} == {3}
+            run.stdout.close()
 
 
 @pytest.mark.parametrize("name", ["ANSIBLE_FORKS", "HOME", "PYTHONPATH"])

@@ -27,6 +27,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -83,7 +84,9 @@ class Forked:
         self.pid, self.args = pid, args
         self.returncode: int | None = None
         self.stdout: io.TextIOWrapper = os.fdopen(output, encoding="utf-8")
-        self._ended = ended  # is readable once it is known how the run ended
+        self._ended = ended  # is readable once it is known how the run ended, and stays so
+        self._reading = threading.Lock()  # as threads of a test ask, and one of them reads
+        weakref.finalize(self, os.close, ended)
 
     def poll(self) -> int | None:
         """The exit code, minus a signal's number, None while it runs."""
@@ -95,8 +98,10 @@ class Forked:
         """The exit code, once there is one. Raises TimeoutExpired."""
         if self.returncode is None:
             self._await(self._ended, timeout)
-            self.returncode = json.loads(os.read(self._ended, 100) or b"-9")  # none where all of this was killed
-            os.close(self._ended)
+            with self._reading:
+                if self.returncode is None:
+                    said = os.read(self._ended, 100)
+                    self.returncode = json.loads(said or b"-9")  # nothing is said where all of this was killed
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
