@@ -26,8 +26,11 @@ import yaml
 from integration import warm
 from kubernetes import client, config, dynamic, watch
 
-#: Whether the tests run on a cluster that is not their own.
-ELSEWHERE = "CONVOY_TEST_KUBECONFIG" in os.environ
+#: The kubeconfig of a cluster that is not the tests' own; empty where they run on one of their own.
+GIVEN = os.environ.get("CONVOY_TEST_KUBECONFIG", "")
+if GIVEN:
+    GIVEN = str(Path(GIVEN).expanduser().absolute())
+ELSEWHERE = bool(GIVEN)
 CATALOG = "sandbox/hello"  #: hello with faults as its versions, which only the sandbox has
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -341,13 +344,16 @@ def copied(source: Lab, target: Lab) -> Lab:
 
 
 def flattened(kubeconfig: str) -> dict[str, Any]:
-    """A kubeconfig with what it names in files in itself, as `kubectl config view --flatten` has it."""
+    """A kubeconfig's own context, with what it names in files in itself: `kubectl config view --minify --flatten`."""
     place = Path(kubeconfig)
     document: dict[str, Any] = yaml.safe_load(place.read_text())
+    (context,) = (item for item in document["contexts"] if item["name"] == document["current-context"])
+    document["contexts"] = [context]
     for kind, files in {
         "cluster": ("certificate-authority",),
         "user": ("client-certificate", "client-key"),
     }.items():
+        document[f"{kind}s"] = [item for item in document[f"{kind}s"] if item["name"] == context["context"][kind]]
         for item in document[f"{kind}s"]:
             for name in files:
                 if name in item[kind]:
@@ -357,8 +363,9 @@ def flattened(kubeconfig: str) -> dict[str, Any]:
 
 
 def namespace_gone(core: client.CoreV1Api, namespace: str) -> None:
-    """Delete a namespace and return when nothing of it is left."""
-    core.delete_namespace(namespace)
+    """Delete a namespace, if it is there, and return when nothing of it is left."""
+    with contextlib.suppress(client.exceptions.NotFoundException):
+        core.delete_namespace(namespace)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:

@@ -15,7 +15,7 @@ from kubernetes import client
 
 
 def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path) -> None:
-    runs = [{"scale_replicas": replicas} for replicas in ("5", "5", "-2", "many", "-9", "500", "0")]
+    runs = [{"scale_replicas": replicas} for replicas in ("5", "5", "-2", "many", "-9", "900000", "0")]
     (up, again, step, many, fewer, room, none), run = Outcomes(lab, tmp_path, "scale", *runs).run()
 
     assert said(up) == ("success", "pass", 3, 5, True, False)
@@ -41,7 +41,7 @@ def test_up_again_a_step_refusals_and_none_in_one_play(lab: Lab, tmp_path: Path)
 
     assert said(many) == ("refused", "fail", None, None, False, True)
     assert "set a number such as 5" in many["message"]
-    for outcome, sentence in ((fewer, "which is negative"), (room, "cannot have 500 replicas, it keeps its 3: ")):
+    for outcome, sentence in ((fewer, "which is negative"), (room, "cannot have 900000 replicas, it keeps its 3: ")):
         assert said(outcome) == ("refused", "fail", 3, 3, False, True)
         assert sentence in outcome["message"]
         assert outcome["evidence"] == []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import sandbox
-from integration.playbooks import Lab
+from integration.playbooks import GIVEN, Lab
 from kubernetes import utils
 
 MANIFESTS = Path(__file__).with_name("manifests")
@@ -18,9 +17,8 @@ MANIFESTS = Path(__file__).with_name("manifests")
 @pytest.fixture(scope="module")
 def kubeconfig() -> Iterator[str]:
     """CONVOY_TEST_KUBECONFIG's cluster, else a sandbox that has an image which does its work and ends."""
-    given = os.environ.get("CONVOY_TEST_KUBECONFIG")
-    if given:
-        yield os.path.expanduser(given)
+    if GIVEN:
+        yield GIVEN
         return
     with sandbox(images={"busybox:1.36": Image(command=("/bin/true",))}) as cluster:
         yield str(cluster.kubeconfig)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import sandbox
 from integration.outcomes import Outcomes, said
-from integration.playbooks import Lab
+from integration.playbooks import ELSEWHERE, Lab
 
 SHOP = "shop.example.com/team/shop"
 PROGRAM = (sys.executable, str(Path(__file__).with_name("backend.py")))
@@ -24,7 +23,7 @@ UNREADY = "Nothing was changed, as what users get could not be verified: 5 of 5 
 @pytest.fixture(scope="module")
 def kubeconfig() -> Iterator[str]:
     """A sandbox that has the tests' own back end."""
-    if os.environ.get("CONVOY_TEST_KUBECONFIG"):
+    if ELSEWHERE:
         pytest.skip("the back end is a program of this machine")
     images = {f"{SHOP}:{version}": Image(command=(*PROGRAM, version)) for version in ("1.0.0", "2.0.0", "3.0.0")}
     images[f"{SHOP}:bad"] = Image(command=(*PROGRAM, "bad", "error"))

@@ -7,12 +7,18 @@ from typing import Any
 from integration.playbooks import Lab, description
 
 
+def takes_pods(node: Any) -> bool:
+    """Whether a node takes any pod: a cluster may have nodes for its control plane alone."""
+    effects = {taint.effect for taint in node.spec.taints or ()}
+    return not (node.spec.unschedulable or effects & {"NoSchedule", "NoExecute"})
+
+
 def bound_to_one_node(lab: Lab, **strategy: Any) -> None:
     """A Deployment of one pod that takes a port of the only node that it may be on."""
-    node = lab.core.list_node().items[0].metadata.name
+    node = next(each for each in lab.core.list_node().items if takes_pods(each)).metadata
     labels = {"app": "bound"}
     pod = {
-        "nodeSelector": {"kubernetes.io/hostname": node},
+        "nodeSelector": {"kubernetes.io/hostname": node.labels["kubernetes.io/hostname"]},
         "containers": [
             {
                 "name": "bound",
