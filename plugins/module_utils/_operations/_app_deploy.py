@@ -150,6 +150,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     """Ask as users do: by the entry, else by each Service. Raises Failure where too few requests are answered."""
     # How fast answers are is for other roles to judge.
     entry = {**_called.given(options["entry"]), "max_p99": None}
+    plan = options["run"].get("plan") or {}
     judged = {
         "samples": options["samples"],
         "max_samples": max(_baseline.MOST, options["samples"]),
@@ -157,6 +158,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         "settle": options["settle"],
         "settles": "verdict",
         "unversioned": True,
+        "replaced": _app_deploy.replaced(plan),
     }
     if _proof.names_a_place(entry) or entry.get("source"):
         proof = _baseline.Proof({**options, "entry": entry}, task, run)
@@ -167,8 +169,9 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         run.verified("traffic", {"by": "nothing", "verdict": "unverified", "message": message}, final=True)
     judged["family_size"] = max(1, len(options["services"])) * run.handle.get("family", 1)
     told = [
-        f"{service}: {_asked(service, {**judged, 'entry': entry}, options, task, run)}"
+        f"{service}: {_asked(service, {**judged, **own}, options, task, run)}"
         for service in options["services"]
+        for own in [{"entry": entry, "replaced": _app_deploy.replaced(plan, service)}]
     ]
     return {"changed": False, "message": f"{'; '.join(told) or 'There is no Service to send requests to'}."}
 

@@ -451,7 +451,11 @@ def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
                 result["message"] += "; " + _remedies.KEPT.format(name=_application(options))
         else:
             result = _counted(options, cluster[options["source"]])
-    told = [(result["verdict"], result["message"]), *_compared(options, expected, cluster, [*others])]
+    told = [
+        (result["verdict"], result["message"]),
+        *_compared(options, expected, cluster, [*others]),
+        *_stale(result["counts"], options.get("replaced") or {}),
+    ]
     result["verdict"] = next(each for each in ("fail", "inconclusive", "pass") if each in dict(told))
     result["decision"] = options["on_inconclusive"] if result["verdict"] == "inconclusive" else result["verdict"]
     result["message"] = "; ".join(why for verdict, why in told if why)
@@ -461,6 +465,15 @@ def _look(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> dict[
     if options["fail_on"] != "never" and bad:
         raise Failure(f"{result['url']}: {result['message']}", result)
     return result
+
+
+def _stale(counts: t.Collection[str], replaced: t.Mapping[str, str]) -> list[tuple[_statistics.Verdict, str]]:
+    """What of these versions still answers though another one has replaced it, beside that one unless that is empty."""
+    return [
+        ("fail", f"{was} was replaced, but still answers: find what else leads to it, a proxy, a cache or another pod")
+        for was, new in replaced.items()
+        if was in counts and (not new or new in counts)
+    ]
 
 
 def _led_by_others(service: _Service, expected: t.Mapping[str, float], options: t.Mapping[str, t.Any]) -> bool:

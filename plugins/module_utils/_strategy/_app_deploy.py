@@ -330,6 +330,24 @@ def versions(
     }
 
 
+def replaced(plan: t.Mapping[str, t.Any], service: str = "") -> dict[str, str]:
+    """The versions that no request may get once all is deployed, and of each the one that must answer in its place.
+
+    That is so of a version that every Deployment which had it changes for one other. It is nothing to be judged by
+    where only it answers, as what answers may be something else that has the same version; unless that is the
+    `service` of the Deployment itself, which is told by an empty version in its place.
+    """
+    before, target = plan.get("before") or {}, plan.get("target") or {}
+    stays = {*target.values(), *(version for name, version in before.items() if name not in target)}
+    news: dict[str, set[str]] = {}
+    for name, was in before.items():
+        if name in target and was not in stays:
+            news.setdefault(was, set()).add(target[name])
+    only = {was: new.pop() for was, new in news.items() if len(new) == 1}
+    own = before.get(service)
+    return {was: "" if was == own else new for was, new in only.items()}
+
+
 def manifests(
     applications: Described, plan: t.Mapping[str, t.Any], made: t.Iterable[t.Mapping[str, t.Any]] = ()
 ) -> dict[str, t.Any]:

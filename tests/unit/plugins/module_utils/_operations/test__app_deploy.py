@@ -56,9 +56,15 @@ def one_in(many: int, other: bytes = LOST) -> Answer:
     return lambda number: other if number % many == many // 2 else GOOD
 
 
-def verified(directory: Path, *, baseline: dict[str, t.Any] | None = None, **given: t.Any) -> list[dict[str, t.Any]]:
+def verified(
+    directory: Path,
+    *,
+    baseline: dict[str, t.Any] | None = None,
+    plan: dict[str, t.Any] | None = None,
+    **given: t.Any,
+) -> list[dict[str, t.Any]]:
     """What the run notes of what users get. Raises Failure."""
-    handle = {"directory": str(directory), "locks": [], "baseline": baseline or {}}
+    handle = {"directory": str(directory), "locks": [], "baseline": baseline or {}, "plan": plan or {}}
     options = _called.options(_app_deploy.ARGUMENTS, {}, state="verified", run=handle, **{"settle": 0, **given})
     _app_deploy.run({**options, "namespace": "shop"}, Task())
     return [event for event in Journal(str(directory)).events() if event["kind"] == "verified"]
@@ -138,6 +144,44 @@ def test_a_service_that_loses_one_in_fifty_fails_the_run_unless_it_did_so_before
         assert before["services"].keys() == {"api"}
         assert before["services"]["api"]["samples"] == 500
         (event,) = verified(tmp_path / "again", services=["api"], baseline=before)
+        assert event["verdict"] == "pass"
+
+
+NEW = GOOD.replace(b"1.0.0", b"2.0.0")
+CHANGED = {"before": {"api": "1.0.0"}, "target": {"api": "2.0.0"}}
+
+
+def until(many: int, answer: bytes, other: bytes) -> Answer:
+    """So many answers are these, as while proxies still follow, and then they are others."""
+    return lambda number: answer if number < many else other
+
+
+def test_what_was_replaced_must_answer_nobody_once_proxies_have_followed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
+    with Services(monkeypatch, api=until(600, GOOD, NEW)):
+        (event,) = verified(tmp_path, services=["api"], plan=CHANGED, settle=3)
+    assert (event["verdict"], event["counts"].keys()) == ("pass", {"2.0.0"})
+
+
+@pytest.mark.parametrize("answer", [one_in(50, NEW), one_in(10_000)])
+def test_a_service_that_goes_on_to_answer_by_what_was_replaced_fails_the_run(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = r"Service api: .*1\.0\.0 was replaced, but still answers: find what else leads to it"
+    with Services(monkeypatch, api=answer), pytest.raises(Failure, match=said):
+        verified(tmp_path, services=["api"], plan=CHANGED)
+    assert Journal(str(tmp_path)).events()[-2]["verdict"] == "fail"
+
+
+@pytest.mark.parametrize("answer", [one_in(50, NEW), one_in(10_000)])
+def test_an_entry_that_has_the_replaced_version_alone_may_be_something_else(answer: Answer, tmp_path: Path) -> None:
+    mixed = b"2.0.0" in answer(25)
+    with answering(answer) as url, contextlib.ExitStack() as raised:
+        if mixed:
+            raised.enter_context(pytest.raises(Failure, match=r"1\.0\.0 was replaced, but still answers"))
+        (event,) = verified(tmp_path, entry=by_url(url), plan=CHANGED)
         assert event["verdict"] == "pass"
 
 

@@ -313,3 +313,28 @@ def test_a_service_that_was_renamed_in_the_description_is_not_left_beside_the_ne
         begun(left)
     plan = _app_deploy.begin(APPLICATIONS, "shop", [left], [], (), others="keep")
     assert "greeter" in plan.hints[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "target", "service", "replaced"),
+    [
+        ({"hello": "1.0.0"}, {"hello": "2.0.0"}, "", {"1.0.0": "2.0.0"}),
+        ({"hello": "1.0.0"}, {"hello": "2.0.0"}, "hello", {"1.0.0": ""}),
+        ({"hello": "1.0.0"}, {"hello": "2.0.0"}, "auth", {"1.0.0": "2.0.0"}),
+        ({"hello": "1.0.0"}, {"hello": "1.0.0"}, "hello", {}),
+        ({}, {"hello": "2.0.0"}, "hello", {}),
+        ({"hello": "1.0.0", "auth": "1.0.0"}, {"hello": "2.0.0", "auth": "1.0.0"}, "hello", {}),  # auth may answer
+        ({"hello": "1.0.0", "auth": "1.0.0"}, {"hello": "2.0.0", "auth": "3.0.0"}, "", {}),  # which of them answered?
+        ({"hello": "1.0.0", "auth": "1.0.0"}, {"hello": "2.0.0", "auth": "2.0.0"}, "", {"1.0.0": "2.0.0"}),
+        ({"hello": "1.0.0", "auth": "2.0.0"}, {"hello": "2.0.0", "auth": "1.0.0"}, "", {}),
+        ({"hello": "1.0.0", "auth": "1.0.0"}, {"hello": "2.0.0"}, "", {}),  # auth belongs to a blue/green rollout
+    ],
+)
+def test_what_was_replaced_is_known_where_nothing_else_has_that_version(
+    before: dict[str, str], target: dict[str, str], service: str, replaced: dict[str, str]
+) -> None:
+    assert _app_deploy.replaced({"before": before, "target": target}, service) == replaced
+
+
+def test_nothing_is_replaced_where_nothing_was_planned() -> None:
+    assert _app_deploy.replaced({}) == {}
