@@ -354,7 +354,16 @@ class Api:
     def tried(self, path: str, manifest: Object) -> Object:
         """The object as a server-side apply of the manifest would make it, with conflicts decided for us. Nothing is
         changed. Raises ApiError."""
-        return self._write("PATCH", path, manifest, True, "application/apply-patch+yaml", force="true")
+        attempt = 1
+        while True:
+            try:
+                return self._write("PATCH", path, manifest, True, "application/apply-patch+yaml", force="true")
+            except ApiError as error:
+                # It names no version: the object changed while the server applied to it, as during its rollout.
+                if error.reason != "Conflict" or attempt == _retries.ATTEMPTS:
+                    raise
+            time.sleep(_retries.growing(attempt))
+            attempt += 1
 
     def delete(self, path: str, options: Object | None = None, *, dry_run: bool = False) -> Object:
         """Delete an object, with the fields of a DeleteOptions such as preconditions. Raises ApiError."""

@@ -44,7 +44,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         if options["state"] == "released":
             return {"changed": False, "lock": {}, "message": _released(lock, known)}
         if known:
-            lock.check()
+            lock.check((known.get("companion") or {}).get("directory"))
             return {"changed": False, "lock": known, "message": f"The lock of {name} is still held."}
         how = lock.take(options["wait"], options["takeover"], task.tell)
         if how is None:  # a caller of this role holds it, and will release it

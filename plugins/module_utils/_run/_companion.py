@@ -141,6 +141,17 @@ def _held(directory: str | Path) -> t.Iterator[int]:
         os.close(descriptor)
 
 
+def lives(directory: str) -> bool:
+    """Whether the companion that has this directory is still at work."""
+    try:
+        with _held(directory):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # it is gone, and took its directory with it
+
+
 def finish(handle: t.Mapping[str, t.Any], seconds: float = 30.0) -> t.Any:
     """Have the work end, `seconds` at most, and return what it returned. Raises Failure."""
     name, directory = handle.get("name", "companion"), handle.get("directory")

@@ -119,10 +119,14 @@ class Lock:
             return bool(mine and mine.holder == self.holder)
         return True
 
-    def check(self) -> None:
-        """Raise LockLostError when this run no longer holds it, or nobody renews it for this run."""
+    def check(self, keeper: str | None = None) -> None:
+        """Raise LockLostError when this run no longer holds it, or its keeper was killed. Raises Failure.
+
+        `keeper` is the directory of the companion that renews it. Where that lives but has not come to it, for a
+        machine that was asleep or has too much to do, it is renewed here: nobody else has taken it until then.
+        """
         where = f"The lock of {self.application} in namespace {self.namespace}"
-        end = time.monotonic() + RENEW + LOOK  # time for a renewal, after the API server was out of reach for a while
+        attempt = 1
         while True:
             other = _lease.held(self.read())
             if other is None or other.holder != self.holder:
@@ -133,12 +137,20 @@ class Lock:
                 )
             if other.seems_alive(_now()):  # by this machine's clock, which wrote it
                 return
-            if time.monotonic() >= end:
+            if keeper is not None and not _companion.lives(keeper):
                 raise LockLostError(
                     f"{where} is no longer renewed, as the process that renews it was killed, so this run stops; "
                     "nothing is undone. Run the playbook again."
                 )
-            time.sleep(LOOK)
+            try:
+                if self.renew():
+                    return
+            except _api.ApiError as error:
+                # Somebody was quicker, the keeper it may be, or nothing came of it: see who has it.
+                if error.status not in (404, 409, *_retries.UNKNOWN) or attempt == _retries.ATTEMPTS:
+                    raise
+                time.sleep(_retries.growing(attempt))
+                attempt += 1
 
     def renew(self) -> bool:
         """Renew the Lease; False where this run no longer holds it. Raises Failure."""

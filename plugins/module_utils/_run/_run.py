@@ -43,7 +43,7 @@ class Run:
     def check(self) -> None:
         """Raise LockLostError where a lock of the run is another run's by now."""
         for held in self.handle.get("locks") or []:
-            Lock(self._server(), **held).check()
+            Lock(self._server(), **held).check(self.handle["directory"])
 
     def check_given(self) -> None:
         """Raise LockLostError as `check` does, and ChangedError where an object has not what the run gave it."""

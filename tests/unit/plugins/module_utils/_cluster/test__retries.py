@@ -7,7 +7,7 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _retries
+from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api, _retries
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Access, Api, ApiError, path_of
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._retries import Refusal, is_conditional, pause
 
@@ -122,6 +122,23 @@ def test_a_change_that_was_turned_away_is_made_later(
     api_server.on(POD, busy(answer, code, after), answer(body=A_POD))
     assert api.patch(POD, {"spec": {}}) == A_POD
     assert len(api_server.asked) == 2
+
+
+def test_an_apply_is_tried_again_where_the_object_changed_meanwhile_and_not_where_there_is_another_reason(
+    api: Api, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_api.time, "sleep", lambda _seconds: None)
+    changed = answer(409, {"kind": "Status", "reason": "Conflict", "message": "the object has been modified"})
+    api_server.on(POD, changed, changed, answer(body=A_POD))
+    assert api.tried(POD, A_POD) == A_POD
+    api_server.on(POD, changed)
+    with pytest.raises(ApiError, match="has been modified"):
+        api.tried(POD, A_POD)
+    assert len(api_server.asked) == 3 + _retries.ATTEMPTS
+    api_server.on(POD, answer(409, {"kind": "Status", "reason": "AlreadyExists", "message": "it exists"}))
+    with pytest.raises(ApiError, match="exists"):
+        api.tried(POD, A_POD)
+    assert len(api_server.asked) == 3 + _retries.ATTEMPTS + 1
 
 
 @pytest.mark.parametrize("dry", [False, True], ids=["conditional", "dry run"])

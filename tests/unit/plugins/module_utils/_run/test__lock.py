@@ -9,13 +9,14 @@ import time
 import typing as t
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import Object
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _lock as operation
-from ansible_collections.convoy.rollout.plugins.module_utils._run import _keeper, _lease, _lock
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _keeper, _lease, _lock
 from unit.forks import alone
 
 Make = Callable[..., t.Any]
@@ -176,22 +177,34 @@ def test_of_a_run_that_lives_it_is_refused_whatever_its_clock_says(
 
 
 def test_a_run_whose_companion_was_killed_stops(
-    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+    lock: _lock.Lock, api_server: t.Any, answer: Make, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_lock, "RENEW", 0.0)
-    monkeypatch.setattr(_lock, "LOOK", 0.0)
     api_server.on(lock.path, answer(body=renewed_ago(lock.holder, 20, "7")))
-    with pytest.raises(_lock.LockLostError, match="is no longer renewed"):
-        lock.check()
+    for directory in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(_lock.LockLostError, match="is no longer renewed, as the process that renews it was killed"):
+            lock.check(str(directory))
+    assert {ask.method for ask in api_server.asked} == {"GET"}
 
 
-def test_a_renewal_that_comes_late_is_waited_for(
-    lock: _lock.Lock, api_server: t.Any, answer: Make, monkeypatch: pytest.MonkeyPatch
+def test_a_run_whose_companion_lives_but_came_late_renews_its_lock_itself(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, tmp_path: Path
+) -> None:
+    api_server.on(lock.path, answer(body=renewed_ago(lock.holder, 20, "7")))
+    with _companion._held(tmp_path):
+        lock.check(str(tmp_path))
+    (renewed,) = (ask for ask in api_server.asked if ask.method == "PUT")
+    assert renewed.body["metadata"]["resourceVersion"] == "7"  # so that whoever was quicker has it
+    assert t.cast(_lease.Held, _lease.held(renewed.body)).seems_alive(datetime.now(UTC))
+
+
+def test_a_run_that_was_too_late_to_renew_its_lock_stops(
+    lock: _lock.Lock, api_server: t.Any, answer: Make, refusal: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_lock.time, "sleep", lambda _seconds: None)
-    late, fresh = (answer(body=renewed_ago(lock.holder, seconds, "7")) for seconds in (20, 0))
-    api_server.on(lock.path, late, fresh)
-    lock.check()
+    late, bobs = answer(body=renewed_ago(lock.holder, 20, "7")), answer(body=held_by("bob@elsewhere (1-x-1)"))
+    api_server.on(lock.path, late, late, refusal(409, "Conflict", "the object has been modified"), bobs)
+    with pytest.raises(_lock.LockLostError, match="was taken over by bob@elsewhere"):
+        lock.check()
 
 
 def test_several_locks_are_renewed_and_one_that_is_lost_is_left_alone(
