@@ -30,8 +30,8 @@ DEFAULT_NAME = "convoy"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 #: How long `down` waits for a clean end before it kills, and how long `up` waits for a start.
 _END_SECONDS = 10.0
-_START_SECONDS = 30.0
-_FORGET_SECONDS = 5.0
+_START_SECONDS = 120.0
+_FORGET_SECONDS = 30.0
 
 
 class UsageError(Exception):

@@ -31,7 +31,7 @@ def alone(function: t.Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.
     """
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, fresh, initializer=_begin) as pool:
-        return pool.submit(_watched, function, args, kwargs).result(60)
+        return pool.submit(_watched, function, args, kwargs).result(300)
 
 
 def _begin() -> None:

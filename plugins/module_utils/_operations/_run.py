@@ -237,7 +237,7 @@ def _ended(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     journal = Journal(handle["directory"])
     if handle.get("watch"):
         try:
-            journal.note("watched", **_companion.finish(handle["watch"], 15))
+            journal.note("watched", **_companion.finish(handle["watch"]))
         except Failure as failure:
             journal.note("watched", message=failure.message)
     events = journal.events()

@@ -305,7 +305,7 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     if options["state"] == "watched":
         if not options["watch"]:
             raise Failure("Set watch to what the task with state=watch returned under that name.")
-        found = _companion.finish(options["watch"], options["request_timeout"] + 10)
+        found = _companion.finish(options["watch"], options["request_timeout"] + _companion.END)
         if found.get("stopped"):
             found["message"] += f"; it ended before its time: {found['stopped']}"
             raise Failure(found["message"], dict(found, changed=False))

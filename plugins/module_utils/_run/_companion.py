@@ -36,6 +36,7 @@ Handle = t.Dict[str, t.Any]
 PREFIX = "convoy-"  #: of the names of companions' directories
 LEFT = 86400.0  #: seconds after which the directory of one that was killed goes; until then its run may read it
 PAUSE = 0.25  #: seconds between two looks at the run where the system cannot tell of its end
+END = 60.0  #: seconds that its work may take to end: many times what it takes on a machine that is not busy
 
 
 class Stop:
@@ -152,7 +153,7 @@ def lives(directory: str) -> bool:
         return False  # it is gone, and took its directory with it
 
 
-def finish(handle: t.Mapping[str, t.Any], seconds: float = 30.0) -> t.Any:
+def finish(handle: t.Mapping[str, t.Any], seconds: float = END) -> t.Any:
     """Have the work end, `seconds` at most, and return what it returned. Raises Failure."""
     name, directory = handle.get("name", "companion"), handle.get("directory")
     if not isinstance(directory, str):

@@ -43,6 +43,7 @@ SHORT = 5.0  #: seconds for which this machine may be short of what a request ta
 LOCAL = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN])
 HERE = "this machine: "  #: begins an error that is no Sample's
 LOOK = 0.02  #: seconds between two looks whether credentials are renewed
+TURNS = 20  #: so many looks, at least, are needed to find a request late
 VERSION = "0.2.0"  #: of this collection, as galaxy.yml has it
 USER_AGENT = f"convoy.rollout/{VERSION}"
 
@@ -109,7 +110,7 @@ class Sample(t.NamedTuple):
     """
 
     begun: float  #: when it was made, in seconds of time.monotonic
-    seconds: float  #: from connecting to the end of the answer
+    seconds: float  #: from connecting to the end of the answer, as _Clock counts them
     version: str | None = None
     error: str | None = None
     source: str | None = None  #: the address that it was made from, where one was asked for
@@ -179,10 +180,10 @@ def sample(
 
     They are handed over in the order in which they were made, so that a slow version is not counted
     late. The ones that are on their way when enough is known are waited for and handed over too.
-    `timeout` are seconds for one request; after `most` requests, at the monotonic time `until`, or once
-    a selector finds `stop` readable, no more are made. What fails is a Sample with an error. Of
-    `sources`, addresses of this machine, each request is made from the next one, after the last one the
-    first again.
+    `timeout` are seconds for one request, of which those in which this machine had no time for this process do not
+    count; after `most` requests, at the monotonic time `until`, or once a selector finds `stop` readable, no more are
+    made. What fails is a Sample with an error. Of `sources`, addresses of this machine, each request is made from the
+    next one, after the last one the first again.
 
     Through an API server, a request whose credentials that does not accept (401) is no Sample: it is made
     again with new ones, and no other begins meanwhile. Raises Failure where there are none that it accepts.
@@ -222,11 +223,31 @@ def sample(
             if loop.enough and not loop.asked and not loop.refused:
                 return
             if loop.asked:
-                due = loop.asked[0].begun + timeout - now
+                due = loop.asked[0].since + timeout - loop.clock.now()
                 pause = due if loop.enough else min(pause, due)
             if not let_in:
                 pause = min(pause, LOOK)
             loop.turn(max(0.0, pause), stop)
+
+
+class _Clock:
+    """Time as requests have it, of which no turn takes more than `turn` seconds.
+
+    Where this process does not get to look for longer than that, as on a busy machine, an answer may have been there
+    for as long: that is not the time that the server took.
+    """
+
+    def __init__(self, turn: float) -> None:
+        self.turn = turn
+        self._counted, self._looked = 0.0, time.monotonic()
+
+    def now(self) -> float:
+        """Seconds of this clock, which begins at 0."""
+        return self._counted + min(self.turn, time.monotonic() - self._looked)
+
+    def next_turn(self) -> None:
+        """A turn has ended, and another one begins."""
+        self._counted, self._looked = self.now(), time.monotonic()
 
 
 class _Loop:
@@ -240,6 +261,7 @@ class _Loop:
         self.active = 0  #: how many of them have no answer yet
         self.enough = False  #: whether no more are to be made
         self._target, self._request, self._timeout = target, b"", timeout
+        self.clock = _Clock(timeout / TURNS)
         self._pass = _Pass(target.access) if target.access else None
         self._shown: Credential | None = None  #: the credentials that `_target` and `_request` are made with
         if self._pass is None:
@@ -253,7 +275,7 @@ class _Loop:
 
     def begin(self, now: float) -> None:
         """Make a request."""
-        self._make(_Request(now, next(self._sources)))
+        self._make(_Request(now, self.clock.now(), next(self._sources)))
 
     def _make(self, request: _Request) -> None:
         if self._pass is not None and self._pass.credential is not self._shown:
@@ -288,20 +310,22 @@ class _Loop:
         again, self.refused = self.refused, []
         now = time.monotonic()
         for request in again:
-            self._make(_Request(now, request.source, again=True))
+            self._make(_Request(now, self.clock.now(), request.source, again=True))
         return True
 
     def turn(self, pause: float, stop: t.Any) -> None:
         """Go on with what can go on, `pause` seconds from now at most, and hand over what is complete."""
-        for key, _events in self.selector.select(pause):
+        ready = self.selector.select(min(pause, self.clock.turn / 2))
+        self.clock.next_turn()
+        for key, _events in ready:
             if key.data is not None:
                 self._go_on(key.data)
             elif not self.enough:
                 self.enough = True
                 self.selector.unregister(stop)
-        late = time.monotonic() - self._timeout
+        late = self.clock.now() - self._timeout
         for request in self.asked:
-            if request.begun > late:
+            if request.since > late:
                 break
             if request.sample is None:
                 self._over(request, None, "timeout")
@@ -341,7 +365,7 @@ class _Loop:
             self._pass.refused(request.credential, again=request.again)
             self.asked.remove(request)
             self.refused.append(request)
-        request.sample = Sample(request.begun, time.monotonic() - request.begun, version, error, request.source)
+        request.sample = Sample(request.begun, self.clock.now() - request.since, version, error, request.source)
         request.steps.close()
         if request.awaited:
             self.selector.unregister(request.socket)
@@ -477,10 +501,10 @@ Steps = t.Generator[int, None, t.Any]
 class _Request:
     """One request on its way. Its steps yield which event its socket has to wait for."""
 
-    __slots__ = ("again", "awaited", "begun", "credential", "sample", "socket", "source", "steps")
+    __slots__ = ("again", "awaited", "begun", "credential", "sample", "since", "socket", "source", "steps")
 
-    def __init__(self, begun: float, source: str | None, *, again: bool = False) -> None:
-        self.begun, self.source = begun, source
+    def __init__(self, begun: float, since: float, source: str | None, *, again: bool = False) -> None:
+        self.begun, self.since, self.source = begun, since, source  # by time.monotonic, and by the loop's own clock
         self.again = again  #: whether it was made before, with credentials that were not accepted
         self.credential: Credential | None = None
         self.steps: Steps

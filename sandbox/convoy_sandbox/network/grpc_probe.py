@@ -24,6 +24,8 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
+from .patience import Patience
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -53,7 +55,7 @@ async def check(ip: str, port: int, real: int, service: str, seconds: float) -> 
     address, within = f"{ip}:{port}", f"{seconds:g}s"
     connected = False
     try:
-        async with asyncio.timeout(seconds):
+        async with Patience(seconds):
             while True:  # as gRPC's client, which reports nothing but that time is up
                 with contextlib.suppress(OSError, EOFError, ProtocolError):
                     async with _connected(ip, real) as connection:

@@ -10,6 +10,8 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
+from .patience import Patience
+
 if TYPE_CHECKING:
     from ..store import Object
 
@@ -73,7 +75,7 @@ async def http_get(get: Object, ip: str, port: int, real: int, seconds: float) -
     answered: asyncio.Future[int] = loop.create_future()
     transport: asyncio.BaseTransport | None = None
     try:
-        async with asyncio.timeout(seconds):
+        async with Patience(seconds):
             transport, _ = await loop.create_connection(
                 lambda: _Get(request, answered), ip, real, ssl=_unverified() if scheme == "https" else None
             )
@@ -96,7 +98,7 @@ async def http_get(get: Object, ip: str, port: int, real: int, seconds: float) -
 async def tcp(ip: str, port: int, real: int, seconds: float) -> str:
     """A tcpSocket probe; "" is success."""
     try:
-        async with asyncio.timeout(seconds):
+        async with Patience(seconds):
             _, writer = await asyncio.open_connection(ip, real)
     except TimeoutError:
         return f"dial tcp {ip}:{port}: i/o timeout"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .containers import StartError
+from .patience import Patience
 from .programs import Base
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ async def run(command: list[str], *, env: dict[str, str], timeout_seconds: float
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), timeout_seconds)
+        async with Patience(timeout_seconds):
+            output, _ = await child.communicate()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()

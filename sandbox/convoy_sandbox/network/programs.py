@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 from .. import quantities, times
 from .addresses import Ports, PortTakenError
 from .containers import LogLine, StartError
+from .patience import Patience
 from .sockets import Listener, Wire
 
 if TYPE_CHECKING:
@@ -269,7 +270,8 @@ class Server:
             self._drained = asyncio.Event()
             patience = seconds if self.delay else min(seconds, _PATIENCE_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), patience)
+                async with Patience(patience):
+                    await self._drained.wait()
         over = not any(connection.busy for connection in self._connections)
         self.close()
         return over

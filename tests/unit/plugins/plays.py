@@ -203,7 +203,7 @@ def played(
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
+        timeout=900,
     )
     missing = [host for host in hosts if f"\n{host} " not in run.stdout.rpartition("PLAY RECAP")[2]]
     assert not missing, run.stdout

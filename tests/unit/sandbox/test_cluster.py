@@ -41,9 +41,9 @@ def _deployment(image: str, replicas: int = 2) -> dict[str, Any]:
 
 def _wait_available(apps: client.AppsV1Api, version: str) -> None:
     """Watch until the Deployment is complete with pods of one version."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     stream = watch.Watch()
-    for event in stream.stream(apps.list_namespaced_deployment, "default", timeout_seconds=30):
+    for event in stream.stream(apps.list_namespaced_deployment, "default", timeout_seconds=300):
         deployment = event["object"]
         status = deployment.status
         template = deployment.spec.template.spec.containers[0].image
@@ -54,7 +54,7 @@ def _wait_available(apps: client.AppsV1Api, version: str) -> None:
         ):
             stream.stop()
             return
-    raise AssertionError(f"not complete after {60 + time.monotonic() - deadline:.0f} s")
+    raise AssertionError(f"not complete after {300 + time.monotonic() - deadline:.0f} s")
 
 
 def _version(url: str) -> str:

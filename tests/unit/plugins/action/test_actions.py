@@ -115,7 +115,7 @@ def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[O
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         cwd=tmp_path,  # no ansible.cfg here
         check=False,
     )
@@ -196,7 +196,7 @@ def test_the_environment_of_play_block_and_task_is_the_modules(tmp_path: Path, a
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         cwd=tmp_path,
         check=False,
     )

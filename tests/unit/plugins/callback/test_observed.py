@@ -71,7 +71,7 @@ def run(directory: Path, callback: str, *options: str) -> str:
         "play.yml",
         *options,
     ]
-    done = subprocess.run(command, cwd=directory, env=env, text=True, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=directory, env=env, text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     return done.stdout
 

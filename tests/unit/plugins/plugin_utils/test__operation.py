@@ -41,7 +41,7 @@ def test_a_task_knows_its_run_and_ends_when_that_is_killed(first: str, said: byt
         finally:
             run.kill()
         # The end of what they print: neither of the two is there any more, and no other process was taken for the run.
-        assert run.communicate(timeout=30)[0] == b""
+        assert run.communicate(timeout=300)[0] == b""
 
 
 def test_what_is_there_when_an_action_is_loaded_stays_shared_with_the_tasks_processes() -> None:

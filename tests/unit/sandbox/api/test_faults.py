@@ -196,11 +196,11 @@ def test_tests_hold_writes_and_make_faults(cluster: Sandbox) -> None:
     with cluster.hold(1) as held:
         thread = threading.Thread(target=create)
         thread.start()
-        write = held.wait(10)
+        write = held.wait(300)
         assert write is not None
         assert write.action.verb == "create"
         assert not answers
-    thread.join(10)
+    thread.join(300)
     assert answers
     assert write in cluster.writes()
     cluster.set_faults(Fault("503", limit=1))

@@ -82,7 +82,7 @@ def use(test: Callable[[Client], Awaitable[None]], *, certificate: bool = True) 
         await server.start()
         client = Client(server, store, certificate=certificate)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 await test(client)
         finally:
             await client.session.close()

@@ -32,7 +32,7 @@ def test_a_secret_of_an_account_is_filled_and_one_of_nobody_goes() -> None:
             registry.create(resources.SECRETS, "lab", {"metadata": meta, "type": "kubernetes.io/service-account-token"})
         changed = asyncio.Event()
         store.subscribe(lambda _: changed.set())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(store.list(resources.SECRETS)) > 1 or "data" not in store.list(resources.SECRETS)[0]:
                 await changed.wait()
                 changed.clear()

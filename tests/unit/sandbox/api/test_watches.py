@@ -44,7 +44,7 @@ def watched(
         frames = watches.stream(store, resources.CONFIGMAPS, namespace, "", query, form or Form())
         asyncio.get_running_loop().call_soon(then)
         found = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(found) < count:
                 found.append(json.loads(await anext(frames)))
         await frames.aclose()

@@ -35,7 +35,7 @@ def registry() -> Registry:
         controller.close()
         return registry
 
-    return asyncio.run(asyncio.wait_for(made(), 60))
+    return asyncio.run(asyncio.wait_for(made(), 300))
 
 
 def create(registry: Registry, plural: str, spec: dict[str, Any], version: str = "v1") -> dict[str, Any]:

@@ -25,7 +25,7 @@ def cluster() -> Iterator[Sandbox]:
 
 
 def until(reached: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (found := reached()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -96,8 +96,8 @@ def test_weights_are_what_users_get_and_statuses_are_written(cluster: Sandbox) -
         answer = http.request("GET", f"http://{address}:{port}/version", retries=False)
         return answer.status, answer.json()["version"] if answer.status == 200 else ""
 
-    until(lambda: asked()[0] == 200)
-    assert Counter(asked() for _ in range(100)) == {(200, "1.0.0"): 90, (200, "2.0.0"): 10}
+    # It begins its round anew whenever it hears of an endpoint, which may be in the middle of these.
+    until(lambda: Counter(asked() for _ in range(100)) == {(200, "1.0.0"): 90, (200, "2.0.0"): 10})
 
 
 def test_traefik_may_read_and_write_statuses_and_nothing_else(cluster: Sandbox) -> None:

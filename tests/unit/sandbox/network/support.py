@@ -37,7 +37,7 @@ async def exchange(ip: str, port: int, request: bytes, *, tls: bool = False) -> 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         reader, writer = await asyncio.open_connection(ip, port, ssl=context)
         try:
             writer.write(request)
@@ -71,14 +71,14 @@ async def get(
 
 async def until(seen: Callable[[], object]) -> None:
     """Let the event loop turn until something is seen."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not seen():  # noqa: ASYNC110 - what is watched has no event of its own
             await asyncio.sleep(0.001)
 
 
 async def listening(ip: str, port: int) -> None:
     """Wait until somebody listens there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while await refused(ip, port):  # noqa: ASYNC110 - only trying tells
             await asyncio.sleep(0.01)
 

@@ -42,13 +42,13 @@ async def frontend(
     container = await nginx.start(PROGRAM, all_mounts, site, release)
     running = Frontend(ip, ports, container)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while await refused(ip, running.port(8443)):
                 assert not container.exited.done(), container.logs()
                 await asyncio.sleep(0.01)
         yield running
     finally:
-        await container.stop(1)
+        await container.stop(300)
 
 
 async def failure(conf: str, *mounts: Mount, release: tuple[int, ...] = NEWEST) -> str:
@@ -57,7 +57,7 @@ async def failure(conf: str, *mounts: Mount, release: tuple[int, ...] = NEWEST) 
         site = nginx_site.Site(block.pods.take(), Ports(), {}.get)
         all_mounts = [Mount("/etc/nginx/conf.d", {"test.conf": conf.encode()}), *mounts]
         container = await nginx.start(PROGRAM, all_mounts, site, release)
-        assert await asyncio.wait_for(container.exited, 60) == 1
+        assert await asyncio.wait_for(container.exited, 300) == 1
         return container.logs()
 
 
@@ -233,7 +233,7 @@ def test_what_is_under_way_is_answered_before_it_ends() -> None:
         async with held() as (running, asked, may_answer):
             answer = asyncio.create_task(get(running.ip, running.port(8443), "/"))
             await asked.wait()
-            stopping = asyncio.create_task(running.container.stop(30))
+            stopping = asyncio.create_task(running.container.stop(300))
             while not await refused(running.ip, running.port(8443)):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
             may_answer.set()
@@ -309,7 +309,7 @@ def test_the_images_own_page() -> None:
             container = await nginx.start(PROGRAM, [], nginx_site.Site(ip, ports, {}.get), NEWEST)
             await listening(ip, ports.real(ip, 80))
             answer = await get(ip, ports.real(ip, 80), "/")
-            await container.stop(1)
+            await container.stop(300)
             assert answer.status == 200
             assert answer.headers["content-type"] == "text/html"
             assert b"Welcome to nginx!" in answer.body

@@ -38,7 +38,7 @@ STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("up", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 IMAGES = {
     "example/server:1": Image(command=(sys.executable, "-c", SERVER)),
@@ -65,7 +65,7 @@ async def _start(runtime: Runtime, container: dict[str, Any], ip: str, **env: st
 def with_block(test: Any) -> None:
     async def run() -> None:
         with addresses() as block:
-            await asyncio.wait_for(test(block), 60)
+            await asyncio.wait_for(test(block), 300)
 
     asyncio.run(run())
 
@@ -83,7 +83,7 @@ def test_a_registered_command_line_is_told_where_to_listen() -> None:
         container = await _start(runtime, _container("example/server:1", args=["more"]), ip, GREETING="hi")
         await _printed(container, "listening True")
         assert (await get(ip, ports.real(ip, 8080))).body == f"{ip} hi more".encode()
-        await container.stop(5)
+        await container.stop(300)
         assert container.exited.result() == 3
         assert container.logs() == "listening True\nasked to end\n"
         assert ports.place(ip, 8080) is None
@@ -152,7 +152,7 @@ def test_a_program_ends_with_a_sandbox_that_is_killed() -> None:
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(child)
             sandbox.kill()
-            assert select.select([pidfd], [], [], 30)[0], "the program runs on"
+            assert select.select([pidfd], [], [], 300)[0], "the program runs on"
             os.close(pidfd)
 
 
@@ -191,7 +191,7 @@ def test_probes_speak_as_the_kubelet_does() -> None:
         container = await _start(runtime, spec, ip)
 
         async def ask(**probe: Any) -> str:
-            return await runtime.probe(POD, spec, {"timeoutSeconds": 1, **probe}, ip=ip)
+            return await runtime.probe(POD, spec, {"timeoutSeconds": 60, **probe}, ip=ip)
 
         assert await ask(httpGet={"path": "/readiness", "port": "health"}) == ""
         assert await ask(httpGet={"path": "healthz", "port": 8081}) == ""
@@ -233,7 +233,7 @@ def test_exec_probes_of_registered_command_lines_are_run() -> None:
         ip, runtime, spec = block.pods.take(), _runtime(), _container("example/stubborn:1")
 
         async def ask(*command: str) -> str:
-            probe = {"timeoutSeconds": 5, "exec": {"command": list(command)}}
+            probe = {"timeoutSeconds": 300, "exec": {"command": list(command)}}
             return await runtime.probe(POD, spec, probe, ip=ip)
 
         assert await ask(sys.executable, "-c", "") == ""

@@ -134,11 +134,11 @@ def test_versions_that_go_wrong() -> None:
                 assert (await get(ip, 8081, "/readiness")).status == 200
             async with app(ip, ports, Image("hello", version="x", ready_after=0.05), *HIGH):
                 assert (await get(ip, 8081, "/readiness")).status == 503
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(300):
                     while (await get(ip, 8081, "/readiness")).status != 200:  # noqa: ASYNC110 - only asking tells
                         await asyncio.sleep(0.01)
             async with app(ip, ports, Image("hello", version="x", crash_after=0.0), *HIGH) as crashed:
-                assert await asyncio.wait_for(crashed.exited, 60) == 1
+                assert await asyncio.wait_for(crashed.exited, 300) == 1
                 assert "panic: version x" in crashed.logs()
                 assert await refused(ip, 8080)
 
@@ -153,13 +153,13 @@ def test_a_stop_answers_what_is_under_way() -> None:
             asked = asyncio.create_task(get(ip, 8080, "/version"))
             idle, idle_writer = await asyncio.open_connection(ip, 8081)
             await until(lambda: running._servers[1]._connections)
-            stopping = asyncio.create_task(running.stop(5))
-            answer = await asyncio.wait_for(asked, 60)
+            stopping = asyncio.create_task(running.stop(300))
+            answer = await asyncio.wait_for(asked, 300)
             assert (answer.status, answer.headers["connection"]) == (200, "close")
-            await asyncio.wait_for(stopping, 60)
+            await asyncio.wait_for(stopping, 300)
             assert running.exited.result() == 0
             assert await refused(ip, 8080)
-            assert await asyncio.wait_for(idle.read(), 60) == b""
+            assert await asyncio.wait_for(idle.read(), 300) == b""
             idle_writer.close()
             # The ports are free for whoever comes next at this address.
             async with app(ip, ports, HELLO, *HIGH):
@@ -171,10 +171,10 @@ def test_a_stop_answers_what_is_under_way() -> None:
 @pytest.mark.parametrize(
     ("stops", "delay", "grace", "code", "answered"),
     [
-        ("drains", 0.05, 30.0, 0, True),
-        ("drains", 30.0, 0.05, 137, False),  # killed before it has answered
-        ("drops", 30.0, 30.0, 143, False),
-        ("ignores", 30.0, 0.05, 137, False),
+        ("drains", 0.05, 300.0, 0, True),
+        ("drains", 300.0, 0.05, 137, False),  # killed before it has answered
+        ("drops", 300.0, 300.0, 143, False),
+        ("ignores", 300.0, 0.05, 137, False),
     ],
 )
 def test_what_an_image_does_on_sigterm(stops: str, delay: float, grace: float, code: int, answered: bool) -> None:
@@ -204,7 +204,7 @@ def test_two_containers_of_a_pod_cannot_have_one_port() -> None:
         with addresses() as block:
             ip, ports = block.pods.take(), Ports()
             async with app(ip, ports, HELLO, *HIGH), app(ip, ports, HELLO, *HIGH) as second:
-                assert await asyncio.wait_for(second.exited, 60) == 1
+                assert await asyncio.wait_for(second.exited, 300) == 1
                 assert "bind: address already in use" in second.logs()
                 assert (await get(ip, 8080, "/version")).status == 200
 
@@ -229,7 +229,7 @@ def test_too_much_memory_for_the_limit_ends_a_container(limit: str | None, code:
             image = Image("hello", version="x", memory="1Gi", memory_after=0.0)
             running = App(image, ip, ports, list(HIGH), memory_limit=bytes_)
             if code:
-                await asyncio.wait_for(running.exited, 60)
+                await asyncio.wait_for(running.exited, 300)
             await running.stop(0)
             assert (running.exited.result(), running.end_reason) == (code, "OOMKilled" if code else "")
 
@@ -240,7 +240,7 @@ def test_a_share_of_the_answers_is_slow() -> None:
     async def run() -> None:
         with addresses() as block:
             ip = block.pods.take()
-            async with app(ip, Ports(), Image("hello", version="x", delay=30.0, delay_share=0.0), *HIGH):
+            async with app(ip, Ports(), Image("hello", version="x", delay=300.0, delay_share=0.0), *HIGH):
                 assert (await get(ip, 8080, "/version")).status == 200
 
     asyncio.run(run())

@@ -134,7 +134,7 @@ def in_lab(test: Any) -> None:
         with addresses() as block:
             lab = Lab(block)
             try:
-                await asyncio.wait_for(test(lab), 60)
+                await asyncio.wait_for(test(lab), 300)
             finally:
                 await lab.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import typing as t
 from collections.abc import Callable
 
@@ -51,11 +52,11 @@ def test_refusals(api_server: t.Any, refusal: Make, code: int, said: str) -> Non
 
 
 def test_a_server_that_is_not_there() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(ApiError, match="cannot be reached: connection refused; start the cluster") as failed:
-        Api(Access(f"http://127.0.0.1:{port}")).get(PODS)
+    with socket.socket() as silent:  # which keeps the port, and listens to nobody
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        with pytest.raises(ApiError, match="cannot be reached: connection refused; start the cluster") as failed:
+            Api(Access(f"http://127.0.0.1:{port}")).get(PODS)
     assert failed.value.status == 0
 
 
@@ -80,7 +81,7 @@ def listed(answer: Make, version: int, *names: str) -> t.Any:
 
 def followed(api_server: t.Any, until: set[str]) -> list[str]:
     """Follow the pods until these are there; what was asked for meanwhile."""
-    mirror = Mirror(Access(api_server.url), {"pods": (PODS, {"labelSelector": "a=b"})}, 20)
+    mirror = Mirror(Access(api_server.url), {"pods": (PODS, {"labelSelector": "a=b"})}, 300)
     try:
         while set(mirror.objects["pods"]) != until:
             assert mirror.wait(), f"only {set(mirror.objects['pods'])} came"
@@ -138,8 +139,10 @@ def test_who_may_not_watch_is_told_so(api_server: t.Any, answer: Make, refusal: 
 def test_a_mirror_ends_in_time(api_server: t.Any, answer: Make) -> None:
     api_server.on(PODS, listed(answer, 5, "a"))
     api_server.on_watch(PODS, answer(hold=True))
-    mirror = Mirror(Access(api_server.url), {"pods": (PODS, {})}, 0.3)
+    mirror = Mirror(Access(api_server.url), {"pods": (PODS, {})}, 300)
     assert mirror.wait()
+    assert not mirror.wait(time.monotonic() + 0.1)
+    mirror._deadline = time.monotonic() + 0.1
     assert not mirror.wait()
     mirror.close()
 

@@ -62,6 +62,14 @@ def tokens(api_server: t.Any, refusal: Make, monkeypatch: pytest.MonkeyPatch) ->
     return found
 
 
+def until(true: Callable[[], t.Any]) -> None:
+    """Return when it is so; five minutes are an error."""
+    deadline = time.monotonic() + 300
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def pod(name: str, version: int) -> Object:
     """A pod."""
     return {
@@ -115,7 +123,7 @@ def test_a_watch_goes_on_with_a_new_token(api_server: t.Any, answer: Make, token
     api_server.on(PODS, answer(body={"metadata": {"resourceVersion": "5"}, "items": [pod("a", 5)]}))
     ended = answer(events=({"type": "ADDED", "object": pod("b", 6)},))
     api_server.on_watch(PODS, ended, answer(events=({"type": "ADDED", "object": pod("c", 7)},), hold=True))
-    mirror = Mirror(tokens.access, {"pods": (PODS, {})}, 20)
+    mirror = Mirror(tokens.access, {"pods": (PODS, {})}, 300)
     try:
         assert mirror.wait()
         tokens.valid = set()
@@ -132,7 +140,7 @@ def test_a_watch_whose_plugin_fails_says_so_at_once(api_server: t.Any, answer: M
     api_server.on(PODS, answer(body={"metadata": {"resourceVersion": "5"}, "items": []}))
     tokens.valid = set()
     tokens.access.credentials._read = fails
-    mirror = Mirror(tokens.access, {"pods": (PODS, {})}, 20)
+    mirror = Mirror(tokens.access, {"pods": (PODS, {})}, 300)
     with pytest.raises(Failure, match="log in first"):
         mirror.wait()
     mirror.close()
@@ -154,7 +162,7 @@ def sampled(tokens: Tokens, most: int, each: Callable[[int], None] = lambda _n: 
 
     port = int(tokens.access.server.rpartition(":")[2])
     target = Target("127.0.0.1", port, PROXIED, {"authorization": "mine"}, access=tokens.access)
-    settings: dict[str, t.Any] = {"concurrency": 4, "timeout": 5.0, "rate": _sampler.Rate(0), **how}
+    settings: dict[str, t.Any] = {"concurrency": 4, "timeout": 60.0, "rate": _sampler.Rate(0), **how}
     _sampler.sample(target, reader({}), take, most=most, **settings)
     return taken
 
@@ -183,14 +191,19 @@ def test_a_token_that_is_renewed_in_time_stops_nobody(api_server: t.Any, answer:
 
     def ask() -> Credential:
         """A plugin that takes as long as it takes until somebody was answered with the old token."""
-        went_on.append(sampling.wait(60))
+        went_on.append(sampling.wait(300))
         found = kept()
         tokens.valid.add("Bearer 1")
         return found
 
     tokens.access.credentials._read = ask
-    taken = sampled(tokens, 200, lambda _n: sampling.set(), rate=_sampler.Rate(200, steady=True))
-    assert len(taken) == 200
+
+    def each(number: int) -> None:
+        sampling.set()
+        if number == 10:  # and from here on the others are made with the new one
+            until(lambda: tokens.access.credentials.latest.authorization == "Bearer 2")
+
+    assert len(sampled(tokens, 200, each, rate=_sampler.Rate(200, steady=True))) == 200
     assert went_on == [True]
     assert {ask.headers["Authorization"] for ask in api_server.asked} == {"Bearer 1", "Bearer 2"}
 
@@ -224,18 +237,13 @@ def begun(url: str) -> Object:
             Api(access).items(PODS)
         return len(Api(access).items(PODS))
 
-    return _companion.start(work, name="convoy-test", owner=None, maximum=60)
+    return _companion.start(work, name="convoy-test", owner=None, maximum=600)
 
 
 def test_a_companion_renews_its_own(api_server: t.Any, answer: Make, tokens: Tokens) -> None:
     api_server.on(PODS, answer(body={"items": [pod("a", 1)]}))
     handle = alone(begun, api_server.url)
-    deadline = time.monotonic() + 60
-    while not api_server.asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: api_server.asked)
     tokens.valid = {"Bearer of a companion"}
-    while api_server.asked[-1].headers["Authorization"] != "Bearer of a companion":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: api_server.asked[-1].headers["Authorization"] == "Bearer of a companion")
     assert _companion.finish(handle) == 1

@@ -149,11 +149,11 @@ def test_a_change_that_cannot_happen_twice_is_made_again(api: Api, api_server: t
 
 
 def test_a_change_that_could_not_be_sent_is_tried_again(at_once: None) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(ApiError, match=rf"connection refused; .* \(tried {_retries.ATTEMPTS} times") as failed:
-        Api(Access(f"http://127.0.0.1:{port}")).create(POD, {})
+    with socket.socket() as silent:  # which keeps the port, and listens to nobody
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        with pytest.raises(ApiError, match=rf"connection refused; .* \(tried {_retries.ATTEMPTS} times") as failed:
+            Api(Access(f"http://127.0.0.1:{port}")).create(POD, {})
     assert failed.value.refusal.sent is False
 
 

@@ -44,7 +44,7 @@ def held_by(holder: str) -> Object:
 
 def run_that_ended() -> str:
     """The identity of a run that lives no more."""
-    with subprocess.Popen(["sleep", "60"]) as process:
+    with subprocess.Popen(["sleep", "600"]) as process:
         identity = _lock.identity(process.pid)
         process.kill()
     return identity
@@ -124,7 +124,7 @@ def test_it_is_renewed_while_it_is_held(
     api_server.on(lock.collection, lease)
     asked = {**options, "name": "hello", "namespace": "shop", "purpose": "", "wait": 0, "takeover": False}
     known = alone(held, {**asked, "state": "held", "lock": {}}, owner)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while sum(ask.method == "PUT" for ask in api_server.asked) < 3:
         assert time.monotonic() < deadline, "it is not renewed"
         time.sleep(0.01)
