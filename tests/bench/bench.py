@@ -74,10 +74,10 @@ class Cluster:
             except client.ApiException as error:
                 if error.status != 404:
                     raise
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while self.core.list_namespaced_pod("default", label_selector="app=hello,version=2.0.0").items:
             if time.monotonic() > deadline:
-                sys.exit("The pods of hello 2.0.0 did not end within 60 s.")
+                sys.exit("The pods of hello 2.0.0 did not end within 300 s.")
             time.sleep(0.1)
         patch = [{"op": "replace", "path": "/spec/selector", "value": dict(selector)}]
         self.core.patch_namespaced_service("hello", "default", patch)

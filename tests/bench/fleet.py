@@ -47,10 +47,10 @@ def reset(member: Member) -> None:
 
 def address(member: Member) -> str:
     """Where users come in."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (ingress := member.core.read_namespaced_service("hello", "default").status.load_balancer.ingress):
         if time.monotonic() > deadline:
-            sys.exit(f"hello got no address in {member.name} within 60 s.")
+            sys.exit(f"hello got no address in {member.name} within 300 s.")
         time.sleep(0.1)
     return str(ingress[0].ip)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -77,6 +77,16 @@ READ: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def events_since(listed: Callable[..., bytes], version: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each event of a watch since a resourceVersion, and its own. `listed` asks for the list, with further options."""
+    # A server that is busy may not come to the end of them in one watch; it has none left where one is empty.
+    while told := listed(watch=True, resource_version=version, timeout_seconds=1):
+        for event in map(json.loads, told.splitlines()):
+            assert event["type"] in ("ADDED", "MODIFIED", "DELETED"), event
+            version = event["object"]["metadata"]["resourceVersion"]
+            yield int(version), event
+
+
 class History:
     """The Services, EndpointSlices and Deployments of a namespace from entry to exit.
 
@@ -118,14 +128,8 @@ class History:
         return answer
 
     def _since(self, kind: str) -> list[tuple[int, str, dict[str, Any]]]:
-        version, found = self._lists[kind]["metadata"]["resourceVersion"], []
-        # A server that is busy may not come to the end of them in one watch; it has none left where one is empty.
-        while told := self._asked(kind, watch=True, resource_version=version, timeout_seconds=1):
-            events = [json.loads(line) for line in told.splitlines()]
-            assert {event["type"] for event in events} <= {"ADDED", "MODIFIED", "DELETED"}, events
-            found += [(int(event["object"]["metadata"]["resourceVersion"]), kind, event) for event in events]
-            version = str(found[-1][0])
-        return found
+        events = events_since(functools.partial(self._asked, kind), self._lists[kind]["metadata"]["resourceVersion"])
+        return [(version, kind, event) for version, event in events]
 
     def steps(self) -> list[tuple[State, State]]:
         """Each change, as the states before and after it."""

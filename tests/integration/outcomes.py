@@ -87,7 +87,10 @@ def gateway(version: Callable[[], str | None]) -> Iterator[str]:
         def log_message(self, *_line: Any) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # as a run makes several at once, of which a busy machine takes none in for a while
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

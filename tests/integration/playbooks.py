@@ -15,7 +15,6 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ CATALOG = "sandbox/hello"  #: hello with faults as its versions, which only the 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a test gives up waiting for what has to come: so many that no busy machine takes as long.
 PATIENCE = 300
+#: Seconds after which a user gives up a request: so many that no answer of a busy machine takes as long.
+REQUEST = 60
 DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"
 #: Of verdicts that a test is not about: 50 requests show that 95% are answered, 100 that a share is not off by 20%.
 #: By default about 500 show 99.9%, and 10%.
@@ -153,7 +154,8 @@ def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = PATIENC
         try:
             output, _ = started.communicate(timeout=timeout)
         except BaseException:
-            os.killpg(started.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(started.pid, signal.SIGKILL)
             raise
     return Run(int(started.returncode or 0), output)
 
@@ -165,24 +167,6 @@ def complete(apps: client.AppsV1Api, namespace: str) -> None:
         if all(is_complete(each) for each in listed(namespace).items):
             return
     raise AssertionError([each.status for each in listed(namespace).items if not is_complete(each)])
-
-
-@contextlib.contextmanager
-def healing(heal: Callable[[], None]) -> Iterator[None]:
-    """Somebody else, such as Git, who puts something back all the while, as soon as it was written."""
-    over = threading.Event()
-
-    def go_on() -> None:
-        while not over.wait(0.05):
-            heal()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def is_complete(deployment: Any) -> bool:
@@ -296,7 +280,7 @@ class Lab:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
 
         def ask() -> Answer:
-            connection = http.client.HTTPSConnection(place, timeout=30, context=context)
+            connection = http.client.HTTPSConnection(place, timeout=REQUEST, context=context)
             try:
                 connection.request("GET", path, headers=headers)
                 answer = connection.getresponse()

@@ -16,7 +16,7 @@ import urllib3
 from convoy_sandbox.testing import Sandbox
 from integration.conftest import namespace
 from integration.outcomes import Outcomes
-from integration.playbooks import PATIENCE, Answer, Lab, Run, description
+from integration.playbooks import PATIENCE, REQUEST, Answer, Lab, Run, description
 from kubernetes import client, watch
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
@@ -43,8 +43,11 @@ class Routed(Lab):
         """A function that asks the gateway once for the version, over a new connection."""
 
         def ask() -> Answer:
-            with urllib3.PoolManager(retries=False, timeout=10, headers={"Host": self.host, **headers}) as pool:
-                answer = pool.request("GET", f"http://{self.address}/version")
+            with urllib3.PoolManager(retries=False, timeout=REQUEST, headers={"Host": self.host, **headers}) as pool:
+                try:
+                    answer = pool.request("GET", f"http://{self.address}/version")
+                except urllib3.exceptions.HTTPError as error:
+                    return Answer(0, repr(error))
                 return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
 
         return ask
@@ -114,6 +117,24 @@ class Routed(Lab):
         names = {name.replace("application_", f"{role}_"): value for name, value in self.variables.items()}
         names[f"{role}_applications"] = names.pop("applications")
         return Outcomes(self, folder, role, *({**names, **variables, **run} for run in runs or ({},)))
+
+    def met(self, cluster: Sandbox, outcomes: Outcomes, resource: str, number: int, act: Callable[[], Any]) -> Any:
+        """The outcome of a run during which somebody acted, right after its `number`th write to a kind."""
+
+        def counts(write: Any) -> bool:
+            return bool((write.action.namespace, write.action.full_resource) == (self.namespace, resource))
+
+        with contextlib.ExitStack() as stack:
+            running = stack.enter_context(outcomes.start())
+            # Let go before the run is waited for, also where the test fails.
+            held = stack.enter_context(cluster.hold(number, "after", counts))
+            assert held.wait(PATIENCE) is not None
+            act()
+            held.release()
+            output = running.communicate(timeout=PATIENCE)[0]
+        assert running.returncode == 0, output
+        (outcome,) = outcomes.read()
+        return outcome
 
     def services(self) -> set[str]:
         """The names of the Services."""

@@ -42,7 +42,7 @@ def test_short_form_prints_every_figure_or_says_what_is_missing(command: list[st
         [sys.executable, str(BENCH / command[0]), *command[1:]],
         text=True,
         capture_output=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"

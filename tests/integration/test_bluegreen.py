@@ -136,7 +136,9 @@ def test_requests_that_are_under_way_at_the_switch_are_answered(empty: Lab) -> N
         run = empty.start("bluegreen", version="2.0.0", bluegreen_keep_previous=False, bluegreen_previous_delay=0)
 
         def keep_asking(_number: int) -> None:
-            while run.poll() is None:
+            over = False
+            while not over:  # and once more when it is
+                over = run.poll() is not None
                 answer = ask()
                 answers.add((answer.status, answer.version))
 

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
 from integration.fleet import Fleet, Member, fleet, table
-from integration.outcomes import Outcomes, said
-from integration.playbooks import QUICK, Run, Traffic, healing
+from integration.outcomes import said
+from integration.playbooks import PATIENCE, QUICK, Run, Traffic
 from integration.routed import GIT, ROUTES, Routed, deployed, make_route, routed, until
 from kubernetes import client
 
@@ -170,7 +170,7 @@ def test_killed_once_a_write_was_done_and_run_again_ends_as_it_should(
             play["promote"] = True
         with cluster.hold(number, "after", counts) as held:
             with lab.start("canary", **play) as running:
-                reached = held.wait(120)
+                reached = held.wait(PATIENCE)
                 os.killpg(running.pid, signal.SIGKILL)
                 running.communicate()
             held.abandon()
@@ -207,41 +207,22 @@ def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_g
 
 
 def test_a_route_that_is_put_back_fails_the_run_which_names_the_weight_and_who_wrote_it(
-    lab: Routed, tmp_path: Path
+    cluster: Sandbox, lab: Routed, tmp_path: Path
 ) -> None:
     def heal() -> None:
         """Git has a route that leads to stable only, and puts it back as soon as users may get something else."""
-        if lab.weights().get("hello-canary"):
-            lab.backed([{"name": "hello", "port": 80}])
+        assert lab.weights()["hello-canary"] == 25
+        lab.backed([{"name": "hello", "port": 80}])
 
     outcomes = lab.outcomes(tmp_path, canary_version="2.0.0", canary_weight=25)
-    with healing(heal), Traffic(lab) as traffic:
-        (outcome,), run = outcomes.run()
-    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), run.output
+    with Traffic(lab) as traffic:
+        outcome = lab.met(cluster, outcomes, "httproutes", 2, heal)
+    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
     field = "spec.rules[0].backendRefs[name=hello-canary].weight of HTTPRoute hello was changed from 25 to nothing"
     assert f"{field} by {GIT} during this run" in outcome["reason"]
     assert "hello 2.0.0 was rolled back to 1.0.0, which receives all traffic again" in outcome["message"]
     lab.is_as_before("1.0.0")
     assert traffic.lost == []
-
-
-def met(lab: Routed, cluster: Sandbox, outcomes: Outcomes, resource: str, number: int, act: Callable[[], Any]) -> Any:
-    """The outcome of a run during which somebody acted, right after its `number`th write to a kind."""
-
-    def counts(write: Any) -> bool:
-        return bool((write.action.namespace, write.action.full_resource) == (lab.namespace, resource))
-
-    with contextlib.ExitStack() as stack:
-        running = stack.enter_context(outcomes.start())
-        # Let go before the run is waited for, also where the test fails.
-        held = stack.enter_context(cluster.hold(number, "after", counts))
-        assert held.wait(120) is not None
-        act()
-        held.release()
-        output = running.communicate(timeout=240)[0]
-    assert running.returncode == 0, output
-    (outcome,) = outcomes.read()
-    return outcome
 
 
 def test_a_backend_that_the_gateway_does_not_find_gets_no_weight(cluster: Sandbox, lab: Routed, tmp_path: Path) -> None:
@@ -252,7 +233,7 @@ def test_a_backend_that_the_gateway_does_not_find_gets_no_weight(cluster: Sandbo
         lab.core.patch_namespaced_service("hello-canary", lab.namespace, patch)
 
     with Traffic(lab) as traffic:
-        outcome = met(lab, cluster, outcomes, "services", 1, other_port)
+        outcome = lab.met(cluster, outcomes, "services", 1, other_port)
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
     assert "HTTPRoute hello is not accepted by all of its gateways after" in outcome["reason"]
     assert "Gateway web does not find its backends" in outcome["reason"]
@@ -282,7 +263,7 @@ def test_a_canary_that_somebody_scales_to_nothing_is_taken_back_and_the_run_name
         scale = {"spec": {"replicas": 0}}
         lab.apps.patch_namespaced_deployment("hello-canary", lab.namespace, scale, field_manager="colleague")
 
-    outcome = met(lab, cluster, outcomes, "httproutes", 2, scaled)
+    outcome = lab.met(cluster, outcomes, "httproutes", 2, scaled)
     assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
     assert "spec.replicas of Deployment hello-canary was changed from 1 to 0 by colleague" in outcome["reason"]
     lab.is_as_before("1.0.0")

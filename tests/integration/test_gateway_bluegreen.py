@@ -15,7 +15,7 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.outcomes import gateway, said
-from integration.playbooks import Traffic, catalog, healing
+from integration.playbooks import PATIENCE, Traffic, catalog
 from integration.routed import GIT, Routed, deployed, make_route
 from kubernetes import client
 
@@ -114,16 +114,17 @@ def test_what_fails_before_and_after_the_switch_is_taken_back(lab: Routed, tmp_p
 
 
 def test_a_route_that_is_put_back_fails_the_run_which_names_the_weight_and_who_wrote_it(
-    lab: Routed, tmp_path: Path
+    cluster: Sandbox, lab: Routed, tmp_path: Path
 ) -> None:
     def heal() -> None:
         """Git has a route that leads to one Service, and puts it back as soon as users get something else."""
-        if lab.weights().get("hello-preview"):
-            lab.backed([{"name": "hello", "port": 80}])
+        assert lab.weights()["hello-preview"] == 100
+        lab.backed([{"name": "hello", "port": 80}])
 
-    with healing(heal), Traffic(lab) as traffic:
-        (outcome,), run = lab.outcomes(tmp_path, "bluegreen", bluegreen_version="2.0.0").run()
-    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), run.output
+    outcomes = lab.outcomes(tmp_path, "bluegreen", bluegreen_version="2.0.0")
+    with Traffic(lab) as traffic:
+        outcome = lab.met(cluster, outcomes, "httproutes", 3, heal)
+    assert said(outcome) == ("rolled back", "fail", "1.0.0", "1.0.0", True, True), outcome
     field = "spec.rules[0].backendRefs[name=hello-preview].weight of HTTPRoute hello was changed from 100 to nothing"
     assert f"{field} by {GIT}" in outcome["reason"]
     is_at_rest(lab, "1.0.0")
@@ -152,7 +153,7 @@ def test_killed_once_a_write_was_done_it_goes_on_or_back(cluster: Sandbox, lab: 
     with Traffic(lab) as traffic:
         with cluster.hold(number, "after", counts) as held:
             with lab.start("bluegreen", version="2.0.0") as running:
-                reached = held.wait(120)
+                reached = held.wait(PATIENCE)
                 os.killpg(running.pid, signal.SIGKILL)
                 running.communicate()
             held.abandon()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.convoy.rollout.plugins.modules import rollout
 from integration.conftest import printed
-from integration.playbooks import Lab
+from integration.playbooks import PATIENCE, Lab
 
 LABELS = {"app": "hello"}
 
@@ -34,7 +34,7 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
     else:
         create, patch = empty.apps.create_namespaced_daemon_set, empty.apps.patch_namespaced_daemon_set
     create(empty.namespace, {"metadata": {"name": "hello"}, "spec": spec})
-    made = ran(timeout=300)
+    made = ran(timeout=PATIENCE)
     assert (made["status"], made["changed"], made["revision"]) == ("complete", False, 1), made
     assert all(pod["ready"] and pod["revision"] == 1 for pod in made["pods"])
 
@@ -69,7 +69,7 @@ def test_it_is_completed_restarted_and_undone_and_its_history_known(empty: Lab, 
 
 def test_a_pause_keeps_no_pods_of_the_version_that_runs_back(empty: Lab) -> None:
     def ran(**options: Any) -> dict[str, Any]:
-        where = {"kubeconfig": empty.kubeconfig, "namespace": empty.namespace, "name": "hello", "timeout": 120}
+        where = {"kubeconfig": empty.kubeconfig, "namespace": empty.namespace, "name": "hello", "timeout": PATIENCE}
         return printed(rollout, {**where, **options})
 
     spec = {"selector": {"matchLabels": LABELS}, "template": template("1.0.0"), "replicas": 1}

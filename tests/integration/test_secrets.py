@@ -119,7 +119,7 @@ def test_no_secret_is_told_or_left(guarded: tuple[Any, Lab], folders: list[Path]
     told("bluegreen", version="2.0.0")
     with cluster.hold(1, "after", lambda write: write.action.resource == "services") as held:  # the switch
         killed = lab.start("bluegreen", *options, rollback=True)
-        assert held.wait(60), killed.communicate()[0]
+        assert held.wait(PATIENCE), killed.communicate()[0]
         beside = [name for name in os.listdir(folders[1]) if name.startswith("convoy-")]
         os.killpg(killed.pid, signal.SIGKILL)
         outputs.append(killed.communicate()[0])
