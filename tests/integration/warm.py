@@ -233,17 +233,20 @@ def _import() -> None:
     import multiprocessing.util  # noqa: F401  # whose exit function runs after those of what is imported later
 
     from ansible.cli import playbook  # noqa: F401
-    from ansible.plugins.loader import init_plugin_loader
+    from ansible.plugins import loader
 
     # Each run does it again, for which there is a warning.
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
-    init_plugin_loader()
+    loader.init_plugin_loader()
     collection = "ansible_collections.convoy.rollout.plugins"
     ours = [
         (kind, path.stem) for kind in ("action", "callback", "filter", "lookup") for path in (OURS / kind).glob("*.py")
     ]
     for name in (*IMPORTED, *(f"{collection}.{kind}.{name}" for kind, name in ours)):
         importlib.import_module(name)
+    # Of these kinds each run looks at all that Ansible has: it imports them, and parses what options they document.
+    for kind in ("become", "callback", "connection", "shell"):
+        list(getattr(loader, f"{kind}_loader").all(class_only=True))
 
 
 def _run(printed: int, ends: int, args: list[str], env: dict[str, str]) -> NoReturn:
