@@ -60,7 +60,8 @@ def made(seen: Seen, asked: Asked) -> Object:
     template = bare(asked.template or stable["spec"]["template"])
     if not asked.template:
         image = _images.container_of(stable, asked.container, asked.image)["image"]
-        template["spec"] = _with_image(template["spec"], image, _images.with_tag(image, version, asked.image))
+        new = _images.with_tag(image, version, asked.image, variable="canary_image")
+        template["spec"] = _with_image(template["spec"], image, new)
     own, selector = _selecting(stable)
     labels = pod_labels(stable) | (template["metadata"].get("labels") or {}) | own
     template["metadata"] = dict(template["metadata"], labels=labels | _version_label(stable, asked))

@@ -72,7 +72,7 @@ def check(seen: Seen, steps: t.Sequence[Object], whole: int, promote: bool) -> N
     if "version" in selector:
         raise Failure(
             f"Service {behind} is pinned to version {selector['version']}, as by a blue/green rollout, so a canary "
-            f"would get no traffic; remove version from its selector first."
+            f"would get no traffic; first {_selectors.without_version(service)}."
         )
     if pod_labels(stable).get("track") == TRACK:
         raise Failure(

@@ -83,7 +83,7 @@ def template_patch(deployment: Object, wish: Wish) -> list[Object]:
     old = _images.parse(container(deployment, wish)["image"])
     if old.tag == wish.version and wish.image in ("", old.repository):
         return []
-    new = _images.with_tag(old.reference, wish.version, wish.image)
+    new = _images.with_tag(old.reference, wish.version, wish.image, variable="rolling_update_image")
     patch = [
         {"op": "replace", "path": f"{path}/image", "value": new}
         for path, item in _containers(template)
@@ -142,7 +142,7 @@ def services(deployment: Object, wish: Wish, found: t.Iterable[Object]) -> list[
         if not _selectors.selects(selector, after):
             raise Failure(
                 f"Service {service} leads to version {selector.get('version', before.get('version'))} of {name} only, "
-                f"and would lead nowhere after a rolling update; use bluegreen, or remove version from its selector."
+                f"and would lead nowhere after a rolling update; use bluegreen, or {_selectors.without_version(item)}."
             )
         leading.append(item)
     return first(leading, name)

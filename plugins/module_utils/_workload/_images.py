@@ -64,17 +64,17 @@ def check_repository(name: str, repository: str) -> None:
         raise Failure(f"{name} is {repository}; set it without a tag or a digest ({image.repository}).")
 
 
-def with_tag(reference: str, tag: str, repository: str = "") -> str:
+def with_tag(reference: str, tag: str, repository: str = "", *, variable: str = "image") -> str:
     """The same image, or one of another repository, with another tag.
 
-    Raises Failure for one that is pinned by a digest, unless the repository is given: whoever pinned it did not mean
-    it to follow a tag.
+    Raises Failure for one that is pinned by a digest, unless the repository is given, by the variable of that name:
+    whoever pinned it did not mean it to follow a tag.
     """
     image = parse(reference)
     if image.digest and not repository:
         raise Failure(
-            f"The image {reference} is pinned by its digest, so it cannot be replaced by a version; set the image's "
-            f"name without tag and digest ({image.repository}) to pin it by a tag from now on."
+            f"The image {reference} is pinned by its digest, so it cannot be replaced by a version; set {variable} to "
+            f"its name without tag and digest, {image.repository}, to pin it by a tag from now on."
         )
     return f"{repository or image.repository}:{tag}"
 

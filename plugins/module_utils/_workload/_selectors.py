@@ -73,3 +73,14 @@ def query(selector: t.Mapping[str, t.Any]) -> str:
             }[rule["operator"]]
         )
     return ",".join(rules)
+
+
+def without_version(service: t.Mapping[str, t.Any]) -> str:
+    """How a person removes `version` from the selector of a Service, where that adds no pods, in words."""
+    metadata = service["metadata"]
+    where = f"-n {metadata['namespace']} " if metadata.get("namespace") else ""
+    patch = '[{"op": "remove", "path": "/spec/selector/version"}]'
+    return (
+        "remove version from its selector, where that lets in no other pods: kubectl "
+        f"{where}patch service {metadata['name']} --type=json -p '{patch}'"
+    )

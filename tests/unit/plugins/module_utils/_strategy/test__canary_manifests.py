@@ -206,7 +206,7 @@ def test_the_image_of_a_canary(image: str, given: str, expected: str) -> None:
 def test_an_image_that_is_pinned_by_a_digest_takes_no_version_unless_the_image_is_given() -> None:
     stable = deployment()
     stable["spec"]["template"]["spec"]["containers"][0]["image"] = "reg/hello@sha256:12"
-    with pytest.raises(Failure, match=r"pinned by its digest.*set the image's name without tag and digest"):
+    with pytest.raises(Failure, match=r"pinned by its digest.*set canary_image to its name without tag and digest"):
         _canary_manifests.made(seen(stable), Asked(version="2.0.0"))
 
 

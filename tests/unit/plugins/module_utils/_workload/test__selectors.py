@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import typing as t
 
 import pytest
@@ -12,6 +14,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._selector
     query,
     selects,
     unmet,
+    without_version,
 )
 from convoy_sandbox import selectors
 from hypothesis import given
@@ -60,3 +63,10 @@ def test_what_a_selector_asks_for() -> None:
     assert unmet({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]}, {"app": "a"}) == (
         "app notin (a)"
     )
+
+
+def test_how_version_is_removed_from_a_selector_can_be_typed() -> None:
+    said = without_version({"metadata": {"name": "hello", "namespace": "shop"}})
+    command = shlex.split(said.partition(": ")[2])
+    assert command[:5] == ["kubectl", "-n", "shop", "patch", "service"]
+    assert json.loads(command[-1]) == [{"op": "remove", "path": "/spec/selector/version"}]
