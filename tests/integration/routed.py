@@ -16,7 +16,7 @@ import urllib3
 from convoy_sandbox.testing import Sandbox
 from integration.conftest import namespace
 from integration.outcomes import Outcomes
-from integration.playbooks import PATIENCE, REQUEST, Answer, Lab, Run, description
+from integration.playbooks import PATIENCE, REQUEST, Answer, Lab, Run, copied, description
 from kubernetes import client, watch
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
@@ -59,12 +59,6 @@ class Routed(Lab):
     def canary(self, *options: str, **extra_vars: Any) -> Run:
         """Run the canary's playbook to its end."""
         return self.play("canary", *options, **extra_vars)
-
-    def deploy(self) -> None:
-        """Deploy hello 1.0.0, and return when the gateway leads to it. It is verified by itself until then."""
-        run = self.play("app_deploy", application_entry={"service": "hello", "port": 80, "path": "/version"})
-        assert run.code == 0, run.output
-        until(lambda: self.asker()().status == 200)
 
     @property
     def custom(self) -> client.CustomObjectsApi:
@@ -173,12 +167,23 @@ def routed(kubeconfig: str, namespace: str, *, quick: bool = True) -> Routed:
 
 
 @contextlib.contextmanager
-def deployed(cluster: Sandbox, make: Callable[[Routed], None]) -> Iterator[Routed]:
-    """The application in a namespace of its own, behind what `make` creates."""
+def deployed(cluster: Sandbox) -> Iterator[Routed]:
+    """The application as app_deploy leaves it, behind nothing: what tests begin with copies of."""
     with namespace(str(cluster.kubeconfig)) as empty:
         found = routed(empty.kubeconfig, empty.namespace)
+        entry = {"service": "hello", "port": 80, "path": "/version"}
+        run = found.play("app_deploy", application_entry=entry, application_router={})
+        assert run.code == 0, run.output
+        yield found
+
+
+@contextlib.contextmanager
+def behind(source: Routed, make: Callable[[Routed], None]) -> Iterator[Routed]:
+    """The application of another namespace in one of its own, behind what `make` creates, once users are answered."""
+    with namespace(source.kubeconfig) as empty:
+        found = routed(empty.kubeconfig, empty.namespace)
         make(found)
-        found.deploy()
+        copied(source, found)
         yield found
 
 

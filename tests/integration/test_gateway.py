@@ -21,7 +21,7 @@ from integration.conftest import namespace
 from integration.fleet import Fleet, Member, fleet, table
 from integration.outcomes import said
 from integration.playbooks import PATIENCE, QUICK, Run, Traffic
-from integration.routed import GIT, ROUTES, Routed, deployed, make_route, routed, until
+from integration.routed import GIT, ROUTES, Routed, behind, deployed, make_route, routed, until
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -35,9 +35,15 @@ def cluster() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def source(cluster: Sandbox) -> Iterator[Routed]:
+    with deployed(cluster) as found:
+        yield found
+
+
 @pytest.fixture
-def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with deployed(cluster, make_route) as found:
+def lab(source: Routed) -> Iterator[Routed]:
+    with behind(source, make_route) as found:
         yield found
 
 

@@ -16,7 +16,7 @@ from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.outcomes import gateway, said
 from integration.playbooks import PATIENCE, Traffic, catalog
-from integration.routed import GIT, Routed, deployed, make_route
+from integration.routed import GIT, Routed, behind, deployed, make_route
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -28,9 +28,15 @@ def cluster() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def source(cluster: Sandbox) -> Iterator[Routed]:
+    with deployed(cluster) as found:
+        yield found
+
+
 @pytest.fixture
-def lab(cluster: Sandbox) -> Iterator[Routed]:
-    with deployed(cluster, make_route) as found:
+def lab(source: Routed) -> Iterator[Routed]:
+    with behind(source, make_route) as found:
         yield found
 
 

@@ -13,7 +13,7 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.playbooks import PATIENCE, Traffic
-from integration.routed import Routed, deployed, make_route
+from integration.routed import Routed, behind, deployed, make_route
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -27,13 +27,19 @@ def cluster() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def source(cluster: Sandbox) -> Iterator[Routed]:
+    with deployed(cluster) as found:
+        yield found
+
+
 @pytest.fixture
-def lab(cluster: Sandbox) -> Iterator[Routed]:
+def lab(source: Routed) -> Iterator[Routed]:
     def made(found: Routed) -> None:
         found.variables["application_router"] = {"ingress": {"name": "hello"}}
         make(found)
 
-    with deployed(cluster, made) as found:
+    with behind(source, made) as found:
         yield found
 
 

@@ -10,7 +10,7 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.playbooks import Traffic
-from integration.routed import Routed, deployed, until
+from integration.routed import Routed, behind, deployed, until
 from kubernetes import client, config
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -93,8 +93,14 @@ def cluster() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def source(cluster: Sandbox) -> Iterator[Routed]:
+    with deployed(cluster) as found:
+        yield found
+
+
 @pytest.fixture
-def lab(cluster: Sandbox) -> Iterator[Routed]:
+def lab(source: Routed) -> Iterator[Routed]:
     def made(found: Routed) -> None:
         found.variables["application_router"] = {}
         services = [{"name": "hello", "port": 80}]
@@ -106,7 +112,7 @@ def lab(cluster: Sandbox) -> Iterator[Routed]:
         }
         create(found, "ingressroutes", "IngressRoute", {"entryPoints": ["web"], "routes": [route]})
 
-    with deployed(cluster, made) as found:
+    with behind(source, made) as found:
         yield found
 
 
