@@ -185,6 +185,10 @@ def _asked(
     """
     looks = _baseline.asked(options, service, entry=judged["entry"])
     evidence = f"Service {service}"
+    before = (run.handle.get("baseline") or {}).get("services", {}).get(service)
+    if before and before["by"] == "nothing":
+        run.verified(evidence, {**before, "verdict": "unverified"}, final=True)
+        return f"Service {service} was not verified: {before['message']}"
     nothing = f"Nothing was rolled back: fix {service}, and deploy again."
     for attempt in range(options["settle"] + 1):
         try:
@@ -197,7 +201,6 @@ def _asked(
         if attempt < options["settle"]:
             time.sleep(1)
     if seen["answered"]:
-        before = (run.handle.get("baseline") or {}).get("services", {}).get(service)
         most = {"min_success": _proof.least(judged["min_success"], before)}
         try:
             result = _version_distribution.looked({**looks, **judged, **most}, task.environ, run=run)

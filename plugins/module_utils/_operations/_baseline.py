@@ -75,7 +75,10 @@ def noted(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Pl
 
 
 def _by_service(options: t.Mapping[str, t.Any], task: Task, journal: Journal, plan: Plan) -> dict[str, Facts]:
-    """What users get of each Service that answers before the change, where each is asked by itself afterwards."""
+    """What users get of each Service that answers before the change, where each is asked by itself afterwards.
+
+    Raises Failure where one lets in too few requests to be verified, unless the option `unverified` allows that.
+    """
     found: dict[str, Facts] = {}
     for service in [] if task.check_mode else plan.services:
         try:
@@ -83,9 +86,15 @@ def _by_service(options: t.Mapping[str, t.Any], task: Task, journal: Journal, pl
         except Failure:
             continue  # it is yet to be created, or has no pod
         if few["answered"]:
-            found[service] = _counted_on(options, task, service, few)
-            kept = {key: found[service][key] for key in ("by", *KEPT) if key in found[service]}
-            journal.note("verified", what=f"before, Service {service}", final=False, verdict="pass", **kept)
+            counted = _counted_on(options, task, service, few)
+            refusal = _baseline.limited(counted)
+            if refusal:
+                counted = {**counted, "by": "nothing", "message": _baseline.allowed(counted["message"])}
+            found[service], verdict = counted, "unverified" if refusal else "pass"
+            kept = {key: counted[key] for key in ("by", *KEPT) if key in counted}
+            journal.note("verified", what=f"before, Service {service}", final=False, verdict=verdict, **kept)
+            if refusal and not options["unverified"]:
+                raise Failure(f"Service {service}: {refusal}")
     return found
 
 

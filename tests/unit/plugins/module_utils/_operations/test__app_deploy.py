@@ -95,13 +95,15 @@ def test_what_was_lost_before_the_change_may_be_lost_after_it_and_a_first_deploy
             verified(tmp_path, entry=by_url(url), baseline={"by": "later"})
 
 
+LOOKED = _version_distribution.looked
+
+
 class Services:
     """Services of a namespace, each of which is a server."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **answers: Answer) -> None:
         self._stack = contextlib.ExitStack()
         self._urls = {name: self._stack.enter_context(answering(answer)) for name, answer in answers.items()}
-        self._looked = _version_distribution.looked
         monkeypatch.setattr(_version_distribution, "looked", self.looked)
         monkeypatch.setattr(_app_deploy.time, "sleep", lambda _seconds: None)
 
@@ -117,7 +119,7 @@ class Services:
             raise Failure(f"There is no Service {options['name']}.")
         fast = {"rate_limit": 0.0, "concurrency": 1, "name": None, "application_service": None}
         entry = {"url": self._urls[options["name"]]}
-        return self._looked({**options, **fast, "entry": entry}, *others, **more)
+        return LOOKED({**options, **fast, "entry": entry}, *others, **more)
 
 
 def test_each_service_is_judged_and_one_that_cannot_be_asked_is_not_said_to_pass(
@@ -185,12 +187,27 @@ def test_an_entry_that_has_the_replaced_version_alone_may_be_something_else(answ
         assert event["verdict"] == "pass"
 
 
-def noted(*, check_mode: bool = False, services: t.Sequence[str]) -> dict[str, t.Any]:
-    """What is known of the Services before the change."""
+def noted(*, check_mode: bool = False, unverified: bool = False, services: t.Sequence[str]) -> dict[str, t.Any]:
+    """What is known of the Services before the change. Raises Failure."""
     options = {name: spec.get("default") for name, spec in _run.ARGUMENTS.items()}
-    options.update(namespace="shop", request={"min_success": 0.999})
+    options.update(namespace="shop", request={"min_success": 0.999}, unverified=unverified)
     plan = Plan(before="", target="", changes=True, headline="", would="", repairs=True, services=services)
     return _baseline.noted(options, Task(check_mode=check_mode), Journal(None), plan)
+
+
+BUSY = b"HTTP/1.1 429 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def test_a_service_that_lets_in_too_few_requests_to_be_verified_is_refused_or_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Services(monkeypatch, api=until(200, GOOD, BUSY)), pytest.raises(Failure, match=r"Service api: .*HTTP 429"):
+        noted(services=["api"])
+    with Services(monkeypatch, web=until(200, GOOD, BUSY)):
+        before = noted(services=["web"], unverified=True)
+        (event,) = verified(tmp_path, services=["web"], baseline=before)
+    assert event["verdict"] == "unverified"
+    assert "429" in str(event["errors"])
 
 
 def test_check_mode_asks_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
