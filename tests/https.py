@@ -24,11 +24,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """With room for clients that a busy machine takes in later."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def served(handler: type[Handler]) -> Iterator[tuple[http.server.ThreadingHTTPServer, str]]:
     """The server, until it is closed, and the authority that it is to be trusted by (base64)."""
     made = certificates.make()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.socket = made.server_context().wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:

@@ -340,12 +340,18 @@ def _handler(google: Google, tls: ssl.SSLContext) -> type[http.server.BaseHTTPRe
     return Handler
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """With room for clients that a busy machine takes in later."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def google(folder: Path, endpoint: str, ca: bytes, token: str) -> Iterator[Google]:
     """Google, as long as the `with` block; its files are in `folder`."""
     standin = Google(endpoint, base64.b64encode(ca).decode(), token, folder=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(standin, _files(folder)))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), _handler(standin, _files(folder)))
     standin.proxy = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -88,7 +88,7 @@ def gateway(version: Callable[[], str | None]) -> Iterator[str]:
             """Say nothing."""
 
     class Server(http.server.ThreadingHTTPServer):
-        request_queue_size = 128  # as a run makes several at once, of which a busy machine takes none in for a while
+        request_queue_size = 128  # room for clients that a busy machine takes in later
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -19,6 +18,7 @@ import aiohttp
 from .. import resources
 from ..admission.webhooks import Answer, Call
 from ..errors import ApiError
+from ..network.patience import Patience
 from ..store import Object, Store
 from . import proxy
 
@@ -36,7 +36,7 @@ class Webhooks:
         """What a webhook answers, or in Go's words why it does not."""
         url = _url(call)
         try:
-            async with asyncio.timeout(call.seconds):
+            async with Patience(call.seconds):
                 status, text = await self._post(call, url)
         except TimeoutError:
             return Answer(error=f'failed to call webhook: Post "{url}": context deadline exceeded')

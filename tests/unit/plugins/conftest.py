@@ -124,12 +124,18 @@ def _handler(script: Script) -> type[http.server.BaseHTTPRequestHandler]:
     return Handler
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """With room for clients that a busy machine takes in later."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @pytest.fixture
 def api_server() -> Iterator[Script]:
     """A scripted API server over plain HTTP; its address is `.url`."""
     script = Script()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), _handler(script))
     script.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

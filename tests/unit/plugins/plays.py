@@ -66,6 +66,7 @@ class Server(http.server.ThreadingHTTPServer):
     """An API server on 127.0.0.1 that knows users by their tokens, remembers each request and refuses it."""
 
     daemon_threads = True
+    request_queue_size = 128  # room for clients that a busy machine takes in later
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

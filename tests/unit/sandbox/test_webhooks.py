@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,17 +102,20 @@ def test_what_a_webhook_allows_is_asked_once_and_stored(api: Any) -> None:
 
 
 def test_a_webhook_that_is_not_there_refuses_unless_it_may_be_ignored(api: Any) -> None:
-    with webhook(lambda _: {"allowed": True}) as where:
-        pass
-    configure(api, where)
-    assert refused(api, "nobody")["message"] == (
-        'Internal error occurred: failed calling webhook "one.example.com": failed to call webhook: Post '
-        f'"{where[0]}/one?timeout=10s": dial tcp {where[0].removeprefix("https://")}: connect: connection refused'
-    )
-    hooks = kubernetes.client.AdmissionregistrationV1Api(api)
-    hooks.delete_validating_webhook_configuration("one")
-    configure(api, where, failurePolicy="Ignore")
-    create(api, "ignored")
+    authority = base64.b64encode(certificates.make().ca).decode()
+    with socket.socket() as silent:  # which keeps the port, and listens to nobody
+        silent.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        where = (f"https://{place}", authority, [])
+        configure(api, where)
+        assert refused(api, "nobody")["message"] == (
+            'Internal error occurred: failed calling webhook "one.example.com": failed to call webhook: Post '
+            f'"https://{place}/one?timeout=10s": dial tcp {place}: connect: connection refused'
+        )
+        hooks = kubernetes.client.AdmissionregistrationV1Api(api)
+        hooks.delete_validating_webhook_configuration("one")
+        configure(api, where, failurePolicy="Ignore")
+        create(api, "ignored")
 
 
 def test_an_unknown_authority_is_not_trusted(api: Any) -> None:
@@ -180,7 +184,7 @@ def test_pods_of_a_replica_set_are_changed_and_refused_as_others_are(api: Any) -
         configure(api, where, mutates=True)
         apps.create_namespaced_deployment("default", {"metadata": {"name": "hooked"}, "spec": spec})
         watch = kubernetes.watch.Watch()
-        for event in watch.stream(core.list_namespaced_pod, "default", label_selector="injected", timeout_seconds=30):
+        for event in watch.stream(core.list_namespaced_pod, "default", label_selector="injected", timeout_seconds=300):
             assert event["object"].metadata.labels["injected"] == "yes"
             if len(core.list_namespaced_pod("default", label_selector="injected").items) == 3:
                 watch.stop()

@@ -93,7 +93,7 @@ class World:
         self.kubelet: Kubelet
         self.lifecycle: NodeLifecycle
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 60) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 300) -> None:
         changed = asyncio.Event()
         unsubscribe = self.store.subscribe(lambda _: changed.set())
         try:

@@ -244,7 +244,7 @@ def test_pods_count_as_available_after_min_ready_seconds() -> None:
                         seen.append((s["status"].get("readyReplicas", 0), s["status"].get("availableReplicas", 0)))
 
             it.store.subscribe(look)
-            await it.until(it.complete(3), seconds=20)
+            await it.until(it.complete(3))
             assert (3, 0) in seen
             assert all(available <= ready for ready, available in seen)
 

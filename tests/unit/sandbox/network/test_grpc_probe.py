@@ -65,7 +65,7 @@ class Server:
 
 
 def probed(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object], service: str = "", seconds: float = 30
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object], service: str = "", seconds: float = 300
 ) -> str:
     async def run() -> str:
         with addresses() as block:
