@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import socket
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-#: How long the kernel may take to bring what one socket of this process sent to another one.
+#: How long the kernel may take to bring what one socket of this process sent to another one, beside what it has queued.
 _KERNEL_SECONDS = 0.001
+_ROUNDS = 4  #: packets of a connection that follow from each other: the three that open it, and what is sent
 
 
 class _Leaping(selectors.DefaultSelector):
@@ -25,6 +27,19 @@ class _Leaping(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
+        self._queued = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._queued.bind(("127.0.0.1", 0))
+        self._queued.connect(self._queued.getsockname())
+
+    def close(self) -> None:
+        self._queued.close()
+        super().close()
+
+    def _await_kernel(self) -> None:
+        """Return when what was sent has come: a busy kernel queues packets, and brings them in their order."""
+        for _round in range(_ROUNDS):
+            self._queued.send(b"?")
+            self._queued.recv(1)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
@@ -32,6 +47,7 @@ class _Leaping(selectors.DefaultSelector):
             return found
         if timeout is None:  # somebody outside has to do something
             return super().select(None)
+        self._await_kernel()
         found = super().select(_KERNEL_SECONDS)
         if not found:
             self.time += timeout

@@ -34,7 +34,7 @@ CATALOG = "sandbox/hello"  #: hello with faults as its versions, which only the 
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a test gives up waiting for what has to come: so many that no busy machine takes as long.
-PATIENCE = 300
+PATIENCE = 600
 #: Seconds after which a user gives up a request: so many that no answer of a busy machine takes as long.
 REQUEST = 60
 DESCRIPTION = ROOT / "inventories/sandbox/group_vars/clusters/application.yml"

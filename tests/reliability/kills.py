@@ -32,7 +32,7 @@ Object = dict[str, Any]
 
 CALLBACKS = str(Path(__file__).with_name("callbacks"))
 IMAGES = {"kelseyhightower/hello:3.0.0": Image("hello", version="3.0.0")}
-LONGEST = 300.0  #: seconds for a run to come to a point or to end
+LONGEST = 600.0  #: seconds for a run to come to a point or to end
 SETTLE = 20.0  #: seconds after a run for what it deleted to be gone
 REQUESTS = 40  #: how many are asked for the version in the end
 

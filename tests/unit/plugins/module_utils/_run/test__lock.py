@@ -8,7 +8,7 @@ import subprocess
 import time
 import typing as t
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,8 +35,8 @@ def lock(options: dict[str, t.Any]) -> _lock.Lock:
 
 
 def held_by(holder: str) -> Object:
-    """The Lease as the API server has it when somebody holds it, who renewed it just now."""
-    now = datetime.now(UTC)
+    """The Lease as the API server has it when somebody holds it, whose clock is ahead: it lasts as long as a test."""
+    now = datetime.now(UTC) + timedelta(hours=1)
     lease = _lease.taken(None, name="convoy-hello", holder=holder, purpose="canary to 2.0.0", now=now)
     lease["metadata"].update(uid="u", resourceVersion="5")
     return lease
