@@ -10,11 +10,10 @@ Source of the rules: the Kubernetes documentation on Server-Side Apply.
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
-from . import schema
+from . import documents, schema
 from .errors import ApiError
 
 Fields = dict[str, Any]
@@ -250,7 +249,7 @@ def server_side_apply(
     """The object after an apply, with its new managedFields. Raises ApiError 409 on conflicts."""
     wanted = leaves(fields_of(config, node, maps=False))
     if live is None:
-        merged = copy.deepcopy(config)
+        merged = documents.copied(config)
         merged["metadata"]["managedFields"] = [_entry(manager, "Apply", api_version, subresource, now, wanted)]
         return merged
     managed: list[dict[str, Any]] = live["metadata"].get("managedFields") or []
@@ -342,9 +341,9 @@ def dotted(path: Path) -> str:
 def _merge(live: Any, config: Any, node: schema.Node) -> Any:
     """What is configured laid over what is there, element by element where the schema says so."""
     if isinstance(config, dict) and isinstance(live, dict) and not _is_atomic(node):
-        result = {key: copy.deepcopy(value) for key, value in live.items()}
+        result = {key: documents.copied(value) for key, value in live.items()}
         for key, value in config.items():
-            result[key] = _merge(live[key], value, schema.field(node, key)) if key in live else copy.deepcopy(value)
+            result[key] = _merge(live[key], value, schema.field(node, key)) if key in live else documents.copied(value)
         return result
     keys = list_keys(node)
     if isinstance(config, list) and isinstance(live, list) and keys:
@@ -354,12 +353,12 @@ def _merge(live: Any, config: Any, node: schema.Node) -> Any:
         return [
             _merge(old[key], new[key], element)
             if key in old and key in new
-            else copy.deepcopy(new.get(key, old.get(key)))
+            else documents.copied(new.get(key, old.get(key)))
             for key in _interleaved(list(old), list(new))
         ]
     if isinstance(config, list) and isinstance(live, list) and node.get("x-kubernetes-list-type") == "set":
-        return copy.deepcopy(_interleaved(live, config))
-    return copy.deepcopy(config)
+        return documents.copied(_interleaved(live, config))
+    return documents.copied(config)
 
 
 def _interleaved(old: list[Any], new: list[Any]) -> list[Any]:

@@ -8,11 +8,10 @@ What v1 has no field for stands in annotations there, in the form of the API's i
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
-from . import resources
+from . import documents, resources
 from .resources import RESOURCES, Resource
 from .store import Object
 
@@ -105,7 +104,7 @@ def _json(value: Any) -> str:
 def _flat(metric: Object) -> Object:
     """A metric as v1's annotation has it: the target's values beside the name."""
     kind = metric["type"][:1].lower() + metric["type"][1:]
-    source = copy.deepcopy(metric.get(kind) or {})
+    source = documents.copied(metric.get(kind) or {})
     target = source.pop("target", {})
     if kind == "resource":
         for key, name in (("averageUtilization", "targetAverageUtilization"), ("averageValue", "targetAverageValue")):

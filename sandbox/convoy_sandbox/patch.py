@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import jsonpatch
 import jsonpointer
 
-from . import schema
+from . import documents, schema
 from .errors import ApiError, bad_request
 
 JSON = "application/json-patch+json"
@@ -35,7 +34,7 @@ def json_patch(document: Any, operations: Any) -> Any:
         if not isinstance(operation, dict):
             raise bad_request(f"error decoding patch: {operation!r} is not an operation: it must be an object")
     try:
-        return jsonpatch.JsonPatch(operations).apply(copy.deepcopy(document))
+        return jsonpatch.JsonPatch(operations).apply(documents.copied(document), in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
         text = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", text, {}) from error
@@ -44,7 +43,7 @@ def json_patch(document: Any, operations: Any) -> Any:
 def merge(document: Any, patch: Any) -> Any:
     """RFC 7396: objects are merged, null removes, everything else replaces."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return documents.copied(patch)
     result = dict(document) if isinstance(document, dict) else {}
     for key, value in patch.items():
         if value is None:

@@ -9,7 +9,6 @@ validate, admit (quota, terminating namespaces), keep generation and field owner
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import datetime
 import functools
@@ -19,7 +18,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from . import admission, conversion, errors, kinds, patch, resources, schema, selectors, times
+from . import admission, conversion, documents, errors, kinds, patch, resources, schema, selectors, times
 from . import apply as ownership
 from .admission import context, webhooks
 from .admission.policies import Attempt
@@ -218,7 +217,7 @@ class Registry:
         for key in ("labels", "annotations", "finalizers", "ownerReferences"):
             if key not in changed["metadata"]:
                 decoded["metadata"].pop(key, None)
-        decoded = copy.deepcopy(decoded)
+        decoded = documents.copied(decoded)
         kind.default(decoded)
         return decoded
 
@@ -270,7 +269,7 @@ class Registry:
         if problem:
             raise _unreadable(resource, obj, problem, patched=patched)
         decoded["kind"], decoded["apiVersion"] = expected, resource.api_version
-        return copy.deepcopy(decoded)
+        return documents.copied(decoded)
 
     def _decoded_custom(self, resource: Resource, obj: Object, validation: str) -> Object:
         given, version = obj.get("kind", ""), obj.get("apiVersion", "")
@@ -298,7 +297,7 @@ class Registry:
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
                 f"strict decoding error: {texts}"
             )
-        return copy.deepcopy(decoded)
+        return documents.copied(decoded)
 
     def _place(self, resource: Resource, namespace: str, meta: Object) -> None:
         if not resource.namespaced:
@@ -612,7 +611,7 @@ class Registry:
     ) -> Object:
         """Change a copy of the current object in place and store it: how controllers write."""
         old = self.get(resource, namespace, name)
-        new = copy.deepcopy(old)
+        new = documents.copied(old)
         change(new)
         return self._replace(resource, old, new, subresource=subresource, manager=manager, dry_run=False)
 
@@ -771,7 +770,7 @@ class Registry:
         admission.ask(self.store, Attempt(resource, "", "DELETE", None, old, dry_run))
         kind = kinds.kind_of(resource)
         if not meta.get("deletionTimestamp"):
-            old = copy.deepcopy(old)
+            old = documents.copied(old)
             kind.prepare_delete(old)
             meta = old["metadata"]
         grace = self._grace(resource, old, grace_period_seconds)
@@ -801,7 +800,7 @@ class Registry:
             return self.store.remove(resource, meta.get("namespace", ""), name), True
         if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return old, False
-        new = copy.deepcopy(old)
+        new = documents.copied(old)
         when = times.now() + datetime.timedelta(seconds=grace)
         new["metadata"]["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
         if kind.deletion_counts:

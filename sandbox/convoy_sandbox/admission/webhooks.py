@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import copy
 import dataclasses
 import hashlib
 import json
@@ -21,7 +20,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from .. import expressions, patch, resources
+from .. import documents, expressions, patch, resources
 from ..errors import ApiError
 from ..resources import RESOURCES, Resource
 from ..store import Object, Store
@@ -234,7 +233,7 @@ def _mutated(attempt: Attempt, answer: Answer, webhook: Object) -> Object:
         except ApiError:
             text = f"{operation.get('op')} operation does not apply: doc is missing path: {operation.get('path')}"
             raise _internal(f"{text}: missing value") from None
-    return copy.deepcopy(new)
+    return documents.copied(new)
 
 
 def _operations(patched: Any) -> Iterable[Object]:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import copy
-
-from .. import patch, resources
+from .. import documents, patch, resources
 from ..errors import ApiError
 from ..registry import Registry
 from ..settings import Settings
@@ -59,7 +57,7 @@ class AutoscalerController(Controller[tuple[str, str]]):
         if scaler is None:
             return
         self._queue.add_after(key, self._period)
-        status = copy.deepcopy(scaler["status"])
+        status = documents.copied(scaler["status"])
         try:
             self._scale(scaler, status)
         except ApiError as error:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import copy
-
-from .. import resources
+from .. import documents, resources
 from ..errors import ApiError
 from ..kinds.pods import random_suffix
 from ..registry import Registry
@@ -34,7 +32,7 @@ _TOLERATIONS = (
 
 def pod_spec(template: Object, node: str) -> Object:
     """The spec of the pod for one node: bound to it by affinity, with the tolerations of a daemon."""
-    spec: Object = copy.deepcopy(template["spec"])
+    spec: Object = documents.copied(template["spec"])
     tolerations = spec.setdefault("tolerations", [])
     for key, effect in _TOLERATIONS:
         wanted = {"key": key, "operator": "Exists", "effect": effect}
@@ -253,7 +251,7 @@ class DaemonSetController(Controller[tuple[str, str]]):
         }
         pod = {
             "metadata": {
-                **copy.deepcopy(template["metadata"]),
+                **documents.copied(template["metadata"]),
                 "name": name,
                 "generateName": f"{meta['name']}-",
                 "labels": labels,

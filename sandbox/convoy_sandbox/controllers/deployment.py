@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import hashlib
 import json
 
-from .. import resources, times
+from .. import documents, resources, times
 from ..errors import ApiError
 from ..kinds.pods import ALPHABET
 from ..registry import Registry
@@ -113,7 +112,7 @@ def compute_status(deployment: Object, new: Object | None, sets: list[Object]) -
     status["terminatingReplicas"] = total("terminatingReplicas")
     if "collisionCount" in old:
         status["collisionCount"] = old["collisionCount"]
-    status["conditions"] = copy.deepcopy(old.get("conditions") or [])
+    status["conditions"] = documents.copied(old.get("conditions") or [])
     if available >= deployment["spec"]["replicas"] - max_unavailable(deployment):
         conditions.put(status, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:
@@ -225,7 +224,7 @@ class DeploymentController(Controller[tuple[str, str]]):
     def _pause_conditions(self, deployment: Object) -> Object:
         if deadline_seconds(deployment) is None:
             return deployment
-        status = copy.deepcopy(deployment.get("status") or {})
+        status = documents.copied(deployment.get("status") or {})
         condition = conditions.find(status, "Progressing")
         reason = condition["reason"] if condition else ""
         if reason == "ProgressDeadlineExceeded":
@@ -360,7 +359,7 @@ class DeploymentController(Controller[tuple[str, str]]):
 
     def _record(self, deployment: Object, revision: int, *, created: str = "", found: str = "") -> Object:
         """The revision in the Deployment's annotation, and the condition that says where its ReplicaSet is from."""
-        status = copy.deepcopy(deployment.get("status") or {})
+        status = documents.copied(deployment.get("status") or {})
         condition = conditions.find(status, "Progressing")
         if deadline_seconds(deployment) is not None:
             # As recorded: the controller has just written that it goes on, so that what it would write of the new
@@ -388,9 +387,9 @@ class DeploymentController(Controller[tuple[str, str]]):
         spec, meta = deployment["spec"], deployment["metadata"]
         collisions = (deployment.get("status") or {}).get("collisionCount", 0)
         suffix = template_hash(spec["template"], collisions)
-        template = copy.deepcopy(spec["template"])
+        template = documents.copied(spec["template"])
         template["metadata"]["labels"] = {**template["metadata"]["labels"], HASH: suffix}
-        selector = copy.deepcopy(spec["selector"])
+        selector = documents.copied(spec["selector"])
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH: suffix}
         surge, _ = limits(deployment)
         first = Size("", 0, 0)
@@ -431,7 +430,7 @@ class DeploymentController(Controller[tuple[str, str]]):
 
     def _fail(self, deployment: Object, message: str) -> None:
         if deadline_seconds(deployment) is not None:
-            status = copy.deepcopy(deployment.get("status") or {})
+            status = documents.copied(deployment.get("status") or {})
             conditions.put(status, "Progressing", "False", "ReplicaSetCreateError", message)
             self._write_status(resources.DEPLOYMENTS, deployment, status)
         self._events.event(deployment, "ReplicaSetCreateError", message, warning=True)

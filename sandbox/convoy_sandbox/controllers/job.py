@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import datetime
 import zoneinfo
 
-from .. import resources, times
+from .. import documents, resources, times
 from ..errors import ApiError
 from ..kinds.batch import schedule
 from ..kinds.pods import random_suffix
@@ -106,7 +105,7 @@ class JobController(Controller[tuple[str, str]]):
             self._expire(job)
             return
         pods = [pod for _, pod in self._index.of(uid, resources.PODS) if owned_by(pod, uid)]
-        status = copy.deepcopy(job.get("status") or {})
+        status = documents.copied(job.get("status") or {})
         self._count(job, pods, status)
         active = [pod for pod in pods if not is_over(pod) and not pod["metadata"].get("deletionTimestamp")]
         if job["spec"].get("suspend"):
@@ -182,7 +181,7 @@ class JobController(Controller[tuple[str, str]]):
         return last + delay - asyncio.get_running_loop().time()
 
     def _create(self, job: Object) -> Object:
-        meta, template = job["metadata"], copy.deepcopy(job["spec"]["template"])
+        meta, template = job["metadata"], documents.copied(job["spec"]["template"])
         prefix = f"{meta['name']}-"
         pod: Object = {
             "metadata": {
@@ -206,7 +205,7 @@ class JobController(Controller[tuple[str, str]]):
         status["ready"] = sum(1 for pod in active if is_ready(pod))
         status.setdefault("terminating", 0)
         status.setdefault("uncountedTerminatedPods", {})
-        self._write_status(resources.JOBS, job, copy.deepcopy(status))  # which changes nothing where it is the same
+        self._write_status(resources.JOBS, job, documents.copied(status))  # which changes nothing where it is the same
 
     def _look_again(self, job: Object, status: Object) -> None:
         deadline = job["spec"].get("activeDeadlineSeconds")
@@ -329,7 +328,7 @@ class CronJobController(Controller[tuple[str, str]]):
         for job in active if spec["concurrencyPolicy"] == "Replace" else ():
             self._registry.delete(resources.JOBS, meta["namespace"], job["metadata"]["name"], propagation="Background")
             jobs = [each for each in jobs if each is not job]
-        template = copy.deepcopy(spec["jobTemplate"])
+        template = documents.copied(spec["jobTemplate"])
         name = f"{meta['name'][:52]}-{int(moment.timestamp()) // 60}"
         body = {
             "metadata": {**template.get("metadata", {}), "name": name, "ownerReferences": [owner_reference(cron)]},
@@ -349,7 +348,7 @@ class CronJobController(Controller[tuple[str, str]]):
                 self._registry.delete(resources.JOBS, meta["namespace"], meta["name"], propagation="Background")
 
     def _write(self, cron: Object, jobs: list[Object], moment: datetime.datetime | None) -> None:
-        status = copy.deepcopy(cron.get("status") or {})
+        status = documents.copied(cron.get("status") or {})
         if moment is not None:
             status["lastScheduleTime"] = moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ended = [job["status"]["completionTime"] for job in jobs if (job.get("status") or {}).get("completionTime")]

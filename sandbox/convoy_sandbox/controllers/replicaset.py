@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from collections.abc import Iterable
 
-from .. import resources, times
+from .. import documents, resources, times
 from ..errors import ApiError
 from ..kinds.pods import random_suffix
 from ..registry import Registry
@@ -117,7 +116,7 @@ def compute_status(replica_set: Object, active: list[Object], terminating: int, 
     status["observedGeneration"] = replica_set["metadata"]["generation"]
     old = replica_set["status"].get("conditions")
     if old:
-        status["conditions"] = copy.deepcopy(old)
+        status["conditions"] = documents.copied(old)
     if failure is not None:
         conditions.put(status, "ReplicaFailure", "True", "FailedCreate", failure.message, updated=False)
     elif old:
@@ -200,7 +199,7 @@ class ReplicaSetController(Controller[tuple[str, str]]):
 
     def _create(self, replica_set: Object) -> None:
         meta = replica_set["metadata"]
-        template = copy.deepcopy(replica_set["spec"]["template"])
+        template = documents.copied(replica_set["spec"]["template"])
         prefix = f"{meta['name']}-"
         name = prefix[:58] + random_suffix()
         pod: Object = {

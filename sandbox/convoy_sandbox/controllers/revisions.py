@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
-from .. import resources
+from .. import documents, resources
 from ..errors import ApiError
 from ..registry import Registry
 from ..store import Object, Store
@@ -24,7 +23,7 @@ _HASH_LABEL = "controller.kubernetes.io/hash"
 def template_of(revision: Object) -> Object:
     """The pod template that a ControllerRevision holds."""
     template = revision["data"]["spec"]["template"]
-    return copy.deepcopy({key: value for key, value in template.items() if key != "$patch"})
+    return documents.copied({key: value for key, value in template.items() if key != "$patch"})
 
 
 class Revisions:
@@ -75,7 +74,7 @@ class Revisions:
                 **({"annotations": annotations} if annotations else {}),
                 "ownerReferences": [owner_reference(owner)],
             },
-            "data": {"spec": {"template": {**copy.deepcopy(template), "$patch": "replace"}}},
+            "data": {"spec": {"template": {**documents.copied(template), "$patch": "replace"}}},
             "revision": number,
         }
         return self._registry.create(

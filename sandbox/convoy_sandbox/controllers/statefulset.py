@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .. import resources
+from .. import documents, resources
 from ..errors import ApiError
 from ..registry import Registry
 from ..selectors import labels_of
@@ -278,7 +277,7 @@ class StatefulSetController(Controller[tuple[str, str]]):
         }
         body = {"metadata": {**wanted["metadata"], "name": name, "labels": labels}, "spec": wanted["spec"]}
         self._registry.create(
-            resources.PERSISTENTVOLUMECLAIMS, namespace, copy.deepcopy(body), manager="kube-controller-manager"
+            resources.PERSISTENTVOLUMECLAIMS, namespace, documents.copied(body), manager="kube-controller-manager"
         )
 
     def _delete(self, workload: Object, pod: Object) -> None:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import copy
-
+from .. import documents
 from ..errors import Cause
 from ..store import Object
 from .base import Kind, required, unsupported, wrong
@@ -113,7 +112,7 @@ def _default_behavior(behavior: Object) -> None:
         given = behavior.setdefault(direction, {})
         for key, value in rules.items():
             if given.get(key) is None:
-                given[key] = copy.deepcopy(value)
+                given[key] = documents.copied(value)
 
 
 def _metric_causes(metric: Object, where: str) -> list[Cause]:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from .. import schema
+from .. import documents, schema
 from ..errors import ApiError, Cause
 from ..resources import Custom, Resource
 from ..store import Object
@@ -148,7 +147,7 @@ def scale(resource: Resource, obj: Object) -> tuple[int, Object]:
 
 def scaled(resource: Resource, obj: Object, replicas: int) -> Object:
     """An object with another number of replicas."""
-    changed = copy.deepcopy(obj)
+    changed = documents.copied(obj)
     *parents, last = (_custom_of(resource).scale or {})["specReplicasPath"].strip(".").split(".")
     place = changed
     for name in parents:

@@ -9,7 +9,6 @@ ratcheting); of the words and their order: the recordings.
 
 from __future__ import annotations
 
-import copy
 import datetime
 import ipaddress
 import re
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from .. import documents
 from ..errors import Cause
 from ..kinds.base import duplicate, required, unsupported, wrong
 
@@ -91,7 +91,7 @@ def default(node: Node, value: Any) -> Any:
     filled = dict(value)
     for key, child in (node.get("properties") or {}).items():
         if "default" in child and filled.get(key) is None and (key not in filled or not child.get("nullable")):
-            filled[key] = copy.deepcopy(child["default"])
+            filled[key] = documents.copied(child["default"])
     return {key: default(property_of(node, key) or {}, item) for key, item in filled.items()}
 
 
