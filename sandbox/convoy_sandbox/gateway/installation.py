@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..registry import Registry
     from ..store import Object, Store
 
-_SECONDS = 25.0  #: until a gateway that does not serve is given up
+_SECONDS = 100.0  #: until a gateway that does not serve is given up
 _LOOK = 0.02  #: seconds between two looks
 _MANAGER = "convoy-sandbox"
 

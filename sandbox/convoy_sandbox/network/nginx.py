@@ -232,7 +232,7 @@ def _build() -> _Build:
     found = (_packaged(), shutil.which("nginx"), shutil.which("nginx", path="/usr/sbin:/usr/local/sbin"))
     for path in filter(None, found):
         try:
-            text = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=5, check=False).stderr
+            text = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=60, check=False).stderr
         except (OSError, subprocess.TimeoutExpired):
             continue
         version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", text)
