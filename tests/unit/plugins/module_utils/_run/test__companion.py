@@ -80,7 +80,7 @@ def seen(_stop: Stop) -> dict[str, t.Any]:
     arguments, environment = (Path(f"/proc/self/{name}").read_bytes().decode() for name in ("cmdline", "environ"))
     return {
         "name": Path("/proc/self/comm").read_text().strip(),
-        "leads its session": os.getsid(0) == os.getpgid(0) != os.getsid(os.getppid()),
+        "leads its session": os.getsid(0) == os.getpgid(0) != os.getsid(RUN),
         "shown": arguments + environment,
     }
 
