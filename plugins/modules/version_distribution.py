@@ -216,7 +216,9 @@ options:
     type: float
     default: 200.0
   request_timeout:
-    description: Seconds that a request may take.
+    description: >-
+      Seconds that a request may take. Those in which a busy machine does not let the task look for the answer do not
+      count.
     type: float
     default: 5.0
     version_added: 0.2.0
