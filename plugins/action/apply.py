@@ -26,6 +26,7 @@ class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _apply.ARGUMENTS
+    of_run = ("namespace",)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Refuse a connection that leads elsewhere: Secrets would go there, and the kubeconfig is here."""

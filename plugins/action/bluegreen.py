@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from ansible_collections.convoy.rollout.plugins.plugin_utils._operation import OperationAction
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _bluegreen
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 
 
 class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _bluegreen.ARGUMENTS
+    of_run = ("plan", "namespace", "name", *_run.SHARED)
     operation = staticmethod(_bluegreen.run)

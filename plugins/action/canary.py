@@ -13,4 +13,5 @@ class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _canary.ARGUMENTS
+    of_run = ("namespace",)
     operation = staticmethod(_canary.run)

@@ -13,4 +13,5 @@ class ActionModule(OperationAction):
     """See the module of the same name."""
 
     arguments = _rollout.ARGUMENTS
+    of_run = ("namespace", "timeout")
     operation = staticmethod(_rollout.run)

@@ -16,5 +16,8 @@ options:
       - What the task with M(convoy.rollout.run) registered that began the run which this task belongs to.
       - With it, the run's lock is read right before each write, a run that has lost it stops, and what is done and
         observed becomes a part of the run's outcome. Without it the task works by itself.
+      - Of a strategy's own modules, C(namespace), C(samples), C(min_success), C(settle) and C(timeout) are by default
+        what the run was begun with, of M(convoy.rollout.apply) C(namespace), of M(convoy.rollout.rollout) that and
+        C(timeout).
     type: dict
 """

@@ -42,11 +42,10 @@ options:
       - By default the one of the kubeconfig's context, as for kubectl, else V(default).
     type: str
   name:
-    description: The name of the application.
+    description: The name of the application. By default the one of the run.
     type: str
-    required: true
   plan:
-    description: What M(convoy.rollout.run) returned as C(plan).
+    description: What M(convoy.rollout.run) returned as C(plan). By default that of the run.
     type: dict
     default: {}
   definition:
@@ -106,9 +105,7 @@ EXAMPLES = r"""
 - name: Switch the traffic of hello
   convoy.rollout.bluegreen:
     state: switched
-    name: hello
     run: "{{ mine }}"
-    plan: "{{ mine.plan }}"
 """
 
 RETURN = r"""

@@ -18,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.plugin_utils._bytecode import Fi
 from ansible.plugins.action import ActionBase
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _access
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure, Task, attempt
+from ansible_collections.convoy.rollout.plugins.module_utils._run import _run
 
 
 class OperationAction(ActionBase):
@@ -26,6 +27,9 @@ class OperationAction(ActionBase):
     _requires_connection = False
     arguments: t.ClassVar[dict[str, t.Any]]
     movable: t.ClassVar[bool] = True  #: to a host whose connection is not local
+    #: The options that a task has from the run that it is given, where it is not given them themselves. Each expression
+    #: less in a role is two thousandths of a second less of CPU in each of its tasks, on each cluster.
+    of_run: t.ClassVar[t.Sequence[str]] = ()
 
     def __init_subclass__(cls) -> None:
         """Have the processes of tasks share the memory of Ansible's own, which loads an action before it starts them.
@@ -35,6 +39,12 @@ class OperationAction(ActionBase):
         """
         super().__init_subclass__()
         gc.freeze()
+
+    @classmethod
+    def with_those_of_run(cls, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The options of a task, with those that it has from its run where it is not given them itself."""
+        known = _run.begun_with(given.get("run"))
+        return {**{name: known[name] for name in cls.of_run if name in known and name in cls.arguments}, **given}
 
     def operation(self, options: t.Mapping[str, t.Any], task: Task, /) -> dict[str, t.Any]:
         """What is done. Raises Failure."""
@@ -47,6 +57,7 @@ class OperationAction(ActionBase):
         if self.movable and self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
+        self._task.args = self.with_those_of_run(self._task.args)
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
         environ = self._environ()
         quiet = self._task.no_log

@@ -21,7 +21,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "app_deploy": ({"deployments": ["hello"]}, ""),
     "application_info": ({}, ""),
     "apply": ({"definition": {"kind": "ConfigMap"}}, "works on the machine of ansible-playbook"),
-    "bluegreen": ({"state": "switched", **HELLO}, "plan is empty"),
+    "bluegreen": ({"state": "switched", **HELLO}, "Set run to what"),
     "bluegreen_info": (HELLO, ""),
     "canary": ({"state": "stepped"}, "missing required arguments: run"),
     "canary_info": (HELLO, ""),

@@ -57,7 +57,7 @@ ARGUMENTS: dict[str, t.Any] = {
         "required": True,
     },
     "namespace": {"type": "str"},
-    "name": {"type": "str", "required": True},
+    "name": {"type": "str"},
     "plan": {"type": "dict", "default": {}},
     "definition": {"type": "raw", "no_log": True},
     "entry": _version_distribution.ARGUMENTS["entry"],
@@ -136,8 +136,8 @@ def run(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
     """Prepare the other colour, switch to it or back, or retire the old one. Raises Failure."""
     if options["state"] == "back":
         return _bluegreen_back.back(options, task)
-    if not options["plan"]:
-        raise Failure("plan is empty: set it to what convoy.rollout.run returned as plan.")
+    if not options["plan"] or not options["name"]:
+        raise Failure("Set run to what the task with convoy.rollout.run registered, which has the plan and the name.")
     work = {
         "prepared": _prepared,
         "previewed": _previewed,

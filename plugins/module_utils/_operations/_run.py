@@ -87,7 +87,11 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
         with contextlib.closing(_api.api(options, task.environ)) as api:
             made = planning.prepare(api, begin)
         noted += [{"kind": "changed", "at": time.time(), "message": message} for message in made]
-        handle = {**_locked(planning, begin, options, task), "family": begin.request.get("family_size", 1)}
+        handle = {
+            **_locked(planning, begin, options, task),
+            "family": begin.request.get("family_size", 1),
+            "options": _run.shared(begin.namespace, begin.application, begin.request),
+        }
         journal = Journal(handle["directory"])
         journal.note("begun", **begun)
         for message in made:

@@ -22,6 +22,9 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._place im
 #: The option by which a task belongs to a run: what the task that began it returned.
 OPTION: dict[str, t.Any] = {"run": {"type": "dict"}}
 
+#: What a request says for the whole run: its tasks need not be given it.
+SHARED = ("samples", "min_success", "settle", "timeout")
+
 STAND = 5.0  #: seconds that a tool which puts objects back is given after the last change
 LOOK = 1.0  #: seconds between two looks meanwhile
 
@@ -145,6 +148,20 @@ class Run:
             by_others=isinstance(failure, ChangedError),
         )
         return failure
+
+
+def shared(namespace: str, application: t.Any, request: Options) -> dict[str, t.Any]:
+    """What the handle of a run keeps for its tasks, of what it is begun with. No credentials are among it."""
+    return {"namespace": namespace, "name": application, **{key: request[key] for key in SHARED if key in request}}
+
+
+def begun_with(option: t.Any) -> dict[str, t.Any]:
+    """The options that a task has from its run, where it is not given them: its plan, and what the handle keeps."""
+    registered = option if isinstance(option, dict) else {}
+    handle = registered.get("run", registered)
+    kept = handle.get("options") if isinstance(handle, dict) else None
+    known = {**(kept or {}), "plan": registered.get("plan")}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def handle_of(option: t.Mapping[str, t.Any] | None) -> Handle | None:

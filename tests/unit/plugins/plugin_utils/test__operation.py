@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,38 @@ def test_what_is_there_when_an_action_is_loaded_stays_shared_with_the_tasks_proc
         assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
+
+
+class Verified(_operation.OperationAction):
+    """An action whose tasks have some options from their run."""
+
+    arguments: t.ClassVar[dict[str, t.Any]] = {"run": {}, "plan": {}, "namespace": {}, "samples": {}, "replicas": {}}
+    of_run = ("plan", "namespace", "samples", "timeout")
+
+
+HANDLE = {"directory": "/run", "options": {"namespace": "shop", "samples": 50, "timeout": 9, "replicas": 7}}
+BEGUN = {"changed": False, "run": HANDLE, "plan": {"phase": "switch"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ({"run": BEGUN}, {"plan": {"phase": "switch"}, "namespace": "shop", "samples": 50}),
+        ({"run": HANDLE}, {"namespace": "shop", "samples": 50}),
+        ({"run": BEGUN, "samples": 20, "plan": {}}, {"plan": {}, "namespace": "shop", "samples": 20}),
+        ({"run": {"run": {"refused": {}}, "failed": True}}, {}),
+        ({"run": {"msg": "a variable is not defined", "failed": True}}, {}),
+        ({"run": {"run": "what somebody typed"}}, {}),
+        ({"run": "what somebody typed"}, {}),
+        ({"samples": 5}, {"samples": 5}),
+    ],
+    ids=["registered", "handle", "given", "refused", "never begun", "no handle", "no run", "without one"],
+)
+def test_a_task_has_the_options_of_its_run_that_it_is_not_given(
+    given: dict[str, t.Any], known: dict[str, t.Any]
+) -> None:
+    assert Verified.with_those_of_run(given) == {**given, **known}
+
+
+def test_an_action_that_names_none_has_none_of_them() -> None:
+    assert _operation.OperationAction.with_those_of_run({"run": BEGUN}) == {"run": BEGUN}
