@@ -54,10 +54,10 @@ class OperationAction(ActionBase):
         """What the module would return."""
         super().run(tmp, task_vars)
         self._task_vars = task_vars
+        self._task.args = self.with_those_of_run(self._task.args)
         if self.movable and self._connection.transport != "local":
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars))
         run = _ended_with_run()
-        self._task.args = self.with_those_of_run(self._task.args)
         _checked, options = self.validate_argument_spec(argument_spec=self.arguments)
         environ = self._environ()
         quiet = self._task.no_log

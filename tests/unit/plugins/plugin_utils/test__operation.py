@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import typing as t
+from unittest import mock
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_a_task_has_the_options_of_its_run_that_it_is_not_given(
 
 def test_an_action_that_names_none_has_none_of_them() -> None:
     assert _operation.OperationAction.with_those_of_run({"run": BEGUN}) == {"run": BEGUN}
+
+
+@pytest.mark.parametrize("transport", ["local", "ssh"])
+def test_it_has_them_wherever_its_module_runs(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = mock.Mock(args={"run": BEGUN}, async_val=0, check_mode=False, diff=False, environment=[])
+    action = Verified(task, mock.Mock(transport=transport), *[mock.Mock()] * 4)
+    monkeypatch.setattr(action, "_execute_module", lambda **_: dict(task.args))
+    monkeypatch.setattr(action, "validate_argument_spec", lambda **_: (None, dict(task.args)))
+    monkeypatch.setattr(action, "operation", lambda options, _task: dict(options), raising=False)
+    monkeypatch.setattr(_operation, "_ended_with_run", lambda: None)
+    monkeypatch.setattr(_operation._access, "placed", lambda options, _environ: options)
+    assert action.run(task_vars={})["namespace"] == "shop"
