@@ -6,8 +6,8 @@ import gc
 import subprocess
 import sys
 import typing as t
-from unittest import mock
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.plugin_utils import _operation
