@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -55,9 +56,11 @@ def test_each_has_its_own_environment(play: Path) -> None:
         assert f"localhost: {said}\n" in output
 
 
-def test_one_that_is_killed_says_by_what(play: Path) -> None:
-    with warm.start([str(play), "-e", "waits=true", "-v"], warm.environment()) as run:
+def test_one_is_known_by_its_mark_and_once_it_is_killed_says_by_what(play: Path) -> None:
+    mark = uuid.uuid4().hex
+    with warm.start([str(play), "-e", "waits=true", "-v"], warm.environment() | {warm.MARK: mark}) as run:
         assert "PLAY" in next(line for line in run.stdout if line.strip() and "config file" not in line)
+        assert f"{warm.MARK}={mark}\0" in Path(f"/proc/{run.pid}/environ").read_text()
         os.killpg(run.pid, signal.SIGKILL)
         assert run.wait(60) == -signal.SIGKILL
 

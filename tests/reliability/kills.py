@@ -24,6 +24,7 @@ from convoy_sandbox import resources
 from convoy_sandbox.network.images import Image
 from convoy_sandbox.testing import Sandbox, sandbox
 from convoy_sandbox.writes import Write
+from integration import warm
 from integration.playbooks import Lab, Run, Traffic
 from reliability.frame import Case, Result, Section, wrong
 from reliability.scenarios import SCENARIOS, Play, Scenario
@@ -59,7 +60,7 @@ MODES = ("group", "run", "everything")
 class Started:
     """A run that can be killed, known by a mark that all of its processes have."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | warm.Forked
     mark: str
     tasks: Path
 
@@ -132,16 +133,17 @@ class Bench:
         return lab
 
     def start(self, lab: Lab, play: Play, stop_at: int = 0) -> Started:
-        """Begin a run that tells which tasks start, and stops at one of them."""
+        """Begin a run that tells which tasks start, and stops at one of them; a quick one does neither."""
         playbook, variables = play
         mark = uuid.uuid4().hex
         tasks = self.directory / mark
-        environment = {
-            "RELIABILITY_MARK": mark,
-            "RELIABILITY_TASKS": str(tasks),
-            "RELIABILITY_STOP_AT": str(stop_at),
-            "ANSIBLE_CALLBACK_PLUGINS": CALLBACKS,
-        }
+        environment = {warm.MARK: mark}
+        if not self.quick:
+            environment |= {
+                "RELIABILITY_TASKS": str(tasks),
+                "RELIABILITY_STOP_AT": str(stop_at),
+                "ANSIBLE_CALLBACK_PLUGINS": CALLBACKS,
+            }
         return Started(replace(lab, environment=environment).start(playbook, **variables), mark, tasks)
 
     def run(self, lab: Lab, play: Play) -> tuple[Run, Started]:
@@ -264,7 +266,10 @@ def _different(where: str, wanted: Any, found: Any) -> list[str]:
 
 @contextlib.contextmanager
 def bench(*, quick: bool = False, **settings: Any) -> Iterator[Bench]:
-    """A sandbox to work on; `settings` are those of `Settings`. `quick` is as of Lab."""
+    """A sandbox to work on; `settings` are those of `Settings`.
+
+    `quick` is as of Lab; its runs are forked, too, and can be killed at what they write, and not at a task.
+    """
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with (
         tempfile.TemporaryDirectory() as directory,
