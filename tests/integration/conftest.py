@@ -123,7 +123,7 @@ def guarded_cluster() -> Iterator[Any]:
     """A sandbox of one's own, for whoever makes users."""
     from convoy_sandbox.testing import sandbox
 
-    with sandbox(name=f"users-{uuid.uuid4().hex[:8]}") as cluster:
+    with sandbox(name=f"users-{uuid.uuid4().hex[:8]}", data_plane="instant") as cluster:
         yield cluster
 
 

@@ -20,7 +20,7 @@ def kubeconfig() -> Iterator[str]:
     if GIVEN:
         yield GIVEN
         return
-    with sandbox(images={"busybox:1.36": Image(command=("/bin/true",))}) as cluster:
+    with sandbox(images={"busybox:1.36": Image(command=("/bin/true",))}, data_plane="instant") as cluster:
         yield str(cluster.kubeconfig)
 
 

@@ -27,7 +27,7 @@ def kubeconfig() -> Iterator[str]:
         pytest.skip("the back end is a program of this machine")
     images = {f"{SHOP}:{version}": Image(command=(*PROGRAM, version)) for version in ("1.0.0", "2.0.0", "3.0.0")}
     images[f"{SHOP}:bad"] = Image(command=(*PROGRAM, "bad", "error"))
-    with sandbox(images=images) as cluster:
+    with sandbox(images=images, data_plane="instant") as cluster:
         yield str(cluster.kubeconfig)
 
 
@@ -38,6 +38,7 @@ def deployed(lab: Lab, *modes: str, ports: list[dict[str, Any]] | None = None, *
         "image": f"{SHOP}:1.0.0",
         "args": list(modes),
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},  # else they are replaced one by one
     }
     labels = {"app": "shop"}
     body = {
