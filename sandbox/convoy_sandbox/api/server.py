@@ -657,7 +657,7 @@ class ApiServer:
 
 def _no_verification() -> ssl.SSLContext:
     """As the real proxy: a Service's own certificate says nothing about who it is."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
