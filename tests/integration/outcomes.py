@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from integration.playbooks import PATIENCE, QUICK, Lab, Run
+from integration.playbooks import PATIENCE, QUICK, Lab, Run, ended
 
 CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
 
@@ -25,7 +25,7 @@ class Outcomes:
     """
 
     def __init__(self, lab: Lab, folder: Path, role: str, *runs: dict[str, Any]) -> None:
-        self.lab, self.role = lab, role
+        self.lab, self.role, self.patience = lab, role, PATIENCE * len(runs)
         self.play, self.kept = folder / "play.yml", folder / "outcomes.json"
         keep = {"outcomes": f"{{{{ outcomes | default([]) + [[rollout_result, {role}_result]] }}}}"}
         tasks: list[dict[str, Any]] = []
@@ -65,10 +65,9 @@ class Outcomes:
 
     def run(self, *options: str) -> tuple[list[dict[str, Any]], Run]:
         """The outcomes, and the play that they are of."""
-        with self.start(*options) as started:
-            output, _ = started.communicate(timeout=PATIENCE)
-        assert started.returncode == 0, output
-        return self.read(), Run(started.returncode, output)
+        run = ended(self.start(*options), self.patience)
+        assert run.code == 0, run.output
+        return self.read(), run
 
 
 @contextlib.contextmanager

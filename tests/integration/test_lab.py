@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 
-from integration.playbooks import ELSEWHERE, Lab
+from integration.playbooks import ELSEWHERE, PATIENCE, Lab, ended
 
 
 def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
-    # This machine has addresses that reach a cluster for the sandbox only.
-    run = empty.play("lab", **({"client_addresses": []} if ELSEWHERE else {}))
-    assert run.code == 0, run.output
     told = [
         "PLAY [Explain: ",
         "Number of desired pods",
@@ -40,6 +37,10 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
         "PLAY [Blue/green: and back]",
         "hello 1.0.0 (blue, Deployment hello) now receives all traffic",
     ]
+    # This machine has addresses that reach a cluster for the sandbox only.
+    begun = empty.start("lab", **({"client_addresses": []} if ELSEWHERE else {}))
+    run = ended(begun, timeout=PATIENCE * sum(line.startswith("PLAY ") for line in told))
+    assert run.code == 0, run.output
     places = [run.output.find(line) for line in told]
     assert -1 not in places, (told[places.index(-1)], run.output)
     assert sorted(places) == places, run.output
