@@ -308,9 +308,10 @@ class Mixed:
         return self.fleet.play(version=version, fleet_strategy="canary", waves=["all"], **least, **QUICK, **extra_vars)
 
 
-@pytest.fixture
-def mixed(lab: Routed, tmp_path: Path) -> Iterator[Mixed]:
-    with fleet(tmp_path, 1, first=2) as made:
+@pytest.fixture(scope="module")
+def mixed(source: Routed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+    """Each test begins with what the one before it has left."""
+    with behind(source, make_route) as lab, fleet(tmp_path_factory.mktemp("fleet"), 1, first=2) as made:
         inventory = yaml.safe_load(made.inventory.read_text())
         hosts = inventory["clusters"]["hosts"]
         # What a cluster would find by itself is no proof that its host's variable counts.
@@ -327,40 +328,43 @@ def ends(run: Run) -> dict[str, tuple[str, str, str]]:
     return {name: (row["BEFORE"], row["AFTER"], row["VERDICT"]) for name, row in table(run).items()}
 
 
-def test_a_fleet_gives_a_canary_its_share_in_each_clusters_own_way(mixed: Mixed) -> None:
-    with Traffic(mixed.route) as traffic:
-        run = mixed.canary("2.0.0")
-        assert run.code == 0, run.output
-        assert ends(run) == {"cluster-03": ("1.2.0", "2.0.0", "pass"), "route": ("1.0.0", "2.0.0", "pass")}
-        proved = r"; observed: {} [1-9]\d*, 2\.0\.0 [1-9]\d* of "
-        by_route = "weight 25%: HTTPRoute hello gives it to 1 replica beside 3 of stable" + proved.format(r"1\.0\.0")
-        by_pods = "weight 25%: 1 of 4 pods gives 25%" + proved.format(r"1\.2\.0")
-        assert re.search(by_route, run.output), run.output
-        assert re.search(by_pods, run.output), run.output
-        assert "wave 1, 2 clusters together: pass, 2.0.0 20 of 20 requests, 0 lost" in run.output
-        mixed.route.is_as_before("2.0.0")
-    assert traffic.lost == []
-    assert (mixed.pods.live(), mixed.pods.scaled()) == ("2.0.0", {"hello": 3})
-
-
-def test_a_version_that_fails_by_the_route_is_taken_back_there_and_stays_where_it_is_good(mixed: Mixed) -> None:
-    run = mixed.canary("3.0.0")
-    assert run.code != 0
-    assert ends(run) == {"cluster-03": ("1.2.0", "3.0.0", "pass"), "route": ("1.0.0", "1.0.0", "fail")}, run.output
-    assert "Wave 1 of 1 failed, so no later wave was started. route: hello 3.0.0 failed verification" in run.output
-    mixed.route.is_as_before("1.0.0")
-    assert (mixed.pods.live(), mixed.pods.scaled()) == ("3.0.0", {"hello": 3})
-
-
 def test_a_version_that_fails_by_pods_goes_back_by_the_route_too_where_the_wave_does(mixed: Mixed) -> None:
+    before = mixed.pods.live()
     with Traffic(mixed.route) as traffic:
         run = mixed.canary("bad", on_failure="rollback_wave")
         assert run.code != 0
-        back = {"cluster-03": ("1.2.0", "1.2.0", "fail"), "route": ("1.0.0", "1.0.0", "rolled back")}
+        back = {"cluster-03": (before, before, "fail"), "route": ("1.0.0", "1.0.0", "rolled back")}
         assert ends(run) == back, run.output
         assert (
             "Wave 1 of 1 failed, so no later wave was started. cluster-03: hello bad failed verification" in run.output
         )
         mixed.route.is_as_before("1.0.0")
     assert (traffic.lost, traffic.versions) == ([], ["1.0.0", "bad"])
-    assert (mixed.pods.live(), mixed.pods.scaled()) == ("1.2.0", {"hello": 3})
+    assert (mixed.pods.live(), mixed.pods.scaled()) == (before, {"hello": 3})
+
+
+def test_a_version_that_fails_by_the_route_is_taken_back_there_and_stays_where_it_is_good(mixed: Mixed) -> None:
+    before = mixed.pods.live()
+    run = mixed.canary("3.0.0")
+    assert run.code != 0
+    assert ends(run) == {"cluster-03": (before, "3.0.0", "pass"), "route": ("1.0.0", "1.0.0", "fail")}, run.output
+    assert "Wave 1 of 1 failed, so no later wave was started. route: hello 3.0.0 failed verification" in run.output
+    mixed.route.is_as_before("1.0.0")
+    assert (mixed.pods.live(), mixed.pods.scaled()) == ("3.0.0", {"hello": 3})
+
+
+def test_a_fleet_gives_a_canary_its_share_in_each_clusters_own_way(mixed: Mixed) -> None:
+    before = mixed.pods.live()
+    with Traffic(mixed.route) as traffic:
+        run = mixed.canary("2.0.0")
+        assert run.code == 0, run.output
+        assert ends(run) == {"cluster-03": (before, "2.0.0", "pass"), "route": ("1.0.0", "2.0.0", "pass")}
+        proved = r"; observed: {} [1-9]\d*, 2\.0\.0 [1-9]\d* of "
+        by_route = "weight 25%: HTTPRoute hello gives it to 1 replica beside 3 of stable" + proved.format(r"1\.0\.0")
+        by_pods = "weight 25%: 1 of 4 pods gives 25%" + proved.format(re.escape(before))
+        assert re.search(by_route, run.output), run.output
+        assert re.search(by_pods, run.output), run.output
+        assert "wave 1, 2 clusters together: pass, 2.0.0 20 of 20 requests, 0 lost" in run.output
+        mixed.route.is_as_before("2.0.0")
+    assert traffic.lost == []
+    assert (mixed.pods.live(), mixed.pods.scaled()) == ("2.0.0", {"hello": 3})
