@@ -31,7 +31,7 @@ BENCH = Path(__file__).resolve().parents[1] / "bench"
         (
             ["fleet.py", "--clusters", "2"],
             [
-                r"2 clusters: fleet\.yml [\d.]+ s; [\d.]+ CPU s a cluster; peak memory \d+ MiB",
+                r"2 clusters: fleet\.yml [\d.]+ s; [\d.]+ CPU s a cluster, [\d.]+ beside it; peak memory \d+ MiB",
                 r"loop of kubectl [\d.]+ s, ratio [\d.]+|beside a loop of kubectl: not measured, ",
             ],
         ),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from bench.figures import jinja_characters, table, tasks_of
+from bench.figures import MOST_JINJA, jinja_characters, roles_jinja, table, tasks_of
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,17 @@ def test_jinja_is_expressions_and_statements_with_their_braces(text: str, charac
 
 def test_jinja_of_several_files_adds_up() -> None:
     assert jinja_characters(["{{ a }}", "", "{{ b }} {{"]) == 14
+
+
+def test_roles_are_counted_without_argument_specs_and_templates(tmp_path: Path) -> None:
+    for name in ("web/tasks/main.yml", "web/vars/main.yml", "web/meta/argument_specs.yml", "web/templates/pod.yaml.j2"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a: '{{ a }}'\n")
+    assert roles_jinja(tmp_path) == 14
+
+
+def test_the_roles_pick_values_and_compose_nothing() -> None:
+    assert 1000 < roles_jinja(ROLES) <= MOST_JINJA
 
 
 def test_tasks_are_those_that_were_not_skipped() -> None:
