@@ -15,7 +15,7 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.outcomes import gateway, said
-from integration.playbooks import PATIENCE, Traffic, catalog
+from integration.playbooks import CATALOG, PATIENCE, Traffic
 from integration.routed import GIT, Routed, behind, deployed, make_route
 from kubernetes import client
 
@@ -90,7 +90,7 @@ def test_there_again_and_back_lose_no_request(lab: Routed) -> None:
 
 
 def test_what_fails_before_and_after_the_switch_is_taken_back(lab: Routed, tmp_path: Path) -> None:
-    hello = {**lab.variables["applications"]["hello"], "image": catalog()}
+    hello = {**lab.variables["applications"]["hello"], "image": CATALOG}
     broken: dict[str, Any] = {"bluegreen_version": "broken", "bluegreen_applications": {"hello": hello}}
 
     def version() -> str | None:
