@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import https
 from integration.outcomes import Outcomes, refuses, said, watched_well
 from integration.playbooks import ELSEWHERE, PATIENCE, Lab, Traffic, faulty
 from kubernetes import client, utils
@@ -67,14 +68,15 @@ def waited_for(running: subprocess.Popen[str], line: str) -> str:
 
 
 def test_success_again_refusals_and_the_way_back_in_one_play(lab: Lab, tmp_path: Path) -> None:
-    misspelt = TO_2 | {"rolling_update_entry": ENTRY}  # nobody trusts its certificate
     surge = {"rolling_update_max_surge": 1, "rolling_update_max_unavailable": 0}
     # However long a cluster may settle, its verdicts are never asked to be certain.
     there = TO_2 | surge | {"rolling_update_settle": 300}
     to_1 = BACK | {"rolling_update_revision": 1}
-    runs = (BACK, misspelt, there, TO_2 | surge, {"rolling_update_version": "a b"}, to_1, to_1)
     lab.quick = False
-    with Traffic(lab) as traffic:
+    with https.served(https.Handler) as (server, _ca), Traffic(lab) as traffic:
+        # Nobody trusts its certificate, whether the cluster has a load balancer or is asked through its API server.
+        misspelt = TO_2 | {"rolling_update_entry": {"url": f"https://127.0.0.1:{server.server_port}/version"}}
+        runs = (BACK, misspelt, there, TO_2 | surge, {"rolling_update_version": "a b"}, to_1, to_1)
         outcomes, run = Outcomes(lab, tmp_path, ROLE, *runs).run()
     nowhere, untrusted, first, again, refused, back, still = outcomes
     assert run.changed == 3  # the file of the outcomes is one, too
