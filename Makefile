@@ -4,10 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 COLLECTION := .collections/ansible_collections/convoy/rollout
-# Three workers a core, as a test of a rollout waits for two thirds of its time; more than eight have nothing to do.
-# Whoever is free takes the next file, as its tests share what is dear to make, in the order in which they stand: the many
-# short ones of tests/unit are what is left for the end.
-PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 3 * $$1 : 8 }') --dist loadfile --no-loadscope-reorder
+# Two workers a core, as a test of a rollout waits a good part of its time; more than eight have nothing to do. Whoever is
+# free takes the next file, as its tests share what is dear to make, in the order in which they stand: the many short ones
+# of tests/unit are what is left for the end.
+PARALLEL := -n $(shell nproc | awk '{ print ($$1 < 4) ? 2 * $$1 : 8 }') --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 # A caller's Ansible settings must not decide what a test or the demo does.
 unexport ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
