@@ -52,3 +52,14 @@ def test_the_version_is_released_or_has_changes_that_are_yet_to_be() -> None:
     newest = max(RELEASES, key=numbers)
     assert numbers(newest) <= numbers(VERSION)
     assert bool(PENDING) == (newest != VERSION), "a released version is not changed any more: raise that of galaxy.yml"
+
+
+def test_each_file_that_users_get_says_its_licence() -> None:
+    folders = (ROOT / "plugins", ROOT / "sandbox/convoy_sandbox")
+    silent = [
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in folder.rglob("*.py")
+        if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text()[:300]
+    ]
+    assert silent == []
