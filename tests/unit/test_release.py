@@ -21,6 +21,9 @@ DOCUMENTED = sorted(
 )
 
 
+LICENCE = "# SPDX-License-" + "Identifier: GPL-3.0-or-later"  # in parts, as those who look for one would find it here
+
+
 def documentation(path: Path) -> dict[str, Any]:
     """What ansible-doc shows of a plugin."""
     if path.suffix == ".yml":
@@ -60,6 +63,6 @@ def test_each_file_that_users_get_says_its_licence() -> None:
         str(path.relative_to(ROOT))
         for folder in folders
         for path in folder.rglob("*.py")
-        if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text()[:300]
+        if LICENCE not in path.read_text()[:300].split("\n")
     ]
     assert silent == []
