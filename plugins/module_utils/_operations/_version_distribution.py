@@ -602,6 +602,7 @@ def _sampled(
     slow: Counter[str] = Counter()
     settled = due = 0
     brief = options.get("brief") and not clients
+    replaced = options.get("replaced") or {}
 
     def take(sample: _sampler.Sample) -> bool:
         nonlocal settled, due
@@ -609,7 +610,8 @@ def _sampled(
         if sample.error is None:
             counts[t.cast(str, sample.version)] += 1
             slow[t.cast(str, sample.version)] += _is_slow(sample, options["max_p99"])
-            if brief and sum(counts.values()) == len(taken) and _is_strange(sample.version, standards):
+            none_lost = sum(counts.values()) == len(taken)
+            if brief and none_lost and (_is_strange(sample.version, standards) or _stale(counts, replaced)):
                 return False
         if settled or len(taken) < max(least, due) or not (expecting or options["samples"]):
             return not settled

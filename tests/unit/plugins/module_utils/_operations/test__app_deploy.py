@@ -154,7 +154,7 @@ CHANGED = {"before": {"api": "1.0.0"}, "target": {"api": "2.0.0"}}
 
 
 def until(many: int, answer: bytes, other: bytes) -> Answer:
-    """So many answers are these, as while proxies still follow, and then they are others."""
+    """So many answers are these, and then they are others."""
     return lambda number: answer if number < many else other
 
 
@@ -162,9 +162,16 @@ def test_what_was_replaced_must_answer_nobody_once_proxies_have_followed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
-    with Services(monkeypatch, api=until(600, GOOD, NEW)):
-        (event,) = verified(tmp_path, services=["api"], plan=CHANGED, settle=3)
+    asked = []
+
+    def answer(number: int) -> bytes:
+        asked.append(number)
+        return GOOD if number < 8 else NEW
+
+    with Services(monkeypatch, api=answer):
+        (event,) = verified(tmp_path, services=["api"], plan=CHANGED, settle=9)
     assert (event["verdict"], event["counts"].keys()) == ("pass", {"2.0.0"})
+    assert len(asked) < 2 * event["samples"]  # a look that such an answer decides makes no more requests
 
 
 @pytest.mark.parametrize("answer", [one_in(50, NEW), one_in(10_000)])
