@@ -150,7 +150,7 @@ def _verified(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
     """Ask as users do: by the entry, else by each Service. Raises Failure where too few requests are answered."""
     # How fast answers are is for other roles to judge.
     entry = {**_called.given(options["entry"]), "max_p99": None}
-    plan = options["run"].get("plan") or {}
+    plan = (options["run"] or {}).get("plan") or {}
     judged = {
         "samples": options["samples"],
         "max_samples": max(_baseline.MOST, options["samples"]),
@@ -188,7 +188,7 @@ def _asked(
     before = (run.handle.get("baseline") or {}).get("services", {}).get(service)
     if before and before["by"] == "nothing":
         run.verified(evidence, {**before, "verdict": "unverified"}, final=True)
-        return f"Service {service} was not verified: {before['message']}"
+        return str(before["message"])
     nothing = f"Nothing was rolled back: fix {service}, and deploy again."
     for attempt in range(options["settle"] + 1):
         try:

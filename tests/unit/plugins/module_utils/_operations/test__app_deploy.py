@@ -153,6 +153,12 @@ NEW = GOOD.replace(b"1.0.0", b"2.0.0")
 CHANGED = {"before": {"api": "1.0.0"}, "target": {"api": "2.0.0"}}
 
 
+def test_a_task_of_no_run_works_by_itself() -> None:
+    with answering(one_in(10_000)) as url:
+        options = _called.options(_app_deploy.ARGUMENTS, {}, state="verified", entry=by_url(url), namespace="shop")
+        assert "0 lost" in _app_deploy.run(options, Task())["message"]
+
+
 def until(many: int, answer: bytes, other: bytes) -> Answer:
     """So many answers are these, and then they are others."""
     return lambda number: answer if number < many else other
