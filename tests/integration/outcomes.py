@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from convoy_sandbox.testing import Sandbox
+from convoy_sandbox.writes import Write
 from integration.playbooks import PATIENCE, QUICK, Lab, Run, ended
 
 CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
@@ -68,6 +70,20 @@ class Outcomes:
         run = ended(self.start(*options), self.patience)
         assert run.code == 0, run.output
         return self.read(), run
+
+    def met(self, cluster: Sandbox, counts: Callable[[Write], bool], act: Callable[[], Any], number: int = 1) -> Any:
+        """The outcome of a run during which somebody acted, right after its `number`th write of those that count."""
+        with contextlib.ExitStack() as stack:
+            running = stack.enter_context(self.start())
+            # Let go before the run is waited for, also where the test fails.
+            held = stack.enter_context(cluster.hold(number, "after", counts))
+            assert held.wait(PATIENCE) is not None
+            act()
+            held.release()
+            output = running.communicate(timeout=PATIENCE)[0]
+        assert running.returncode == 0, output
+        (outcome,) = self.read()
+        return outcome
 
 
 @contextlib.contextmanager

@@ -118,17 +118,7 @@ class Routed(Lab):
         def counts(write: Any) -> bool:
             return bool((write.action.namespace, write.action.full_resource) == (self.namespace, resource))
 
-        with contextlib.ExitStack() as stack:
-            running = stack.enter_context(outcomes.start())
-            # Let go before the run is waited for, also where the test fails.
-            held = stack.enter_context(cluster.hold(number, "after", counts))
-            assert held.wait(PATIENCE) is not None
-            act()
-            held.release()
-            output = running.communicate(timeout=PATIENCE)[0]
-        assert running.returncode == 0, output
-        (outcome,) = outcomes.read()
-        return outcome
+        return outcomes.met(cluster, counts, act, number)
 
     def services(self) -> set[str]:
         """The names of the Services."""

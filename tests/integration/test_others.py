@@ -69,25 +69,10 @@ def slow() -> dict[str, Any]:
     return applications
 
 
-def met(
-    it: Bench, outcomes: Outcomes, counts: Callable[[Write], bool], act: Callable[[], None], number: int = 1
-) -> Object:
-    """The outcome of a run during which somebody acted, right after it wrote something."""
-    with it.cluster.hold(number, "after", counts) as held:
-        running = outcomes.start()
-        assert held.wait(PATIENCE) is not None
-        act()
-        held.release()
-        output = running.communicate(timeout=PATIENCE)[0]
-    assert running.returncode == 0, output
-    (outcome,) = outcomes.read()
-    return dict(outcome)
-
-
 def test_where_the_pin_is_gone_the_other_colour_is_not_created(place: tuple[Bench, Lab], tmp_path: Path) -> None:
     it, lab = place
     outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
-    outcome = met(it, outcomes, of(lab, "services", "hello"), lambda: selected(lab, SELECTOR))
+    outcome = outcomes.met(it.cluster, of(lab, "services", "hello"), lambda: selected(lab, SELECTOR))
     assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     field = f"spec.selector of Service hello was changed from app=hello,version=1.0.0 to app=hello by {GIT} during"
     assert field in outcome["reason"]
@@ -99,7 +84,7 @@ def test_where_the_pin_is_gone_the_other_colour_is_not_created(place: tuple[Benc
 def test_a_colour_that_gets_traffic_before_it_was_verified_is_removed(place: tuple[Bench, Lab], tmp_path: Path) -> None:
     it, lab = place
     outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
-    outcome = met(it, outcomes, of(lab, "deployments", "hello-green"), lambda: selected(lab, SELECTOR))
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello-green"), lambda: selected(lab, SELECTOR))
     assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert f"from app=hello,version=1.0.0 to app=hello by {GIT}" in outcome["reason"]
     assert "Users get 1.0.0 as before." in outcome["message"]
@@ -119,7 +104,7 @@ def test_a_run_whose_lock_is_taken_over_before_its_switch_changes_nothing_more(
         taken = {"spec": {"holderIdentity": "somebody@elsewhere (1-00000000)"}}
         leases.patch_namespaced_lease("convoy-hello", lab.namespace, taken)
 
-    outcome = met(it, outcomes, of(lab, "services", "hello-preview"), taken_over)
+    outcome = outcomes.met(it.cluster, of(lab, "services", "hello-preview"), taken_over)
     assert said(outcome) == ("taken over", "fail", "1.0.0", None, True, True)
     assert "was taken over by somebody@elsewhere" in outcome["reason"]
     assert lab.selector() == SELECTOR | {"version": "1.0.0"}  # to which it was pinned for the other colour
@@ -135,7 +120,7 @@ def test_a_switch_that_is_put_back_ends_with_one_version_live(place: tuple[Bench
 
     outcomes = Outcomes(lab, tmp_path, "bluegreen", {"bluegreen_version": "2.0.0"})
     with Traffic(lab) as traffic:
-        outcome = met(it, outcomes, of(lab, "services", "hello"), heal, number=2)
+        outcome = outcomes.met(it.cluster, of(lab, "services", "hello"), heal, number=2)
     assert said(outcome)[1:] == ("fail", "1.0.0", "1.0.0", True, True)
     assert "hello 2.0.0 was not verified and the traffic was switched back to 1.0.0" in outcome["message"]
     assert f"from app=hello,color=green,version=2.0.0 to app=hello by {GIT}" in outcome["reason"]
@@ -152,7 +137,7 @@ def test_who_deletes_the_other_colour_or_gives_it_another_image_is_said(
     def image() -> None:
         imaged(lab, "hello-green", "kelseyhightower/hello:3.0.0")
 
-    outcome = met(it, outcomes, of(lab, "services", "hello-preview"), image)
+    outcome = outcomes.met(it.cluster, of(lab, "services", "hello-preview"), image)
     assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     changed = "was changed from kelseyhightower/hello:2.0.0 to kelseyhightower/hello:3.0.0 by colleague"
     assert f"spec.template.spec.containers[name=hello].image of Deployment hello-green {changed}" in outcome["reason"]
@@ -160,7 +145,7 @@ def test_who_deletes_the_other_colour_or_gives_it_another_image_is_said(
     def deleted() -> None:
         lab.apps.delete_namespaced_deployment("hello-green", lab.namespace)
 
-    outcome = met(it, outcomes, of(lab, "deployments", "hello-green"), deleted)
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello-green"), deleted)
     assert said(outcome) == ("failed", "fail", "1.0.0", "1.0.0", True, True)
     assert "Deployment hello-green was deleted by somebody else" in outcome["reason"]
     assert lab.versions() == {"1.0.0": 20}
@@ -174,7 +159,7 @@ def test_who_pauses_a_rolling_update_is_said(place: tuple[Bench, Lab], tmp_path:
         patch = {"spec": {"paused": True}}
         lab.apps.patch_namespaced_deployment("hello", lab.namespace, patch, field_manager="colleague")
 
-    outcome = met(it, outcomes, of(lab, "deployments", "hello"), paused)
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), paused)
     assert "spec.paused of Deployment hello was changed from false to true by colleague" in outcome["reason"]
     assert outcome["failed"]
     assert "failed verification" not in outcome["message"]
@@ -186,9 +171,8 @@ def test_a_rolling_update_whose_service_leads_elsewhere_says_who_did_it(
     it, lab = place
     variables = {"rolling_update_version": "2.0.0", "rolling_update_settle": 3}
     outcomes = Outcomes(lab, tmp_path, "rolling_update", variables)
-    outcome = met(
-        it, outcomes, of(lab, "deployments", "hello"), lambda: selected(lab, {"app": "hello", "tier": "gold"})
-    )
+    wider = {"app": "hello", "tier": "gold"}
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), lambda: selected(lab, wider))
     assert f"from app=hello to app=hello,tier=gold by {GIT}" in outcome["reason"]
     assert outcome["failed"]
 
@@ -200,7 +184,7 @@ def test_who_deletes_what_is_scaled_is_said(place: tuple[Bench, Lab], tmp_path: 
     def deleted() -> None:
         lab.apps.delete_namespaced_deployment("hello", lab.namespace)
 
-    outcome = met(it, outcomes, of(lab, "deployments", "hello"), deleted)
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), deleted)
     assert said(outcome) == ("failed", "fail", 3, None, True, True)
     assert "Deployment hello was deleted by somebody else" in outcome["reason"]
 
@@ -245,6 +229,6 @@ def test_replicas_that_are_put_back_while_all_is_deployed_are_said(place: tuple[
         patch = {"spec": {"replicas": 2}}
         lab.apps.patch_namespaced_deployment_scale("hello", lab.namespace, patch, field_manager="colleague")
 
-    outcome = met(it, outcomes, of(lab, "deployments", "hello"), scaled)
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), scaled)
     assert "spec.replicas of Deployment hello was changed from 5 to 2 by colleague" in outcome["reason"]
     assert (outcome["ending"], outcome["verdict"]) == ("failed", "fail")

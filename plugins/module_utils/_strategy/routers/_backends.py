@@ -65,16 +65,20 @@ def rule(
     backends: t.Sequence[Backend],
     at: int,
     beside: int | None,
-    add: t.Callable[[int], Object],
+    path: str,
+    added: Object,
 ) -> Rule:
-    """A rule, of which the backends of stable's and of the canary's Service are at these places."""
+    """A rule, of which the backends of stable's and of the canary's Service are at these places.
+
+    `path` is that of its list of backends, `added` the canary's as it is put there, but for its weight.
+    """
     return Rule(
         called=called,
         source=source,
         stable=backends[at],
         canary=None if beside is None else backends[beside],
         others=[each for index, each in enumerate(backends) if index not in (at, beside)],
-        add=add,
+        add=lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
     )
 
 

@@ -82,7 +82,8 @@ class HTTPRoutes(_backends.ByRules):
             backends,
             at,
             beside,
-            lambda weight: {"op": "add", "path": f"{path}/-", "value": {**copied, "name": canary, "weight": weight}},
+            path,
+            {**copied, "name": canary},
         )
 
     def elsewhere(self, stable: str) -> str:

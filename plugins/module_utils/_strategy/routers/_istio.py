@@ -69,7 +69,8 @@ class VirtualServices(_backends.ByRules):
             backends,
             at,
             beside,
-            lambda weight: {"op": "add", "path": f"{path}/-", "value": {**added, "weight": weight}},
+            path,
+            added,
         )
 
     def elsewhere(self, stable: str) -> str:

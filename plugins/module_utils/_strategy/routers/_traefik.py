@@ -61,11 +61,8 @@ class TraefikServices(_backends.Backends):
                 backends,
                 at,
                 beside,
-                lambda weight: {
-                    "op": "add",
-                    "path": f"{path}/-",
-                    "value": {**copied, "name": canary, "weight": weight},
-                },
+                path,
+                {**copied, "name": canary},
             )
         ]
 
