@@ -71,8 +71,8 @@ options:
         type: float
       rate_limit:
         description: >-
-          How many requests a second are made there at most, those of a watch included, for an application that lets in
-          fewer than the usual 200. V(0) sets no limit.
+          How many requests a second are made there at most, those of a watch included. Fewer than the usual 200 for an
+          application that does not let in as many, more for one that is to be verified sooner. V(0) sets no limit.
         type: float
       version_from:
         description: Where an answer says its version. By default in C(version) of a JSON body.

@@ -212,9 +212,10 @@ options:
     type: int
     default: 16
   rate_limit:
-    description: How many of them in a second, at most. V(0) sets no limit.
+    description: >-
+      How many of them in a second, at most. V(0) sets no limit. By default as many as O(entry.rate_limit) allows, else
+      200.
     type: float
-    default: 200.0
   request_timeout:
     description: >-
       Seconds that a request may take. Those in which a busy machine does not let the task look for the answer do not

@@ -101,7 +101,7 @@ def _by_service(options: t.Mapping[str, t.Any], task: Task, journal: Journal, pl
 def _counted_on(options: t.Mapping[str, t.Any], task: Task, service: str, found: t.Mapping[str, t.Any]) -> Facts:
     """What was found, and what more requests get: how many of them are lost before anything is changed."""
     more = _baseline.enough(options["request"]["min_success"]) - REQUESTS
-    seconds = max(SECONDS, 2 * more / _version_distribution.pace(options["entry"], _version_distribution.RATE))
+    seconds = max(SECONDS, 2 * more / _version_distribution.look_rate(options["entry"]))
     given = {"samples": more, "timeout": seconds, "fail_on": "never", "unversioned": True}
     try:
         seen = _version_distribution.looked(asked(options, service, **given), task.environ)

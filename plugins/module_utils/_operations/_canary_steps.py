@@ -150,7 +150,7 @@ def _tell_needed(work: Work, step: Object) -> None:
         return
     text = (
         f"{work.stable}: to tell a share of {share * 100:g} ± {room:g}% from a wrong one takes up to about {needed} "
-        f"requests, {needed / _version_distribution.pace(work.options['entry'], _version_distribution.RATE):.0f} s"
+        f"requests, {needed / _version_distribution.look_rate(work.options['entry']):.0f} s"
     )
     most = work.request["samples"]
     work.task.tell(f"{text}; canary_samples is {most}, which may not be enough." if 0 < most < needed else f"{text}.")

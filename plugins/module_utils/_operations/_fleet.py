@@ -160,7 +160,7 @@ def _verified(options: Options, task: Task, play: Play) -> dict[str, t.Any]:
         version_of=options["version_of"],
         entry=options["entry"] if by in ("versions", "requests") else {**_called.given(options["entry"]), "source": by},
         samples=samples,
-        rate_limit=samples / soak if soak else 200.0,
+        rate_limit=samples / soak if soak else None,
         expected={str(result["after"]): 1} if by != "requests" and options["strategy"] != "scale" else {},
         unversioned=by == "requests",
         min_success=options["min_success"],

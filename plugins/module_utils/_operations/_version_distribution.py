@@ -37,7 +37,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._traffic import (
 from ansible_collections.convoy.rollout.plugins.module_utils._workload import _images, _namespace, _place, _reachable
 
 SOURCES = ("traffic", "endpoints", "pods")
-RATE = 200.0  #: requests a second at most
+RATE = 200.0  #: requests a second of a look at most, where neither it nor the entry says how many
 LOOKS = 0.8  #: the part of an entry's requests a second that looks make; the watch beside them makes the others
 RISK = 0.01  #: the probability of error that the verdicts of a run share out
 
@@ -103,7 +103,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "source_addresses": {"type": "list", "elements": "str", "default": []},
     "requests_per_client": {"type": "int", "default": 3},
     "concurrency": {"type": "int", "default": 16},
-    "rate_limit": {"type": "float", "default": RATE},
+    "rate_limit": {"type": "float"},
     "request_timeout": {"type": "float", "default": 5.0},
     "timeout": {"type": "float"},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass", "pause"], "default": "fail"},
@@ -118,9 +118,15 @@ ARGUMENTS: dict[str, t.Any] = {
 def entered(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options, with what the entry says in the place of theirs."""
     said = {key: value for key, value in (options["entry"] or {}).items() if value is not None}
-    rate = pace(said, options["rate_limit"] or math.inf)
+    asked = options["rate_limit"]
+    rate = look_rate(said) if asked is None else pace(said, asked or math.inf)
     said["rate_limit"] = 0.0 if math.isinf(rate) else rate
     return {**options, **{OF_ENTRY.get(key, key): value for key, value in said.items()}}
+
+
+def look_rate(entry: t.Mapping[str, t.Any] | None) -> float:
+    """How many requests a second a look makes at most: as many as the entry allows, be that more or less than `RATE`."""
+    return RATE if (entry or {}).get("rate_limit") is None else pace(entry, math.inf)
 
 
 def pace(entry: t.Mapping[str, t.Any] | None, most: float, *, watch: bool = False) -> float:

@@ -203,13 +203,24 @@ def test_a_look_after_one_that_lost_requests_makes_as_many_as_it_needs_to_pass(m
 
 @pytest.mark.parametrize(
     ("asked", "allowed", "look", "watch"),
-    [(200.0, None, 200.0, 20.0), (200.0, 50.0, 40.0, 10.0), (0.0, 50.0, 40.0, 10.0), (10.0, 1000.0, 10.0, 20.0)],
+    [
+        (None, None, 200.0, 20.0),
+        (None, 50.0, 40.0, 10.0),
+        (None, 500.0, 400.0, 20.0),  # more is made only where an entry says that it takes more
+        (None, 0.0, 0.0, 20.0),
+        (500.0, None, 500.0, 20.0),
+        (200.0, 50.0, 40.0, 10.0),
+        (0.0, 50.0, 40.0, 10.0),
+        (10.0, 1000.0, 10.0, 20.0),
+    ],
 )
 def test_an_entry_says_how_many_requests_a_second_looks_and_the_watch_beside_them_make(
-    asked: float, allowed: float | None, look: float, watch: float
+    asked: float | None, allowed: float | None, look: float, watch: float
 ) -> None:
     entry = {"rate_limit": allowed}
-    assert _version_distribution.entered({"rate_limit": asked, "entry": entry})["rate_limit"] == pytest.approx(look)
+    entered = _version_distribution.entered({"rate_limit": asked, "entry": entry})
+    assert entered["rate_limit"] == pytest.approx(look)
+    assert _version_distribution.entered(entered)["rate_limit"] == pytest.approx(look)
     assert _version_distribution.pace(entry, 20.0, watch=True) == pytest.approx(watch)
 
 
