@@ -125,7 +125,7 @@ def entered(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def look_rate(entry: t.Mapping[str, t.Any] | None) -> float:
-    """How many requests a second a look makes at most: as many as the entry allows, be that more or less than `RATE`."""
+    """How many requests a second a look makes at most: as many as the entry allows, more than `RATE` or fewer."""
     return RATE if (entry or {}).get("rate_limit") is None else pace(entry, math.inf)
 
 
