@@ -23,7 +23,7 @@ options:
     type: dict
     required: true
   certificates:
-    description: The results of the loop that signed self-signed certificates.
+    description: The certificates that M(convoy.rollout.self_signed) made, as it returns them.
     type: list
     elements: dict
     default: []

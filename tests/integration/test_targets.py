@@ -39,9 +39,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         "belongs to the process of ansible-playbook",
     ),
     "scale": ({**HELLO, "replicas": 3}, ""),
+    "self_signed": ({"certificates": [{"name": "certs", "common_name": "hello.test"}]}, ""),
     "version_distribution": ({**FRONTEND, "expected": {"1.0.0": 1}}, ""),
 }
-NO_CLUSTER = frozenset(["cluster_plan", "fleet", "gke_kubeconfig"])
+NO_CLUSTER = frozenset(["cluster_plan", "fleet", "gke_kubeconfig", "self_signed"])
 NO_NAMESPACE = frozenset(["explain"])
 
 

@@ -310,12 +310,11 @@ def check_colours(
 
 def certificate(name: str, described: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What a self-signed certificate is made from."""
-    names = [described["common_name"], *described.get("names", [])]
     return {
         "name": name,
         "common_name": described["common_name"],
-        "subject_alt_name": [f"DNS:{each}" for each in names],
-        "not_after": f"+{described.get('days', 365)}d",
+        "names": described.get("names", []),
+        "days": described.get("days", 365),
     }
 
 
@@ -351,7 +350,7 @@ def replaced(plan: t.Mapping[str, t.Any], service: str = "") -> dict[str, str]:
 def manifests(
     applications: Described, plan: t.Mapping[str, t.Any], made: t.Iterable[t.Mapping[str, t.Any]] = ()
 ) -> dict[str, t.Any]:
-    """What the templates are given. `made` are the certificates that were made, as the tasks' results have them.
+    """What the templates are given. `made` are the certificates that were made, as module self_signed returns them.
 
     Certificates are made once: those that the cluster has are left out.
     """
@@ -359,12 +358,9 @@ def manifests(
     pairs = {
         name: {"type": "kubernetes.io/tls", "data": {"tls.crt": NOT_MADE, "tls.key": NOT_MADE}} for name in planned
     }
-    for result in made:
-        request = result.get("item") or {}
-        key = request.get("item") or {}
-        name = (key.get("item") or {}).get("name")
-        if name in planned and result.get("certificate"):
-            pairs[name]["data"] = {"tls.crt": result["certificate"], "tls.key": key["privatekey"]}
+    for each in made:
+        if each["name"] in planned:
+            pairs[each["name"]]["data"] = {"tls.crt": each["certificate"], "tls.key": each["private_key"]}
     selectors = plan.get("selectors") or {}
     given = {name: secret for name, secret in _secrets(applications).items() if "self_signed" not in secret}
     return {

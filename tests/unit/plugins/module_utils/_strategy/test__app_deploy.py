@@ -45,9 +45,8 @@ def begun(*services: Object, certificates: t.Container[str] = ()) -> _plan.Plan:
 
 
 def signed(name: str) -> Object:
-    """What the task that signs a certificate returns for one item of its loop."""
-    key = {"item": {"name": name}, "privatekey": f"the key of {name}"}
-    return {"item": {"item": key, "csr": "a request"}, "certificate": f"the certificate of {name}"}
+    """A certificate as module self_signed returns it."""
+    return {"name": name, "certificate": f"the certificate of {name}", "private_key": f"the key of {name}"}
 
 
 @pytest.mark.parametrize(
@@ -125,8 +124,8 @@ def test_a_certificate_is_made_once() -> None:
     assert missing == {
         "name": "certs",
         "common_name": "hello.test",
-        "subject_alt_name": ["DNS:hello.test", "DNS:www.hello.test"],
-        "not_after": "+365d",
+        "names": ["www.hello.test"],
+        "days": 365,
     }
     assert begun(certificates={"certs"}).facts["certificates"] == []
 
@@ -148,8 +147,7 @@ def test_templates_are_given_the_secrets_and_the_certificates_that_were_made() -
 
 
 def test_in_check_mode_no_certificate_is_made() -> None:
-    skipped = {"item": {"item": {"skipped": True, "item": {"name": "certs"}}, "skipped": True}, "skipped": True}
-    given = _app_deploy.manifests(APPLICATIONS, begun().facts, [skipped])
+    given = _app_deploy.manifests(APPLICATIONS, begun().facts)
     assert given["secrets"]["certs"]["data"]["tls.crt"] == "not made in check mode"
 
 
