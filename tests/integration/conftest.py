@@ -21,7 +21,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _cluster_info
 from ansible_collections.convoy.rollout.plugins.modules import version_distribution
 from integration import warm
-from integration.playbooks import CATALOG, ELSEWHERE, GIVEN, Lab, copied, namespace_gone
+from integration.playbooks import CATALOG, ELSEWHERE, GIVEN, PLAIN, Lab, copied, namespace_gone
 from kubernetes import client, config
 
 THERE = "on the given cluster"  #: a property of a test
@@ -152,7 +152,7 @@ def printed(module: Any, options: dict[str, Any]) -> dict[str, Any]:
 def judged(lab: Lab, **options: Any) -> dict[str, Any]:
     """What the module prints that asks the frontend for hello's versions."""
     where = {"kubeconfig": lab.kubeconfig, "namespace": lab.namespace}
-    entry = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
+    entry = {"name": PLAIN["service"], "port": PLAIN["port"], "application_service": "hello"}
     return printed(version_distribution, {**where, **entry, **options})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from convoy_sandbox.testing import Sandbox
 from convoy_sandbox.writes import Write
-from integration.playbooks import PATIENCE, QUICK, Lab, Run, ended
+from integration.playbooks import PATIENCE, Lab, Run, cheap, ended
 
 CLUSTER = {"kubeconfig": "{{ kubeconfig }}"}
 
@@ -49,7 +49,7 @@ class Outcomes:
             "name": "Runs",
             "hosts": "clusters",
             "gather_facts": False,
-            "vars": QUICK if lab.quick else {},
+            "vars": cheap() if lab.quick else {},
             "module_defaults": {"group/kubernetes.core.k8s": CLUSTER, "group/convoy.rollout.all": CLUSTER},
             "tasks": tasks,
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 from integration.history import History
 from integration.outcomes import Outcomes, refuses, said
-from integration.playbooks import PATIENCE, Lab, Traffic, faulty
+from integration.playbooks import PATIENCE, PLAIN, Lab, Traffic, faulty
 from kubernetes import client
 
 TO_2: dict[str, Any] = {"canary_version": "2.0.0"}
@@ -120,8 +120,7 @@ def test_a_canary_that_never_gets_ready_crashes_fails_requests_or_is_too_slow_is
         {"canary_version": version, "canary_applications": applications, "canary_weight": 50}
         for version in ("broken", "crash", "slowest")
     )
-    judged = {"service": "frontend", "scheme": "https", "path": "/version", "validate_certs": False, "max_p99": 2.5}
-    slow |= {"canary_entry": judged, "canary_settle": 20}
+    slow |= {"canary_entry": PLAIN | {"max_p99": 2.5}, "canary_settle": 20}
     with History(lab) as history:
         (waited, failed, crashed, late), _run = Outcomes(lab, tmp_path, "canary", never, broken, crash, slow).run()
     good_copies_stay(history)

@@ -15,7 +15,7 @@ from integration.playbooks import PATIENCE, ROOT, Lab, flattened
 
 CONNECTIONS = Path(__file__).with_name("connections")
 HELLO = {"name": "hello"}
-FRONTEND = {"name": "frontend", "application_service": "hello", "target_validate_certs": False}
+FRONTEND = {"name": "frontend", "port": "https", "application_service": "hello", "target_validate_certs": False}
 #: What each module is asked, and what its refusal says, nothing where it is not refused.
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "app_deploy": ({"deployments": ["hello"]}, ""),
