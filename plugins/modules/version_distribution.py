@@ -231,6 +231,8 @@ options:
       Seconds that 99 of 100 answers may take at most, of all versions together and of each by itself. It fails where it
       is as sure as O(confidence) that more are slower, and passes where it is as sure that fewer than 5 of 100 are,
       which takes 112 answers if none is. A number of O(samples) passes unless it fails, so few of them say little.
+      Where this machine was too busy to look for answers as they came, and they may have been slower, it is
+      inconclusive.
     type: float
     version_added: 0.2.0
   on_inconclusive:

@@ -746,10 +746,13 @@ def report(
     The verdict was found after the first `settled` of them, or not at all with 0. It stands, unless those that were
     on their way then fail it.
     """
-    total = len(taken)
-    verdict, why = _looked(taken, standards, options)
+    total, judged = len(taken), taken
+    verdict, why = _looked(judged, standards, options)
     if verdict != "fail" and 0 < settled < total:
-        verdict, why = _looked(taken[:settled], standards, options)
+        judged = taken[:settled]
+        verdict, why = _looked(judged, standards, options)
+    if verdict == "pass" and _looked(judged, standards, options, unseen=True)[0] != "pass":
+        verdict, why = "inconclusive", partial(_unseen, judged, options)
     counts = Counter(_came(taken))
     errors = Counter(sample.error for sample in taken if sample.error is not None)
     latency = [sample.seconds for sample in taken if sample.error is None]
@@ -810,17 +813,30 @@ def _came(taken: t.Sequence[_sampler.Sample]) -> list[str]:
 
 
 def _looked(
-    taken: t.Sequence[_sampler.Sample], standards: t.Mapping[str, _statistics.Standard], options: t.Mapping[str, t.Any]
+    taken: t.Sequence[_sampler.Sample],
+    standards: t.Mapping[str, _statistics.Standard],
+    options: t.Mapping[str, t.Any],
+    *,
+    unseen: bool = False,
 ) -> tuple[_statistics.Verdict, _statistics.Why]:
-    """What samples come to, also by the order in which they came."""
+    """What samples come to, also by the order in which they came; `unseen` as of _slow."""
     order = _came(taken)
-    return _judged(Counter(order), len(taken), standards, options, _slow(taken, options), order)
+    return _judged(Counter(order), len(taken), standards, options, _slow(taken, options, unseen=unseen), order)
 
 
-def _slow(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any]) -> Counter[str]:
-    """How many answers of each version took longer than max_p99."""
-    return Counter(t.cast(str, each.version) for each in taken if _is_slow(each, options["max_p99"]))
+def _unseen(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any]) -> str:
+    perhaps = sum(_slow(taken, options, unseen=True).values())
+    return (
+        f"{perhaps} of {len(_came(taken))} answers may have taken more than {options['max_p99']:g} s, as this machine "
+        "was too busy to look for them when they came; run it where less else runs"
+    )
 
 
-def _is_slow(sample: _sampler.Sample, slowest: float | None) -> bool:
-    return slowest is not None and sample.error is None and sample.seconds > slowest
+def _slow(taken: t.Sequence[_sampler.Sample], options: t.Mapping[str, t.Any], *, unseen: bool = False) -> Counter[str]:
+    """How many answers of each version took longer than max_p99, or may have while nobody looked."""
+    return Counter(t.cast(str, each.version) for each in taken if _is_slow(each, options["max_p99"], unseen=unseen))
+
+
+def _is_slow(sample: _sampler.Sample, slowest: float | None, *, unseen: bool = False) -> bool:
+    seconds = sample.seconds + (sample.unseen if unseen else 0.0)
+    return slowest is not None and sample.error is None and seconds > slowest

@@ -114,6 +114,7 @@ class Sample(t.NamedTuple):
     version: str | None = None
     error: str | None = None
     source: str | None = None  #: the address that it was made from, where one was asked for
+    unseen: float = 0.0  #: seconds beside `seconds` in which this process did not look: it may have taken them as well
 
 
 Reader = t.Callable[[t.Mapping[str, str], bytes], "str | None"]
@@ -365,7 +366,9 @@ class _Loop:
             self._pass.refused(request.credential, again=request.again)
             self.asked.remove(request)
             self.refused.append(request)
-        request.sample = Sample(request.begun, self.clock.now() - request.since, version, error, request.source)
+        seconds = self.clock.now() - request.since
+        unseen = max(0.0, time.monotonic() - request.begun - seconds)
+        request.sample = Sample(request.begun, seconds, version, error, request.source, unseen)
         request.steps.close()
         if request.awaited:
             self.selector.unregister(request.socket)

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._operations import _called, _version_distribution
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._pausing import Pause
+from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import Standard
 from ansible_collections.convoy.rollout.plugins.module_utils._traffic import _sampler
 
 QUARTER = {"1.0.0": 0.75, "2.0.0": 0.25}
@@ -123,6 +124,17 @@ def test_a_version_of_which_one_answer_in_ten_is_slow_fails_by_its_name(
         rf"lost: {whose}took more than 0\.05 s for \d+ of \d+ answers, where 1% may", failure.value.message
     )
     assert "0 lost" in failure.value.message
+
+
+@pytest.mark.parametrize(("unseen", "verdict"), [(0, "pass"), (5, "pass"), (500, "inconclusive")])
+def test_answers_that_nobody_looked_for_in_time_do_not_pass_as_fast_ones(unseen: int, verdict: str) -> None:
+    options = {"samples": 500, "max_p99": LIMIT, "confidence": 0.99}
+    standards = {"": Standard({"1.0.0": 1.0}, min_success=0.99, max_p99=LIMIT)}
+    taken = [_sampler.Sample(0.0, 0.01, "1.0.0", unseen=100.0 if number < unseen else 0.0) for number in range(500)]
+    found = _version_distribution.report(taken, standards, options, 0)
+    assert (found["verdict"], found["too_slow"]) == (verdict, False)
+    busy = "500 of 500 answers may have taken more than 0.05 s, as this machine was too busy to look for them"
+    assert (busy in found["message"]) is (verdict == "inconclusive")
 
 
 HOUR, EACH = 360, 10  #: slices of ten seconds, and requests in each, of a clock that goes by them
