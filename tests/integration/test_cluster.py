@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import typing as t
 from collections.abc import Callable, Iterator
@@ -16,8 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 from convoy_sandbox.testing import Sandbox, sandbox
+from integration import warm
 from integration.gke import PROJECT, Google, Refusal, google
-from integration.playbooks import ROOT
+from integration.interpreter import interpreter
+from integration.playbooks import begun, ended
 from kubernetes import client, config
 
 ZONE = "us-central1-a"
@@ -45,25 +46,29 @@ class Run:
         return {name: Recap(int(changed), int(failed)) for name, changed, failed in lines}
 
 
-def play(folder: Path, hosts: Hosts, environment: dict[str, str], *options: str, **extra_vars: t.Any) -> Run:
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Python of modules."""
+    imported = ("google.auth.transport.requests", "google.oauth2.service_account")
+    with interpreter(tmp_path_factory.mktemp("python"), *imported) as path:
+        yield str(path)
+
+
+def play(
+    folder: Path,
+    hosts: Hosts,
+    environment: dict[str, str],
+    *options: str,
+    python: str = sys.executable,
+    **extra_vars: t.Any,
+) -> Run:
     """Run playbooks/cluster.yml as a user does, on an inventory of these clusters."""
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": python}
     inventory = folder / "hosts.yml"
     inventory.write_text(yaml.safe_dump({"clusters": {"hosts": hosts, "vars": here}}))
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-    kept["PATH"] = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    done = subprocess.run(
-        [
-            *("ansible-playbook", "playbooks/cluster.yml", f"--inventory={inventory}", "--forks=8"),
-            *("--extra-vars", json.dumps(extra_vars), *options),
-        ],
-        cwd=ROOT,
-        env=kept | {"ANSIBLE_NOCOLOR": "1"} | environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    return Run(" ".join((done.stdout + done.stderr).split()))
+    args = ["playbooks/cluster.yml", f"--inventory={inventory}", "--forks=8", "--extra-vars", json.dumps(extra_vars)]
+    done = ended(begun([*args, *options], warm.environment() | environment))
+    return Run(" ".join(done.output.split()))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +157,7 @@ def gke(cloud: Google, folder: Path, name: str = "lab", **more: t.Any) -> dict[s
 
 
 def test_clusters_of_every_kind_are_made_once_and_removed(
-    tmp_path: Path, server: Sandbox, kind: t.Any, cloud: Google
+    tmp_path: Path, server: Sandbox, kind: t.Any, cloud: Google, python: str
 ) -> None:
     environment = cloud.environment | kind(docker=False, podman=True)
     kinds, boxes = tmp_path / "shop.kubeconfig", tmp_path / "boxes/shop/kubeconfig"
@@ -175,7 +180,7 @@ def test_clusters_of_every_kind_are_made_once_and_removed(
         assert "Node pool convoy would be created with 5 nodes of n1-standard-1." in would.output
         assert (boxes.exists(), list((tmp_path / "clusters").iterdir()), cloud.created) == (False, [], [])
 
-        first = play(tmp_path, hosts | exists, environment, "-vvvv", "--diff")
+        first = play(tmp_path, hosts | exists, environment, "-vvvv", "--diff", python=python)
         ends = {name: (recap.changed > 0, recap.failed) for name, recap in first.recap.items()}
         assert ends == {"box": (True, 0), "kind": (True, 0), "gke": (True, 0), "exists": (False, 0)}, first.output
         for said in (
@@ -206,7 +211,7 @@ def test_clusters_of_every_kind_are_made_once_and_removed(
 
         bigger = {f"bigger-{name}": host | {"cluster_nodes": 7} for name, host in hosts.items()}
         bigger["wider-box"] = hosts["box"] | {"cluster_sandbox_node_memory": "4Gi"}
-        again = play(tmp_path, hosts | bigger, environment)
+        again = play(tmp_path, hosts | bigger, environment, python=python)
         ends = {name: (recap.changed, recap.failed) for name, recap in again.recap.items()}
         assert ends == dict.fromkeys(hosts, (0, 0)) | dict.fromkeys(bigger, (0, 1)), again.output
         size = "Sandbox shop runs with 3 nodes of 2 cpu and 3.75Gi memory, not"
@@ -217,14 +222,14 @@ def test_clusters_of_every_kind_are_made_once_and_removed(
         assert "kind cluster shop has 3 nodes, not 7" in again.output
         assert "Node pool convoy was created with 5 nodes of n1-standard-1, not 7 of n1-standard-1" in again.output
     finally:
-        gone = play(tmp_path, hosts, environment, cluster_state="absent")
+        gone = play(tmp_path, hosts, environment, cluster_state="absent", python=python)
     ends = {name: (recap.changed > 0, recap.failed) for name, recap in gone.recap.items()}
     assert ends == dict.fromkeys(hosts, (True, 0)), gone.output
     assert (boxes.exists(), list((tmp_path / "clusters").iterdir()), cloud.clusters) == (False, [], {})
     assert not kubeconfig.exists()
 
 
-def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any) -> None:
+def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any, python: str) -> None:
     path = str(tmp_path / "a/kubeconfig")
     hosts: Hosts = {
         "kept": {"cluster_provider": "existing", "cluster_state": "absent"},
@@ -237,7 +242,7 @@ def test_what_cannot_work_is_refused_in_a_sentence(tmp_path: Path, kind: t.Any) 
         "eks": {"cluster_provider": "eks"},
         "empty": {"cluster_provider": "existing", "cluster_nodes": 0},
     }
-    run = play(tmp_path, hosts, kind(docker=False))
+    run = play(tmp_path, hosts, kind(docker=False), python=python)
     assert run.recap == dict.fromkeys(hosts, Recap(0, 1)), run.output
     for said in (
         "kept was created elsewhere (cluster_provider: existing), so this role does not remove it.",
@@ -257,7 +262,7 @@ MADE = {"cluster": {"name": "lab", "initialNodeCount": 1}}
 QUOTA = "Insufficient regional quota to satisfy request: resource CPUS: request requires 5.0 and is short 3.0."
 
 
-def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud: Google) -> None:
+def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud: Google, python: str) -> None:
     cloud.deny = {
         ("denied", "clusters"): Refusal(403, "PERMISSION_DENIED", "Required container.clusters.create permission"),
         ("taken", "clusters"): Refusal(409, "ALREADY_EXISTS", "Already exists: projects/lab-project/clusters/taken"),
@@ -275,7 +280,7 @@ def test_what_google_refuses_and_what_breaks_there_is_said(tmp_path: Path, cloud
     hosts["expired"] = gke(cloud, tmp_path, "other", **token | {"cluster_gke_access_token": "an-old-token"})
     hosts["default"] = gke(cloud, tmp_path, "default", cluster_gke_auth_kind="application")
     default = {"GOOGLE_APPLICATION_CREDENTIALS": str(cloud.account)}
-    run = play(tmp_path, hosts, cloud.environment | default, "-vvvv")
+    run = play(tmp_path, hosts, cloud.environment | default, "-vvvv", python=python)
     failed = {name for name, recap in run.recap.items() if recap.failed}
     assert failed == {"denied", "taken", "short", "broken", "expired"}, run.output
     for said in (

@@ -14,6 +14,7 @@ from threading import Barrier
 
 import pytest
 from integration import warm
+from integration.interpreter import interpreter
 from integration.playbooks import Lab
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux only")
@@ -98,3 +99,32 @@ def test_what_is_read_while_ansible_is_imported_makes_it_a_program(
         started.kill()
     monkeypatch.setenv("HOME", str(play.parent))  # for all runs of a test
     assert not warm.fits(warm.environment())
+
+
+#: Says where it is, what it is given and whether something is imported already, and ends with a number.
+MODULE = """
+import atexit, os, sys
+atexit.register(print, "at its end")
+print(os.getcwd(), os.environ["SAID"], len(os.environ), __name__, sys.argv, "wave" in sys.modules)
+print("aside", file=sys.stderr)
+sys.exit(3)
+"""
+
+
+def test_a_forked_module_ends_as_a_program_does_and_finds_imported_what_it_needs(tmp_path: Path) -> None:
+    def ran(python: str | Path, *args: str | Path, given: str = MODULE) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [python, *args], cwd=tmp_path, env={"SAID": "hello"}, input=given, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    (tmp_path / "module.py").write_text(MODULE)
+    with interpreter(tmp_path, "wave") as forking:
+        for args in ([], [tmp_path / "module.py"]):
+            code, printed, aside = ran(sys.executable, *args)
+            assert (code, aside) == (3, "aside\n")
+            assert printed.endswith(" False\nat its end\n")
+            assert ran(forking, *args) == (code, printed.replace(" False\n", " True\n"), aside)
+        assert ran(forking, given="import os, signal; os.kill(os.getpid(), signal.SIGKILL)") == (1, "", "")
+        code, _printed, aside = ran(forking, given="1 / 0")
+        assert (code, aside.splitlines()[-1]) == (1, "ZeroDivisionError: division by zero")

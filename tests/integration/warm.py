@@ -35,7 +35,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What Ansible, Python and the client of Kubernetes read of the environment while they are imported.
-READ = ("ANSIBLE_", "HOME", "KUBECONFIG", "LANG", "LC_", "NO_COLOR", "PATH", "PYTHON", "TERM", "TMPDIR")
+READ = ("ANSIBLE_", "HOME", "KUBECONFIG", "LANG", "LC_", "NO_COLOR", "PYTHON", "TERM", "TMPDIR")
 #: What a run of a role imports of Ansible, beside what its command line does.
 IMPORTED = (
     "ansible.executor.process.worker",
