@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from integration.playbooks import ELSEWHERE, PATIENCE, QUICK, ROOT, Lab, ended
 
 
@@ -47,6 +48,16 @@ def test_the_lab_is_told_step_by_step(empty: Lab) -> None:
     assert sorted(places) == places, run.output
     assert not re.search(r"WARNING|[1-9]\d* lost", run.output), run.output
     assert empty.selector() == {"app": "hello", "version": "1.0.0"}
+
+
+@pytest.mark.parametrize("application", ["auth", "shop"])
+def test_the_lab_is_for_its_own_application(bad_lab: Lab, application: str) -> None:
+    before = bad_lab.spec_versions()
+    run = bad_lab.play("lab", application=application)
+    assert run.code != 0
+    assert f"application is {application}, with " in run.output
+    assert "Nothing was changed." in run.output
+    assert bad_lab.spec_versions() == before
 
 
 def test_a_field_is_explained_as_the_cluster_describes_it(empty: Lab) -> None:
