@@ -139,12 +139,16 @@ def test_check_mode_changes_nothing_and_shows_the_weights(lab: Routed) -> None:
 
 
 def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
-    """A backend without endpoints keeps its weight at this gateway, and costs its share of the requests."""
+    """A backend without endpoints keeps its weight at this gateway, and costs its share of the requests.
+
+    An abort ends that, so that what it cost before excuses nothing afterwards.
+    """
     assert lab.canary(version="2.0.0", canary_weight=25).code == 0
     lab.apps.patch_namespaced_deployment_scale("hello-canary", lab.namespace, {"spec": {"replicas": 0}})
     until(lambda: any(lab.asker()().status == 503 for _ in range(8)))
-    aborted = lab.canary(abort=True)
+    aborted = lab.canary(abort=True, canary_min_success=1)
     assert aborted.code == 0, aborted.output
+    assert re.search(r"observed: 1\.0\.0 (\d+) of \1 requests, 0 lost by http", aborted.output), aborted.output
     lab.is_as_before("1.0.0")
 
 

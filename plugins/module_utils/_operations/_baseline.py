@@ -204,6 +204,14 @@ class Proof:
         self._run.verified("traffic", {**found, "verdict": "fail"}, final=True)
         raise Failure(_baseline.silent(found))
 
+    def follow(self, seconds: float, *, alike: bool = False) -> None:
+        """Give what leads users by its weights the time that it may take, where answers do not tell that it has.
+
+        That is so where they name no version, or where both that it leads to are `alike`.
+        """
+        if alike or self.by() != "versions":
+            time.sleep(seconds)
+
     def looks(self, by: _baseline.By, **given: t.Any) -> Facts:
         """The options of looks at what users get, as this kind of verification makes them."""
         looks = {**asked(self._options, self._service), **self._reads, **given}

@@ -301,6 +301,7 @@ def _switched(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> dict
         if not task.check_mode:
             asked = {"samples": options["samples"], "settle": options["settle"]}
             _asked(options, task, run, plan["version"], evidence="traffic by the weights", final=False, **asked)
+            _baseline.Proof(options, task, run).follow(options["settle"])
         # The one by which a run that is cut off here knows that it has to go on is the last of them.
         results = _pointed_there(options, task, run, [*plan["services"][1:], plan["services"][0]])
         if not task.check_mode:

@@ -139,8 +139,13 @@ def _led_home(options: t.Mapping[str, t.Any], task: Task, run: _run.Run) -> list
     plan = options["plan"]
     if not plan["route"]:
         return []
+
+    def look() -> None:
+        _answers(options, task, run, plan["active"]["version"])
+        _baseline.Proof(options, task, run).follow(options["settle"])
+
     with _by_route.by_route(options, task, run) as by_route:
-        by_route.home(plan["active"]["deployment"], lambda: _answers(options, task, run, plan["active"]["version"]))
+        by_route.home(plan["active"]["deployment"], look)
         changed = bool(by_route.results)
     return [f"{plan['route']['name']} leads to Service {by_route.users} alone"] if changed else []
 

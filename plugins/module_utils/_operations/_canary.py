@@ -70,7 +70,8 @@ def _planned(api: _api.Api, begin: Begin) -> Plan:
         found = _canary.plan(seen, asked)
     except Failure as failure:
         raise Failure(failure.message, {**failure.facts, "before": before}) from failure
-    return _canary.begin(found, before, begin.drained(api), request, _canary.endings(seen, found))
+    endings, alone = _canary.endings(seen, found), _canary_state.alone(seen)
+    return _canary.begin(found, before, begin.drained(api), request, endings, alone)
 
 
 def _checked(begin: Begin) -> None:
@@ -147,8 +148,8 @@ def _prepared(work: Work) -> dict[str, t.Any]:
             work.task.tell(f"{work.stable}: {room['message']}")
     manifest: dict[str, t.Any] = {}
     if seen.canary is None and found["steps"]:
-        new = _canary_manifests.made(seen, asked)
-        manifest = _canary_manifests.definition(new, found["steps"][0], found["stable"]["whole"])
+        new, whole = _canary_manifests.made(seen, asked), found["stable"]["whole"]
+        manifest = _canary_manifests.definition(new, found["steps"][0], whole, work.run.handle.get("baseline"))
     if not work.task.check_mode:
         work.run.journal.note("advancing")  # from here on there is something to take back
     if seen.router is not None:

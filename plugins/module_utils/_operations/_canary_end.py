@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import typing as t
 
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster import _api
@@ -42,11 +41,14 @@ from ansible_collections.convoy.rollout.plugins.module_utils._workload._workload
 def stable(work: Work) -> dict[str, t.Any]:
     """See that every request gets the stable version, while there is no canary. Raises Failure."""
     version = work.versions[0]
+    settle, settles = 0, "shares"
     if work.plan["leftovers"] and not work.plan["advances"]:
         _canary_route.leave(work)  # a run that was cut off had deleted the canary
         _canary_route.remove(work)
+        settle, settles = work.request["settle"], "verdict"  # until the gateways follow, its share may be lost
     if not work.task.check_mode:
-        work.proof.verified("stable", final=not work.plan["advances"], expected={version: 1})
+        final = not work.plan["advances"]
+        work.proof.verified("stable", final=final, settle=settle, settles=settles, expected={version: 1})
         seen = work.seen()
         if _history.is_unverified(seen.stable, _workloads.revisions(seen.stable, seen.replica_sets)):
             _settle(work, verified=True)  # which a run that was cut off in the end of a promotion had yet to do
@@ -153,7 +155,9 @@ def _settle(work: Work, *, verified: bool) -> None:
 def _without_canary(work: Work) -> None:
     """Wait for the traffic to follow the router, whose canary has the weight 0, before its pods end."""
     version = version_of(work.seen().stable, work.asked)
-    work.proof.looked(settle=work.request["settle"], settles="verdict", fail_on="never", expected={version: 1})
+    settle = work.request["settle"]
+    work.proof.looked(settle=settle, settles="verdict", fail_on="never", expected={version: 1})
+    work.proof.follow(settle)
 
 
 def restored(work: Work) -> dict[str, t.Any]:
@@ -181,7 +185,7 @@ def _restore(work: Work, seen: Seen) -> None:
 
 def gone(work: Work) -> dict[str, t.Any]:
     """Delete the canary, and see that stable answers every request. Raises Failure."""
-    if work.plan["router"]:
+    if work.plan["router"] and not work.plan["abort"]:  # by which it was left before stable was restored
         _leave(work)
     canary = work.there(work.place(work.canary))
     if canary is not None:
@@ -206,9 +210,11 @@ def _leave(work: Work) -> None:
     seen = work.seen()
     version = version_of(seen.stable, work.asked)
     settle = work.request["settle"]
-    work.proof.verified("stable by its weight", final=False, settle=settle, expected={version: 1})
-    if seen.canary is not None and version_of(seen.canary, work.asked) == version:
-        time.sleep(settle)  # answers do not tell whose they are, so the gateways are given the time that they may take
+    # What is lost until the gateways follow may be lost by the canary that is aborted.
+    settles = "verdict" if work.plan["abort"] else "shares"
+    work.proof.verified("stable by its weight", final=False, settle=settle, settles=settles, expected={version: 1})
+    if seen.canary is not None:
+        work.proof.follow(settle, alike=version_of(seen.canary, work.asked) == version)
 
 
 def _alone(work: Work) -> _version_distribution.Expecting:

@@ -24,6 +24,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._operations import 
     _version_distribution,
 )
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._planning import Begin, Planning
+from ansible_collections.convoy.rollout.plugins.module_utils._proof import _baseline as _proof
 from ansible_collections.convoy.rollout.plugins.module_utils._run import _companion, _outcome, _run
 from ansible_collections.convoy.rollout.plugins.module_utils._run._journal import Journal
 from ansible_collections.convoy.rollout.plugins.module_utils._run._keeper import Keeper
@@ -118,7 +119,8 @@ def _begun(options: t.Mapping[str, t.Any], task: Task) -> dict[str, t.Any]:
             _drain.refuse(plan.endings, planning.role or options["strategy"])
         handle.update(unverified=options["unverified"], service=plan.service)
         if plan.changes:
-            handle["baseline"] = found = _baseline.noted(options, task, journal, plan)
+            found = _baseline.noted(options, task, journal, plan)
+            handle["baseline"] = _proof.excusing(found, plan.alone)
             if found["answered"] and not task.check_mode:
                 handle["watch"] = _watch(options, plan, task, unversioned=found["by"] != "versions")
     except Failure as failure:

@@ -153,6 +153,17 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
     return min(min_success, max(0.0, 1 - most))
 
 
+def excusing(found: t.Mapping[str, t.Any], alone: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """What users get before a change, with what of it says how many requests are lost always.
+
+    That is what was seen of the version that is to stay while it was `alone`, where another one has a part of the
+    traffic by now: what is lost now may be lost by that.
+    """
+    if alone is None:
+        return dict(found)
+    return {**found, "samples": alone.get("samples", 0), "errors": dict(alone.get("errors") or {})}
+
+
 UNCHANGED = "Nothing was changed, as what users get could not be verified"
 UNVERIFIED = "-e unverified=true makes the change anyway, and its verdict is unverified"
 SOURCES = "With source: endpoints in the entry, the images of ready pods are judged without requests, which proves less"

@@ -264,10 +264,11 @@ def begin(
     described: t.Mapping[str, t.Any],
     request: Request,
     endings: t.Sequence[_drain.Ending] = (),
+    alone: t.Mapping[str, t.Any] | None = None,
 ) -> _plan.Plan:
     """The plan of a run, from what `plan` found, the version that users get `before`, and the pods that end.
 
-    `described` is the application's description, empty where there is none.
+    `described` is the application's description, empty where there is none; `alone` is what `_canary_state.alone` says.
     """
     stable, canary, steps = found["stable"], found["canary"], found["steps"]
     name, old, new = stable["deployment"], stable["version"], canary["version"]
@@ -299,6 +300,7 @@ def begin(
         running=[old] if found["ready"]["stable"] and not canary["exists"] else [],
         shares=bool(steps),
         needs_answers=bool(steps),
+        alone=alone,
         facts={
             **{
                 key: found[key]

@@ -18,6 +18,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_s
     Object,
     Seen,
     named,
+    remembered,
     replicas_of,
     version_of,
 )
@@ -103,9 +104,12 @@ def _version_label(stable: Object, asked: Asked) -> dict[str, str]:
     return {"version": asked.version}
 
 
-def definition(new: Object, step: Object, whole: int) -> Object:
-    """The manifest of a canary that is created at a step, beside so many replicas of stable."""
-    noted = {**annotations_of(new), **given(step, whole).annotations}
+def definition(new: Object, step: Object, whole: int, baseline: t.Mapping[str, t.Any] | None = None) -> Object:
+    """The manifest of a canary that is created at a step, beside so many replicas of stable.
+
+    `baseline` is what users got before it.
+    """
+    noted = {**annotations_of(new), **given(step, whole).annotations, **remembered(baseline)}
     metadata = dict(new["metadata"], annotations=noted)
     return dict(new, metadata=metadata, spec=dict(new["spec"], replicas=step["canary"]))
 

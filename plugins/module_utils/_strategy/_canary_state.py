@@ -10,6 +10,8 @@ say which weight it was given, beside how many replicas of stable it began, and 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import typing as t
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +33,7 @@ Object = t.Dict[str, t.Any]
 WEIGHT = "convoy.rollout/weight"  #: of the canary: the weight in percent that it was last given
 WATCHED = "convoy.rollout/watched"  #: of the canary: the weight whose pause is over
 BESIDE = "convoy.rollout/stable-replicas"  #: of the canary: how many replicas stable had
+ALONE = "convoy.rollout/requests-before"  #: of the canary: how many requests were made before it, and lost
 PREVIOUS = "convoy.rollout/previous-version"  #: of stable: its version before a canary was promoted
 
 
@@ -162,6 +165,28 @@ def users_get(seen: Seen, asked: Asked) -> str | None:
 def scaler_of(seen: Seen) -> _subject.Autoscaler | None:
     """The autoscaler that owns stable's replicas."""
     return _subject.autoscaler(seen.stable["metadata"]["name"], seen.scalers)
+
+
+def alone(seen: Seen) -> dict[str, t.Any] | None:
+    """The requests that were made, and lost, when stable had all of the traffic; None where it has it now.
+
+    A canary remembers them. Where nothing does, as where one was cut off that is deleted by now, it is nothing that is
+    known: what is lost by now may be lost by the canary, or by a backend that has no pods.
+    """
+    if seen.canary is None and seen.behind is None and seen.own is None:
+        return None
+    known: dict[str, t.Any] = {}
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        noted = json.loads(annotations_of(seen.canary or {"metadata": {}})[ALONE])
+        errors = {str(error): int(count) for error, count in dict(noted["errors"]).items()}
+        known = {"samples": int(noted["samples"]), "errors": errors}
+    return known
+
+
+def remembered(baseline: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    """The annotation of a canary that is about to be created, by which `alone` knows what was lost before it."""
+    known = {key: (baseline or {}).get(key) for key in ("samples", "errors")}
+    return {ALONE: json.dumps(known, sort_keys=True)} if all(value is not None for value in known.values()) else {}
 
 
 def number(item: Object | None, annotation: str) -> Fraction:

@@ -77,6 +77,20 @@ def test_what_was_lost_before_may_be_lost_after(samples: int, lost: int, share: 
     assert _baseline.least(0.999, None) == 0.999
 
 
+def test_what_is_lost_beside_another_version_excuses_nothing_but_what_was_lost_before_it_does() -> None:
+    now = {"by": "versions", "samples": 500, "counts": {"1.0.0": 375}, "errors": {"HTTP 503": 125}, "message": "seen"}
+
+    def least(alone: dict[str, object] | None) -> float:
+        found = _baseline.excusing(now, alone)
+        assert {**found, "samples": 500, "errors": now["errors"]} == now
+        return _baseline.least(0.999, found)
+
+    assert least(None) == pytest.approx(0.72, abs=0.01)
+    assert least({}) == 0.999
+    assert least({"samples": 500, "errors": {}}) == 0.999
+    assert least({"samples": 500, "errors": {"HTTP 503": 5}}) == pytest.approx(0.979, abs=0.001)
+
+
 @pytest.mark.parametrize(("share", "requests"), [(1.0, 500), (0.999, 500), (0.99, 340), (0.95, 100), (0.0, 100)])
 def test_before_a_change_about_as_many_are_asked_as_judge_it_afterwards(share: float, requests: int) -> None:
     assert _baseline.enough(share) == pytest.approx(requests, abs=5)

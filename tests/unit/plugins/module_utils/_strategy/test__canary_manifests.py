@@ -9,6 +9,7 @@ from ansible_collections.convoy.rollout.plugins.module_utils._failure import Fai
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy import _canary_manifests
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_manifests import Change
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
+    ALONE,
     BESIDE,
     PREVIOUS,
     WEIGHT,
@@ -31,9 +32,11 @@ from unit.plugins.module_utils._strategy.canaries import (
 def test_a_canary_that_is_yet_to_be_created() -> None:
     found = planned(seen(), version="2.0.0", steps=STEPS)
     new = _canary_manifests.made(seen(), Asked(version="2.0.0"))
-    made = _canary_manifests.definition(new, found["steps"][0], 3)
+    made = _canary_manifests.definition(new, found["steps"][0], 3, {"samples": 500, "errors": {}, "by": "versions"})
     assert (made["kind"], made["metadata"]["name"]) == ("Deployment", "hello-canary")
-    assert made["metadata"]["annotations"] == {BESIDE: "3", WEIGHT: "25", CAUSE: "canary 2.0.0 beside 1.0.0"}
+    noted = {BESIDE: "3", WEIGHT: "25", CAUSE: "canary 2.0.0 beside 1.0.0"}
+    assert made["metadata"]["annotations"] == {**noted, ALONE: '{"errors": {}, "samples": 500}'}
+    assert _canary_manifests.definition(new, found["steps"][0], 3)["metadata"]["annotations"] == noted
     assert made["spec"]["replicas"] == 1
     assert made["spec"]["selector"] == {"matchLabels": {"app": "hello", "track": "canary"}}
     template = made["spec"]["template"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._failure import Failure
 from ansible_collections.convoy.rollout.plugins.module_utils._strategy._canary_state import (
+    ALONE,
     Asked,
     Seen,
+    alone,
+    remembered,
     service_of,
     users_get,
 )
 from unit.plugins.module_utils._strategy.canaries import canary, deployment, seen, service
+from unit.plugins.module_utils._strategy.test__canary_routed import routed
 
 
 def test_the_service_is_the_one_that_leads_to_the_deployment() -> None:
@@ -55,3 +59,24 @@ def test_nobody_can_tell_what_users_get_of_several_containers() -> None:
     stable = deployment()
     stable["spec"]["template"]["spec"]["containers"] = [{"name": name, "image": f"{name}:7"} for name in ("web", "log")]
     assert users_get(seen(stable), Asked()) is None
+
+
+def test_a_canary_remembers_what_was_lost_before_it() -> None:
+    before = {"by": "versions", "samples": 500, "counts": {"1.0.0": 495}, "errors": {"HTTP 503": 5}, "message": ""}
+    assert alone(seen()) is None  # what is lost now tells
+    there = seen(beside=canary(**remembered(before)))
+    assert alone(there) == {"samples": 500, "errors": {"HTTP 503": 5}}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        seen(beside=canary()),
+        seen(beside=canary(**remembered({"by": "later"}))),
+        seen(beside=canary(**{ALONE: "none"})),
+        seen(beside=canary(**{ALONE: '{"samples": 500, "errors": 5}'})),
+        routed(behind={"metadata": {"name": "hello-canary"}}),  # the Service of one that is deleted
+    ],
+)
+def test_where_nothing_is_remembered_nothing_is_known_of_what_was_lost_before(state: Seen) -> None:
+    assert alone(state) == {}
