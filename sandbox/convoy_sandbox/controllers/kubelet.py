@@ -57,15 +57,26 @@ class Kubelet:
         self.events = Recorder(registry, "kubelet")
         self._workers: dict[str, PodWorker] = {}
         self._stopped: set[str] = set()  # names of nodes
+        self._tasks: set[asyncio.Task[None]] = set()  # of all workers, those that are forgotten too
 
     def start(self) -> None:
         """Follow pods."""
         self._unsubscribe = self.store.subscribe(self._changed)
 
     async def close(self) -> None:
-        """Kill every container."""
+        """Kill every container; return when all is over, processes of containers and of probes too."""
         self._unsubscribe()
         await asyncio.gather(*(worker.kill() for worker in list(self._workers.values())))
+        for task in self._tasks:
+            _cancel(task)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[None, None, None], name: str | None = None) -> asyncio.Task[None]:
+        """Have some work done that ends with the kubelet, if it is not over before."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _changed(self, change: Change) -> None:
         if change.resource in (resources.CONFIGMAPS, resources.SECRETS):
@@ -201,7 +212,7 @@ class PodWorker:
         self.previous_logs: dict[str, list[LogLine]] = {}
         self._files: dict[str, dict[str, bytes]] = {}
         self._background: set[asyncio.Task[None]] = set()
-        self._main = asyncio.get_running_loop().create_task(self._guard())
+        self._main = kubelet.spawn(self._guard())
 
     @property
     def _pod(self) -> Object | None:
@@ -262,7 +273,7 @@ class PodWorker:
         self._overdue = True
         self._event("DeadlineExceeded", pod_status.OVERDUE)
         for task in list(self._background):
-            task.cancel()
+            _cancel(task)
         self._sync()
         grace = float(pod["spec"]["terminationGracePeriodSeconds"])
         for name in [name for name, state in self.states.items() if state.running]:
@@ -277,8 +288,8 @@ class PodWorker:
         """Why a container does not run that has not been begun with."""
         return "PodInitializing" if name in self._mains and not self._initialized else "ContainerCreating"
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+    def _spawn(self, work: Coroutine[None, None, None], name: str | None = None) -> asyncio.Task[None]:
+        task = self._kubelet.spawn(work, name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
@@ -323,13 +334,15 @@ class PodWorker:
     async def _stop(self) -> None:
         pod = self._pod
         if pod is None:
+            if not self._frozen:  # deleted by force
+                await self.kill()
             return
         running = [name for name, state in self.states.items() if state.running]
         for name in running:
             self._event("Killing", f"Stopping container {name}", container=name)
-        self._main.cancel()
+        _cancel(self._main)
         for task in self._sidecars:
-            task.cancel()
+            _cancel(task)
         for name, state in self.states.items():
             if "waiting" in state.state and not state.last:
                 state.state = {"waiting": {"reason": self._unmade(name)}}
@@ -343,7 +356,7 @@ class PodWorker:
                 await self._stop_one(specs[name])
         for task in list(self._background):
             if task is not asyncio.current_task():
-                task.cancel()
+                _cancel(task)
         await asyncio.sleep(timing.unreachable)
         self.free()
         await asyncio.sleep(timing.stop)
@@ -375,7 +388,7 @@ class PodWorker:
     async def _stop_sidecars(self, pod: Object, grace_seconds: float) -> None:
         """End the sidecars of a pod whose containers have ended, the last one first."""
         for task in self._sidecars:
-            task.cancel()
+            _cancel(task)
         for name in [name for name, state in reversed(self.states.items()) if state.sidecar]:
             handle = self.handles.get(name)
             if handle is not None:
@@ -413,18 +426,18 @@ class PodWorker:
     def freeze(self) -> None:
         """The node has lost its power."""
         self._frozen = True
-        self._main.cancel()
+        _cancel(self._main)
         for task in list(self._background):
-            task.cancel()
+            _cancel(task)
         for handle in self.handles.values():
             self._spawn(handle.stop(0))
 
     async def kill(self) -> None:
         """Stop at once."""
-        self._main.cancel()
+        _cancel(self._main)
         for task in list(self._background):
             if task is not asyncio.current_task():
-                task.cancel()
+                _cancel(task)
         await asyncio.gather(*(handle.stop(0) for handle in self.handles.values()), return_exceptions=True)
         self.free()
         self._kubelet.forget(self._uid)
@@ -522,7 +535,7 @@ class PodWorker:
             for task in probes:
                 # Readiness is asked for until the container has ended, also while it is being stopped.
                 if not self._terminating or task.get_name() != "readinessProbe":
-                    task.cancel()
+                    _cancel(task)
         self.previous_logs[state.name] = handle.log_lines()
         state.state = {"terminated": self._terminated(state, code)}
         message = handle.end_message
@@ -660,10 +673,7 @@ class PodWorker:
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
             if kind in container:
                 work = self._probe_loop(kind, container, state, handle, started)
-                task = asyncio.get_running_loop().create_task(work, name=kind)
-                self._background.add(task)
-                task.add_done_callback(self._background.discard)
-                tasks.append(task)
+                tasks.append(self._spawn(work, kind))
         return tasks
 
     async def _probe_loop(
@@ -759,6 +769,12 @@ class PodWorker:
         self._kubelet.events.event(
             pod, reason, message, warning=warning, host=pod["spec"]["nodeName"], field_path=field
         )
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task once: a second time would end its waiting for a process that it has killed."""
+    if not task.cancelling():
+        task.cancel()
 
 
 def _end_of(lines: list[LogLine]) -> str:

@@ -117,11 +117,11 @@ class Process(Base):
         if self.exited.done():
             return
         self._signal(self._stop_signal)
-        try:
-            await asyncio.wait_for(asyncio.shield(self.exited), max(grace_seconds, 0.001))
-        except TimeoutError:
+        # Whoever gives up waiting must not have the exit look as given up for all others.
+        over, _ = await asyncio.wait([self.exited], timeout=max(grace_seconds, 0.001))
+        if not over:
             self._signal(signal.SIGKILL)
-            await self.exited
+            await asyncio.wait([self.exited])
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -157,13 +157,14 @@ async def run(command: list[str], *, env: dict[str, str], timeout_seconds: float
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         async with Patience(timeout_seconds):
             output, _ = await child.communicate()
-    except TimeoutError:
+    except BaseException:  # its time is up, or nobody asks any more
         with contextlib.suppress(ProcessLookupError):
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # what it has started would keep its output open
         await child.wait()
         raise
     return child.returncode or 0, output.decode("utf-8", "replace")

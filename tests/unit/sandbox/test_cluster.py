@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import socket
 import time
 import warnings
+from asyncio.unix_events import _UnixSubprocessTransport
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,12 @@ import urllib3
 import yaml
 from convoy_sandbox import resources
 from convoy_sandbox.cluster import Cluster, PortInUseError
+from convoy_sandbox.errors import ApiError
+from convoy_sandbox.network.images import Image
 from convoy_sandbox.settings import Settings
 from convoy_sandbox.testing import Sandbox, sandbox
 from kubernetes import client, config, watch
+from unit.sandbox.network.support import until
 
 LABELS = {"app": "hello"}
 
@@ -178,6 +184,61 @@ def test_no_connection_outlives_the_cluster() -> None:
             assert core.list_node().items  # over a connection that the client keeps
         gc.collect()
     assert [str(each.message) for each in seen if "transport" in str(each.message)] == []
+
+
+STUBBORN = Image(command=("sh", "-c", "trap '' TERM; echo up; while :; do sleep 600; done"))
+
+
+@pytest.mark.parametrize("moment", ["starts", "runs", "is probed", "is stopped", "is gone by force"])
+def test_no_process_outlives_the_cluster(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that does not heed its signal, whatever is happening to its pod when the cluster ends."""
+    begun: list[_UnixSubprocessTransport] = []
+    start, kill = _UnixSubprocessTransport._start, os.killpg
+    probed, kills = tmp_path / "probed", []
+
+    def started(transport: _UnixSubprocessTransport, *args: Any, **named: Any) -> None:
+        start(transport, *args, **named)
+        begun.append(transport)
+
+    def killed(group: int, number: int) -> None:
+        kills.append(group)
+        if moment != "is gone by force" or len(kills) > 1:  # else it has not come to an end when the cluster does
+            kill(group, number)
+
+    async def run() -> set[asyncio.Task[Any]]:
+        async with Cluster(Settings(nodes=1, images={"example/stubborn:1": STUBBORN})) as cluster:
+            container: dict[str, Any] = {"name": "main", "image": "example/stubborn:1"}
+            if moment == "is probed":
+                command = ["sh", "-c", f"touch {probed}; sleep 600; true"]
+                container["readinessProbe"] = {"timeoutSeconds": 300, "exec": {"command": command}}
+            pod = {"metadata": {"name": "stubborn"}, "spec": {"containers": [container]}}
+            cluster.registry.create(resources.PODS, "default", pod)
+            await until(lambda: begun if moment == "starts" else "up" in _printed(cluster, "stubborn"))
+            if moment == "is probed":
+                await until(probed.exists)
+            elif moment == "is stopped":
+                cluster.registry.delete(resources.PODS, "default", "stubborn")
+                await until(lambda: "Killing" in _events(cluster))
+            elif moment == "is gone by force":
+                cluster.registry.delete(resources.PODS, "default", "stubborn", grace_period_seconds=0)
+                await until(lambda: kills)
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_UnixSubprocessTransport, "_start", started)
+    monkeypatch.setattr(os, "killpg", killed)
+    assert asyncio.run(run()) == set()
+    assert begun
+    assert not [each for each in begun if each.get_returncode() is None or not each.is_closing()]
+
+
+def _printed(cluster: Cluster, pod: str) -> str:
+    with contextlib.suppress(ApiError):
+        return "".join(line.text for line in cluster.controllers.kubelet.read("default", pod, "main", previous=False))
+    return ""
+
+
+def _events(cluster: Cluster) -> set[str]:
+    return {event["reason"] for event in cluster.store.list(resources.EVENTS)}
 
 
 def test_the_fixture_gives_a_running_cluster(convoy_sandbox: Sandbox) -> None:

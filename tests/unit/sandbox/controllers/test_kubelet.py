@@ -321,7 +321,21 @@ def test_a_shorter_grace_period_takes_the_place_of_a_longer_one() -> None:
     leaping.run(run())
 
 
-def test_a_pod_that_is_deleted_by_force_is_killed() -> None:
+def test_a_pod_that_is_deleted_by_force_is_killed_at_once() -> None:
+    async def run() -> None:
+        async with empty_world() as it:
+            it.runtime.stubborn.add("a:1")
+            create_pod(it, A, terminationGracePeriodSeconds=300)
+            await it.until(lambda: ready(it))
+            it.registry.delete(resources.PODS, "lab", "one", grace_period_seconds=0)
+            async with asyncio.timeout(300):
+                assert await it.runtime.containers["a"].exited == 137
+            assert it.runtime.containers["a"].graces == [0]
+
+    leaping.run(run())
+
+
+def test_a_pod_that_ends_and_is_deleted_by_force_is_killed() -> None:
     async def run() -> None:
         async with empty_world() as it:
             it.runtime.stubborn.add("a:1")

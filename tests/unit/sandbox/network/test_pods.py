@@ -239,5 +239,7 @@ def test_exec_probes_of_registered_command_lines_are_run() -> None:
         assert await ask(sys.executable, "-c", "") == ""
         assert await ask(sys.executable, "-c", "print('not yet'); raise SystemExit(1)") == "not yet\n"
         assert await ask(sys.executable, "-c", "raise SystemExit(1)") != ""
+        probe = {"timeoutSeconds": 0.001, "exec": {"command": ["sh", "-c", "sleep 600; true"]}}
+        assert "timed out" in await runtime.probe(POD, spec, probe, ip=ip)
 
     with_block(test)
