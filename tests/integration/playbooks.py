@@ -149,17 +149,7 @@ class Traffic:
 
 def begun(args: list[str], env: dict[str, str]) -> subprocess.Popen[str] | warm.Forked:
     """A run of ansible-playbook with these arguments, in the root of this project."""
-    if warm.fits(env):
-        return warm.start(args, env)
-    return subprocess.Popen(
-        ["ansible-playbook", *args],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    return warm.start(args, env) if warm.fits(env) else warm.program(args, env)
 
 
 def ended(started: subprocess.Popen[str] | warm.Forked, timeout: float = PATIENCE) -> Run:

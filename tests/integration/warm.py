@@ -3,8 +3,9 @@
 Half of what a short run takes is imports, the same in each of some two hundred runs. One process beside the tests
 imports once; each run is a fork of that: a process of its own, in a session of its own, with its own arguments,
 environment and output, in which the command line's own `main` runs from its beginning to its exit code. What Ansible
-reads of its environment while it is imported must be the same; `fits` tells where it is not, and such a run is begun as
-a program, as a user does.
+reads of its environment while it is imported must be the same: runs for which it is another one are forks of another
+process, which is worth it where there are several. `fits` tells whether a run is as most are; where it is not, and
+where there is no Linux, it is begun as a program, as a user does.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ MARK, UNMARKED = "RELIABILITY_MARK", "0" * 32
 
 
 def fits(env: Mapping[str, str]) -> bool:
-    """Whether a run with this environment can be a fork."""
-    return sys.platform == "linux" and read_of(env) == read_of(BEGUN)
+    """Whether a run with this environment can be a fork of the process that most are forked from."""
+    return read_of(env) == read_of(BEGUN)
 
 
 def environment() -> dict[str, str]:
@@ -154,15 +155,16 @@ _ASKING = threading.Lock()  #: as tests begin runs in threads, and an answer bel
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """The connection to the process that forks, which ends with it."""
+def _server(read: tuple[tuple[str, str], ...]) -> socket.socket:
+    """The connection to the process that forks runs for which this is read; it ends with the connection."""
+    others = {name: value for name, value in BEGUN.items() if not name.startswith(READ)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST)
     with theirs:
         subprocess.Popen(
             [sys.executable, str(Path(__file__)), str(theirs.fileno())],
             cwd=ROOT,
-            env=BEGUN | {MARK: UNMARKED},
+            env=others | dict(read) | {MARK: UNMARKED},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -170,15 +172,31 @@ def _server() -> socket.socket:
     return ours
 
 
-def start(args: Sequence[str], env: Mapping[str, str]) -> Forked:
-    """Begin a run of ansible-playbook with these arguments, in the root of this project."""
+def program(args: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Begin a run of ansible-playbook as a user does, in the root of this project."""
+    return subprocess.Popen(
+        ["ansible-playbook", *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def start(args: Sequence[str], env: Mapping[str, str]) -> Forked | subprocess.Popen[str]:
+    """Fork a run of ansible-playbook with these arguments, in the root of this project."""
+    if sys.platform != "linux":
+        return program(args, env)
     output, printed = os.pipe()
     ended, ends = os.pipe()
     try:
         request = json.dumps({"args": list(args), "env": dict(env)}).encode()
         with _ASKING:
-            socket.send_fds(_server(), [request], [printed, ends])
-            pid = json.loads(_server().recv(MOST) or b"null")
+            server = _server(tuple(sorted(read_of(env).items())))
+            socket.send_fds(server, [request], [printed, ends])
+            pid = json.loads(server.recv(MOST) or b"null")
     finally:
         os.close(printed)
         os.close(ends)

@@ -6,11 +6,13 @@ cases. Each has a name of its own at the API server, which refuses whatever it i
 
 from __future__ import annotations
 
+import atexit
+import functools
 import http.server
 import json
-import os
-import subprocess
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from integration import warm
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORDERS = Path(__file__).with_name("recorders")
@@ -182,33 +185,32 @@ def played(
     plays = [{"hosts": pattern, **play} for pattern in (hosts if role in ALONE else ["all"])]
     (folder / "play.yml").write_text(json.dumps(plays))
     # A caller's Ansible settings must not decide what is tested, and nothing may lead to a cluster of theirs.
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_AUTH_", "KUBE"))}
+    kept = {name: text for name, text in warm.environment().items() if not name.startswith("KUBE")}
     settings = {
         "ANSIBLE_CALLBACK_PLUGINS": str(RECORDERS / "callback"),
         "ANSIBLE_CONNECTION_PLUGINS": str(RECORDERS / "connection"),
         "ANSIBLE_FORKS": "2",
         "ANSIBLE_INVENTORY_ENABLED": "cases",
         "ANSIBLE_INVENTORY_PLUGINS": str(RECORDERS / "inventory"),
-        "ANSIBLE_NOCOLOR": "1",
-        "HOME": str(folder),
+        "HOME": home(),
         "RECORDED_FAILURES": str(folder / "failures"),
         "RECORDED_MODULES": str(folder / "modules"),
-        "TMPDIR": str(folder),
+        "TMPDIR": home(),
     }
-    command = ["ansible-playbook", str(folder / "play.yml"), "-i", str(folder / "hosts.json")]
-    command[:1] = [sys.executable, str(Path(sys.executable).with_name(command[0]))]
-    run = subprocess.run(
-        [*command, "--extra-vars", json.dumps(extra_vars)],
-        cwd=ROOT,
-        env=kept | settings,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=900,
-    )
-    missing = [host for host in hosts if f"\n{host} " not in run.stdout.rpartition("PLAY RECAP")[2]]
-    assert not missing, run.stdout
-    return run.stdout
+    args = [str(folder / "play.yml"), "-i", str(folder / "hosts.json"), "--extra-vars", json.dumps(extra_vars)]
+    with warm.start(args, kept | settings) as run:
+        output, _ = run.communicate(timeout=900)
+    missing = [host for host in hosts if f"\n{host} " not in output.rpartition("PLAY RECAP")[2]]
+    assert not missing, output
+    return output
+
+
+@functools.cache
+def home() -> str:
+    """A home for all plays, with nothing in it that leads to a cluster; it goes with the tests."""
+    path = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def separated(variables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
