@@ -5,6 +5,7 @@ Pure functions: they know neither the recordings' files nor the sandbox.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass, field
@@ -176,6 +177,8 @@ def _cell(value: Any) -> Any:
     return _text(re.sub(r"\(\S+ ago\)", "(<age> ago)", value), "")
 
 
+# The same texts come again and again, in each state of an object and in each object of a list.
+@functools.cache
 def _text(value: str, key: str) -> str:
     if key == "image" and value.startswith("docker.io/"):
         return "<image>"
@@ -213,16 +216,19 @@ def _text_differences(recorded: str, ours: str, names: Names, path: str) -> list
     if path.endswith(hashed) and _HASH.fullmatch(recorded) and _HASH.fullmatch(ours):
         if names.pair(recorded, ours):
             return []
-    elif _skeleton(recorded) == _skeleton(ours):
-        pairs = zip(_GENERATED.findall(recorded), _GENERATED.findall(ours), strict=True)
-        if all(names.pair(a[1], b[1]) for a, b in pairs):
+    else:
+        (skeleton, hashes), (our_skeleton, our_hashes) = _parts(recorded), _parts(ours)
+        if skeleton == our_skeleton and all(map(names.pair, hashes, our_hashes)):
             return []
     return [f"{path} is {ours!r}, recorded {recorded!r}"]
 
 
-def _skeleton(text: str) -> str:
-    text = re.sub(rf"pod-template-hash=[{_ALPHABET}]{{7,10}}", "pod-template-hash=<hash>", text)
-    return _GENERATED.sub(lambda m: f"{m[1]}-<hash>" + ("-<suffix>" if m[3] else ""), text)
+@functools.cache
+def _parts(text: str) -> tuple[str, list[str]]:
+    """A text without what is generated in it, and the hashes of its generated names."""
+    skeleton = re.sub(rf"pod-template-hash=[{_ALPHABET}]{{7,10}}", "pod-template-hash=<hash>", text)
+    skeleton = _GENERATED.sub(lambda m: f"{m[1]}-<hash>" + ("-<suffix>" if m[3] else ""), skeleton)
+    return skeleton, [hash_ for _, hash_, _ in generated_names(text)]
 
 
 def generated_names(text: str) -> list[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import gzip
 import json
 from pathlib import Path
@@ -13,8 +14,9 @@ Exchange = dict[str, Any]
 _FOLDER = Path(__file__).with_name("recordings")
 
 
+@functools.lru_cache(maxsize=4)  # those of one replay
 def read(name: str) -> list[Exchange]:
-    """The lines of one recording (`lab.http`, `faults.timeline` ...)."""
+    """The lines of one recording (`lab.http`, `faults.timeline` ...), which nobody changes."""
     return [json.loads(line) for line in gzip.decompress((_FOLDER / f"{name}.jsonl.gz").read_bytes()).splitlines()]
 
 

@@ -88,6 +88,7 @@ class Replay:
         self._bodies: dict[str, Any] = {}  # what a path was last recorded to answer
         self._watches: dict[int, Watching] = {}
         self._since: list[int] = []  # where in each history the present state may begin
+        self._expected: tuple[Any, Any] = (None, None)  # what was last held against answers, and the same normalised
 
     async def run(
         self, exchanges: list[Exchange], namespace: str, times: dict[str, float], known: set[int], *, paced: bool
@@ -302,7 +303,9 @@ class Replay:
             return [] if same else [f"the text is {answer.body!r}"]
         recorded = self._recorded(exchange)
         ours = without(answer.body, set(exchange.get("response_without") or ()))
-        return differences(normalised(recorded), normalised(ours), self._names)
+        if self._expected[0] is not recorded:
+            self._expected = recorded, normalised(recorded)
+        return differences(self._expected[1], normalised(ours), self._names)
 
     def _learn(self, exchange: Exchange, answer: Answer) -> None:
         """Remember what this cluster calls the things that the recording names."""

@@ -57,7 +57,8 @@ class Pace:
         self._last = dataclasses.replace(_NODE, relist=_LOOKS[name])
         self._left: dict[str, list[dict[str, float]]] = {}
         for line in recordings.read(f"{name}.pace"):
-            self._left.setdefault(line.pop("pod"), []).append(line)
+            took = {span: seconds for span, seconds in line.items() if span != "pod"}
+            self._left.setdefault(line["pod"], []).append(took)
 
     def __call__(self, pod: dict[str, Any]) -> Timing:
         """The timing of a pod that is new."""
