@@ -1,4 +1,4 @@
-"""Runs of ansible-playbook that are forked from a process which has imported Ansible and the collection already.
+"""Runs of Ansible's programs that are forked from a process which has imported Ansible and the collection already.
 
 Half of what a short run takes is imports, the same in each of some two hundred runs. One process beside the tests
 imports once; each run is a fork of that: a process of its own, in a session of its own, with its own arguments,
@@ -172,10 +172,10 @@ def _server(read: tuple[tuple[str, str], ...]) -> socket.socket:
     return ours
 
 
-def program(args: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Begin a run of ansible-playbook as a user does, in the root of this project."""
+def program(args: Sequence[str], env: Mapping[str, str], name: str = "playbook") -> subprocess.Popen[str]:
+    """Begin a run of one of Ansible's programs as a user does, in the root of this project."""
     return subprocess.Popen(
-        ["ansible-playbook", *args],
+        [f"ansible-{name}", *args],
         cwd=ROOT,
         env=env,
         text=True,
@@ -185,14 +185,14 @@ def program(args: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str
     )
 
 
-def start(args: Sequence[str], env: Mapping[str, str]) -> Forked | subprocess.Popen[str]:
-    """Fork a run of ansible-playbook with these arguments, in the root of this project."""
+def start(args: Sequence[str], env: Mapping[str, str], name: str = "playbook") -> Forked | subprocess.Popen[str]:
+    """Fork a run of one of Ansible's programs with these arguments, in the root of this project."""
     if sys.platform != "linux":
-        return program(args, env)
+        return program(args, env, name)
     output, printed = os.pipe()
     ended, ends = os.pipe()
     try:
-        request = json.dumps({"args": list(args), "env": dict(env)}).encode()
+        request = json.dumps({"name": name, "args": list(args), "env": dict(env)}).encode()
         with _ASKING:
             server = _server(tuple(sorted(read_of(env).items())))
             socket.send_fds(server, [request], [printed, ends])
@@ -201,7 +201,7 @@ def start(args: Sequence[str], env: Mapping[str, str]) -> Forked | subprocess.Po
         os.close(printed)
         os.close(ends)
     if not isinstance(pid, int):
-        raise RuntimeError(f"the process that runs ansible-playbook has ended: {pid}")
+        raise RuntimeError(f"the process that runs ansible-{name} has ended: {pid}")
     return Forked(pid, output, ended, args)
 
 
@@ -278,7 +278,7 @@ def _mark(text: str) -> None:
     ctypes.memmove(libc.getenv(MARK.encode()), text.encode(), len(UNMARKED))
 
 
-def _run(printed: int, ends: int, args: list[str], env: dict[str, str]) -> NoReturn:
+def _run(printed: int, ends: int, name: str, args: list[str], env: dict[str, str]) -> NoReturn:
     """Be the run: what its program does, from its beginning to its end."""
     code = 1
     try:
@@ -293,7 +293,6 @@ def _run(printed: int, ends: int, args: list[str], env: dict[str, str]) -> NoRet
         os.environ.clear()
         os.environ.update(env)
         from ansible import constants
-        from ansible.cli import playbook
         from ansible.utils.path import cleanup_tmp_file
 
         # Its own folder for what is temporary, which it leaves as any run does; that of the one that forks stays.
@@ -301,8 +300,8 @@ def _run(printed: int, ends: int, args: list[str], env: dict[str, str]) -> NoRet
         folder = Path(constants.DEFAULT_LOCAL_TMP).parent
         constants.DEFAULT_LOCAL_TMP = tempfile.mkdtemp(prefix=f"ansible-local-{os.getpid()}", dir=folder)
         atexit.register(cleanup_tmp_file, constants.DEFAULT_LOCAL_TMP, warn=True)
-        sys.argv = [str(Path(sys.executable).with_name("ansible-playbook")), *args]
-        playbook.main()
+        sys.argv = [str(Path(sys.executable).with_name(f"ansible-{name}")), *args]
+        importlib.import_module(f"ansible.cli.{name}").main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
+from integration import warm
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def ran(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One of Ansible's programs, in the checkout."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    return subprocess.run(
-        [Path(sys.executable).parent / program, *arguments],
-        cwd=ROOT,
-        env=kept | {"GCP_PROJECT": "shop", "ANSIBLE_NOCOLOR": "1"},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+def ran(program: str, *arguments: str) -> tuple[int, str]:
+    """How one of Ansible's programs ends in the checkout, and what it prints."""
+    with warm.start(arguments, warm.environment() | {"GCP_PROJECT": "shop"}, program) as run:
+        output, _ = run.communicate(timeout=600)
+    return int(run.returncode or 0), output
 
 
+@functools.cache
 def inventory(name: str, *options: str) -> str:
     """What ansible-inventory says of one of them."""
-    done = ran("ansible-inventory", "-i", f"inventories/{name}", *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    code, output = ran("inventory", "-i", f"inventories/{name}", *options)
+    assert code == 0, output
+    return output
 
 
 @pytest.mark.parametrize("text", ["all: {hosts: {shop: {}}}", "clusters: {hosts: {}}"])
 def test_an_inventory_without_clusters_fails_every_playbook(tmp_path: Path, text: str) -> None:
     written = tmp_path / "hosts.yml"
     written.write_text(text)
-    done = ran("ansible-playbook", "-i", str(written), "playbooks/bluegreen.yml", "--extra-vars", "version=2.0.0")
-    assert done.returncode != 0
-    assert "The inventory has no host in group clusters; name another one with -i." in done.stderr
+    code, output = ran("playbook", "-i", str(written), "playbooks/bluegreen.yml", "--extra-vars", "version=2.0.0")
+    assert code != 0
+    assert "The inventory has no host in group clusters; name another one with -i." in output
     playbooks = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "playbooks").glob("*.yml"))]
     assert len({plays[0]["hosts"] for plays in playbooks}) == 1
 
