@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +18,26 @@ from convoy_sandbox import cli
 from kubernetes import client, config
 
 
-def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def typed(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What comes of a command line, as a program."""
     env = {**os.environ, "CONVOY_SANDBOX_DIR": str(directory)}
     return subprocess.run(
         [sys.executable, "-m", "convoy_sandbox.cli", *arguments],
         env=env, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What comes of it in this process: the sandbox that it starts is a program all the same."""
+    printed, said = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("CONVOY_SANDBOX_DIR", str(directory))
+        changed.setattr(sys, "argv", ["convoy-sandbox", *arguments])
+        changed.setattr(sys, "stdout", printed)
+        changed.setattr(sys, "stderr", said)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return subprocess.CompletedProcess(arguments, int(end.value.code or 0), printed.getvalue(), said.getvalue())
 
 
 @pytest.fixture
@@ -31,13 +47,13 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         command(tmp_path, "down", "--name", home.name)
 
 
-def _described(directory: Path) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(command(directory, "status", "--json").stdout)
+def _described(directory: Path, run: t.Any = command) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(run(directory, "status", "--json").stdout)
     return found
 
 
 def test_up_status_down(directory: Path) -> None:
-    up = command(directory, "up", "--name", "blue", "--nodes", "2", "--node-cpu", "500m", "--node-memory", "1Gi")
+    up = typed(directory, "up", "--name", "blue", "--nodes", "2", "--node-cpu", "500m", "--node-memory", "1Gi")
     assert up.returncode == 0, up.stderr
     kubeconfig = directory / "blue" / "kubeconfig"
     assert f"export KUBECONFIG={kubeconfig}" in up.stdout
@@ -46,23 +62,23 @@ def test_up_status_down(directory: Path) -> None:
     for path in (kubeconfig, directory / "blue" / "state.json"):
         assert path.stat().st_mode & 0o777 == 0o600
 
-    again = command(directory, "up", "--name", "blue")
+    again = typed(directory, "up", "--name", "blue")
     assert (again.returncode, "is already running" in again.stdout) == (0, True)
 
-    assert command(directory, "up", "--name", "green").returncode == 0
-    described = _described(directory)
+    assert typed(directory, "up", "--name", "green").returncode == 0
+    described = _described(directory, typed)
     assert [entry["name"] for entry in described] == ["blue", "green"]
     assert [entry["nodes"] for entry in described] == [2, 5]
-    table = command(directory, "status").stdout.splitlines()
+    table = typed(directory, "status").stdout.splitlines()
     assert table[0].split() == ["NAME", "SERVER", "NODES", "PODS", "EXTERNAL", "ADDRESSES", "KUBECONFIG"]
     assert table[1].split()[:4] == ["blue", str(described[0]["server"]), "2", "0"]
-    assert len(command(directory, "status", "--name", "green").stdout.splitlines()) == 2
+    assert len(typed(directory, "status", "--name", "green").stdout.splitlines()) == 2
 
-    down = command(directory, "down", "--name", "blue")
+    down = typed(directory, "down", "--name", "blue")
     assert (down.returncode, down.stdout) == (0, "Sandbox blue is stopped.\n")
     assert not kubeconfig.exists()
-    assert [entry["name"] for entry in _described(directory)] == ["green"]
-    assert command(directory, "down", "--name", "blue").stdout == "Sandbox blue is not running.\n"
+    assert [entry["name"] for entry in _described(directory, typed)] == ["green"]
+    assert typed(directory, "down", "--name", "blue").stdout == "Sandbox blue is not running.\n"
 
 
 def test_where_the_environment_names_a_proxy_it_is_reached_directly(
