@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -77,14 +78,24 @@ READ: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def events_since(listed: Callable[..., bytes], version: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each event of a watch since a resourceVersion, and its own. `listed` asks for the list, with further options."""
-    # A server that is busy may not come to the end of them in one watch; it has none left where one is empty.
-    while told := listed(watch=True, resource_version=version, timeout_seconds=1):
-        for event in map(json.loads, told.splitlines()):
-            assert event["type"] in ("ADDED", "MODIFIED", "DELETED"), event
-            version = event["object"]["metadata"]["resourceVersion"]
-            yield int(version), event
+def events_since(listed: Callable[..., Any], version: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each event of a watch from a resourceVersion until now, and its own.
+
+    `listed` asks for the list, with further options, and returns the response.
+    """
+    now = int(json.loads(listed().data)["metadata"]["resourceVersion"])
+    while int(version) < now:  # a server that is busy may not come to it in one watch, however much there is to tell
+        # Long enough for a bookmark, which says how far it is: it comes two seconds before the end.
+        with contextlib.closing(
+            listed(watch=True, resource_version=version, timeout_seconds=3, allow_watch_bookmarks=True)
+        ) as told:
+            for event in map(json.loads, told):
+                assert event["type"] in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"), event
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    yield int(version), event
+                if int(version) >= now:
+                    break
 
 
 class History:
@@ -104,7 +115,7 @@ class History:
         self.states: list[State] = []
 
     def __enter__(self) -> History:
-        self._lists = {kind: json.loads(self._asked(kind)) for kind in self._listers}
+        self._lists = {kind: json.loads(self._asked(kind).data) for kind in self._listers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,9 +134,8 @@ class History:
             if number >= began:
                 self.states.append(state)
 
-    def _asked(self, kind: str, **options: Any) -> bytes:
-        answer: bytes = self._listers[kind](_preload_content=False, **options).data
-        return answer
+    def _asked(self, kind: str, **options: Any) -> Any:
+        return self._listers[kind](_preload_content=False, **options)
 
     def _since(self, kind: str) -> list[tuple[int, str, dict[str, Any]]]:
         events = events_since(functools.partial(self._asked, kind), self._lists[kind]["metadata"]["resourceVersion"])

@@ -39,9 +39,8 @@ def test_of_five_runs_at_once_one_works_at_a_time(lab: Lab) -> None:
     wanted = ["good morning", "good evening"] * 2 + ["good night"]
     listed = client.CoordinationV1Api(lab.api).list_namespaced_lease
 
-    def asked(**options: Any) -> bytes:
-        answer: bytes = listed(lab.namespace, _preload_content=False, **options).data
-        return answer
+    def asked(**options: Any) -> Any:
+        return listed(lab.namespace, _preload_content=False, **options)
 
     def play(greeting: str) -> tuple[int, Run]:
         applications = description()
@@ -49,7 +48,7 @@ def test_of_five_runs_at_once_one_works_at_a_time(lab: Lab) -> None:
         started = lab.start("bluegreen", version="2.0.0", applications=applications)
         return started.pid, ended(started)
 
-    before = json.loads(asked())["metadata"]["resourceVersion"]
+    before = json.loads(asked().data)["metadata"]["resourceVersion"]
     with Traffic(lab) as traffic, ThreadPoolExecutor(len(wanted)) as pool:
         runs = list(pool.map(play, wanted))
     holders: list[str] = []  # in their order

@@ -21,6 +21,7 @@ from .lists import Predicate, number, predicate
 from .negotiation import Form, flag
 
 _BOOKMARK_SECONDS = 60.0
+_BEFORE_THE_END = 2.0  #: seconds before the end of a watch, when a last bookmark comes
 
 
 def frame(type_: str, obj: Object) -> bytes:
@@ -138,10 +139,14 @@ async def _frames(
                 yield frame("BOOKMARK", bookmark(resource, known, initial_end=True))
         loop = asyncio.get_running_loop()
         end = loop.time() + asked.seconds
+        due = _next_bookmark(loop.time(), end)
         while (left := end - loop.time()) > 0:
             try:
-                change = await asyncio.wait_for(anext(watch), min(left, _BOOKMARK_SECONDS))
+                change = await asyncio.wait_for(anext(watch), max(0.0, min(left, due - loop.time())))
             except TimeoutError:
+                if loop.time() < due:
+                    continue  # it is over
+                due = _next_bookmark(loop.time(), end)
                 known = store.revision if watch.idle else known
                 if asked.bookmarks:
                     yield frame("BOOKMARK", bookmark(resource, known))
@@ -152,6 +157,12 @@ async def _frames(
                 yield frame(seen[0], shown(seen[1]))
     finally:
         watch.close()
+
+
+def _next_bookmark(now: float, end: float) -> float:
+    """When a quiet watch that ends at `end` has its next bookmark, as the API server's cache has it."""
+    last = end - _BEFORE_THE_END
+    return min(now + _BOOKMARK_SECONDS, last) if last > now else now + _BOOKMARK_SECONDS
 
 
 def bookmark(resource: Resource, revision: int, *, initial_end: bool = False) -> Object:

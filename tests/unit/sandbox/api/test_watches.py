@@ -157,6 +157,19 @@ def test_quiet_times_bring_bookmarks_of_the_whole_store(monkeypatch: pytest.Monk
     assert event == {"type": "BOOKMARK", "object": watches.bookmark(resources.CONFIGMAPS, 2)}
 
 
+def test_the_last_bookmark_of_a_quiet_watch_comes_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "_BEFORE_THE_END", 0.99)  # so that it is 10 ms after its beginning
+    store = Store()
+    put(store, "a")
+
+    async def run() -> list[bytes]:
+        query = {"resourceVersion": "1", "allowWatchBookmarks": "true", "timeoutSeconds": "1"}
+        return [frame async for frame in watches.stream(store, resources.CONFIGMAPS, "a", "", query, Form())]
+
+    (event,) = map(json.loads, asyncio.run(run()))
+    assert event == {"type": "BOOKMARK", "object": watches.bookmark(resources.CONFIGMAPS, 1)}
+
+
 def test_a_watch_ends_when_its_time_is_up() -> None:
     store = Store()
     put(store, "a")
