@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import typing as t
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.convoy.rollout.plugins.module_utils._cluster._api import path_of
+from integration.interpreter import interpreter
 
 ROOT = Path(__file__).resolve().parents[4]
 Object = dict[str, t.Any]
@@ -64,8 +65,15 @@ def deployment() -> Object:
     }
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Python of the modules that an action hands over to."""
+    with interpreter(tmp_path_factory.mktemp("python")) as path:
+        yield str(path)
+
+
 @pytest.fixture
-def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[Object]]:
+def results(tmp_path: Path, api_server: t.Any, answer: Make, python: str) -> dict[str, list[Object]]:
     """What the tasks return on a host that is reached locally and on one that is not; and what was printed."""
     service = {
         "metadata": {"name": "hello", "namespace": "default"},
@@ -84,7 +92,7 @@ def results(tmp_path: Path, api_server: t.Any, answer: Make) -> dict[str, list[O
     (tmp_path / "connections").mkdir()
     (tmp_path / "connections" / "elsewhere.py").write_text(ELSEWHERE)
     hosts = {name: {"ansible_connection": name} for name in ("local", "elsewhere")}
-    variables = {"ansible_python_interpreter": sys.executable}
+    variables = {"ansible_python_interpreter": python}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
     tasks = [dict(task, register=f"result_{number}", ignore_errors=True) for number, task in enumerate(TASKS)]
     gathered = "{{ [" + ", ".join(str(task["register"]) for task in tasks) + "] | to_json }}"
@@ -138,7 +146,9 @@ def test_actions_and_modules_return_the_same(results: dict[str, list[Object]]) -
     assert (versions["verdict"], versions["failed"], versions["counts"]) == ("fail", True, {"1.0.0": 5})
 
 
-def test_the_environment_of_play_block_and_task_is_the_modules(tmp_path: Path, api_server: t.Any, answer: Make) -> None:
+def test_the_environment_of_play_block_and_task_is_the_modules(
+    tmp_path: Path, api_server: t.Any, answer: Make, python: str
+) -> None:
     """Each task asks the server that the innermost `environment` names, locally and elsewhere; later ones win."""
     for name in ("process", "play", "block", "task", "option"):
         api_server.on(f"/{name}/version", answer(body={"gitVersion": "v1.36.2"}))
@@ -146,7 +156,7 @@ def test_the_environment_of_play_block_and_task_is_the_modules(tmp_path: Path, a
     (tmp_path / "connections").mkdir()
     (tmp_path / "connections" / "elsewhere.py").write_text(ELSEWHERE)
     hosts = {name: {"ansible_connection": name} for name in ("local", "elsewhere")}
-    variables = {"ansible_python_interpreter": sys.executable}
+    variables = {"ansible_python_interpreter": python}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
 
     def asked(name: str, **more: t.Any) -> Object:
