@@ -6,9 +6,9 @@ import typing as t
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import LEAST
-from scipy import special, stats
 
 Array = t.Any  #: an array of NumPy
 Counts = Callable[[Array, Array], Array]  #: of `count` of `total`, elementwise
@@ -151,9 +151,8 @@ def confidence_sequence(case: Case, horizon: int) -> Boundaries:
     total = np.arange(1, horizon + 1)
 
     def excluded(x: Array, n: Array, share: float) -> Array:
-        return special.betaln(1 + x, 1 + n - x) - special.xlogy(x, share) - special.xlog1py(n - x, -share) >= -np.log(
-            RISK
-        )
+        evidence = scipy.special.betaln(1 + x, 1 + n - x) - scipy.special.xlogy(x, share)
+        return evidence - scipy.special.xlog1py(n - x, -share) >= -np.log(RISK)
 
     def beyond(share: float) -> Array:
         return first(lambda x, n: (x > n * share) & excluded(x, n, share), total)
@@ -184,7 +183,7 @@ def every_look(case: Case, horizon: int) -> Boundaries:
     """Of the naive test: a z-test at 5% every 10 samples, as if each look were the only one."""
     step, most = LOOKS
     total = np.arange(1, horizon + 1)
-    away = stats.norm.isf(0.025) * np.sqrt(total * case.expected * (1 - case.expected))
+    away = scipy.stats.norm.isf(0.025) * np.sqrt(total * case.expected * (1 - case.expected))
     looks, last = total % step == 0, total >= most
     return Boundaries(
         fail_low=np.where(looks, np.floor(total * case.expected - away), -1),
@@ -205,11 +204,11 @@ def fixed_size(case: Case, share: float) -> int:
     alpha = RISK / 2 if both else RISK
     for other in (case.expected - case.tolerance, case.expected + case.tolerance) if both else (share,):
         if other > case.expected:
-            limit = stats.binom.isf(alpha, total, case.expected)  # fails above
-            good &= stats.binom.cdf(limit, total, other) <= RISK
+            limit = scipy.stats.binom.isf(alpha, total, case.expected)  # fails above
+            good &= scipy.stats.binom.cdf(limit, total, other) <= RISK
         else:
-            limit = stats.binom.ppf(alpha, total, case.expected)  # fails below
-            good &= stats.binom.sf(limit - 1, total, other) <= RISK
+            limit = scipy.stats.binom.ppf(alpha, total, case.expected)  # fails below
+            good &= scipy.stats.binom.sf(limit - 1, total, other) <= RISK
     return int(total[good.argmax()])
 
 
@@ -254,4 +253,4 @@ def holds(case: Case, share: float, result: Result) -> bool:
     if kind is None:
         return True
     wrong = int((result.failed if kind == "fail" else result.passed).sum())
-    return bool(stats.binom.sf(wrong - 1, len(result.failed), RISK) >= 0.001)
+    return bool(scipy.stats.binom.sf(wrong - 1, len(result.failed), RISK) >= 0.001)

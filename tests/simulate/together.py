@@ -6,8 +6,8 @@ import typing as t
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import MOST, Standard, tolerated
-from scipy import stats
 from simulate.rules import BLOCK, RISK, Array, Boundaries, Case, Result, own, sequential, simulate
 from simulate.tables import percent, short, table
 
@@ -143,7 +143,7 @@ def promise(standard: Standard, truth: Truth) -> t.Literal["fail", "pass"] | Non
 
 def kept(wrong: int, runs: int) -> bool:
     """Whether a promise of 1% is not refuted: as many wrong verdicts have a probability of 0.1% or more."""
-    return bool(stats.binom.sf(wrong - 1, runs, RISK) >= 0.001)
+    return bool(scipy.stats.binom.sf(wrong - 1, runs, RISK) >= 0.001)
 
 
 HEADER = ("expected", "true", "passes", "fails", "samples, mean", "p95", "p99", f"more than {DEFAULT_MOST}")
@@ -228,7 +228,7 @@ def fleet_rows(case: Case, runs: int, seed: int) -> tuple[str, list[str], dict[i
         good, half, low = (
             simulate([family], share, runs, case.horizon, seed)[0] for share in (case.expected, 0.5, 0.1)
         )
-        if stats.binom.sf(int(by_rule[1].failed.sum()) - 1, MANY * runs, RISK / clusters) < 0.001:
+        if scipy.stats.binom.sf(int(by_rule[1].failed.sum()) - 1, MANY * runs, RISK / clusters) < 0.001:
             broken.append(f"a false alarm in a fleet of {clusters}")
         if not kept(int(low.passed.sum()), runs):
             broken.append(f"10% in a fleet of {clusters}")

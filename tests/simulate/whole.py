@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._operations._version_distribution import AGAIN
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import (
     _change,
@@ -18,7 +19,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof import (
     _sequential,
     _statistics,
 )
-from scipy import stats
 from simulate.rules import RISK, Array, Case, own, sequential, simulate
 from simulate.tables import percent, short, table
 
@@ -29,7 +29,7 @@ BLOCK = 2000  #: runs of a pause that are simulated at once
 
 def kept(wrong: int, runs: int, risk: float = RISK) -> bool:
     """Whether a promise is not refuted: as many wrong verdicts have a probability of 0.1% or more."""
-    return bool(stats.binom.sf(wrong - 1, runs, risk) >= 0.001)
+    return bool(scipy.stats.binom.sf(wrong - 1, runs, risk) >= 0.001)
 
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "simulate"

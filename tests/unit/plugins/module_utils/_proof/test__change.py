@@ -6,10 +6,10 @@ import math
 from random import Random
 
 import pytest
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._change import Change, Share
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
 
 SLICES, ANSWERS = 360, 100  #: of an hour
 
@@ -24,10 +24,10 @@ def test_the_evidence_is_the_mixture_over_all_beginnings(counts: list[int], most
 
     def ratio(begin: int, share: float) -> float:
         seen, total = sum(counts[begin:]), 20 * len(counts[begin:])
-        return float(stats.binom.logpmf(seen, total, share) - stats.binom.logpmf(seen, total, most))
+        return float(scipy.stats.binom.logpmf(seen, total, share) - scipy.stats.binom.logpmf(seen, total, most))
 
     terms = [ratio(begin, share) for begin in range(len(counts)) for share in others]
-    evidence = special.logsumexp([term for term in terms if math.isfinite(term)] or [-math.inf])
+    evidence = scipy.special.logsumexp([term for term in terms if math.isfinite(term)] or [-math.inf])
     assert sure == (evidence - math.log(slices * len(others)) >= math.log(100))
 
 
@@ -48,7 +48,7 @@ def test_no_pause_is_ended_more_often_than_was_stated(share: float) -> None:
     for _run in range(runs):
         watch = Share(60, 0.1)
         ended += any(watch.add(binomial(random, share), ANSWERS, 0.25, 0.1) for _slice in range(60))
-    assert ended <= stats.binom.isf(1e-6, runs, 0.1)
+    assert ended <= scipy.stats.binom.isf(1e-6, runs, 0.1)
 
 
 @pytest.mark.parametrize(("share", "within"), [(0.0, 2), (0.45, 12), (0.5, 6), (0.75, 2), (1.0, 1)])

@@ -6,9 +6,9 @@ import itertools
 from random import Random
 
 import pytest
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._order import _chi_square, order_of
-from scipy import stats
 
 SIDE_BY_SIDE = [(2, 6), (2, 8), (3, 6), (3, 12), (4, 8), (4, 16), (5, 10), (2, 20), (10, 40)]
 
@@ -90,4 +90,4 @@ def test_nothing_and_all_alike_tell_nothing() -> None:
 
 def test_the_quantile_is_nearly_scipys() -> None:
     for freedom in itertools.chain(range(7, 40), (100, 300)):
-        assert _chi_square(freedom) == pytest.approx(stats.chi2.ppf(0.01, freedom), rel=0.05)
+        assert _chi_square(freedom) == pytest.approx(scipy.stats.chi2.ppf(0.01, freedom), rel=0.05)

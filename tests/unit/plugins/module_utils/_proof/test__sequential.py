@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _sequential
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics import judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
 from simulate import rules, together, verdicts
 
 CANARY = verdicts.CASES[0]
@@ -71,15 +71,15 @@ def test_a_rule_that_looks_as_if_each_look_were_the_only_one_breaks_the_promise(
 def test_fixed_sizes_are_the_textbooks() -> None:
     assert rules.fixed_size(CANARY, 0.5) == 80
     assert rules.fixed_size(CANARY, 0.15) == 344
-    limit = stats.binom.isf(0.01, 79, 0.25)
-    assert stats.binom.cdf(limit, 79, 0.5) > 0.01  # one sample fewer is not enough
+    limit = scipy.stats.binom.isf(0.01, 79, 0.25)
+    assert scipy.stats.binom.cdf(limit, 79, 0.5) > 0.01  # one sample fewer is not enough
 
 
 def test_the_confidence_sequence_passes_inside_the_band_only() -> None:
     rule = rules.confidence_sequence(CANARY, HORIZON)
 
     def sure(count: int, share: float) -> bool:
-        evidence = special.betaln(1 + count, 1 + HORIZON - count)
+        evidence = scipy.special.betaln(1 + count, 1 + HORIZON - count)
         return evidence - count * np.log(share) - (HORIZON - count) * np.log(1 - share) >= np.log(100)
 
     for count in range(HORIZON + 1):
@@ -92,7 +92,7 @@ def test_the_confidence_sequence_passes_inside_the_band_only() -> None:
 def test_walds_test_errs_as_rarely_as_it_says_and_is_the_fastest() -> None:
     wald = rules.sprt(CANARY, 0.5, HORIZON)
     theirs, ours = rules.simulate([wald, RULES[CANARY]], 0.5, 1000, HORIZON, verdicts.SEED)
-    assert stats.binom.sf(theirs.passed.sum() - 1, 1000, 0.01) > 0.001
+    assert scipy.stats.binom.sf(theirs.passed.sum() - 1, 1000, 0.01) > 0.001
     assert theirs.samples.mean() < ours.samples.mean()
 
 
@@ -126,4 +126,5 @@ def test_a_fleet_shares_the_doubt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "FLEETS", (1, 40))
     _table, broken, alone = together.fleet_rows(CANARY._replace(horizon=HORIZON), 150, verdicts.SEED)
     assert not broken
-    assert stats.binom.sf(round(alone[40] * 150) - 1, 150, 0.01) < 0.001  # without it they do not keep the promise
+    # Without it they do not keep the promise.
+    assert scipy.stats.binom.sf(round(alone[40] * 150) - 1, 150, 0.01) < 0.001

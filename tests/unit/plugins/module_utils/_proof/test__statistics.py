@@ -8,6 +8,7 @@ import typing as t
 from random import Random
 
 import pytest
+import scipy
 from ansible_collections.convoy.rollout.plugins.module_utils._proof import _statistics
 from ansible_collections.convoy.rollout.plugins.module_utils._proof._sequential import (
     alternatives,
@@ -29,7 +30,6 @@ from ansible_collections.convoy.rollout.plugins.module_utils._proof._statistics 
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
 
 
 def judge(counts: dict[str, int], total: int, standard: Standard, **seen: t.Any) -> tuple[str, str]:
@@ -172,7 +172,7 @@ def test_evidence_by_hand() -> None:
     # Nobody seen in n at 25 %: 0.6 (0.85 / 0.75)^n + 0.4 (1 / 0.75)^n, as 25 points below is the end already.
     assert math.exp(log_mixture(0, 20, 0.25, 0.1, -1)) == pytest.approx(0.6 * (0.85 / 0.75) ** 20 + 0.4 / 0.75**20)
     assert log_ratio(3, 10, 0.35, 0.25) == pytest.approx(
-        stats.binom.logpmf(3, 10, 0.35) - stats.binom.logpmf(3, 10, 0.25)
+        scipy.stats.binom.logpmf(3, 10, 0.35) - scipy.stats.binom.logpmf(3, 10, 0.25)
     )
     assert next(n for n in range(1, 99) if outcome(n, n, 1.0, 0.1, 0.01, 0.01) == "pass") == 44
 
@@ -190,7 +190,7 @@ def test_neither_error_is_made_more_often_than_was_stated(true: float, wrong: st
             found = said(count, total)
         errors += found == wrong
     # One run in a million of a test whose error is exactly 1 % has more errors than this.
-    assert errors <= stats.binom.isf(1e-6, runs, 0.01)
+    assert errors <= scipy.stats.binom.isf(1e-6, runs, 0.01)
 
 
 def wandering(random: Random, _number: int) -> float:
@@ -209,7 +209,7 @@ def test_no_share_within_the_tolerance_is_failed_more_often_than_was_stated(true
             if said(count, total) == "fail":
                 errors += 1
                 break
-    assert errors <= stats.binom.isf(1e-6, runs, 0.1)
+    assert errors <= scipy.stats.binom.isf(1e-6, runs, 0.1)
 
 
 def test_answers_that_depend_on_each_other_count_for_what_they_are_worth() -> None:
@@ -305,10 +305,12 @@ def test_evidence_is_the_mixture_of_scipys_likelihoods(count: int, others: int, 
     total = count + others
     for side in (-1, 1):
         terms = [
-            math.log(weight) + stats.binom.logpmf(count, total, share) - stats.binom.logpmf(count, total, null)
+            math.log(weight)
+            + scipy.stats.binom.logpmf(count, total, share)
+            - scipy.stats.binom.logpmf(count, total, null)
             for share, weight in alternatives(null, tolerance, side)
         ]
-        known = special.logsumexp([term for term in terms if math.isfinite(term)] or [-math.inf])
+        known = scipy.special.logsumexp([term for term in terms if math.isfinite(term)] or [-math.inf])
         assert log_mixture(count, total, null, tolerance, side) == pytest.approx(known, abs=1e-6)
 
 
@@ -322,5 +324,5 @@ def test_an_interval_holds_the_share_and_is_that_of_the_other_answers_turned_rou
     assert (1 - turned[1], 1 - turned[0]) == pytest.approx((low, high), abs=1e-6)
     for edge in (low, high):
         if 0 < edge < 1:  # by SciPy
-            evidence = special.betaln(1 + count, 1 + others) - special.xlogy(count, edge)
-            assert evidence - special.xlog1py(others, -edge) == pytest.approx(math.log(100), abs=1e-6)
+            evidence = scipy.special.betaln(1 + count, 1 + others) - scipy.special.xlogy(count, edge)
+            assert evidence - scipy.special.xlog1py(others, -edge) == pytest.approx(math.log(100), abs=1e-6)
