@@ -195,7 +195,7 @@ def record_update(
 ) -> list[dict[str, Any]]:
     """managedFields after a create, an update or a patch: what changed belongs to its author alone."""
     changed = changed_paths(before, after, node)
-    present = leaves(fields_of(after, node))
+    present = _present(before, after, node)
     entries: list[dict[str, Any]] = []
     mine: dict[str, Any] | None = None
     for entry in managed:
@@ -213,6 +213,34 @@ def record_update(
     if mine is None and changed:
         entries.append(_entry(manager, "Update", api_version, subresource, now, changed))
     return entries
+
+
+#: The leaves of parts of stored objects, which nobody changes. A part is known by its identity, which no other object
+#: has while the part is kept here.
+_KEPT = 512
+_known: dict[tuple[int, int], tuple[Any, schema.Node, set[Path]]] = {}
+
+
+def _present(before: dict[str, Any] | None, after: dict[str, Any], node: schema.Node) -> set[Path]:
+    """The leaves of an object's fields. Most writes are to its status, and the rest stays the very object it was."""
+    found: set[Path] = {(".",)} if _is_map(after, node) else set()
+    for key, value in _owned_part(after).items():
+        child = schema.field(node, key)
+        if before is not None and value is before.get(key):
+            found |= _leaves_of_stored(key, value, child)
+        else:
+            found |= leaves(_fields(value, child, maps=True), (f"f:{key}",))
+    return found
+
+
+def _leaves_of_stored(key: str, value: Any, node: schema.Node) -> set[Path]:
+    known = _known.get((id(value), id(node)))
+    if known is None:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        known = value, node, leaves(_fields(value, node, maps=True), (f"f:{key}",))
+        _known[id(value), id(node)] = known
+    return known[2]
 
 
 def _identity(entry: dict[str, Any]) -> tuple[str, str, str]:

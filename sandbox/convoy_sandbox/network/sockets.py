@@ -43,6 +43,7 @@ class Listener:
         self._sock = sock
         self._accepted = accepted
         self._retry: asyncio.TimerHandle | None = None
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whatever it accepts has it, too
         sock.listen(1024)
         self._loop.add_reader(sock.fileno(), self._accept)
 
@@ -60,7 +61,6 @@ class Listener:
                 self._retry = self._loop.call_later(0.1, self._loop.add_reader, self._sock.fileno(), self._accept)
                 return
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accepted(connection)
 
     def close(self) -> None:

@@ -95,3 +95,30 @@ def test_nothing_changed_and_everything_new() -> None:
     assert apply.changed_paths(None, DEPLOYMENT, NODE) == everything
     assert apply.changed_paths({}, DEPLOYMENT, NODE) == everything
     assert ("f:spec", "f:replicas") in everything
+
+
+@pytest.mark.parametrize("key", ["spec", "status"])
+def test_owners_are_the_same_where_a_part_stays_the_very_object_it_was(key: str) -> None:
+    """As in a write to the status, whose new object has the stored one's spec, and in one to the spec."""
+    told = {"manager": "m", "api_version": "apps/v1", "subresource": "", "now": "now"}
+    owners: list[dict[str, Any]] = apply.record_update([], None, DEPLOYMENT, NODE, **told)
+    # One who says to have what is not there any more, in the part that stays and in the one that does not.
+    gone = {f"f:{part}": {"f:once": {}, "f:template": {}, "f:conditions": {}} for part in ("spec", "status")}
+    owners.append({**owners[0], "manager": "n", "fieldsV1": gone})
+    for path in [path for path in places(DEPLOYMENT) if path[0] == key]:
+        for after in otherwise(DEPLOYMENT, path):
+            after = {**DEPLOYMENT, key: after.get(key, {})}
+            for _time in ("first", "second"):
+                found = apply.record_update(owners, DEPLOYMENT, after, NODE, **told)
+                assert found == apply.record_update(owners, DEPLOYMENT, copy.deepcopy(after), NODE, **told)
+
+
+def test_another_part_at_the_same_place_in_memory_is_not_taken_for_one_before() -> None:
+    for number in range(2 * apply._KEPT):
+        stored = {"metadata": {"name": "a"}, "spec": {f"field{number}": 1}, "status": {}}
+        (entry,) = apply.record_update(
+            [], stored, {**stored, "status": {"b": number}}, {}, manager="m", api_version="v1", subresource="", now=""
+        )
+        assert entry["fieldsV1"] == {"f:status": {"f:b": {}}}
+        assert apply._present(stored, {**stored}, {}) >= {("f:spec", f"f:field{number}")}
+    assert len(apply._known) <= apply._KEPT
