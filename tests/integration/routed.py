@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import subprocess
 import threading
 import time
@@ -12,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import urllib3
 from convoy_sandbox.testing import Sandbox
 from integration.conftest import namespace
 from integration.outcomes import Outcomes
@@ -43,12 +44,16 @@ class Routed(Lab):
         """A function that asks the gateway once for the version, over a new connection."""
 
         def ask() -> Answer:
-            with urllib3.PoolManager(retries=False, timeout=REQUEST, headers={"Host": self.host, **headers}) as pool:
-                try:
-                    answer = pool.request("GET", f"http://{self.address}/version")
-                except urllib3.exceptions.HTTPError as error:
-                    return Answer(0, repr(error))
-                return Answer(answer.status, answer.json()["version"] if answer.status == 200 else str(answer.data))
+            connection = http.client.HTTPConnection(self.address, timeout=REQUEST)
+            try:
+                connection.request("GET", "/version", headers={"Host": self.host, **headers})
+                answer = connection.getresponse()
+                body = answer.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                return Answer(0, repr(error))
+            finally:
+                connection.close()
+            return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
 
         return ask
 

@@ -47,24 +47,23 @@ def lab(source: Routed) -> Iterator[Routed]:
         yield found
 
 
-def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -> None:
+def test_one_percent_again_and_aborted_gives_everything_back_and_loses_no_request(lab: Routed) -> None:
     with Traffic(lab) as traffic:
-        one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1, "replicas": 2}])
         assert one.code == 0, one.output
-        assert "weight 1%: HTTPRoute hello gives it to 1 replica beside 3 of stable" in one.output
+        assert "weight 1%: HTTPRoute hello gives it to 2 replicas beside 3 of stable" in one.output
         assert lab.weights() == {"hello": 99, "hello-canary": 1}
-        assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 1)
+        assert (lab.replicas("hello"), lab.replicas("hello-canary")) == (3, 2)
         assert lab.selector() == {"app": "hello", "track": "stable"}
         before = lab.route()["metadata"]["generation"]
 
-        again = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        again = lab.canary(version="2.0.0", canary_steps=[{"weight": 1, "replicas": 2}])
         assert (again.code, again.changed) == (0, 0), again.output
         assert lab.route()["metadata"]["generation"] == before
 
-        steps = [{"weight": 1}, {"weight": 25}, {"weight": 100}]
-        done = lab.canary(version="2.0.0", canary_steps=steps, promote=True)
-        assert done.code == 0, done.output
-        lab.is_as_before("2.0.0")
+        aborted = lab.canary(abort=True)
+        assert aborted.code == 0, aborted.output
+        lab.is_as_before("1.0.0")
     assert traffic.lost == []
 
 
@@ -89,34 +88,18 @@ def test_testers_get_the_canary_by_their_header_and_nobody_else_does(lab: Routed
         assert (again.code, again.changed) == (0, 0), again.output
         assert lab.route()["metadata"]["generation"] == generation
 
-        half = lab.canary(version="2.0.0", canary_steps=[testers, {"weight": 50}])
-        assert half.code == 0, half.output
-        assert len(lab.route()["spec"]["rules"]) == 1
-        assert lab.canary(version="2.0.0", canary_steps=[{**testers, "weight": 60}]).code == 0
-        assert len(lab.route()["spec"]["rules"]) == 2
+        with lab.watched() as route:
+            steps = [testers, {"weight": 50}, {**testers, "weight": 60}]
+            more = lab.canary(version="2.0.0", canary_steps=steps)
+        assert more.code == 0, more.output
+        # A step without testers takes them their rule, once users get its weight, and one with them gives it back.
+        given = [(weights["hello-canary"], rules) for weights, rules in route]
+        assert given == [(0, 2), (50, 2), (50, 1), (60, 1), (60, 2)]
         aborted = lab.canary(abort=True)
         assert aborted.code == 0, aborted.output
         assert len(lab.route()["spec"]["rules"]) == 1
         lab.is_as_before("1.0.0")
     assert traffic.lost == []
-
-
-def test_abort_gives_everything_back(lab: Routed) -> None:
-    with Traffic(lab) as traffic:
-        assert lab.canary(version="2.0.0", canary_steps=[{"weight": 5, "replicas": 2}]).code == 0
-        assert lab.replicas("hello-canary") == 2
-        aborted = lab.canary(abort=True)
-        assert aborted.code == 0, aborted.output
-        lab.is_as_before("1.0.0")
-    assert traffic.lost == []
-
-
-def test_a_version_that_fails_is_taken_back(lab: Routed) -> None:
-    hello = {**lab.variables["applications"]["hello"], "image": "sandbox/hello"}
-    run = lab.canary(version="broken", applications={"hello": hello}, canary_weight=25)
-    assert run.code != 0
-    assert "rolled back to 1.0.0, which receives all traffic again" in run.output, run.output
-    lab.is_as_before("1.0.0")
 
 
 def test_a_route_that_no_gateway_accepts_is_refused_before_anything_changes(lab: Routed) -> None:
@@ -152,54 +135,49 @@ def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
     lab.is_as_before("1.0.0")
 
 
-#: Of a run's writes to Services, Deployments and the route: those after which users would notice the wrong order.
-#: `make faults SECTION=gateway` kills at all of them.
-KILLS = {
-    "the canary is a backend of weight 0": ("canary", 4),
-    "the canary has its weight": ("canary", 5),
-    "stable has the new version": ("promote", 1),
-    "the canary's weight is 0 again": ("promote", 2),
-    "the canary's pods go": ("promote", 3),
-}
+def killed(cluster: Sandbox, lab: Routed, resource: str, name: str, **play: Any) -> None:
+    """Run the canary's playbook, and kill it right after its first write to an object.
 
-
-@pytest.mark.parametrize("point", list(KILLS))
-def test_killed_once_a_write_was_done_and_run_again_ends_as_it_should(
-    cluster: Sandbox, lab: Routed, point: str
-) -> None:
-    phase, number = KILLS[point]
-    play: dict[str, Any] = {"version": "2.0.0", "canary_weight": 50}
+    `make faults SECTION=gateway` kills at each of its writes, and has each of these runs followed by one to the end.
+    """
 
     def counts(write: Any) -> bool:
-        kinds = ("services", "deployments", "httproutes")  # and not a status, which Traefik writes
-        return bool(write.action.namespace == lab.namespace and write.action.full_resource in kinds)
+        action = write.action  # and not one of a status, which Traefik writes
+        return bool((action.namespace, action.full_resource, action.name) == (lab.namespace, resource, name))
 
+    with cluster.hold(1, "after", counts) as held:
+        with lab.start("canary", **play) as running:
+            reached = held.wait(PATIENCE)
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+        held.abandon()
+    assert reached is not None
+    with contextlib.suppress(client.ApiException):
+        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+
+
+def test_killed_on_its_way_up_it_goes_on_each_time_and_loses_no_request(cluster: Sandbox, lab: Routed) -> None:
+    play = {"version": "2.0.0", "canary_weight": 50}
     with Traffic(lab) as traffic:
-        if phase == "promote":
-            assert lab.canary(**play).code == 0
-            play["promote"] = True
-        with cluster.hold(number, "after", counts) as held:
-            with lab.start("canary", **play) as running:
-                reached = held.wait(PATIENCE)
-                os.killpg(running.pid, signal.SIGKILL)
-                running.communicate()
-            held.abandon()
-        assert reached is not None
-        with contextlib.suppress(client.ApiException):
-            client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+        killed(cluster, lab, "httproutes", "hello", **play)
+        assert lab.weights() == {"hello": 1, "hello-canary": 0}
+        killed(cluster, lab, "httproutes", "hello", **play)
+        assert lab.weights() == {"hello": 50, "hello-canary": 50}
         again = lab.canary(**play)
         assert again.code == 0, again.output
-        if phase == "canary":
-            assert lab.weights() == {"hello": 50, "hello-canary": 50}
-            aborted = lab.canary(abort=True)
-            assert aborted.code == 0, aborted.output
-        lab.is_as_before("2.0.0" if phase == "promote" else "1.0.0")
+        assert lab.weights() == {"hello": 50, "hello-canary": 50}
+        aborted = lab.canary(abort=True)
+        assert aborted.code == 0, aborted.output
+        lab.is_as_before("1.0.0")
     assert traffic.lost == []
 
 
-def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_goes_back(lab: Routed) -> None:
+def test_killed_in_its_promotion_it_goes_on_each_time_and_a_rollback_is_for_afterwards(
+    cluster: Sandbox, lab: Routed
+) -> None:
+    play = {"version": "2.0.0", "canary_weight": 50}
     with Traffic(lab) as traffic:
-        assert lab.canary(version="2.0.0", canary_weight=50).code == 0
+        assert lab.canary(**play).code == 0
         before = lab.spec_versions()
         refused = lab.play("rollback")
         assert refused.code != 0
@@ -208,7 +186,14 @@ def test_a_rollback_beside_a_canary_names_the_way_back_and_after_its_promotion_g
         assert "get it beside a rollback. To go back, remove it with playbooks/canary.yml -e abort=true" in words
         assert lab.spec_versions() == before
 
-        assert lab.canary(version="2.0.0", canary_weight=50, promote=True).code == 0
+        killed(cluster, lab, "deployments", "hello", **play, promote=True)  # stable has the new version
+        assert lab.weights() == {"hello": 50, "hello-canary": 50}
+        killed(cluster, lab, "httproutes", "hello", **play, promote=True)
+        assert lab.weights() == {"hello": 100, "hello-canary": 0}
+        killed(cluster, lab, "deployments", "hello-canary", **play, promote=True)  # its pods go
+        assert lab.weights() == {"hello": 100, "hello-canary": 0}
+        again = lab.canary(**play, promote=True)
+        assert again.code == 0, again.output
         lab.is_as_before("2.0.0")
         back = lab.play("rollback")
         assert back.code == 0, back.output
@@ -352,7 +337,8 @@ def test_a_version_that_fails_by_the_route_is_taken_back_there_and_stays_where_i
     run = mixed.canary("3.0.0")
     assert run.code != 0
     assert ends(run) == {"cluster-03": (before, "3.0.0", "pass"), "route": ("1.0.0", "1.0.0", "fail")}, run.output
-    assert "Wave 1 of 1 failed, so no later wave was started. route: hello 3.0.0 failed verification" in run.output
+    back = "hello 3.0.0 failed verification and was rolled back to 1.0.0, which receives all traffic again"
+    assert f"Wave 1 of 1 failed, so no later wave was started. route: {back}" in run.output
     mixed.route.is_as_before("1.0.0")
     assert (mixed.pods.live(), mixed.pods.scaled()) == ("3.0.0", {"hello": 3})
 

@@ -76,39 +76,26 @@ def is_as_before(lab: Routed, version: str, before: Any) -> None:
     assert lab.versions(50) == {version: 50}
 
 
-def test_one_percent_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -> None:
-    before = ingresses(lab)
+def test_a_part_then_all_of_it_and_promoted_loses_no_request(lab: Routed) -> None:
+    before, first = ingresses(lab), {"weight": 12.5, "replicas": 2}
     with Traffic(lab) as traffic:
-        one = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        one = lab.canary(version="2.0.0", canary_steps=[first])
         assert one.code == 0, one.output
-        assert "weight 1%: Ingress hello gives it to 1 replica beside 3 of stable" in one.output
-        assert weight(lab) == ("true", "1", "100")
+        assert "weight 12.5%: Ingress hello gives it to 2 replicas beside 3 of stable" in one.output
+        assert weight(lab) == ("true", "25", "200")
         (rule,) = ingresses(lab)["hello-canary"].spec.rules
         assert (rule.host, [path.path for path in rule.http.paths]) == (lab.host, ["/"])
         assert rule.http.paths[0].backend.service.name == "hello-canary"
         assert ingresses(lab)["hello"].spec == before["hello"].spec
         version = ingresses(lab)["hello-canary"].metadata.resource_version
 
-        again = lab.canary(version="2.0.0", canary_steps=[{"weight": 1}])
+        again = lab.canary(version="2.0.0", canary_steps=[first])
         assert (again.code, again.changed) == (0, 0), again.output
         assert ingresses(lab)["hello-canary"].metadata.resource_version == version
 
-        steps = [{"weight": 1}, {"weight": 25}, {"weight": 100}]
-        done = lab.canary(version="2.0.0", canary_steps=steps, promote=True)
+        done = lab.canary(version="2.0.0", canary_steps=[first, {"weight": 100}], promote=True)
         assert done.code == 0, done.output
         is_as_before(lab, "2.0.0", before)
-    assert traffic.lost == []
-
-
-def test_abort_gives_everything_back(lab: Routed) -> None:
-    before = ingresses(lab)
-    with Traffic(lab) as traffic:
-        started = lab.canary(version="2.0.0", canary_steps=[{"weight": 12.5, "replicas": 2}])
-        assert started.code == 0, started.output
-        assert weight(lab) == ("true", "25", "200")
-        aborted = lab.canary(abort=True)
-        assert aborted.code == 0, aborted.output
-        is_as_before(lab, "1.0.0", before)
     assert traffic.lost == []
 
 
@@ -165,27 +152,29 @@ def test_it_is_found_where_it_is_left_out_and_refused_by_name_where_there_are_tw
     is_as_before(lab, "1.0.0", before)
 
 
-def test_killed_once_the_canary_has_its_ingress_and_run_again_ends_as_it_should(cluster: Sandbox, lab: Routed) -> None:
+def test_killed_with_its_ingress_run_again_and_aborted_gives_everything_back(cluster: Sandbox, lab: Routed) -> None:
     def counts(write: Any) -> bool:
         kinds = ("services", "deployments", "ingresses")
         return bool(write.action.namespace == lab.namespace and write.action.resource in kinds)
 
     before = ingresses(lab)
-    with cluster.hold(4, "after", counts) as held:
-        with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
-            assert held.wait(PATIENCE) is not None
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
-        held.abandon()
-    assert weight(lab) == ("true", "0", "100")
-    with contextlib.suppress(client.ApiException):
-        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
-    again = lab.canary(version="2.0.0", canary_weight=50)
-    assert again.code == 0, again.output
-    assert weight(lab) == ("true", "50", "100")
-    aborted = lab.canary(abort=True)
-    assert aborted.code == 0, aborted.output
-    is_as_before(lab, "1.0.0", before)
+    with Traffic(lab) as traffic:
+        with cluster.hold(4, "after", counts) as held:
+            with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
+                assert held.wait(PATIENCE) is not None
+                os.killpg(running.pid, signal.SIGKILL)
+                running.communicate()
+            held.abandon()
+        assert weight(lab) == ("true", "0", "100")
+        with contextlib.suppress(client.ApiException):
+            client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+        again = lab.canary(version="2.0.0", canary_weight=50)
+        assert again.code == 0, again.output
+        assert weight(lab) == ("true", "50", "100")
+        aborted = lab.canary(abort=True)
+        assert aborted.code == 0, aborted.output
+        is_as_before(lab, "1.0.0", before)
+    assert traffic.lost == []
 
 
 def test_blue_green_there_and_back_leaves_the_users_ingress_alone_and_loses_no_request(lab: Routed) -> None:

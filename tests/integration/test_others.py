@@ -171,9 +171,8 @@ def test_a_rolling_update_whose_service_leads_elsewhere_says_who_did_it(
     it, lab = place
     variables = {"rolling_update_version": "2.0.0", "rolling_update_settle": 3}
     outcomes = Outcomes(lab, tmp_path, "rolling_update", variables)
-    wider = {"app": "hello", "tier": "gold"}
-    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), lambda: selected(lab, wider))
-    assert f"from app=hello to app=hello,tier=gold by {GIT}" in outcome["reason"]
+    outcome = outcomes.met(it.cluster, of(lab, "deployments", "hello"), lambda: selected(lab, {"app": "auth"}))
+    assert f"from app=hello to app=auth by {GIT}" in outcome["reason"]
     assert outcome["failed"]
 
 
