@@ -73,6 +73,7 @@ options:
         description: >-
           How many requests a second are made there at most, those of a watch included. Fewer than the usual 200 for an
           application that does not let in as many, more for one that is to be verified sooner. V(0) sets no limit.
+          Through the API server's proxy they are never more than 200.
         type: float
       version_from:
         description: Where an answer says its version. By default in C(version) of a JSON body.

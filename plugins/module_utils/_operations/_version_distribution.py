@@ -129,6 +129,16 @@ def look_rate(entry: t.Mapping[str, t.Any] | None) -> float:
     return RATE if (entry or {}).get("rate_limit") is None else pace(entry, math.inf)
 
 
+def rate_by(via: str, options: t.Mapping[str, t.Any]) -> float:
+    """How many requests a second a look makes at most by a way, 0 for no limit.
+
+    What an entry takes, the API server on the way to it need not take.
+    """
+    rate: float = options["rate_limit"]
+    of_entry = (options["entry"] or {}).get("rate_limit") is not None
+    return min(rate or math.inf, RATE) if via == "proxy" and of_entry else rate
+
+
 def pace(entry: t.Mapping[str, t.Any] | None, most: float, *, watch: bool = False) -> float:
     """How many of `most` requests a second a look may make, or a watch: what an entry allows is for both together."""
     allowed = (entry or {}).get("rate_limit")
@@ -602,7 +612,7 @@ def _sampled(
     most = max(least, most)
     standards = {source: replace(each, least=min(each.least, most)) for source, each in standards.items()}
     until = time.monotonic() + options["timeout"] if options["timeout"] else math.inf
-    rate = _sampler.Rate(options["rate_limit"])
+    rate = _sampler.Rate(rate_by(way.via, options))
     taken: list[_sampler.Sample] = []
     counts: Counter[str] = Counter()
     slow: Counter[str] = Counter()

@@ -204,6 +204,25 @@ def test_a_look_that_loses_requests_goes_on_though_the_old_version_answers_too(m
     assert failure.value.facts["losing"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "allowed", "by_proxy"),
+    [
+        (None, None, 200.0),
+        (None, 50.0, 40.0),
+        (None, 500.0, 200.0),
+        (None, 0.0, 200.0),
+        (500.0, None, 500.0),
+        (0.0, None, 0.0),
+    ],
+)
+def test_an_api_server_carries_no_more_because_an_entry_takes_more(
+    asked: float | None, allowed: float | None, by_proxy: float
+) -> None:
+    entered = _version_distribution.entered({"rate_limit": asked, "entry": {"rate_limit": allowed}})
+    assert _version_distribution.rate_by("proxy", entered) == pytest.approx(by_proxy)
+    assert _version_distribution.rate_by("url", entered) == entered["rate_limit"]
+
+
 def test_a_look_after_one_that_lost_requests_makes_as_many_as_it_needs_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what is given back is never shown to be good again, as each such look has less doubt to spend."""
     monkeypatch.setattr(_version_distribution.time, "sleep", lambda _seconds: None)
