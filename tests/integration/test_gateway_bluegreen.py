@@ -166,7 +166,7 @@ def test_killed_once_a_write_was_done_it_goes_on_or_back(cluster: Sandbox, lab: 
         assert reached is not None
         with contextlib.suppress(client.ApiException):
             client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
-        if number == 7:
+        if point == "all users get it, and it goes on":
             third = lab.play("bluegreen", version="3.0.0")
             assert "so 3.0.0 cannot take its place" in " ".join(third.output.split()), third.output
         after = lab.play("bluegreen", **play)
