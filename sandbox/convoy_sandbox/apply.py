@@ -10,7 +10,9 @@ Source of the rules: the Kubernetes documentation on Server-Side Apply.
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from . import documents, schema
@@ -200,7 +202,8 @@ def record_update(
     mine: dict[str, Any] | None = None
     for entry in managed:
         is_mine = _identity(entry) == (manager, "Update", subresource)
-        owned = leaves(entry.get("fieldsV1") or {})
+        fields = entry.get("fieldsV1") or {}
+        owned = _remembered(fields, None, functools.partial(leaves, fields))
         kept = {path for path in owned if path in present and (is_mine or path not in changed)}
         if is_mine:
             mine = entry
@@ -218,7 +221,17 @@ def record_update(
 #: The leaves of parts of stored objects, which nobody changes. A part is known by its identity, which no other object
 #: has while the part is kept here.
 _KEPT = 512
-_known: dict[tuple[int, int], tuple[Any, schema.Node, set[Path]]] = {}
+_known: dict[tuple[int, int], tuple[Any, Any, set[Path]]] = {}
+
+
+def _remembered(part: Any, node: Any, find: Callable[[], set[Path]]) -> set[Path]:
+    """The leaves of a part of a stored object, seen by a schema; `find` is called where they are not known yet."""
+    known = _known.get((id(part), id(node)))
+    if known is None:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        known = _known[id(part), id(node)] = part, node, find()
+    return known[2]
 
 
 def _present(before: dict[str, Any] | None, after: dict[str, Any], node: schema.Node) -> set[Path]:
@@ -226,21 +239,13 @@ def _present(before: dict[str, Any] | None, after: dict[str, Any], node: schema.
     found: set[Path] = {(".",)} if _is_map(after, node) else set()
     for key, value in _owned_part(after).items():
         child = schema.field(node, key)
-        if before is not None and value is before.get(key):
-            found |= _leaves_of_stored(key, value, child)
-        else:
-            found |= leaves(_fields(value, child, maps=True), (f"f:{key}",))
+
+        def find(key: str = key, value: Any = value, child: schema.Node = child) -> set[Path]:
+            return leaves(_fields(value, child, maps=True), (f"f:{key}",))
+
+        stored = before is not None and value is before.get(key)
+        found |= _remembered(value, child, find) if stored else find()
     return found
-
-
-def _leaves_of_stored(key: str, value: Any, node: schema.Node) -> set[Path]:
-    known = _known.get((id(value), id(node)))
-    if known is None:
-        if len(_known) >= _KEPT:
-            _known.clear()
-        known = value, node, leaves(_fields(value, node, maps=True), (f"f:{key}",))
-        _known[id(value), id(node)] = known
-    return known[2]
 
 
 def _identity(entry: dict[str, Any]) -> tuple[str, str, str]:

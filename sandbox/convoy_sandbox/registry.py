@@ -560,7 +560,8 @@ class Registry:
         managed = meta.pop("managedFields", None)
         if not applied:
             # Clients may hand managedFields back (kubectl migrates owners that way); [] resets them.
-            base = managed if managed is not None else old["metadata"].get("managedFields") or []
+            stored = old["metadata"].get("managedFields") or []
+            base = stored if managed is None or managed == stored else managed  # not a copy, of which nothing is known
             managed = ownership.record_update(
                 [entry for entry in base if entry], old, new, schema.root(resource),
                 manager=manager, api_version=api_version or resource.api_version, subresource=subresource,
