@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from convoy_sandbox.writes import Write
 from integration.outcomes import Outcomes, said
-from integration.playbooks import PATIENCE, Lab, description
+from integration.playbooks import PATIENCE, Lab, description, faulty
 from kubernetes import client
 
 
@@ -66,6 +67,17 @@ def test_a_version_that_never_starts_is_left_and_told(lab: Lab, tmp_path: Path) 
     assert "Nothing was rolled back; ready now: auth 1.0.0 1/1, frontend " in outcome["message"]
     assert outcome["lost"] == 0
     assert outcome["watched"]["versions"].keys() == {"1.0.0"}
+
+
+def test_a_version_that_loses_requests_fails_however_often_it_is_deployed(lab: Lab, tmp_path: Path) -> None:
+    """Nothing takes it away, and what it loses before the second run is no reason for it to pass there."""
+    applications = faulty()
+    applications["hello"]["version"] = "flaky"  # which loses a fifth of them
+    flaky = {"app_deploy_applications": applications, "app_deploy_settle": 2}
+    outcomes, _run = Outcomes(lab, tmp_path, "app_deploy", flaky, flaky).run()
+    for outcome in outcomes:
+        assert (outcome["ending"], outcome["verdict"]) == ("failed", "fail"), outcome
+        assert re.search(r"lost.*expected 95% or more", outcome["reason"]), outcome
 
 
 def test_an_entry_that_does_not_answer_fails(lab: Lab, tmp_path: Path) -> None:

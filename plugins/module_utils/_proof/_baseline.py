@@ -156,12 +156,14 @@ def least(min_success: float, baseline: t.Mapping[str, t.Any] | None) -> float:
 def excusing(found: t.Mapping[str, t.Any], alone: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
     """What users get before a change, with what of it says how many requests are lost always.
 
-    That is what was seen of the version that is to stay while it was `alone`, where another one has a part of the
-    traffic by now: what is lost now may be lost by that.
+    That is what was seen of the version that is to stay, or to be judged by, while it was `alone`, where another one
+    has a part of the traffic by now: what is lost now may be lost by that.
     """
     if alone is None:
         return dict(found)
-    return {**found, "samples": alone.get("samples", 0), "errors": dict(alone.get("errors") or {})}
+    known = {"samples": alone.get("samples", 0), "errors": dict(alone.get("errors") or {})}
+    services = {name: {**each, **known} for name, each in (found.get("services") or {}).items()}
+    return {**found, **known, **({"services": services} if services else {})}
 
 
 UNCHANGED = "Nothing was changed, as what users get could not be verified"

@@ -101,9 +101,13 @@ def begin(
     names = sorted(applications)
     asked = [name for name in names if "service" in applications[name] and applications[name].get("replicas", 1)]
     listed = ", ".join(names)
+    before = versions(applications, deployments, rule)
+    target = {name: rule.answer(item["version"]) for name, item in applications.items() if name not in selectors}
     return _plan.Plan(
-        before=versions(applications, deployments, rule),
-        target={name: rule.answer(item["version"]) for name, item in applications.items() if name not in selectors},
+        before=before,
+        target=target,
+        # A version that failed stays, and is no reason for it to pass when it is deployed once more.
+        alone={} if all(before.get(name) == version for name, version in target.items()) else None,
         changes=True,
         services=asked,
         repairs=True,

@@ -382,6 +382,7 @@ def begin(
         subject=f"Deployment {active['deployment']}",
         serves=bool(active["replicas"] and active["complete"]),
         running=[active["version"]] if active["replicas"] and active["complete"] else [],
+        alone={} if done else None,
         facts={
             **found,
             "replicas": replicas,

@@ -128,6 +128,7 @@ def begun(plan: Plan, found: t.Mapping[str, t.Any], where: Stand, split: Split, 
         before=serving["version"],
         serves=serves,
         running=[serving["version"]] if serves else [],
+        alone={} if found["version"] == serving["version"] else None,
         hints=hints,
         facts=facts,
     )

@@ -41,8 +41,9 @@ class Plan:
     needs_answers: bool = False  #: whether nothing may be begun while users get errors
     services: t.Sequence[str] = ()  #: those that are asked, each by itself, where no entry says where users come in
     repairs: bool = False  #: whether the change may be what makes the entry answer, whatever that answers now
-    #: How many requests were made (`samples`) and lost (`errors`) when the version that is to stay had all of the
-    #: traffic: an earlier run has noted that, else it is empty. None where that version has it now.
+    #: How many requests were made (`samples`) and lost (`errors`) before what is to be judged had any of the traffic,
+    #: where it has some by now, as where a run goes on: an earlier one has noted that, else it is empty. None where it
+    #: has none yet, so that what is lost now is known not to be lost by it.
     alone: t.Mapping[str, t.Any] | None = None
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)  #: what the strategy's tasks pick from
 

@@ -492,6 +492,7 @@ def _planned(
         subject=f"Deployment {found.name}",
         serves=bool(ready),
         running=running,
+        alone={} if begins in ("going", "paused") else None,
         named_by_others=sorted(carrier.named_by_others(found)),
         idle="" if found.deployment["spec"].get("replicas", 1) else nothing_runs(found.name),
         facts={

@@ -89,6 +89,8 @@ def test_what_is_lost_beside_another_version_excuses_nothing_but_what_was_lost_b
     assert least({}) == 0.999
     assert least({"samples": 500, "errors": {}}) == 0.999
     assert least({"samples": 500, "errors": {"HTTP 503": 5}}) == pytest.approx(0.979, abs=0.001)
+    by_service = _baseline.excusing({"by": "later", "services": {"hello": now}}, {})
+    assert _baseline.least(0.999, by_service["services"]["hello"]) == 0.999
 
 
 @pytest.mark.parametrize(("share", "requests"), [(1.0, 500), (0.999, 500), (0.99, 340), (0.95, 100), (0.0, 100)])

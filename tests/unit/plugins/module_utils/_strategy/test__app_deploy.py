@@ -281,6 +281,20 @@ def test_that_an_image_was_pinned_by_a_digest_is_said() -> None:
     assert not begun().hints
 
 
+@pytest.mark.parametrize(
+    ("there", "alone"),
+    [
+        ([], None),
+        ([("hello", "1.0.0"), ("auth", "1.0.0")], None),
+        # One that failed stays; deployed once more, it is not excused by what it loses itself.
+        ([("hello", "2.0.0"), ("auth", "1.0.0")], {}),
+    ],
+)
+def test_what_a_version_loses_itself_excuses_nothing(there: list[tuple[str, str]], alone: Object | None) -> None:
+    deployments = [deployment(*each) for each in there]
+    assert _app_deploy.begin(APPLICATIONS, "shop", [], deployments, ["certs"]).alone == alone
+
+
 def test_what_answers_comes_from_the_tags_by_a_rule() -> None:
     applications = {"hello": {**HELLO, "version": "v2.0.0"}}
     there = [deployment("hello", "v1.0.0")]

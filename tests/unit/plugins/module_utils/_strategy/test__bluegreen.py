@@ -322,6 +322,8 @@ def test_what_answers_comes_from_the_tag_by_a_rule_and_what_is_typed_is_the_tag(
     assert "-e version=v0.9.0" not in "".join(planned.hints)
     again = plan(service(app="hello", version="v1.0.0"), there, version="v1.0.0", rollback=False, rule=V)
     assert again["phase"] == "done"
+    # A version that has the traffic already is not excused by what it loses itself.
+    assert (planned.alone, begin(again, "hello", DESCRIBED, REQUESTED, {}).alone) == (None, {})
 
 
 def test_going_back_brings_a_colour_that_was_scaled_away_up_with_its_tag() -> None:

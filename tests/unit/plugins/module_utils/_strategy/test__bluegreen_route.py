@@ -216,6 +216,7 @@ def test_a_rollout_that_was_cut_off_after_its_switch_goes_on_or_goes_back(
     described = {"image": "kelseyhightower/hello", "service": {"ports": [{"port": 80}]}}
     begun = _bluegreen_route.begun(begin(state, "hello", described, request), state, "switched", split(0, 100), PREVIEW)
     assert (begun.before, begun.target, begun.running, begun.changes) == ("2.0.0", target, ["2.0.0"], True)
+    assert begun.alone == ({} if target == "2.0.0" else None)
 
 
 def test_no_third_version_takes_the_place_of_what_users_get() -> None:

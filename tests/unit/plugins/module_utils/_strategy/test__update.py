@@ -181,6 +181,7 @@ def test_an_update_goes_back_to_what_it_leaves() -> None:
     assert (plan.before, plan.target, plan.changes, plan.service, plan.running) == ("1", "2", True, "release", ["1"])
     assert plan.facts["way_back"] == {"revision": 1, "version": "1", "replica_set": "r1"}
     assert (plan.facts["phase"], plan.way_back) == ("update", "rollback.yml -e revision=1")
+    assert plan.alone is None  # what is lost before it is not lost by the new version
 
 
 def test_an_update_after_versions_that_never_started_goes_back_to_what_serves() -> None:
@@ -204,6 +205,7 @@ def test_what_is_complete_and_unverified_is_past_its_pause() -> None:
         there.deployment["metadata"]["annotations"] |= noted
         plan = plan_of(there, Wish("2", pause_at="50%"))
         assert (plan.facts["phase"], plan.changes, plan.facts["pauses"]) == ("going", True, pauses)
+        assert plan.alone == {}  # what is lost now excuses nothing, as it may be lost by the version that is judged
 
 
 @pytest.mark.parametrize(
@@ -222,6 +224,7 @@ def test_a_paused_rollout_stays_or_goes_on(resume: str, pause_at: str, pauses: b
     there.deployment["metadata"]["annotations"]["convoy.rollout/paused-at"] = "50%"
     plan = plan_of(there, Wish("2", pause_at=pause_at), resume)
     assert (plan.facts["phase"], plan.facts["pauses"], plan.facts["stays"]) == ("paused", pauses, stays)
+    assert plan.alone == {}
     carrier = _update.carrier_of(plan.facts)
     assert carrier.shares(there) == {"1": 0.5, "2": 0.5}
 
