@@ -93,8 +93,8 @@ What follows is measured, not simulated: on two cores that others used too, so i
   a second where nobody else uses the cores. Through the lab's frontend, TLS and one more hop, it is 0.76 s of each.
 - **The default `rate_limit: 200` costs** what it waits: a verdict that takes more than 200 samples never comes within
   a second, and 259 take about 1.1 s. That is the price of never more than 200 requests in a second on a live service.
-  Whoever may ask more sets it higher, in the module or in the entry: with `rate_limit: 400` in its entry, of which looks
-  make 320, the lab takes 76 s where it took 96 s.
+  Whoever may ask more sets it higher, in the module or in the entry: with `rate_limit: 400` in its entry, of which
+  looks make 320, the lab takes 76 s where it took 96 s.
 - **A sample** costs 0.13 ms, with its connection and a look at the verdict: 7,000 to 8,000 a second of CPU time, where
   `wrk -t1 -c16 -H 'Connection: close'` makes 11,000 to 12,600 against the same Service (0.57 to 0.69 of it).
 - **TLS** is limited by its handshake: a sample costs 1.6 ms, 1.3 to 1.5 ms of which a bare loop of Python's `ssl` takes
