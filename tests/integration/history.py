@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from integration.playbooks import Lab
+from integration.playbooks import PATIENCE, Lab
 from kubernetes import client
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -84,7 +85,9 @@ def events_since(listed: Callable[..., Any], version: str) -> Iterator[tuple[int
     `listed` asks for the list, with further options, and returns the response.
     """
     now = int(json.loads(listed().data)["metadata"]["resourceVersion"])
+    deadline = time.monotonic() + PATIENCE
     while int(version) < now:  # a server that is busy may not come to it in one watch, however much there is to tell
+        assert time.monotonic() < deadline, f"the watch tells of {version} only, and not of {now}"
         # Long enough for a bookmark, which says how far it is: it comes two seconds before the end.
         with contextlib.closing(
             listed(watch=True, resource_version=version, timeout_seconds=3, allow_watch_bookmarks=True)

@@ -109,6 +109,20 @@ class Answer:
     version: str
 
 
+def asked(connect: Callable[[], http.client.HTTPConnection], path: str, headers: dict[str, str]) -> Answer:
+    """What one request gets over a new connection."""
+    connection = connect()
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(0, repr(error))
+    finally:
+        connection.close()
+    return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
+
+
 class Traffic:
     """Requests to the frontend, one new connection each, from entry to exit."""
 
@@ -290,19 +304,7 @@ class Lab:
             else functools.partial(http.client.HTTPSConnection, place, timeout=REQUEST, context=context)
         )
 
-        def ask() -> Answer:
-            connection = connect()
-            try:
-                connection.request("GET", path, headers=headers)
-                answer = connection.getresponse()
-                body = answer.read().decode()
-            except (OSError, http.client.HTTPException) as error:
-                return Answer(0, repr(error))
-            finally:
-                connection.close()
-            return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
-
-        return ask
+        return functools.partial(asked, connect, path, headers)
 
     def versions(self, requests: int = 20) -> Counter[str]:
         """Which versions users get."""

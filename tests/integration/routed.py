@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
-import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -17,7 +19,7 @@ from typing import Any
 from convoy_sandbox.testing import Sandbox
 from integration.conftest import namespace
 from integration.outcomes import Outcomes
-from integration.playbooks import PATIENCE, REQUEST, Answer, Lab, Run, copied, description
+from integration.playbooks import PATIENCE, REQUEST, Answer, Lab, Run, asked, copied, description
 from kubernetes import client, watch
 
 ROUTES = ("gateway.networking.k8s.io", "v1")
@@ -43,19 +45,8 @@ class Routed(Lab):
     def asker(self, **headers: str) -> Callable[[], Answer]:
         """A function that asks the gateway once for the version, over a new connection."""
 
-        def ask() -> Answer:
-            connection = http.client.HTTPConnection(self.address, timeout=REQUEST)
-            try:
-                connection.request("GET", "/version", headers={"Host": self.host, **headers})
-                answer = connection.getresponse()
-                body = answer.read().decode()
-            except (OSError, http.client.HTTPException) as error:
-                return Answer(0, repr(error))
-            finally:
-                connection.close()
-            return Answer(answer.status, json.loads(body)["version"] if answer.status == 200 else body)
-
-        return ask
+        connect = functools.partial(http.client.HTTPConnection, self.address, timeout=REQUEST)
+        return functools.partial(asked, connect, "/version", {"Host": self.host, **headers})
 
     def start(self, playbook: str | Path, *options: str, **extra_vars: Any) -> subprocess.Popen[str]:
         """Begin a playbook that is told of the route and of where users come in."""
@@ -136,6 +127,21 @@ class Routed(Lab):
         assert self.weights() == {"hello": 1}
         assert self.selector() == {"app": "hello"}
         assert self.versions(50) == {version: 50}
+
+
+def killed(
+    cluster: Sandbox, lab: Routed, playbook: str, counts: Callable[[Any], bool], number: int = 1, **play: Any
+) -> None:
+    """Run a playbook, kill it right after its `number`th write of those that count, and give up its lock."""
+    with cluster.hold(number, "after", counts) as held:
+        with lab.start(playbook, **play) as running:
+            reached = held.wait(PATIENCE)
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+        held.abandon()
+    assert reached is not None
+    with contextlib.suppress(client.ApiException):
+        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
 
 
 def routed(kubeconfig: str, namespace: str, *, quick: bool = True) -> Routed:

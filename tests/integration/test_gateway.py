@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,9 +17,8 @@ from convoy_sandbox.testing import Sandbox, sandbox
 from integration.conftest import namespace
 from integration.fleet import Fleet, Member, fleet, table
 from integration.outcomes import said
-from integration.playbooks import PATIENCE, QUICK, Run, Traffic
-from integration.routed import GIT, ROUTES, Routed, behind, deployed, make_route, routed, until
-from kubernetes import client
+from integration.playbooks import QUICK, Run, Traffic
+from integration.routed import GIT, ROUTES, Routed, behind, deployed, killed, make_route, routed, until
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
 #: Of hello's versions in a fleet, one that fails in this cluster only, and one that is good in this cluster only.
@@ -135,7 +131,7 @@ def test_a_canary_whose_pods_are_gone_is_no_share(lab: Routed) -> None:
     lab.is_as_before("1.0.0")
 
 
-def killed(cluster: Sandbox, lab: Routed, resource: str, name: str, **play: Any) -> None:
+def killed_at(cluster: Sandbox, lab: Routed, resource: str, name: str, **play: Any) -> None:
     """Run the canary's playbook, and kill it right after its first write to an object.
 
     `make faults SECTION=gateway` kills at each of its writes, and has each of these runs followed by one to the end.
@@ -145,23 +141,15 @@ def killed(cluster: Sandbox, lab: Routed, resource: str, name: str, **play: Any)
         action = write.action  # and not one of a status, which Traefik writes
         return bool((action.namespace, action.full_resource, action.name) == (lab.namespace, resource, name))
 
-    with cluster.hold(1, "after", counts) as held:
-        with lab.start("canary", **play) as running:
-            reached = held.wait(PATIENCE)
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
-        held.abandon()
-    assert reached is not None
-    with contextlib.suppress(client.ApiException):
-        client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+    killed(cluster, lab, "canary", counts, **play)
 
 
 def test_killed_on_its_way_up_it_goes_on_each_time_and_loses_no_request(cluster: Sandbox, lab: Routed) -> None:
     play = {"version": "2.0.0", "canary_weight": 50}
     with Traffic(lab) as traffic:
-        killed(cluster, lab, "httproutes", "hello", **play)
+        killed_at(cluster, lab, "httproutes", "hello", **play)
         assert lab.weights() == {"hello": 1, "hello-canary": 0}
-        killed(cluster, lab, "httproutes", "hello", **play)
+        killed_at(cluster, lab, "httproutes", "hello", **play)
         assert lab.weights() == {"hello": 50, "hello-canary": 50}
         again = lab.canary(**play)
         assert again.code == 0, again.output
@@ -186,11 +174,11 @@ def test_killed_in_its_promotion_it_goes_on_each_time_and_a_rollback_is_for_afte
         assert "get it beside a rollback. To go back, remove it with playbooks/canary.yml -e abort=true" in words
         assert lab.spec_versions() == before
 
-        killed(cluster, lab, "deployments", "hello", **play, promote=True)  # stable has the new version
+        killed_at(cluster, lab, "deployments", "hello", **play, promote=True)  # stable has the new version
         assert lab.weights() == {"hello": 50, "hello-canary": 50}
-        killed(cluster, lab, "httproutes", "hello", **play, promote=True)
+        killed_at(cluster, lab, "httproutes", "hello", **play, promote=True)
         assert lab.weights() == {"hello": 100, "hello-canary": 0}
-        killed(cluster, lab, "deployments", "hello-canary", **play, promote=True)  # its pods go
+        killed_at(cluster, lab, "deployments", "hello-canary", **play, promote=True)  # its pods go
         assert lab.weights() == {"hello": 100, "hello-canary": 0}
         again = lab.canary(**play, promote=True)
         assert again.code == 0, again.output

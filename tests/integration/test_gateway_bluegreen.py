@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +12,8 @@ import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
 from integration.outcomes import gateway, said
-from integration.playbooks import CATALOG, PATIENCE, Traffic
-from integration.routed import GIT, Routed, behind, deployed, make_route
-from kubernetes import client
+from integration.playbooks import CATALOG, Traffic
+from integration.routed import GIT, Routed, behind, deployed, killed, make_route
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
 
@@ -157,15 +153,7 @@ def test_killed_once_a_write_was_done_it_goes_on_or_back(cluster: Sandbox, lab: 
         return bool(write.action.namespace == lab.namespace and write.action.full_resource in kinds)
 
     with Traffic(lab) as traffic:
-        with cluster.hold(number, "after", counts) as held:
-            with lab.start("bluegreen", version="2.0.0") as running:
-                reached = held.wait(PATIENCE)
-                os.killpg(running.pid, signal.SIGKILL)
-                running.communicate()
-            held.abandon()
-        assert reached is not None
-        with contextlib.suppress(client.ApiException):
-            client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
+        killed(cluster, lab, "bluegreen", counts, number, version="2.0.0")
         if point == "all users get it, and it goes on":
             third = lab.play("bluegreen", version="3.0.0")
             assert "so 3.0.0 cannot take its place" in " ".join(third.output.split()), third.output

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +9,8 @@ from typing import Any
 import pytest
 from convoy_sandbox.network import traefik
 from convoy_sandbox.testing import Sandbox, sandbox
-from integration.playbooks import PATIENCE, Traffic
-from integration.routed import Routed, behind, deployed, make_route
+from integration.playbooks import Traffic
+from integration.routed import Routed, behind, deployed, killed, make_route
 from kubernetes import client
 
 pytestmark = pytest.mark.skipif(traefik.program() is None, reason=traefik.MISSING)
@@ -159,15 +156,8 @@ def test_killed_with_its_ingress_run_again_and_aborted_gives_everything_back(clu
 
     before = ingresses(lab)
     with Traffic(lab) as traffic:
-        with cluster.hold(4, "after", counts) as held:
-            with lab.start("canary", **{**lab.variables, "version": "2.0.0", "canary_weight": 50}) as running:
-                assert held.wait(PATIENCE) is not None
-                os.killpg(running.pid, signal.SIGKILL)
-                running.communicate()
-            held.abandon()
+        killed(cluster, lab, "canary", counts, 4, version="2.0.0", canary_weight=50)
         assert weight(lab) == ("true", "0", "100")
-        with contextlib.suppress(client.ApiException):
-            client.CoordinationV1Api(lab.api).delete_collection_namespaced_lease(lab.namespace)
         again = lab.canary(version="2.0.0", canary_weight=50)
         assert again.code == 0, again.output
         assert weight(lab) == ("true", "50", "100")
